@@ -1,0 +1,43 @@
+from django.db import models
+
+USER_ID_MAX_LENGTH = 128
+
+
+class Feed(models.Model):
+    """One user's notifications: how many there are, and which connection is the newest."""
+
+    user_id = models.CharField("user id", max_length=USER_ID_MAX_LENGTH, unique=True)
+    last_seq = models.BigIntegerField("newest number", default=0)
+    latest_connection = models.CharField(
+        max_length=32,
+        blank=True,
+        help_text="With NOTIFICATIONS_CONNECTIONS=latest, the one connection that is served.",
+    )
+
+    class Meta:
+        ordering = ["user_id"]
+
+    def __str__(self) -> str:
+        return self.user_id
+
+
+class Notification(models.Model):
+    """What a user is told: numbered 1, 2, 3, … within the user's feed, without gaps."""
+
+    feed = models.ForeignKey(Feed, on_delete=models.PROTECT, related_name="notifications")
+    seq = models.BigIntegerField("number")
+    frame = models.TextField(help_text="The JSON text that goes over the socket.")
+    collapse_key = models.CharField(
+        max_length=100, help_text="Of the notifications that share it, a late client needs only the newest."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="From then on it is of no use to a client (UTC)."
+    )
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["feed", "seq"], name="one_notification_a_number")]
+
+    def __str__(self) -> str:
+        return f"{self.feed_id}/{self.seq}"

@@ -1,0 +1,127 @@
+import uuid
+
+from django.db import models
+
+from payments.status import Status
+
+
+class Payment(models.Model):
+    """A ride's payment. Its status follows from `facts`; nothing but `ledger.record` writes either."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    ride_id = models.CharField("ride", max_length=128, db_index=True)
+    user_id = models.CharField("user", max_length=128, db_index=True)
+    amount = models.BigIntegerField(help_text="In minor units of the currency, as Stripe counts them.")
+    currency = models.CharField(max_length=3, help_text="ISO 4217, lower case.")
+    description = models.CharField(max_length=500, blank=True)
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING)
+    facts = models.JSONField(default=dict, help_text="What is known of the payment; it only grows.")
+
+    session_id = models.CharField("Checkout session", max_length=255, null=True, blank=True, unique=True)
+    payment_intent_id = models.CharField("payment intent", max_length=255, null=True, blank=True, unique=True)
+    payment_url = models.TextField(
+        "Checkout link", blank=True, help_text="A bearer link: it belongs to the user alone."
+    )
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="When the Checkout link ends (UTC).")
+    announced_seq = models.BigIntegerField(
+        "link's number", null=True, blank=True, help_text="The notification that carried the link."
+    )
+
+    stripe_params = models.JSONField(
+        default=dict, help_text="What Stripe is asked for, frozen so that a retry is the same request."
+    )
+    stripe_error = models.TextField(blank=True, help_text="Why Stripe did not create the session.")
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    request_digest = models.CharField(max_length=64, help_text="SHA-256 of the request that created it.")
+    ride_claim = models.CharField(
+        max_length=128,
+        null=True,
+        blank=True,
+        unique=True,
+        editable=False,
+        help_text="The ride, while this payment is open or paid: a ride has one such payment.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="payment_by_age"),
+            models.Index(fields=["status", "-created_at"], name="payment_by_status"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class WebhookEvent(models.Model):
+    """An event of Stripe's, kept once as it came, and what became of it."""
+
+    class State(models.TextChoices):
+        RECEIVED = "received", "received"
+        APPLIED = "applied", "applied"
+        IGNORED = "ignored", "ignored"
+        PARKED = "parked", "parked"
+        FAILED = "failed", "failed"
+
+    event_id = models.CharField("event", max_length=255, unique=True)
+    type = models.CharField(max_length=100)
+    body = models.TextField(help_text="The verified body, as it came.")
+    api_version = models.CharField(max_length=50, blank=True)
+    livemode = models.BooleanField()
+    object_id = models.CharField("object", max_length=255, blank=True, db_index=True)
+    payment_intent_id = models.CharField("payment intent", max_length=255, blank=True)
+    created_at = models.DateTimeField(help_text="When Stripe made the event (UTC, whole seconds).")
+    received_at = models.DateTimeField(auto_now_add=True)
+    deliveries = models.PositiveIntegerField(default=1, help_text="How often it was delivered.")
+
+    state = models.CharField(max_length=10, choices=State.choices, default=State.RECEIVED)
+    attempts = models.PositiveIntegerField(default=0, help_text="How often it was applied, or tried to be.")
+    applied_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True, help_text="Why it failed, or was ignored.")
+    payment = models.ForeignKey(
+        Payment, null=True, blank=True, on_delete=models.PROTECT, related_name="events"
+    )
+
+    class Meta:
+        ordering = ["-received_at", "-id"]
+        indexes = [
+            models.Index(fields=["-received_at", "-id"], name="event_by_age"),
+            models.Index(
+                fields=["payment_intent_id"], name="parked_events", condition=models.Q(state="parked")
+            ),
+            models.Index(fields=["state", "-received_at"], name="event_by_state"),
+        ]
+
+    def __str__(self) -> str:
+        return self.event_id
+
+
+class StatusChange(models.Model):
+    """One change of a payment's status, and what caused it."""
+
+    class Cause(models.TextChoices):
+        EVENT = "event", "event"
+        REPLAY = "replay", "replay"
+        STAFF = "staff", "staff"
+        API = "api", "API"
+        RECONCILIATION = "reconciliation", "reconciliation"
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="changes")
+    before = models.CharField(max_length=20, choices=Status.choices)
+    after = models.CharField(max_length=20, choices=Status.choices)
+    cause = models.CharField(max_length=20, choices=Cause.choices)
+    event = models.ForeignKey(
+        WebhookEvent, null=True, blank=True, on_delete=models.PROTECT, related_name="changes"
+    )
+    seq = models.BigIntegerField(
+        "notification", null=True, blank=True, help_text="The number of the notification that told the user."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.before} → {self.after}"

@@ -1,0 +1,87 @@
+"""The settings an operator can make, read from the environment and from a .env file beside manage.py."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from django.core.exceptions import ImproperlyConfigured
+from pydantic import AnyHttpUrl, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+DEVELOPMENT_SECRET_KEY = "development-only-secret-key-never-for-production"  # noqa: S105 refused by a check
+DEVELOPMENT_API_KEY = "dev-key"
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+
+
+class Environment(BaseSettings):
+    """Every setting, with its default. The name in the environment is the field's name."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    DEBUG: bool = Field(default=False, description="Development mode: development defaults are accepted.")
+    SECRET_KEY: str = Field(
+        default=DEVELOPMENT_SECRET_KEY, description="Signs sessions and the sandbox's webhooks."
+    )
+    ALLOWED_HOSTS: CommaSeparated = Field(
+        default=["localhost", "127.0.0.1", "[::1]"],
+        description="Host names the service answers to, separated by commas.",
+    )
+    HOST: str = Field(default="localhost", description="Address `manage.py serve` listens on.")
+    PORT: int = Field(default=9090, ge=1, le=65535, description="Port `manage.py serve` listens on.")
+    PUBLIC_URL: AnyHttpUrl | None = Field(
+        default=None, description="Where browsers reach the service. Default: http://localhost:PORT."
+    )
+    DATABASE_URL: str = Field(
+        default="sqlite:///db.sqlite3", description="SQLite or PostgreSQL (postgresql://…)."
+    )
+    REDIS_URL: str = Field(
+        default="", description="Redis or Valkey for several processes; empty: in memory, one process."
+    )
+    WORKERS: int = Field(default=1, ge=1, description="How many server processes share this configuration.")
+    API_KEYS: CommaSeparated = Field(
+        default=[DEVELOPMENT_API_KEY], description="Bearer keys of the HTTP API, separated by commas."
+    )
+    NOTIFICATIONS_AUTH: Literal["open", "token"] | None = Field(
+        default=None,
+        description="Who may register: `open`, anybody; `token`, who has a JWT. "
+        "Default: open with DEBUG, else token.",
+    )
+    NOTIFICATIONS_TOKEN_SECRET: str = Field(
+        default="", description="HS256 secret of the registration tokens, 32 characters or more."
+    )
+    NOTIFICATIONS_CONNECTIONS: Literal["all", "latest"] = Field(
+        default="all", description="`all` connections of a user are served, or the `latest` alone."
+    )
+    STRIPE_SECRET_KEY: str = Field(default="", description="Stripe's secret key (sk_… or rk_…).")
+    STRIPE_WEBHOOK_SECRETS: CommaSeparated = Field(
+        default=[], description="Signing secrets of the webhook endpoint (whsec_…), separated by commas."
+    )
+    STRIPE_SANDBOX: bool | None = Field(
+        default=None,
+        description="Serve the built-in Stripe sandbox. Default: on with DEBUG and without STRIPE_SECRET_KEY.",
+    )
+    STRIPE_API_BASE: AnyHttpUrl | None = Field(
+        default=None, description="Another address of Stripe's API, for test keys only. Default: Stripe's own."
+    )
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="What is logged on standard error."
+    )
+
+
+def read_environment() -> Environment:
+    """Return the settings; raise ImproperlyConfigured with a line for each that is wrong."""
+    try:
+        return Environment(_env_file=os.environ.get("ENV_FILE", BASE_DIR / ".env") or None)
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+        raise ImproperlyConfigured("These settings are wrong. " + "; ".join(lines)) from None

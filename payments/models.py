@@ -55,6 +55,26 @@ class Payment(models.Model):
         return str(self.id)
 
 
+class RefundRequest(models.Model):
+    """A refund that was asked for: kept before Stripe is called, so that a retry is the same refund."""
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refund_requests")
+    amount = models.BigIntegerField(help_text="In minor units of the payment's currency.")
+    whole = models.BooleanField(help_text="Asked for without an amount: all that was left.")
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    refund_id = models.CharField(
+        "refund", max_length=255, blank=True, help_text="Empty until Stripe answered."
+    )
+    refund_status = models.CharField(max_length=20, blank=True, help_text="As Stripe first answered.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.refund_id or f"refund {self.pk}"
+
+
 class WebhookEvent(models.Model):
     """An event of Stripe's, kept once as it came, and what became of it."""
 

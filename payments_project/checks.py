@@ -1,0 +1,104 @@
+"""What a production must not be started with. Each refusal says what to set instead."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register, run_checks
+from django.core.exceptions import ImproperlyConfigured
+
+from .environment import DEVELOPMENT_API_KEY, DEVELOPMENT_SECRET_KEY
+
+TOKEN_SECRET_MIN_LENGTH = 32
+"""Characters: a key shorter than the hash is weak (RFC 7518, section 3.2)."""
+
+
+def refuse_bad_settings() -> None:
+    """Raise ImproperlyConfigured with a sentence for each setting that must not be served with."""
+    errors = [message for message in run_checks(tags=["service"]) if message.is_serious()]
+    if errors:
+        raise ImproperlyConfigured(
+            " ".join(f"{error.msg} {error.hint}" for error in sorted(errors, key=_number))
+        )
+
+
+def _number(error: CheckMessage) -> str:
+    return error.id or ""
+
+
+def _error(number: int, message: str, hint: str) -> Error:
+    return Error(message, hint=hint, id=f"service.E{number:03}")
+
+
+@register("service")
+def check_secrets(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse development's keys in production."""
+    if not settings.DEBUG and settings.SECRET_KEY == DEVELOPMENT_SECRET_KEY:
+        yield _error(1, "SECRET_KEY is the development key.", "Set SECRET_KEY to 50 random characters.")
+    if not settings.DEBUG and DEVELOPMENT_API_KEY in settings.API_KEYS:
+        yield _error(2, "API_KEYS holds the development key.", "Set API_KEYS to a long random key.")
+    if not settings.API_KEYS:
+        yield _error(3, "API_KEYS is empty, so that nobody can ask for a payment.", "Set API_KEYS to a key.")
+
+
+@register("service")
+def check_who_may_connect(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse a production in which anybody can register as anybody."""
+    if settings.NOTIFICATIONS_AUTH == "open":
+        if not settings.DEBUG:
+            yield _error(
+                4,
+                "NOTIFICATIONS_AUTH is open, so that anybody gets anybody's Checkout links.",
+                "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET.",
+            )
+    elif len(settings.NOTIFICATIONS_TOKEN_SECRET) < TOKEN_SECRET_MIN_LENGTH:
+        yield _error(
+            5,
+            "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short.",
+            f"Set NOTIFICATIONS_TOKEN_SECRET to {TOKEN_SECRET_MIN_LENGTH} or more random characters.",
+        )
+
+
+@register("service")
+def check_processes(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse several processes that cannot hear each other."""
+    if not settings.DEBUG and settings.WORKERS > 1 and not settings.REDIS_URL:
+        yield _error(
+            6,
+            f"WORKERS is {settings.WORKERS}, and the channel layer in memory reaches one process only.",
+            "Set REDIS_URL to a Redis or Valkey server, or WORKERS=1.",
+        )
+
+
+@register("service")
+def check_stripe(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse a half-configured Stripe, and the sandbox beside a key."""
+    key = settings.STRIPE_CONFIGURED_KEY
+    if settings.STRIPE_SANDBOX:
+        if key:
+            yield _error(
+                7,
+                "STRIPE_SANDBOX is on and STRIPE_SECRET_KEY is set.",
+                "Unset STRIPE_SANDBOX to use Stripe, or STRIPE_SECRET_KEY to use the sandbox.",
+            )
+        return
+    if not key:
+        yield _error(
+            8,
+            "STRIPE_SECRET_KEY is empty, so that nothing can be paid.",
+            "Set STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRETS, or STRIPE_SANDBOX=1 to try without Stripe.",
+        )
+    elif not key.startswith(("sk_", "rk_")):
+        yield _error(9, "STRIPE_SECRET_KEY is no secret key.", "Set it to a key that begins with sk_ or rk_.")
+    if key and not all(secret.startswith("whsec_") for secret in settings.STRIPE_WEBHOOK_SECRETS or [""]):
+        yield _error(
+            10,
+            "STRIPE_WEBHOOK_SECRETS is missing, or holds something else, so that no event can be verified.",
+            "Set it to the signing secret of the webhook endpoint, which begins with whsec_.",
+        )
+    if settings.STRIPE_API_BASE and key.startswith(("sk_live_", "rk_live_")):
+        yield _error(
+            11,
+            "STRIPE_API_BASE is set beside a live key, so that real payments would go elsewhere.",
+            "Unset STRIPE_API_BASE.",
+        )

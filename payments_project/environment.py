@@ -71,7 +71,8 @@ class Environment(BaseSettings):
         description="Serve the built-in Stripe sandbox. Default: on with DEBUG and without STRIPE_SECRET_KEY.",
     )
     STRIPE_API_BASE: AnyHttpUrl | None = Field(
-        default=None, description="Another address of Stripe's API, for test keys only. Default: Stripe's own."
+        default=None,
+        description="Another address of Stripe's API, for test keys only. Default: Stripe's own.",
     )
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="What is logged on standard error."

@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 import dj_database_url
+from django.urls import reverse_lazy
 
 from .environment import BASE_DIR, read_environment
 
@@ -31,11 +32,13 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "servestatic",
     "channels",
     "ninja",
 ]
 
 MIDDLEWARE = [
+    "payments_project.json_errors.json_errors",
     "django.middleware.security.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -170,9 +173,46 @@ LOGGING = {
     },
 }
 
+
+def _page(title: str, icon: str, model: str) -> dict[str, Any]:
+    """Return a link of the admin's sidebar, for staff who may see the model."""
+    app, name = model.split(".")
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
+        "permission": lambda request: request.user.has_perm(f"{app}.view_{name}"),
+    }
+
+
 UNFOLD = {
     "SITE_TITLE": "Payments",
     "SITE_HEADER": "Payments",
     "SITE_SUBHEADER": "Payment notification service",
     "SITE_SYMBOL": "payments",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"/{STATIC_URL}icon.svg"}],
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "payments.admin.dashboard.dashboard",
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "title": "Money",
+                "items": [
+                    _page("Payments", "payments", "payments.payment"),
+                    _page("Webhook events", "webhook", "payments.webhookevent"),
+                ],
+            },
+            {
+                "title": "Told to users",
+                "items": [
+                    _page("Feeds", "rss_feed", "notifications.feed"),
+                    _page("Notifications", "notifications", "notifications.notification"),
+                ],
+            },
+            {
+                "title": "Staff",
+                "items": [_page("Users", "person", "auth.user"), _page("Groups", "group", "auth.group")],
+            },
+        ]
+    },
 }

@@ -1,4 +1,25 @@
+from django.conf import settings
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from payments.api import api
+from payments.views import stripe_webhook
+
+from . import health
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/", api.urls),
+    path("webhooks/stripe/", stripe_webhook),
+    path("webhooks/stripe", stripe_webhook),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
+    path("", include("payments.pages")),
+]
+
+if settings.STRIPE_SANDBOX:
+    urlpatterns += [
+        path("v1/", include("payments.sandbox.urls")),
+        path("sandbox/", include("payments.sandbox.pages")),
+    ]

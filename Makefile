@@ -1,0 +1,62 @@
+# Everything is set up on the way: `make run` and `make test` need Python 3.11 or newer, pip and make.
+PYTHON ?= python3
+BIN := .venv/bin
+RUNTIME := .venv/runtime.stamp
+DEVELOPMENT := .venv/development.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help run test coverage lint format types browser lock clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1	/' | expand -t 12
+
+run: $(RUNTIME) .env  ## serve on port 9090 (PORT=… overrides)
+	@exec $(BIN)/python manage.py serve
+
+test: $(DEVELOPMENT)  ## every test, on PostgreSQL and Valkey and then on the embedded defaults
+	TEST_STACK=services $(BIN)/python -m pytest
+	TEST_STACK=embedded $(BIN)/python -m pytest
+
+coverage: $(DEVELOPMENT)  ## the tests on PostgreSQL and Valkey, with branches counted
+	$(BIN)/coverage erase
+	TEST_STACK=services $(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lint: $(DEVELOPMENT)  ## style, imports, missing migrations
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	ENV_FILE= DEBUG=1 $(BIN)/python manage.py makemigrations --check --dry-run
+
+format: $(DEVELOPMENT)  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(DEVELOPMENT)  ## mypy, strict
+	ENV_FILE= DEBUG=1 $(BIN)/mypy
+
+browser: $(DEVELOPMENT)  ## the pages in Chromium (CHROMIUM=/path/to/chromium)
+	$(BIN)/python -m pytest tests/browser
+
+lock: $(DEVELOPMENT)  ## compile requirements.txt and requirements-dev.txt from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --output-file requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+clean:  ## forget the virtual environment and what was built
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache htmlcov .coverage*
+
+.env:
+	cp .env.example .env
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: set PYTHON.")'
+	$(PYTHON) -m venv .venv
+
+$(RUNTIME): requirements.txt .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,129 @@
+"""Staff look into what users were told. Everything here only shows."""
+
+import json
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.paginator import InfinitePaginator
+
+from notifications.models import Feed, Notification
+
+HIDDEN_LINK = "(hidden: it is for its user alone)"
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Shows rows. Nobody adds, changes or deletes one here, superusers included."""
+
+    list_per_page = 50
+    # Counting reads the whole table: no totals, no page numbers.
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    actions = None
+
+    query_parameters: ClassVar[frozenset[str]] = frozenset()
+    """The filters a URL may carry. Django takes any field's, which would scan the table, or find out a hidden
+    link letter by letter."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 Django's signature
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:  # noqa: ARG002
+        return lookup in self.query_parameters
+
+    def find(self, term: str) -> Q:
+        """Return what a search finds. The indexes have to serve it."""
+        raise NotImplementedError
+
+    def get_search_results(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        queryset: QuerySet[Any],
+        search_term: str,
+    ) -> tuple[QuerySet[Any], bool]:
+        """Take the whole term as one user id: Django's own search splits an id that has a space in it."""
+        term = search_term.strip()
+        return (queryset.filter(self.find(term)) if term else queryset), False
+
+
+@admin.register(Feed)
+class FeedAdmin(ReadOnlyAdmin):
+    list_display = ("user_id", "last_seq", "notifications")
+    sortable_by = ("user_id",)
+    search_fields = ("user_id",)
+    search_help_text = "Start of a user id"
+    fields = ("user_id", "last_seq", "notifications", "latest_connection")
+    readonly_fields = ("notifications",)
+
+    def find(self, term: str) -> Q:
+        return Q(user_id__startswith=term)
+
+    @admin.display(description="notifications")
+    def notifications(self, feed: Feed) -> SafeString:
+        url = reverse("admin:notifications_notification_changelist")
+        return format_html('<a class="text-link" href="{}?feed__id__exact={}">show</a>', url, feed.pk)
+
+
+@admin.register(Notification)
+class NotificationAdmin(ReadOnlyAdmin):
+    list_display = ("created", "feed_link", "seq", "collapse_key", "says", "expires")
+    list_select_related = ("feed",)
+    sortable_by = ()
+    query_parameters: ClassVar = frozenset({"feed__id__exact", "feed__user_id", "seq"})
+    search_fields = ("feed__user_id",)
+    search_help_text = "A whole user id"
+    fields = ("feed_link", "seq", "collapse_key", "created", "expires", "pretty_frame")
+    readonly_fields = ("feed_link", "created", "expires", "pretty_frame")
+
+    def find(self, term: str) -> Q:
+        return Q(feed__user_id=term)
+
+    @admin.display(description="feed")
+    def feed_link(self, notification: Notification) -> SafeString:
+        url = reverse("admin:notifications_feed_change", args=[notification.feed_id])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, notification.feed.user_id)
+
+    @admin.display(description="created (UTC)")
+    def created(self, notification: Notification) -> SafeString:
+        return _instant(notification.created_at)
+
+    @admin.display(description="expires (UTC)", empty_value="never")
+    def expires(self, notification: Notification) -> SafeString | None:
+        return _instant(notification.expires_at) if notification.expires_at else None
+
+    @admin.display(description="type")
+    def says(self, notification: Notification) -> str:
+        return str(json.loads(notification.frame).get("type", ""))
+
+    @admin.display(description="frame")
+    def pretty_frame(self, notification: Notification) -> SafeString:
+        frame = json.loads(notification.frame, object_hook=_hide_links)
+        return format_html(
+            '<pre class="leading-relaxed text-xs" style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>',
+            json.dumps(frame, indent=2, ensure_ascii=False),
+        )
+
+
+def _instant(value: datetime) -> SafeString:
+    return format_html('<span class="whitespace-nowrap">{}</span>', f"{value:%Y-%m-%d %H:%M:%S}")
+
+
+def _hide_links(obj: dict[str, Any]) -> dict[str, Any]:
+    """Hide links: who has one of a frame may act as its user."""
+    return {
+        key: HIDDEN_LINK if isinstance(value, str) and value.startswith(("http://", "https://")) else value
+        for key, value in obj.items()
+    }

@@ -1,0 +1,155 @@
+"""The WebSocket consumer: a connection from its first frame to its end."""
+
+import asyncio
+import logging
+import uuid
+from contextlib import suppress
+from typing import Any
+
+from channels.consumer import AsyncConsumer, get_handler_name
+from channels.exceptions import StopConsumer
+
+from notifications import auth, metrics, protocol, reconciler
+from notifications.protocol import CloseCode
+from notifications.subscriptions import ClientGoneError, Subscription
+
+logger = logging.getLogger(__name__)
+
+
+class NotificationConsumer(AsyncConsumer):
+    """Registers a client for a user's notifications, as the WebSocket client guide says.
+
+    A client that is not registered has `registration_seconds` to become so.
+    """
+
+    # No layer has this alias: Channels would open a channel before the socket is accepted, see groups.Membership.
+    channel_layer_alias = ""
+
+    def __init__(self, *, registration_seconds: float = 30.0) -> None:
+        self._registration_seconds = registration_seconds
+        self._connection_id = uuid.uuid4().hex
+        self._subscription: Subscription | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.Task[None] | None = None
+        self._ended = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve the connection; however it ends, it is forgotten everywhere."""
+        with metrics.CONNECTIONS.track_inprogress():
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                await self._end()
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Handle what the server says. Channels' own way goes through the one thread that a process shares.
+
+        Only StopConsumer gets out: on anything else servers close with 1011.
+        """
+        try:
+            await getattr(self, get_handler_name(message))(message)
+        except StopConsumer:
+            raise
+        except ClientGoneError:
+            pass
+        except Exception:
+            logger.exception("A WebSocket event could not be handled.")
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:  # noqa: ARG002 Channels' signature
+        self._expect_registration()
+        await self._transmit({"type": "websocket.accept"})
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        if self._ended:
+            return
+        match protocol.parse(message.get("text")):
+            case protocol.Register() as request:
+                await self._authorize_and_register(request)
+            case protocol.Ping():
+                await self._send(protocol.PONG)
+            case None:
+                await self._send(protocol.INVALID_MESSAGE)
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:  # noqa: ARG002 Channels' signature
+        raise StopConsumer
+
+    async def _authorize_and_register(self, request: protocol.Register) -> None:
+        try:
+            auth.authorize(user_id=request.user_id, token=request.token)
+        except auth.UnauthorizedError as error:
+            metrics.REGISTRATIONS.labels("unauthorized").inc()
+            await self._send(protocol.error(message=str(error), code="unauthorized"))
+            await self._close(CloseCode.UNAUTHORIZED)
+        else:
+            await self._register(request)
+
+    async def _register(self, request: protocol.Register) -> None:
+        if self._subscription:
+            self._leave()
+            self._expect_registration()
+        self._subscription = subscription = Subscription(
+            user_id=request.user_id,
+            connection_id=self._connection_id,
+            last_seq=request.last_seq,
+            send=self._send,
+            close=self._close,
+        )
+        try:
+            await subscription.start()
+        except ClientGoneError:
+            raise
+        except Exception:
+            logger.exception("A registration failed.")
+            metrics.REGISTRATIONS.labels("unavailable").inc()
+            self._leave()
+            await self._send(protocol.UNAVAILABLE)
+        else:
+            metrics.REGISTRATIONS.labels("registered").inc()
+            self._expect_nothing()
+            reconciler.add(subscription)
+
+    def _leave(self) -> None:
+        """Leave the user's feed; nothing of it is sent any more."""
+        if self._subscription:
+            reconciler.discard(self._subscription)
+            self._subscription.stop()
+            self._subscription = None
+
+    async def _end(self) -> None:
+        self._ended = True
+        self._expect_nothing()
+        subscription = self._subscription
+        self._leave()
+        if subscription:
+            await subscription.stopped()
+
+    def _expect_registration(self) -> None:
+        """Close the connection unless it registers in time."""
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(self._registration_seconds, self._expire)
+
+    def _expect_nothing(self) -> None:
+        if self._deadline:
+            self._deadline.cancel()
+
+    def _expire(self) -> None:
+        self._expiry = asyncio.create_task(self._close(CloseCode.REGISTRATION_TIMEOUT))
+
+    async def _send(self, text: str) -> None:
+        """Send a frame, or raise ClientGoneError."""
+        await self._transmit({"type": "websocket.send", "text": text})
+
+    async def _close(self, code: CloseCode) -> None:
+        with suppress(ClientGoneError):
+            await self._transmit({"type": "websocket.close", "code": int(code)})
+
+    async def _transmit(self, message: dict[str, Any]) -> None:
+        """Hand a message to the server. What it raises says that the connection has ended, each server its own way."""
+        if self._ended:
+            raise ClientGoneError
+        self._ended = message["type"] == "websocket.close"
+        try:
+            await self.send(message)
+        except Exception as error:
+            self._ended = True
+            raise ClientGoneError from error

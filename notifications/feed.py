@@ -1,0 +1,111 @@
+"""A user's feed: the one door through which notifications get in, and the reads that bring them out again."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import connection, transaction
+from django.db.models import OuterRef, Subquery
+
+from notifications import groups, protocol
+from notifications.models import Feed, Notification
+from notifications.user_ids import check_user_id
+
+# One statement makes the feed or locks it until the commit, so that numbers are given in the order of commits.
+_NEXT_NUMBER = """
+    INSERT INTO notifications_feed (user_id, last_seq, latest_connection) VALUES (%s, 1, '')
+    ON CONFLICT (user_id) DO UPDATE SET last_seq = notifications_feed.last_seq + 1
+    RETURNING id, last_seq
+"""
+
+
+class OutsideTransactionError(RuntimeError):
+    """`notify` was called outside a transaction.
+
+    A notification is committed together with what it tells of, or not at all. Put both into one
+    `with transaction.atomic():` block, and call `notify` late in it: from the call to the commit nobody else can
+    notify this user.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("Call notify() within `with transaction.atomic():`, with the writes it tells of.")
+
+
+class Position(NamedTuple):
+    """How far a feed goes: its newest number, and the oldest that is kept. A user without feed is at 0."""
+
+    newest: int
+    oldest: int | None
+
+    def is_kept_after(self, seq: int) -> bool:
+        """Tell whether everything after this number is there to be read."""
+        if seq >= self.newest:
+            return seq == self.newest
+        return self.oldest is not None and self.oldest <= seq + 1
+
+
+class Head(NamedTuple):
+    """A feed's newest number, and the connection that registered last with NOTIFICATIONS_CONNECTIONS=latest."""
+
+    newest: int
+    latest_connection: str
+
+
+def notify(
+    *, user_id: str, frame: Mapping[str, object], collapse_key: str, expires_at: datetime | None
+) -> int:
+    """Tell a user something, as part of the caller's transaction; return the notification's number.
+
+    `frame` is what goes over the socket: JSON values, keys in the client guide's order.
+    Of the notifications that share a `collapse_key` (at most 100 characters) a late client needs only the newest.
+    From `expires_at` (UTC) on it is of no use to a client; None: it always is.
+
+    The feed stays locked until the commit: who notifies several users in one transaction takes them in the order
+    of their ids, or two such transactions can wait for each other.
+
+    The connections of the user are woken after the commit. Raises OutsideTransactionError, InvalidUserIdError,
+    and TypeError or ValueError where the frame is empty or has no JSON form.
+    """
+    if not connection.in_atomic_block:
+        raise OutsideTransactionError
+    check_user_id(user_id)
+    if not frame:
+        raise ValueError("A frame has at least a type.")
+    text = protocol.encode(frame)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT_NUMBER, [user_id])
+        feed_id, seq = cursor.fetchone()
+    Notification.objects.create(
+        feed_id=feed_id, seq=seq, frame=text, collapse_key=collapse_key, expires_at=expires_at
+    )
+    transaction.on_commit(lambda: groups.wake(user_id=user_id, seq=seq, frame=text), robust=True)
+    return int(seq)
+
+
+def read_after(*, user_id: str, seq: int, limit: int) -> list[tuple[int, str]]:
+    """Return numbers and frames of the notifications after `seq`, in order, at most `limit`."""
+    rows = Notification.objects.filter(feed__user_id=user_id, seq__gt=seq).order_by("seq")
+    return list(rows.values_list("seq", "frame")[:limit])
+
+
+def read_position(*, user_id: str) -> Position:
+    """Return how far the user's feed goes."""
+    oldest = Notification.objects.filter(feed=OuterRef("pk")).order_by("seq").values("seq")[:1]
+    row = Feed.objects.filter(user_id=user_id).values_list("last_seq", Subquery(oldest)).first()
+    return Position(*row) if row else Position(0, None)
+
+
+def read_heads(*, user_ids: Sequence[str]) -> dict[str, Head]:
+    """Return the heads of these users' feeds, by user id. Who has no feed is left out."""
+    rows = Feed.objects.filter(user_id__in=user_ids).values_list("user_id", "last_seq", "latest_connection")
+    return {user_id: Head(newest, latest) for user_id, newest, latest in rows}
+
+
+def claim(*, user_id: str, connection_id: str) -> None:
+    """Make this connection the one of the user that is served, for NOTIFICATIONS_CONNECTIONS=latest."""
+    Feed.objects.bulk_create(
+        [Feed(user_id=user_id, latest_connection=connection_id)],
+        update_conflicts=True,
+        unique_fields=["user_id"],
+        update_fields=["latest_connection"],
+    )

@@ -1,0 +1,25 @@
+"""What the process counts of its sockets, for Prometheus."""
+
+from prometheus_client import Counter, Gauge
+
+CONNECTIONS = Gauge("notifications_connections", "WebSocket connections that are open.")
+REGISTRATIONS = Counter(
+    "notifications_registrations",
+    "Registrations asked for, by outcome: registered, unauthorized, unavailable.",
+    ["outcome"],
+)
+SENT = Counter(
+    "notifications_sent",
+    "Notifications sent to sockets, by what brought them: wake, gap (a wake that came out of turn), resume, or "
+    "reconciler. Many by the reconciler mean that the channel layer is ill.",
+    ["path"],
+)
+WAKE_FAILURES = Counter(
+    "notifications_wake_failures", "Wakes that the channel layer did not take. The reconciler repairs them."
+)
+JOIN_FAILURES = Counter(
+    "notifications_join_failures", "Tries to join a user's group that the channel layer did not take."
+)
+READ_FAILURES = Counter(
+    "notifications_read_failures", "Reads of feeds that the database refused. The reconciler repeats them."
+)

@@ -1,0 +1,83 @@
+"""Compares the connections of this process with the feeds in the database, once a second.
+
+Whatever the channel layer loses, a crash between commit and wake, a Redis that restarts or is not there, a
+command in another process, costs a connection a second and no notification. There is one task for each event
+loop, from the first registration until nobody is left: no server has to offer a start-up hook.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+
+from django.db import Error as DatabaseError
+
+from notifications import feed, metrics
+from notifications.database import in_thread
+from notifications.subscriptions import Subscription
+
+logger = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 1.0
+CHUNK_SIZE = 500
+
+_reconcilers: dict[asyncio.AbstractEventLoop, "_Reconciler"] = {}
+
+
+def add(subscription: Subscription) -> None:
+    """Look after a registered connection from now on."""
+    loop = asyncio.get_running_loop()
+    if loop not in _reconcilers:
+        _reconcilers[loop] = _Reconciler()
+    _reconcilers[loop].subscriptions.add(subscription)
+
+
+def discard(subscription: Subscription) -> None:
+    """Look after a connection no more. The last one ends the task."""
+    loop = asyncio.get_running_loop()
+    reconciler = _reconcilers.get(loop)
+    if reconciler is None:
+        return
+    reconciler.subscriptions.discard(subscription)
+    if not reconciler.subscriptions:
+        reconciler.task.cancel()
+        del _reconcilers[loop]
+
+
+class _Reconciler:
+    def __init__(self) -> None:
+        self.subscriptions: set[Subscription] = set()
+        self.task = asyncio.create_task(self._run())
+        self._failing = False
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            try:
+                await self._compare()
+            except DatabaseError:
+                metrics.READ_FAILURES.inc()
+                if not self._failing:
+                    logger.warning("The feeds cannot be read; trying on every second.", exc_info=True)
+                self._failing = True
+            except Exception:
+                logger.exception("The connections could not be compared with the feeds.")
+            else:
+                if self._failing:
+                    logger.warning("The feeds can be read again.")
+                self._failing = False
+
+    async def _compare(self) -> None:
+        """Read the heads of all users' feeds here, and hold each connection that was there before against its own.
+
+        One that registers meanwhile may be newer than what was read.
+        """
+        by_user = defaultdict(list)
+        for subscription in self.subscriptions:
+            by_user[subscription.user_id].append(subscription)
+        user_ids = list(by_user)
+        for start in range(0, len(user_ids), CHUNK_SIZE):
+            chunk = user_ids[start : start + CHUNK_SIZE]
+            heads = await in_thread(feed.read_heads, user_ids=chunk)
+            for user_id, head in heads.items():
+                for subscription in by_user[user_id]:
+                    subscription.compare(head)

@@ -1,0 +1,127 @@
+import json
+from html import unescape
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.urls import reverse
+
+from notifications.models import Feed, Notification
+
+FEEDS = "admin:notifications_feed_changelist"
+NOTIFICATIONS = "admin:notifications_notification_changelist"
+LINK = "https://checkout.stripe.example/pay/cs_1#secret"
+
+
+def page_of(row):
+    return reverse(f"admin:notifications_{row._meta.model_name}_change", args=[row.pk])
+
+
+def text_of(response):
+    assert response.status_code == 200
+    return unescape(response.content.decode())
+
+
+def found(response):
+    assert response.status_code == 200
+    return list(response.context["cl"].result_list)
+
+
+@pytest.fixture
+def admin_user(db):
+    """A superuser without a password: hashing one takes a second."""
+    return User.objects.create(username="admin", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def make_feed(db):
+    """Return a function that makes a user's feed with so many notifications."""
+
+    def make(user_id, *, length=1, frame=None):
+        feed = Feed.objects.create(user_id=user_id, last_seq=length)
+        frame = json.dumps(frame or {"type": "payment_url", "paymentUrl": LINK, "status": "pending"})
+        Notification.objects.bulk_create(
+            Notification(feed=feed, seq=seq, frame=frame, collapse_key="payment:1")
+            for seq in range(1, length + 1)
+        )
+        return feed
+
+    return make
+
+
+def test_every_page_is_shown_to_staff_who_may_only_see(client, make_feed):
+    feed = make_feed("user")
+    staff = User.objects.create_user("staff", is_staff=True)
+    client.force_login(staff)
+    pages = (reverse(FEEDS), page_of(feed), reverse(NOTIFICATIONS), page_of(feed.notifications.get()))
+    assert {client.get(page).status_code for page in pages} == {403}
+    staff.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    assert {client.get(page).status_code for page in pages} == {200}
+
+
+@pytest.mark.parametrize("model", [Feed, Notification])
+def test_not_even_a_superuser_adds_changes_or_deletes(admin_client, make_feed, model):
+    make_feed("user")
+    row = model.objects.get()
+    before = model.objects.values().get()
+    prefix = f"admin:notifications_{model._meta.model_name}"
+    assert admin_client.get(reverse(f"{prefix}_add")).status_code == 403
+    assert admin_client.post(page_of(row), {"last_seq": 9, "seq": 9}).status_code == 403
+    assert admin_client.post(reverse(f"{prefix}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    data = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+    admin_client.post(reverse(f"{prefix}_changelist"), data)
+    assert model.objects.values().get() == before
+
+
+@pytest.mark.parametrize("term", ["Ann Lee", "Ann", "Ann L"])
+def test_a_feed_is_found_by_how_its_user_id_begins(admin_client, make_feed, term):
+    wanted = make_feed("Ann Lee")
+    make_feed("Lee Ann")
+    assert found(admin_client.get(reverse(FEEDS), {"q": term})) == [wanted]
+
+
+def test_a_feed_shows_its_newest_number_and_leads_to_its_notifications(admin_client, make_feed):
+    feed = make_feed("a&b", length=3)
+    make_feed("other")
+    link = f"{reverse(NOTIFICATIONS)}?feed__id__exact={feed.pk}"
+    for page in (reverse(FEEDS), page_of(feed)):
+        assert link in text_of(admin_client.get(page))
+    assert [row.seq for row in found(admin_client.get(link))] == [3, 2, 1]
+    newest = feed.notifications.get(seq=3)
+    assert page_of(feed) in text_of(admin_client.get(page_of(newest)))
+
+
+def test_notifications_are_found_by_user_and_number(admin_client, make_feed):
+    feed = make_feed("a&b c", length=3)
+    make_feed("a", length=3)
+    assert len(found(admin_client.get(reverse(NOTIFICATIONS), {"q": "a&b c"}))) == 3
+    query = {"feed__user_id": "a&b c", "seq": "2"}
+    assert found(admin_client.get(reverse(NOTIFICATIONS), query)) == [feed.notifications.get(seq=2)]
+
+
+def test_the_link_in_a_frame_is_hidden_and_the_rest_is_shown_escaped(admin_client, make_feed):
+    frame = {"type": "<script>", "paymentUrl": LINK, "deep": [{"link": LINK}], "rideId": "🚕"}
+    notification = make_feed("user", frame=frame).notifications.get()
+    response = admin_client.get(page_of(notification))
+    assert b'<script>"' not in response.content
+    shown = text_of(response)
+    assert '"type": "<script>"' in shown
+    assert '"rideId": "🚕"' in shown
+    assert shown.count("(hidden: it is for its user alone)") == 2
+    assert LINK not in shown
+    assert LINK not in text_of(admin_client.get(reverse(NOTIFICATIONS)))
+
+
+@pytest.mark.parametrize("lookup", ["frame__contains", "collapse_key", "feed__latest_connection"])
+def test_a_url_cannot_ask_for_fields_that_are_hidden_or_not_indexed(admin_client, db, lookup):
+    assert admin_client.get(reverse(NOTIFICATIONS), {lookup: "h"}).status_code == 400
+
+
+def test_lists_take_the_same_few_queries_whatever_they_show(
+    admin_client, make_feed, django_assert_max_num_queries
+):
+    for number in range(60):
+        make_feed(f"user_{number}")
+    for url in (reverse(FEEDS), reverse(NOTIFICATIONS)):
+        with django_assert_max_num_queries(3) as queries:  # the session, its user, the page
+            assert len(found(admin_client.get(url))) == 50
+        assert not any("COUNT(" in query["sql"] for query in queries)

@@ -1,0 +1,172 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+from django.db import connection, transaction
+
+from notifications import feed
+from notifications.feed import Head, OutsideTransactionError, Position
+from notifications.models import Feed, Notification
+from notifications.user_ids import InvalidUserIdError
+
+pytestmark = pytest.mark.django_db
+
+
+def notify(user_id="user_123", frame=None):
+    return feed.notify(
+        user_id=user_id, frame=frame or {"type": "news"}, collapse_key="payment:1", expires_at=None
+    )
+
+
+def notify_and_commit(**kwargs):
+    with transaction.atomic():
+        return notify(**kwargs)
+
+
+def numbers(user_id="user_123"):
+    return [seq for seq, _ in feed.read_after(user_id=user_id, seq=0, limit=10_000)]
+
+
+def test_a_users_notifications_are_numbered_from_one_and_others_are_not_counted():
+    assert notify_and_commit() == 1
+    assert notify_and_commit(user_id="somebody else") == 1
+    assert notify_and_commit() == 2
+    assert numbers() == [1, 2]
+
+
+def test_several_notifications_fit_in_one_transaction():
+    with transaction.atomic():
+        assert [notify(), notify(user_id="b"), notify()] == [1, 1, 2]
+    assert numbers() == [1, 2]
+
+
+def test_a_notification_is_kept_as_it_goes_over_the_socket():
+    expires_at = datetime(2026, 11, 24, 8, tzinfo=UTC)
+    with transaction.atomic():
+        feed.notify(
+            user_id="user_123",
+            frame={"type": "payment_url", "rideId": "ride ü", "n": 1, "a": None},
+            collapse_key="payment:7",
+            expires_at=expires_at,
+        )
+    notification = Notification.objects.get()
+    assert notification.frame == r'{"type":"payment_url","rideId":"ride \u00fc","n":1,"a":null}'
+    assert notification.collapse_key == "payment:7"
+    assert notification.expires_at == expires_at
+
+
+@pytest.mark.django_db(transaction=True, available_apps=["notifications"])
+def test_outside_a_transaction_it_is_refused_and_nothing_is_written():
+    with pytest.raises(OutsideTransactionError, match=r"transaction\.atomic"):
+        notify()
+    assert not Feed.objects.exists()
+
+
+def test_a_rollback_leaves_no_gap():
+    notify_and_commit()
+    with transaction.atomic():
+        assert notify() == 2
+        transaction.set_rollback(True)
+    with transaction.atomic():
+        with transaction.atomic():
+            assert notify() == 2
+            transaction.set_rollback(True)
+        assert notify() == 2
+    assert numbers() == [1, 2]
+
+
+@pytest.mark.django_db(transaction=True, available_apps=["notifications"])
+def test_writers_at_the_same_time_leave_no_gap_and_commit_in_the_order_of_numbers():
+    """A reader that sees a number has seen all before it: else a cursor would pass one that commits later."""
+    writers = 6
+    ready = threading.Barrier(writers)
+
+    def write(writer):
+        ready.wait(timeout=30)
+        try:
+            for round_ in range(8):
+                with transaction.atomic():
+                    notify()
+                    transaction.set_rollback((writer + round_) % 4 == 0)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(writers) as threads:
+        running = [threads.submit(write, writer) for writer in range(writers)]
+        while not all(writing.done() for writing in running):
+            seen = numbers()
+            assert seen == list(range(1, len(seen) + 1))
+        for writing in running:
+            writing.result()
+    assert numbers() == list(range(1, 37))
+    assert Feed.objects.get().last_seq == 36
+
+
+@pytest.mark.parametrize("user_id", ["", "x" * 129, "a\0b", "\ud800"])
+def test_a_bad_user_id_is_refused(user_id):
+    with pytest.raises(InvalidUserIdError, match="A user id has"), transaction.atomic():
+        notify(user_id=user_id)
+    assert not Feed.objects.exists()
+
+
+@pytest.mark.parametrize("user_id", ["x" * 128, "😀" * 128, "auth0|1", "a@b.com", " "])
+def test_any_other_user_id_has_a_feed(user_id):
+    assert notify_and_commit(user_id=user_id) == 1
+    assert numbers(user_id) == [1]
+
+
+@pytest.mark.parametrize("frame", [{"amount": object()}, {"amount": float("nan")}, {}])
+def test_a_frame_with_no_json_form_is_refused(frame):
+    with pytest.raises((TypeError, ValueError)), transaction.atomic():
+        feed.notify(user_id="u", frame=frame, collapse_key="", expires_at=None)
+    assert not Feed.objects.exists()
+
+
+def test_a_feed_is_read_in_pages_from_any_number():
+    for n in range(5):
+        notify_and_commit(frame={"n": n + 1})
+    notify_and_commit(user_id="somebody else")
+    assert feed.read_after(user_id="user_123", seq=1, limit=2) == [(2, '{"n":2}'), (3, '{"n":3}')]
+    assert feed.read_after(user_id="user_123", seq=5, limit=2) == []
+    assert feed.read_after(user_id="nobody", seq=0, limit=2) == []
+
+
+def test_a_position_is_the_newest_number_and_the_oldest_that_is_kept():
+    assert feed.read_position(user_id="user_123") == Position(0, None)
+    for _ in range(4):
+        notify_and_commit()
+    assert feed.read_position(user_id="user_123") == Position(4, 1)
+    Notification.objects.filter(seq__lte=2).delete()
+    assert feed.read_position(user_id="user_123") == Position(4, 3)
+    Notification.objects.all().delete()
+    assert feed.read_position(user_id="user_123") == Position(4, None)
+
+
+@pytest.mark.parametrize(
+    ("position", "seq", "kept"),
+    [
+        (Position(0, None), 0, True),
+        (Position(0, None), 1, False),
+        (Position(4, 1), 0, True),
+        (Position(4, 1), 4, True),
+        (Position(4, 1), 5, False),
+        (Position(4, 3), 2, True),
+        (Position(4, 3), 1, False),
+        (Position(4, None), 4, True),
+        (Position(4, None), 3, False),
+        (Position(4, None), 0, False),
+    ],
+)
+def test_a_gap_is_kept_when_its_first_notification_is(position, seq, kept):
+    assert position.is_kept_after(seq) is kept
+
+
+def test_the_newest_connection_claims_a_feed_and_changes_nothing_else_of_it():
+    feed.claim(user_id="user_123", connection_id="a")
+    assert feed.read_heads(user_ids=["user_123"]) == {"user_123": Head(0, "a")}
+    notify_and_commit()
+    feed.claim(user_id="user_123", connection_id="b")
+    notify_and_commit(user_id="other")
+    heads = feed.read_heads(user_ids=["user_123", "other", "nobody"])
+    assert heads == {"user_123": Head(1, "b"), "other": Head(1, "")}

@@ -1,0 +1,171 @@
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db.models import Q, QuerySet, prefetch_related_objects
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from payments import webhooks
+from payments.admin.filters import ReceivedFilter, StateFilter, TypeFilter
+from payments.admin.readonly import ReadOnlyAdmin, as_uuid, instant, label, pretty_json
+from payments.models import Payment, StatusChange, WebhookEvent
+
+SELECTED_AT_MOST = 100
+ERRORS_SHOWN = 5
+
+HIDDEN_LINK = "(hidden: a bearer link, for its user alone)"
+
+State = WebhookEvent.State
+
+TONES = {
+    State.RECEIVED: "warning",
+    State.APPLIED: "success",
+    State.IGNORED: "",
+    State.PARKED: "warning",
+    State.FAILED: "danger",
+}
+
+
+@admin.register(WebhookEvent)
+class WebhookEventAdmin(ReadOnlyAdmin):
+    list_display = ("received", "type", "state_label", "attempts", "deliveries", "payment_link")
+    list_display_links = ("received", "type")
+    list_filter = (StateFilter, TypeFilter, ReceivedFilter)
+    query_parameters: ClassVar = frozenset({"state", "type", "since", "until", "payment__id__exact"})
+    list_select_related = ("payment",)
+    sortable_by = ("received",)
+    search_fields = ("event_id", "object_id", "payment_intent_id")
+    search_help_text = "Start of an event or object, or an intent"
+    actions = ("apply_again",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("type", "state_label"),
+                    ("payment_link", "changed"),
+                    "error",
+                    ("event_id", "object_id"),
+                    ("payment_intent_id", "mode"),
+                    ("made", "received"),
+                    ("applied", "often"),
+                )
+            },
+        ),
+        ("Payload", {"fields": ("payload",)}),
+    )
+    readonly_fields = (
+        "state_label",
+        "payment_link",
+        "changed",
+        "received",
+        "made",
+        "applied",
+        "often",
+        "mode",
+        "payload",
+    )
+
+    def has_apply_permission(self, request: HttpRequest) -> bool:
+        """Tell whether this member of staff may apply events, which can change payments' statuses."""
+        return request.user.has_perm("payments.change_webhookevent")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEvent]:
+        queryset: QuerySet[WebhookEvent] = super().get_queryset(request)
+        return queryset.defer("body", "payment__facts", "payment__stripe_params")
+
+    def find(self, term: str) -> Q:
+        """An applied event is found by its payment too, and a parked one by its intent."""
+        known = Q(payment_intent_id=term) | Q(session_id=term)
+        known |= Q(pk=number) if (number := as_uuid(term)) else Q()
+        payments = list(Payment.objects.filter(known).values_list("pk", flat=True))
+        begins = Q(event_id__startswith=term) | Q(object_id__startswith=term)
+        return begins | Q(payment__in=payments) | Q(payment_intent_id=term, state=State.PARKED)
+
+    @admin.action(description="Apply again", permissions=["apply"])
+    def apply_again(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> HttpResponse | None:
+        events = list(queryset.order_by("received_at", "pk")[: SELECTED_AT_MOST + 1])
+        if len(events) > SELECTED_AT_MOST:
+            text = f"Nothing was applied: select at most {SELECTED_AT_MOST}. `replay_webhooks` takes more."
+            self.message_user(request, text, messages.ERROR)
+            return None
+        LogEntry.objects.log_actions(cast("int", request.user.pk), events, CHANGE, "Applied again.")
+        outcomes = webhooks.apply([event.event_id for event in events], cause=StatusChange.Cause.STAFF)
+        _report(request, outcomes)
+        if len(events) == 1:
+            return HttpResponseRedirect(reverse("admin:payments_webhookevent_change", args=[events[0].pk]))
+        return None
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        # The templates ask for each field several times.
+        prefetch_related_objects([kwargs["obj"]], "changes")
+        context["may_apply"] = self.has_apply_permission(request)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description="received (UTC)", ordering="received_at")
+    def received(self, event: WebhookEvent) -> str:
+        return instant(event.received_at)
+
+    @admin.display(description="made by Stripe (UTC)")
+    def made(self, event: WebhookEvent) -> str:
+        return instant(event.created_at)
+
+    @admin.display(description="applied (UTC)")
+    def applied(self, event: WebhookEvent) -> str:
+        return instant(event.applied_at)
+
+    @admin.display(description="state")
+    def state_label(self, event: WebhookEvent) -> SafeString:
+        return label(event.get_state_display(), tone=TONES[State(event.state)])
+
+    @admin.display(description="how often")
+    def often(self, event: WebhookEvent) -> str:
+        return f"delivered {event.deliveries} times, applied or tried {event.attempts} times"
+
+    @admin.display(description="mode")
+    def mode(self, event: WebhookEvent) -> str:
+        return f"{'live' if event.livemode else 'test'}, API version {event.api_version or 'not said'}"
+
+    @admin.display(description="payment", empty_value="-")
+    def payment_link(self, event: WebhookEvent) -> SafeString | None:
+        return _link(event.payment) if event.payment else None
+
+    @admin.display(description="changed")
+    def changed(self, event: WebhookEvent) -> str:
+        return "\n".join(f"{change}, cause: {change.get_cause_display()}" for change in event.changes.all())
+
+    @admin.display(description="body")
+    def payload(self, event: WebhookEvent) -> SafeString:
+        return pretty_json(event.body, object_hook=_hide_links)
+
+
+def _link(payment: Payment) -> SafeString:
+    url = reverse("admin:payments_payment_change", args=[payment.pk])
+    return format_html('<a class="text-link" href="{}">{}</a>', url, payment.ride_id)
+
+
+def _hide_links(obj: dict[str, Any]) -> dict[str, Any]:
+    """Hide an open session's `url`, wherever it stands in an event."""
+    if str(obj.get("url", "")).startswith(("http://", "https://")):
+        return obj | {"url": HIDDEN_LINK}
+    return obj
+
+
+def _report(request: HttpRequest, outcomes: Sequence[webhooks.Outcome]) -> None:
+    """Tell what became of the events, which payments changed, and why the first that failed did."""
+    states = Counter(outcome.state for outcome in outcomes)
+    summary = ", ".join(f"{count} {State(state).label}" for state, count in states.items())
+    changes = [change for outcome in outcomes for change in outcome.changes]
+    changed = format_html_join("", "<br>{}: {}", ((_link(change.payment), str(change)) for change in changes))
+    text = format_html("{}. {}{}", summary, "Changed:" if changes else "No status changed.", changed)
+    failed = [outcome for outcome in outcomes if outcome.state == State.FAILED]
+    messages.add_message(request, messages.WARNING if failed else messages.SUCCESS, text)
+    for outcome in failed[:ERRORS_SHOWN]:
+        messages.error(request, f"{outcome.event_id}: {outcome.error}")

@@ -1,0 +1,207 @@
+"""Asking for a payment: the row first, then Stripe, then the link to the user; a retry resumes where it broke."""
+
+import contextlib
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from payments import gateway, ledger, webhooks
+from payments.announcements import announce_link
+from payments.facts import Facts, money
+from payments.metrics import CREATED
+from payments.models import Payment, StatusChange
+from payments.status import Status, is_open
+
+_HOLDS_RIDE = [Status.PROCESSING, Status.SUCCEEDED, Status.PARTIALLY_REFUNDED, Status.DISPUTED]
+
+
+class IdempotencyKeyReused(Exception):
+    """The Idempotency-Key came with another body before: send a new key for a new request."""
+
+
+class RideHasPayment(Exception):
+    """The ride's payment is open or paid, and a second would charge it twice."""
+
+    def __init__(self, payment: Payment) -> None:
+        super().__init__(f"Ride {payment.ride_id!r} has payment {payment.pk}, which is {payment.status}.")
+        self.payment = payment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A payment as the ride's backend asks for it; `amount` in minor units, `currency` in lower case."""
+
+    ride_id: str
+    user_id: str
+    amount: int
+    currency: str
+    description: str = ""
+    success_url: str = ""
+    cancel_url: str = ""
+
+    def digest(self) -> str:
+        """Return what tells two orders apart."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
+    """Create the payment, its Checkout Session and the user's notification; or finish what was begun.
+
+    Raises IdempotencyKeyReused or RideHasPayment with nothing done, StripeRefused or StripeUnavailable with the
+    payment kept: the same call made again asks Stripe the same thing again.
+    """
+    payment = _reserve(order=order, idempotency_key=idempotency_key)
+    if payment.session_id:
+        return payment
+    try:
+        session = gateway.create_session(
+            params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}"
+        )
+    except (gateway.StripeRefused, gateway.StripeUnavailable) as error:
+        CREATED.labels(outcome=type(error).__name__).inc()
+        Payment.objects.filter(pk=payment.pk).update(stripe_error=str(error))
+        raise
+    CREATED.labels(outcome="created").inc()
+    payment = _hand_over(payment_id=payment.pk, session=session)
+    webhooks.apply_parked(Payment.objects.filter(pk=payment.pk))
+    return payment
+
+
+def _reserve(*, order: Order, idempotency_key: str | None) -> Payment:
+    """Return the row of this order, committed: an earlier one of the same request, or a new one."""
+    for last_try in (False, True):
+        try:
+            with transaction.atomic():
+                return _earlier(order=order, idempotency_key=idempotency_key) or _new(
+                    order=order, idempotency_key=idempotency_key
+                )
+        except IntegrityError:  # somebody else reserved the ride or the key a moment ago
+            if last_try:
+                raise
+    raise AssertionError
+
+
+def _earlier(*, order: Order, idempotency_key: str | None) -> Payment | None:
+    digest = order.digest()
+    if idempotency_key is not None:
+        payment = Payment.objects.filter(idempotency_key=idempotency_key).first()
+        if payment is not None:
+            if payment.request_digest != digest:
+                raise IdempotencyKeyReused
+            return payment
+    ride = Q(ride_claim=order.ride_id) | Q(ride_id=order.ride_id, status__in=_HOLDS_RIDE)
+    holder = Payment.objects.filter(ride).order_by("created_at").first()
+    if holder is None:
+        return None
+    is_same = holder.request_digest == digest and holder.idempotency_key in {None, idempotency_key}
+    if holder.session_id or not is_same:
+        raise RideHasPayment(holder)
+    if idempotency_key is not None:
+        holder.idempotency_key = idempotency_key
+        holder.save(update_fields=["idempotency_key"])
+    return holder
+
+
+def _new(*, order: Order, idempotency_key: str | None) -> Payment:
+    payment = Payment(
+        ride_id=order.ride_id,
+        ride_claim=order.ride_id,
+        user_id=order.user_id,
+        amount=order.amount,
+        currency=order.currency,
+        description=order.description,
+        facts={"asked": money(order.amount, order.currency)},
+        idempotency_key=idempotency_key,
+        request_digest=order.digest(),
+    )
+    payment.stripe_params = _stripe_params(payment, order)
+    payment.save(force_insert=True)
+    return payment
+
+
+def _stripe_params(payment: Payment, order: Order) -> dict[str, Any]:
+    """Return what Stripe is asked for (https://docs.stripe.com/api/checkout/sessions/create).
+
+    A session's metadata is not copied to its payment intent, so both carry the payment's id: their events come in
+    any order, and either may be the first to tell of the payment.
+    """
+    metadata = {"payment_id": str(payment.pk), "ride_id": order.ride_id}
+    return {
+        "mode": "payment",
+        "client_reference_id": str(payment.pk),
+        "line_items": [
+            {
+                "quantity": 1,
+                "price_data": {
+                    "currency": order.currency,
+                    "unit_amount": order.amount,
+                    "product_data": {"name": order.description or f"Ride {order.ride_id}"},
+                },
+            }
+        ],
+        "metadata": metadata,
+        "payment_intent_data": {"metadata": metadata},
+        "success_url": order.success_url or f"{settings.PUBLIC_URL}/checkout/success",
+        "cancel_url": order.cancel_url or f"{settings.PUBLIC_URL}/checkout/cancel",
+    }
+
+
+def _hand_over(*, payment_id: Any, session: dict[str, Any]) -> Payment:
+    """Save the session and hand its link to the user, once, unless the payment ended meanwhile."""
+    with transaction.atomic():
+        payment = Payment.objects.select_for_update().get(pk=payment_id)
+        if payment.announced_seq is not None:
+            return payment
+        payment.session_id = session["id"]
+        payment.payment_url = session["url"] or ""
+        payment.expires_at = datetime.fromtimestamp(session["expires_at"], tz=UTC)
+        payment.stripe_error = ""
+        was_canceled = payment.status == Status.CANCELED
+        if payment.payment_url and is_open(payment.facts):
+            payment.announced_seq = announce_link(payment)
+        payment.save()
+    if was_canceled:  # while Stripe was being asked; nobody has the link, so it may as well end by itself
+        with contextlib.suppress(gateway.StripeRefused, gateway.StripeUnavailable):
+            gateway.expire_session(session_id=session["id"])
+    return payment
+
+
+class NotCancelable(Exception):
+    """The payment is paid, or has ended: there is nothing left to cancel."""
+
+
+def cancel(*, payment_id: Any, cause: StatusChange.Cause) -> Payment:
+    """End an open payment, so that its link can no longer be paid; one that is canceled stays so.
+
+    Raises Payment.DoesNotExist, NotCancelable, StripeRefused or StripeUnavailable.
+    """
+    with transaction.atomic():
+        payment = Payment.objects.select_for_update().get(pk=payment_id)
+        if payment.status == Status.CANCELED:
+            return payment
+        if not is_open(payment.facts):
+            raise NotCancelable(f"The payment is {payment.status}: only an open payment can be canceled.")
+        now = int(datetime.now(tz=UTC).timestamp())
+        wish: Facts = {"cancel_requested": now} if payment.session_id else {"canceled": now}
+        ledger.record([ledger.Finding(payment=payment, facts=wish)], cause=cause)
+    if payment.session_id is None:
+        return payment
+    _expire(payment)
+    with transaction.atomic():
+        payment = Payment.objects.select_for_update().get(pk=payment_id)
+        ledger.record([ledger.Finding(payment=payment, facts={"expired": now})], cause=cause)
+    return payment
+
+
+def _expire(payment: Payment) -> None:
+    """End the session at Stripe, which refuses when it was paid a moment ago."""
+    try:
+        gateway.expire_session(session_id=payment.session_id or "")
+    except gateway.StripeRefused as error:
+        raise NotCancelable(f"Stripe does not cancel it any more: {error}") from error

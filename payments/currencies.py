@@ -1,0 +1,197 @@
+"""The currencies Stripe takes, how many decimals it counts them in, and what it charges at least.
+
+Sources: https://docs.stripe.com/currencies (presentment currencies, zero-decimal, three-decimal and special
+cases, minimum and maximum charge amounts).
+"""
+
+from decimal import Decimal
+
+MAXIMUM = 99_999_999
+"""Stripe takes eight digits of minor units."""
+
+ZERO_DECIMAL = frozenset(
+    {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"}
+)
+THREE_DECIMAL = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
+"""Their last digit has to be 0: card networks settle two decimals."""
+WHOLE_ONLY = frozenset({"isk", "ugx"})
+"""No decimals any more, but Stripe still counts them in hundredths: the last two digits have to be 00."""
+TWO_DECIMAL = frozenset(
+    [
+        "usd",
+        "aed",
+        "afn",
+        "all",
+        "amd",
+        "ang",
+        "aoa",
+        "ars",
+        "aud",
+        "awg",
+        "azn",
+        "bam",
+        "bbd",
+        "bdt",
+        "bgn",
+        "bmd",
+        "bnd",
+        "bob",
+        "brl",
+        "bsd",
+        "bwp",
+        "byn",
+        "bzd",
+        "cad",
+        "cdf",
+        "chf",
+        "cny",
+        "cop",
+        "crc",
+        "cve",
+        "czk",
+        "dkk",
+        "dop",
+        "dzd",
+        "egp",
+        "etb",
+        "eur",
+        "fjd",
+        "fkp",
+        "gbp",
+        "gel",
+        "gip",
+        "gmd",
+        "gtq",
+        "gyd",
+        "hkd",
+        "hnl",
+        "htg",
+        "huf",
+        "idr",
+        "ils",
+        "inr",
+        "jmd",
+        "kes",
+        "kgs",
+        "khr",
+        "kyd",
+        "kzt",
+        "lak",
+        "lbp",
+        "lkr",
+        "lrd",
+        "lsl",
+        "mad",
+        "mdl",
+        "mkd",
+        "mmk",
+        "mnt",
+        "mop",
+        "mur",
+        "mvr",
+        "mwk",
+        "mxn",
+        "myr",
+        "mzn",
+        "nad",
+        "ngn",
+        "nio",
+        "nok",
+        "npr",
+        "nzd",
+        "pab",
+        "pen",
+        "pgk",
+        "php",
+        "pkr",
+        "pln",
+        "qar",
+        "ron",
+        "rsd",
+        "rub",
+        "sar",
+        "sbd",
+        "scr",
+        "sek",
+        "sgd",
+        "shp",
+        "sle",
+        "sos",
+        "srd",
+        "std",
+        "szl",
+        "thb",
+        "tjs",
+        "top",
+        "try",
+        "ttd",
+        "twd",
+        "tzs",
+        "uah",
+        "uyu",
+        "uzs",
+        "wst",
+        "xcd",
+        "xcg",
+        "yer",
+        "zar",
+        "zmw",
+    ]
+)
+SUPPORTED = ZERO_DECIMAL | THREE_DECIMAL | WHOLE_ONLY | TWO_DECIMAL
+
+MINIMUM = {
+    "usd": 50,
+    "aed": 200,
+    "aud": 50,
+    "brl": 50,
+    "cad": 50,
+    "chf": 50,
+    "czk": 1500,
+    "dkk": 250,
+    "eur": 50,
+    "gbp": 30,
+    "hkd": 400,
+    "huf": 17500,
+    "inr": 50,
+    "jpy": 50,
+    "mxn": 1000,
+    "myr": 200,
+    "nok": 300,
+    "nzd": 50,
+    "pln": 200,
+    "ron": 200,
+    "sek": 300,
+    "sgd": 50,
+    "thb": 1000,
+}
+"""In minor units, where Stripe names one; the minimum of other currencies depends on the account."""
+
+
+def refuse_amount(amount: int, currency: str) -> str | None:
+    """Return why Stripe would not charge `amount` minor units of `currency`, or None where it would."""
+    currency = currency.lower()
+    if currency not in SUPPORTED:
+        return f"Stripe does not take the currency {currency!r}: send an ISO 4217 code such as 'usd'."
+    minimum = MINIMUM.get(currency, 1)
+    if not minimum <= amount <= MAXIMUM:
+        return f"Send an amount from {minimum} to {MAXIMUM} minor units of {currency}."
+    if currency in THREE_DECIMAL and amount % 10:
+        return f"Stripe counts {currency} in thousandths, and the last digit has to be 0."
+    if currency in WHOLE_ONLY and amount % 100:
+        return f"Stripe counts {currency} in hundredths, and the last two digits have to be 00."
+    return None
+
+
+def decimals(currency: str) -> int:
+    """Return how many decimals the minor units of a currency stand for."""
+    currency = currency.lower()
+    if currency in ZERO_DECIMAL:
+        return 0
+    return 3 if currency in THREE_DECIMAL else 2
+
+
+def format_amount(amount: int, currency: str) -> str:
+    """Return minor units as a person reads them: `1250, "usd"` is `12.50 USD`, `500, "jpy"` is `500 JPY`."""
+    places = decimals(currency)
+    return f"{Decimal(amount).scaleb(-places):,.{places}f} {currency.upper()}"

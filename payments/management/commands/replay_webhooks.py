@@ -1,0 +1,111 @@
+"""`manage.py replay_webhooks`: apply stored events again."""
+
+import argparse
+import re
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from rich.console import Console
+from rich.progress import Progress
+
+from payments.replay import Selection, replay, select
+from payments.webhooks import Outcome
+
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+def moment(text: str) -> datetime:
+    """Read a time: ISO 8601 (UTC unless it says otherwise), or so long ago: 30m, 2h, 7d."""
+    if match := re.fullmatch(r"(\d{1,6})([mhd])", text):
+        return timezone.now() - int(match[1]) * _UNITS[match[2]]
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        message = f"{text!r} is no time: send 2026-01-31, 2026-01-31T12:00:00Z, or so long ago: 30m, 2h, 7d"
+        raise argparse.ArgumentTypeError(message) from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def count(text: str) -> int:
+    """Read a number of events, one or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of events: send 1 or more")
+    return int(text)
+
+
+class Command(BaseCommand):
+    help = (
+        "Apply stored webhook events again, oldest first. Events that were applied before change nothing and notify "
+        "nobody, unless a payment's state was wrong. Exit code: 0 done, 1 some events failed, 2 wrong usage."
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("event_ids", nargs="*", metavar="EVENT", help="Stripe's event ids (evt_…)")
+        parser.add_argument("--all", action="store_true", help="every stored event")
+        parser.add_argument("--failed", action="store_true", help="only events that could not be applied")
+        parser.add_argument(
+            "--type", action="append", default=[], dest="types", help="an event type; repeatable"
+        )
+        parser.add_argument("--payment", type=UUID, help="events of the payment with this id")
+        parser.add_argument("--ride", help="events of this ride's payments")
+        parser.add_argument("--user", help="events of this user's payments")
+        parser.add_argument("--since", type=moment, help="received at or after: 2026-01-31T12:00:00Z, 2h, 7d")
+        parser.add_argument("--until", type=moment, help="received before")
+        parser.add_argument("--limit", type=count, help="at most so many, the oldest")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="show what would change, and change nothing"
+        )
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        selection = Selection(
+            event_ids=tuple(options["event_ids"]),
+            failed=options["failed"],
+            types=tuple(options["types"]),
+            payment_id=options["payment"],
+            ride_id=options["ride"],
+            user_id=options["user"],
+            since=options["since"],
+            until=options["until"],
+            limit=options["limit"],
+        )
+        if selection.is_everything() and not options["all"]:
+            raise CommandError("Say which events: event ids, --failed, --type, … or --all.", returncode=2)
+        event_ids = select(selection)
+        self._refuse_unknown(options["event_ids"], event_ids)
+        outcomes = self._replay(event_ids, dry_run=options["dry_run"], quiet=options["verbosity"] == 0)
+        self._report(outcomes, dry_run=options["dry_run"])
+
+    def _refuse_unknown(self, asked: list[str], found: list[str]) -> None:
+        if missing := sorted(set(asked) - set(found)):
+            raise CommandError(f"No such event, or another option leaves it out: {', '.join(missing)}.")
+
+    def _replay(self, event_ids: list[str], *, dry_run: bool, quiet: bool) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        is_hidden = quiet or not sys.stderr.isatty()
+        with Progress(console=Console(stderr=True), disable=is_hidden, transient=True) as progress:
+            task = progress.add_task("Replaying", total=len(event_ids))
+            for batch in replay(event_ids, dry_run=dry_run):
+                outcomes += batch
+                progress.advance(task, len(batch))
+        return outcomes
+
+    def _report(self, outcomes: list[Outcome], *, dry_run: bool) -> None:
+        changes = [change for outcome in outcomes for change in outcome.changes]
+        for change in changes:
+            ride = f"payment {change.payment.pk}, ride {change.payment.ride_id}"
+            event = change.event.event_id if change.event else ""
+            self.stdout.write(f"{ride}: {change.before} → {change.after} ({event})")
+        failed = [outcome for outcome in outcomes if outcome.state == "failed"]
+        for outcome in failed:
+            self.stderr.write(f"{outcome.event_id}: {outcome.error}")
+        states = Counter(outcome.state for outcome in outcomes)
+        told = ", ".join(f"{number} {state}" for state, number in sorted(states.items())) or "none"
+        would = "would change" if dry_run else "changed"
+        self.stdout.write(f"{len(outcomes)} events ({told}); {len(changes)} statuses {would}.")
+        if failed:
+            raise CommandError(f"{len(failed)} events failed; they are kept as failed, with their errors.")

@@ -1,0 +1,86 @@
+"""Giving money back: the request is kept first, so that a retry is never a second refund."""
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from payments import gateway, ledger
+from payments.checkout import IdempotencyKeyReused
+from payments.events import refund_facts
+from payments.facts import refunded_amount
+from payments.models import Payment, RefundRequest, StatusChange
+from payments.status import Status
+
+
+class NotRefundable(Exception):
+    """The payment holds no money that could go back, or less than was asked for."""
+
+
+def refund(
+    *, payment_id: Any, amount: int | None, idempotency_key: str | None, cause: StatusChange.Cause
+) -> RefundRequest:
+    """Refund `amount` minor units, or all that is left, and record Stripe's answer.
+
+    Raises Payment.DoesNotExist, NotRefundable, IdempotencyKeyReused, StripeRefused or StripeUnavailable; after the
+    last two the same call made again asks Stripe for the same refund.
+    """
+    request = _reserve(payment_id=payment_id, amount=amount, idempotency_key=idempotency_key)
+    if request.refund_id:
+        return request
+    try:
+        answer = gateway.create_refund(
+            payment_intent_id=request.payment.payment_intent_id or "",
+            amount=request.amount,
+            idempotency_key=f"refund-{request.payment_id}-{request.pk}",
+        )
+    except gateway.StripeRefused:
+        request.delete()  # nothing was refunded: another try is another request
+        raise
+    with transaction.atomic():
+        payment = Payment.objects.select_for_update().get(pk=payment_id)
+        request.refund_id, request.refund_status = answer["id"], answer["status"] or "pending"
+        request.save(update_fields=["refund_id", "refund_status"])
+        ledger.record([ledger.Finding(payment=payment, facts=refund_facts(answer))], cause=cause)
+    request.payment = payment
+    return request
+
+
+def _reserve(*, payment_id: Any, amount: int | None, idempotency_key: str | None) -> RefundRequest:
+    """Return the row of this request, committed: an earlier one of the same request, or a new one."""
+    try:
+        with transaction.atomic():
+            payment = Payment.objects.select_for_update().get(pk=payment_id)
+            return _earlier(payment=payment, amount=amount, idempotency_key=idempotency_key) or _new(
+                payment=payment, amount=amount, idempotency_key=idempotency_key
+            )
+    except IntegrityError:  # the key came for another payment at the same moment
+        raise IdempotencyKeyReused from None
+
+
+def _earlier(*, payment: Payment, amount: int | None, idempotency_key: str | None) -> RefundRequest | None:
+    """Return the request with this key; without a key, the same request if Stripe has not answered it yet."""
+    asked = {"whole": True} if amount is None else {"whole": False, "amount": amount}
+    if idempotency_key is None:
+        return payment.refund_requests.filter(refund_id="", idempotency_key=None, **asked).first()
+    request = RefundRequest.objects.filter(idempotency_key=idempotency_key).first()
+    if request is None:
+        return None
+    is_same = request.payment_id == payment.pk and request.whole is (amount is None)
+    if not is_same or amount not in {None, request.amount}:
+        raise IdempotencyKeyReused
+    request.payment = payment
+    return request
+
+
+def _new(*, payment: Payment, amount: int | None, idempotency_key: str | None) -> RefundRequest:
+    if payment.status not in {Status.SUCCEEDED, Status.PARTIALLY_REFUNDED} or not payment.payment_intent_id:
+        raise NotRefundable(f"The payment is {payment.status}: only a paid payment can be refunded.")
+    left = payment.amount - refunded_amount(payment.facts)
+    if amount is not None and amount > left:
+        raise NotRefundable(f"Send an amount of at most {left} minor units: that much is not refunded yet.")
+    return RefundRequest.objects.create(
+        payment=payment,
+        amount=left if amount is None else amount,
+        whole=amount is None,
+        idempotency_key=idempotency_key,
+    )

@@ -1,0 +1,80 @@
+"""Applying stored events once more: which ones, and in batches."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from payments import webhooks
+from payments.models import Payment, StatusChange, WebhookEvent
+
+BATCH_SIZE = 100
+"""Events a transaction, so that the locks of a long replay are short."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which stored events; what is not given selects nothing away. Times are when we received them (UTC)."""
+
+    event_ids: Sequence[str] = ()
+    failed: bool = False
+    types: Sequence[str] = ()
+    payment_id: UUID | None = None
+    ride_id: str | None = None
+    user_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int | None = None
+
+    def is_everything(self) -> bool:
+        """Tell whether nothing was given at all."""
+        return self == Selection()
+
+
+def select(selection: Selection) -> list[str]:
+    """Return the ids of the selected events, in the order in which they came."""
+    events = WebhookEvent.objects.all()
+    if selection.event_ids:
+        events = events.filter(event_id__in=selection.event_ids)
+    if selection.failed:
+        events = events.filter(state=WebhookEvent.State.FAILED)
+    if selection.types:
+        events = events.filter(type__in=selection.types)
+    if selection.since:
+        events = events.filter(received_at__gte=selection.since)
+    if selection.until:
+        events = events.filter(received_at__lt=selection.until)
+    events = _of_payments(events, selection)
+    return list(events.order_by("pk").values_list("event_id", flat=True)[: selection.limit])
+
+
+def replay(event_ids: Sequence[str], *, dry_run: bool = False) -> Iterator[list[webhooks.Outcome]]:
+    """Apply events batch by batch, yielding what became of each batch.
+
+    A dry run does the same and rolls it back: what it shows is what would happen to each batch as things are.
+    """
+    for batch in (event_ids[n : n + BATCH_SIZE] for n in range(0, len(event_ids), BATCH_SIZE)):
+        with transaction.atomic() if dry_run else nullcontext():
+            outcomes = webhooks.apply(batch, cause=StatusChange.Cause.REPLAY)
+            if dry_run:
+                transaction.set_rollback(True)
+        yield outcomes
+
+
+def _of_payments(events: QuerySet[WebhookEvent], selection: Selection) -> QuerySet[WebhookEvent]:
+    """Keep the events of the selected payments: also those that still wait for their payment intent's payment."""
+    wanted = {
+        "pk": selection.payment_id,
+        "ride_id": selection.ride_id,
+        "user_id": selection.user_id,
+    }
+    wanted = {field: value for field, value in wanted.items() if value is not None}
+    if not wanted:
+        return events
+    payments = Payment.objects.filter(**wanted)
+    intents = payments.filter(payment_intent_id__isnull=False).values("payment_intent_id")
+    return events.filter(Q(payment__in=payments) | Q(payment_intent_id__in=intents))

@@ -1,0 +1,388 @@
+"""The hosted payment page and the control page, as a browser without JavaScript meets them."""
+
+import re
+from datetime import timedelta
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.utils import timezone
+
+from payments.sandbox import behaviour
+from payments.sandbox.display import format_money
+from payments.sandbox.models import Delivery, Dispute, Refund, Session
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def browser():
+    """A browser, with the checks against forged forms that a test client leaves out."""
+    return Client(enforce_csrf_checks=True)
+
+
+@pytest.fixture
+def new_session(client, settings):
+    def create(**changes):
+        params = {
+            "mode": "payment",
+            "line_items[0][quantity]": "1",
+            "line_items[0][price_data][currency]": "usd",
+            "line_items[0][price_data][unit_amount]": "1250",
+            "line_items[0][price_data][product_data][name]": "Ride to <Oz>",
+            "success_url": "https://ride.example/paid?session={CHECKOUT_SESSION_ID}",
+            "cancel_url": "https://ride.example/back",
+        } | changes
+        response = client.post(
+            "/v1/checkout/sessions",
+            urlencode({name: value for name, value in params.items() if value is not None}),
+            headers={"Authorization": f"Bearer {settings.STRIPE_SECRET_KEY}"},
+            content_type="application/x-www-form-urlencoded",
+        )
+        assert response.status_code == 200, response.content
+        return Session.objects.get(stripe_id=response.json()["id"])
+
+    return create
+
+
+def page_of(session):
+    return f"/sandbox/pay/{session.stripe_id}"
+
+
+def outcomes_on(response):
+    return re.findall(r'name="outcome" value="(\w+)"', response.content.decode())
+
+
+def post(browser, session, outcome):
+    return browser.post(page_of(session), {"outcome": outcome})
+
+
+# The hosted page
+
+
+def test_the_page_shows_what_is_paid_for_and_that_it_is_a_test(browser, new_session):
+    response = browser.get(page_of(new_session()))
+
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert "$12.50" in page
+    assert "Ride to &lt;Oz&gt;" in page
+    assert "Test mode" in page
+    assert outcomes_on(response) == ["pay", "delayed", "decline", "cancel"]
+    assert "no-store" in response["Cache-Control"]
+
+
+def test_yen_have_no_decimals(browser, new_session):
+    session = new_session(
+        **{
+            "line_items[0][price_data][currency]": "jpy",
+            "line_items[0][price_data][unit_amount]": "500",
+        }
+    )
+
+    assert "¥500" in browser.get(page_of(session)).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [
+        (1250, "usd", "$12.50"),
+        (5, "eur", "€0.05"),
+        (500, "jpy", "¥500"),
+        (123456, "krw", "₩123,456"),
+        (12500, "bhd", "BHD 12.500"),
+        (100, "isk", "ISK 1.00"),
+        (99_999_999, "chf", "CHF 999,999.99"),
+    ],
+)
+def test_money_has_the_decimals_of_its_currency(amount, currency, text):
+    assert format_money(amount, currency) == text
+
+
+def test_paying_sends_the_customer_to_the_success_page(browser, new_session):
+    session = new_session()
+
+    response = post(browser, session, "pay")
+
+    assert response.status_code == 303
+    assert response["Location"] == f"https://ride.example/paid?session={session.stripe_id}"
+    session.refresh_from_db()
+    assert (session.status, session.payment_status) == ("complete", "paid")
+
+
+def test_a_declined_customer_stays_on_the_page_and_can_pay(browser, new_session):
+    session = new_session()
+
+    declined = post(browser, session, "decline")
+
+    assert declined.status_code == 200
+    assert "Your card was declined" in declined.content.decode()
+    assert "pay" in outcomes_on(declined)
+    assert "Your card was declined" in browser.get(page_of(session)).content.decode()
+    assert post(browser, session, "pay").status_code == 303
+    assert "$12.50 is paid" in browser.get(page_of(session)).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says", "payment_status"),
+    [("delayed_succeeded", "$12.50 is paid", "paid"), ("delayed_failed", "The bank rejected", "unpaid")],
+)
+def test_a_delayed_payment_waits_for_the_bank(browser, new_session, outcome, says, payment_status):
+    session = new_session()
+
+    left = post(browser, session, "delayed")
+    waiting = browser.get(page_of(session))
+    settled = post(browser, session, outcome)
+
+    assert left.status_code == 303
+    assert outcomes_on(waiting) == ["delayed_succeeded", "delayed_failed"]
+    assert says in settled.content.decode()
+    assert outcomes_on(settled) == []
+    session.refresh_from_db()
+    assert session.payment_status == payment_status
+
+
+def test_giving_up_leaves_the_session_open(browser, new_session):
+    session = new_session()
+
+    response = post(browser, session, "cancel")
+
+    assert response.status_code == 303
+    assert response["Location"] == "https://ride.example/back"
+    session.refresh_from_db()
+    assert session.status == "open"
+
+
+def test_without_a_cancel_url_there_is_no_way_back(browser, new_session):
+    session = new_session(cancel_url=None)
+
+    assert "cancel" not in outcomes_on(browser.get(page_of(session)))
+    assert post(browser, session, "cancel").status_code == 400
+
+
+def test_an_expired_session_says_so(browser, new_session):
+    session = new_session()
+    Session.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    response = browser.get(page_of(session))
+
+    assert "This link has expired" in response.content.decode()
+    assert outcomes_on(response) == []
+
+
+@pytest.mark.parametrize("outcome", ["pay", "decline", "delayed", "delayed_succeeded", "delayed_failed"])
+def test_what_is_no_longer_possible_is_refused_and_changes_nothing(browser, new_session, outcome):
+    session = new_session()
+    post(browser, session, "pay")
+
+    response = post(browser, session, outcome)
+
+    assert response.status_code == 409
+    assert 'role="alert"' in response.content.decode()
+    assert "$12.50 is paid" in response.content.decode()
+
+
+@pytest.mark.parametrize("outcome", ["", "PAY", "steal"])
+def test_an_unknown_outcome_is_refused_with_a_list_of_the_known(browser, new_session, outcome):
+    response = post(browser, new_session(), outcome)
+
+    assert response.status_code == 400
+    assert "<code>pay</code>" in response.content.decode()
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_an_unknown_session_is_not_found(browser, settings, method):
+    settings.DEBUG = True
+
+    response = getattr(browser, method)("/sandbox/pay/cs_test_nobody")
+
+    assert response.status_code == 404
+    assert "This page does not exist" in response.content.decode()
+
+
+def test_no_other_method_is_taken(browser, new_session):
+    assert browser.put(page_of(new_session())).status_code == 405
+
+
+# The control page
+
+
+@pytest.fixture
+def act(client, settings):
+    """Post an action to the control page; return the page that follows."""
+    settings.DEBUG = True
+
+    def post(action, **fields):
+        response = client.post("/sandbox/", {"action": action, **fields}, follow=True)
+        assert response.redirect_chain == [("/sandbox/", 303)]
+        return response.content.decode()
+
+    return post
+
+
+@pytest.fixture
+def paid(browser, new_session):
+    session = new_session()
+    post(browser, session, "pay")
+    session.refresh_from_db()
+    return session
+
+
+def test_while_developing_the_control_page_is_open(client, settings, new_session):
+    settings.DEBUG = True
+    session = new_session()
+
+    page = client.get("/sandbox/").content.decode()
+
+    assert f"/sandbox/pay/{session.stripe_id}" in page
+    assert "$12.50" in page
+
+
+def test_elsewhere_it_is_for_staff(client, settings, new_session):
+    settings.DEBUG = False
+    users = get_user_model().objects
+    new_session()
+
+    client.force_login(users.create_user("rider"))
+    for_riders = [client.get("/sandbox/"), client.post("/sandbox/", {"action": "set_mode", "mode": "drop"})]
+    client.force_login(users.create_user("clerk", is_staff=True))
+    for_staff = client.get("/sandbox/")
+
+    assert [response.status_code for response in for_riders] == [302, 302]
+    assert behaviour.get_mode() == behaviour.Mode.NORMAL
+    assert for_staff.status_code == 200
+
+
+def test_a_forged_form_does_nothing(browser, settings):
+    settings.DEBUG = True
+
+    response = browser.post("/sandbox/", {"action": "set_mode", "mode": "drop"})
+
+    assert response.status_code == 403
+    assert behaviour.get_mode() == behaviour.Mode.NORMAL
+
+
+def test_a_session_can_be_expired(act, new_session):
+    session = new_session()
+
+    page = act("expire", session=session.stripe_id)
+
+    session.refresh_from_db()
+    assert session.status == "expired"
+    assert "The session has expired." in page
+
+
+@pytest.mark.parametrize(("outcome", "payment_status"), [("succeeded", "paid"), ("failed", "unpaid")])
+def test_a_delayed_payment_can_be_settled(act, browser, new_session, outcome, payment_status):
+    session = new_session()
+    post(browser, session, "delayed")
+
+    act("settle", session=session.stripe_id, outcome=outcome)
+
+    session.refresh_from_db()
+    assert session.payment_status == payment_status
+
+
+def test_a_payment_can_be_refunded_in_parts_and_a_refund_can_fail(act, paid):
+    intent = paid.payment_intent.stripe_id
+
+    first = act("refund", payment_intent=intent, amount="250")
+    rest = act("refund", payment_intent=intent, amount="")
+    refund = Refund.objects.get(amount=250)
+    failed = act("fail_refund", refund=refund.stripe_id)
+
+    assert "$2.50 went back." in first
+    assert "$10.00 went back." in rest
+    assert 'value="refund"' not in rest
+    refund.refresh_from_db()
+    assert refund.status == "failed"
+    assert 'value="refund"' in failed
+
+
+@pytest.mark.parametrize("outcome", ["won", "lost"])
+def test_a_dispute_is_opened_and_decided(act, paid, outcome):
+    opened = act("open_dispute", payment_intent=paid.payment_intent.stripe_id)
+    dispute = Dispute.objects.get()
+    act("close_dispute", dispute=dispute.stripe_id, outcome=outcome)
+
+    assert dispute.stripe_id in opened
+    dispute.refresh_from_db()
+    assert dispute.status == outcome
+
+
+def test_what_the_engine_refuses_is_said(act, paid):
+    page = act("expire", session=paid.stripe_id)
+
+    assert 'class="note bad"' in page
+
+
+@pytest.mark.parametrize(
+    ("action", "fields"),
+    [
+        ("expire", {"session": "cs_test_nobody"}),
+        ("expire", {}),
+        ("settle", {"session": "cs_test_nobody", "outcome": "succeeded"}),
+        ("settle", {"session": "cs_test_nobody", "outcome": "perhaps"}),
+        ("refund", {"payment_intent": "pi_nobody"}),
+        ("refund", {"payment_intent": "pi_nobody", "amount": "ten"}),
+        ("fail_refund", {"refund": "re_nobody"}),
+        ("open_dispute", {"payment_intent": "pi_nobody"}),
+        ("close_dispute", {"dispute": "du_nobody", "outcome": "won"}),
+        ("send_again", {"delivery": "0"}),
+        ("send_again", {"delivery": "x"}),
+        ("drop", {"delivery": "0"}),
+        ("drop", {"delivery": "9" * 30}),
+        ("set_mode", {"mode": "chaos"}),
+    ],
+)
+def test_a_form_that_names_nothing_does_nothing(act, action, fields):
+    assert "Nothing was done" in act(action, **fields)
+
+
+@pytest.mark.parametrize("amount", ["0", "-1", "1251", "9" * 30])
+def test_a_refund_of_a_wrong_amount_is_refused(act, paid, amount):
+    act("refund", payment_intent=paid.payment_intent.stripe_id, amount=amount)
+
+    assert not Refund.objects.exists()
+
+
+def test_an_unknown_action_is_a_bad_request(client, settings):
+    settings.DEBUG = True
+
+    assert client.post("/sandbox/", {"action": "explode"}).status_code == 400
+
+
+def test_a_delivery_can_be_sent_again_and_dropped(act, paid):
+    delivery = Delivery.objects.first()
+
+    again = act("send_again", delivery=delivery.pk)
+    newest = Delivery.objects.first()
+    act("drop", delivery=newest.pk)
+
+    assert f"{delivery.event.type} is sent again." in again
+    assert newest.event == delivery.event
+    newest.refresh_from_db()
+    assert newest.state == "dropped"
+
+
+@pytest.mark.parametrize("mode", behaviour.Mode.values)
+def test_the_misbehaviour_is_chosen_and_shown(act, mode):
+    page = act("set_mode", mode=mode)
+
+    assert behaviour.get_mode() == mode
+    assert f'<option value="{mode}" selected>' in page
+
+
+def test_the_control_page_is_bounded_in_rows_and_in_queries(
+    client, settings, new_session, browser, django_assert_max_num_queries
+):
+    settings.DEBUG = True
+    for _ in range(52):
+        post(browser, new_session(), "pay")
+
+    with django_assert_max_num_queries(12):
+        page = client.get("/sandbox/").content.decode()
+
+    assert page.count('value="open_dispute"') == 50
+    assert page.count('value="send_again"') == 50

@@ -1,0 +1,150 @@
+"""The HTTP API's bodies, as its OpenAPI page shows them."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from payments.currencies import MAXIMUM, refuse_amount
+from payments.models import Payment, RefundRequest
+from payments.status import Status, is_open
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _printable(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("send text without control characters")
+    return text
+
+
+def _web_address(url: str) -> str:
+    """Take the address as it is: Stripe fills in {CHECKOUT_SESSION_ID} itself."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or " " in url:
+        raise ValueError("send a full address that begins with https:// or http://")
+    return url
+
+
+Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
+WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(_printable), AfterValidator(_web_address)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(
+        strict=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
+    )
+
+
+class NewPayment(Body):
+    ride_id: Identifier = Field(description="The ride; it has one open or paid payment at most.")
+    user_id: Identifier = Field(description="The user who is told, as it registers on the WebSocket.")
+    amount: int = Field(gt=0, le=MAXIMUM, description="In minor units: 1250 is 12.50 USD, 500 is 500 JPY.")
+    currency: str = Field(pattern="^[A-Za-z]{3}$", description="ISO 4217.", examples=["usd"])
+    description: Annotated[str, Field(max_length=250), AfterValidator(_printable)] = Field(
+        default="", description="What the customer reads on the payment page."
+    )
+    success_url: WebAddress | None = Field(default=None, description="Where the customer goes after paying.")
+    cancel_url: WebAddress | None = Field(default=None, description="Where the customer goes on giving up.")
+
+    @model_validator(mode="after")
+    def _chargeable(self) -> "NewPayment":
+        if reason := refuse_amount(self.amount, self.currency):
+            raise ValueError(reason)
+        return self
+
+
+class NewRefund(Body):
+    amount: int | None = Field(
+        default=None, gt=0, le=MAXIMUM, description="In minor units; without it, all that is left."
+    )
+
+
+class PaymentOut(Body):
+    id: UUID
+    ride_id: str
+    user_id: str
+    amount: int = Field(description="In minor units.")
+    currency: str
+    status: Status
+    payment_url: str | None = Field(description="The Checkout link, while the payment is open.")
+    stripe_session_id: str | None
+    created_at: datetime
+    expires_at: datetime | None = Field(description="When the Checkout link ends.")
+
+    @classmethod
+    def of(cls, payment: Payment) -> "PaymentOut":
+        """Return the payment as it is now."""
+        return cls._show(payment, status=Status(payment.status), with_link=is_open(payment.facts))
+
+    @classmethod
+    def as_created(cls, payment: Payment) -> "PaymentOut":
+        """Return the payment as it was when its link was made: a repeated request gets the same answer."""
+        if payment.announced_seq is None:
+            return cls.of(payment)
+        return cls._show(payment, status=Status.PENDING, with_link=True)
+
+    @classmethod
+    def _show(cls, payment: Payment, *, status: Status, with_link: bool) -> "PaymentOut":
+        return cls(
+            id=payment.pk,
+            ride_id=payment.ride_id,
+            user_id=payment.user_id,
+            amount=payment.amount,
+            currency=payment.currency,
+            status=status,
+            payment_url=(payment.payment_url or None) if with_link else None,
+            stripe_session_id=payment.session_id,
+            created_at=payment.created_at,
+            expires_at=payment.expires_at,
+        )
+
+
+class PaymentPage(Body):
+    payments: list[PaymentOut] = Field(description="Newest first.")
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")
+
+
+class RefundOut(Body):
+    id: str
+    amount: int = Field(description="In minor units.")
+    currency: str
+    status: str = Field(description="As Stripe first answered; later changes are the payment's status.")
+    payment: PaymentOut
+
+    @classmethod
+    def of(cls, request: RefundRequest) -> "RefundOut":
+        return cls(
+            id=request.refund_id,
+            amount=request.amount,
+            currency=request.payment.currency,
+            status=request.refund_status,
+            payment=PaymentOut.of(request.payment),
+        )
+
+
+class Problem(BaseModel):
+    code: str = Field(description="For programs.", examples=["ride_has_payment"])
+    message: str = Field(description="For people: what was wrong, and what to send instead.")
+
+
+class FieldProblem(BaseModel):
+    field: str
+    message: str
+
+
+class InvalidRequest(Problem):
+    code: Literal["invalid_request"] = "invalid_request"
+    fields: list[FieldProblem]
+
+
+class RideConflict(Problem):
+    payment_id: UUID = Field(serialization_alias="paymentId")
+
+
+class ErrorOut(BaseModel):
+    error: InvalidRequest | RideConflict | Problem

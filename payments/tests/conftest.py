@@ -1,0 +1,59 @@
+import hashlib
+import hmac
+import time
+import uuid
+
+import pytest
+
+from payments import webhooks
+from payments.facts import money
+from payments.models import Payment
+
+
+@pytest.fixture
+def make_payment(db):
+    """Return a function that makes a payment as `checkout` leaves it, link announced."""
+
+    def make(**fields):
+        number = uuid.uuid4()
+        values = {
+            "id": number,
+            "ride_id": f"ride-{number.hex}",
+            "ride_claim": f"ride-{number.hex}",
+            "user_id": f"user-{number.hex}",
+            "amount": 1250,
+            "currency": "usd",
+            "session_id": f"cs_test_{number.hex}",
+            "payment_url": "https://checkout.stripe.example/pay",
+            "announced_seq": 1,
+        } | fields
+        values.setdefault("facts", {"asked": money(values["amount"], values["currency"])})
+        return Payment.objects.create(**values)
+
+    return make
+
+
+@pytest.fixture
+def sign(settings):
+    """Return a function that signs a body as Stripe does."""
+
+    def sign_body(body, *, secret=None, at=None):
+        at = int(time.time()) if at is None else at
+        key = (secret or settings.STRIPE_WEBHOOK_SECRETS[0]).encode()
+        digest = hmac.new(key, f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+        return f"t={at},v1={digest}"
+
+    return sign_body
+
+
+@pytest.fixture
+def deliver(sign):
+    """Return a function that hands a body to the service as a delivery of Stripe's."""
+    return lambda body: webhooks.receive(body=body, signature=sign(body))
+
+
+@pytest.fixture
+def stripe_api(live_server, settings):
+    """Serve the sandbox over HTTP, and let the gateway talk to it."""
+    settings.STRIPE_API_BASE = live_server.url
+    return live_server

@@ -1,0 +1,273 @@
+import base64
+import uuid
+
+import pytest
+
+from payments.models import Payment
+from payments.sandbox import lifecycle
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ORDER = {"rideId": "ride_1", "userId": "a@b.com", "amount": 1250, "currency": "usd"}
+
+
+@pytest.fixture
+def api(client, stripe_api):
+    """Return a function that calls the API as the ride's backend does."""
+
+    def call(method, path, body=None, *, key="dev-key", idempotency_key=None):
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        if idempotency_key:
+            headers["Idempotency-Key"] = idempotency_key
+        more = {"data": "" if body is None else body, "content_type": "application/json"}
+        return getattr(client, method)(f"/api{path}", headers=headers, **({} if method == "get" else more))
+
+    return call
+
+
+def refusal(response):
+    return response.status_code, response.json()["error"]["code"]
+
+
+def test_a_payment_is_created_with_exactly_the_keys_that_are_promised(api):
+    response = api("post", "/payments", ORDER)
+    payment = response.json()
+    assert response.status_code == 201
+    assert list(payment) == [
+        "id",
+        "rideId",
+        "userId",
+        "amount",
+        "currency",
+        "status",
+        "paymentUrl",
+        "stripeSessionId",
+        "createdAt",
+        "expiresAt",
+    ]
+    assert payment.items() >= (ORDER | {"status": "pending"}).items()
+    assert payment["paymentUrl"].startswith("http")
+    assert payment["stripeSessionId"].startswith("cs_test_")
+    assert api("get", f"/payments/{payment['id']}").json() == payment
+
+
+def test_every_field_of_an_order_reaches_stripe(api):
+    more = {
+        "description": "Zürich → airport 🚕",
+        "successUrl": "https://ride.example/ok?s={CHECKOUT_SESSION_ID}",
+        "cancelUrl": "https://ride.example/no",
+    }
+    session_id = api("post", "/payments", ORDER | more).json()["stripeSessionId"]
+    session = lifecycle.get_session(session_id=session_id)
+    assert session.params["success_url"] == more["successUrl"]
+    assert session.params["cancel_url"] == more["cancelUrl"]
+    assert session.params["line_items"][0]["price_data"]["product_data"]["name"] == more["description"]
+
+
+def test_the_same_key_and_body_gets_the_same_answer_even_after_payment(api):
+    first = api("post", "/payments", ORDER, idempotency_key="k1")
+    Payment.objects.update(status="succeeded", facts={"asked": "1250 usd", "paid": {"1250 usd": 1}})
+    second = api("post", "/payments", ORDER, idempotency_key="k1")
+    assert (second.status_code, second.json()) == (201, first.json())
+    assert api("get", f"/payments/{first.json()['id']}").json()["status"] == "succeeded"
+
+
+def test_the_same_key_with_another_body_is_a_conflict(api):
+    api("post", "/payments", ORDER, idempotency_key="k1")
+    again = api("post", "/payments", ORDER | {"amount": 1}, idempotency_key="k1")
+    assert again.status_code == 422
+    again = api("post", "/payments", ORDER | {"amount": 1300}, idempotency_key="k1")
+    assert refusal(again) == (409, "idempotency_key_reused")
+
+
+def test_a_second_payment_of_a_ride_is_a_conflict_that_names_the_first(api):
+    first = api("post", "/payments", ORDER).json()
+    second = api("post", "/payments", ORDER)
+    assert refusal(second) == (409, "ride_has_payment")
+    assert second.json()["error"]["paymentId"] == first["id"]
+
+
+@pytest.mark.parametrize("key", [None, "", "wrong", "dev-keY", "dév"])
+def test_without_the_key_nothing_is_answered(api, key):
+    for method, path in [("post", "/payments"), ("get", "/payments"), ("get", f"/payments/{uuid.uuid4()}")]:
+        response = api(method, path, ORDER if method == "post" else None, key=key)
+        assert refusal(response) == (401, "unauthorized")
+        assert response["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"rideId": ""}, "rideId"),
+        ({"rideId": "r" * 129}, "rideId"),
+        ({"rideId": None}, "rideId"),
+        ({"userId": 7}, "userId"),
+        ({"userId": "a\x00b"}, "userId"),
+        ({"amount": "1250"}, "amount"),
+        ({"amount": 12.5}, "amount"),
+        ({"amount": True}, "amount"),
+        ({"amount": 0}, "amount"),
+        ({"amount": -5}, "amount"),
+        ({"amount": 10**30}, "amount"),
+        ({"amount": 49}, ""),
+        ({"currency": "us"}, "currency"),
+        ({"currency": "xxx"}, ""),
+        ({"amount": 151, "currency": "isk"}, ""),
+        ({"description": "d" * 251}, "description"),
+        ({"successUrl": "javascript:alert(1)"}, "successUrl"),
+        ({"successUrl": "https://"}, "successUrl"),
+        ({"successUrl": "/relative"}, "successUrl"),
+        ({"cancelUrl": "https://a b"}, "cancelUrl"),
+        ({"cancelUrl": "https://[bad"}, "cancelUrl"),
+        ({"curency": "usd"}, "curency"),
+    ],
+)
+def test_a_wrong_order_is_refused_with_the_field_and_what_to_send(api, change, field):
+    response = api("post", "/payments", ORDER | change)
+    assert refusal(response) == (422, "invalid_request")
+    error = response.json()["error"]
+    assert field in [problem["field"].split(".")[-1] for problem in error["fields"]] or not field
+    assert error["message"]
+    assert not Payment.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "body", ["", "not json", "[]", "null", '"text"', '{"rideId": "\\ud800"}', "[" * 50_000, "\x00"]
+)
+def test_a_body_that_is_no_object_is_refused_in_json(api, body):
+    response = api("post", "/payments", body)
+    assert response.status_code in {400, 422}
+    assert response.json()["error"]["message"]
+
+
+def test_a_zero_decimal_currency_is_taken_as_it_is(api):
+    payment = api("post", "/payments", ORDER | {"amount": 500, "currency": "JPY"}).json()
+    assert (payment["amount"], payment["currency"]) == (500, "jpy")
+    session = lifecycle.get_session(session_id=payment["stripeSessionId"])
+    assert (session.amount_total, session.currency) == (500, "jpy")
+
+
+def test_a_payment_that_does_not_exist_is_not_found(api):
+    missing = uuid.uuid4()
+    for method, path in [("get", ""), ("post", "/cancel"), ("post", "/refund")]:
+        assert refusal(api(method, f"/payments/{missing}{path}")) == (404, "not_found")
+    assert refusal(api("get", "/payments/17")) == (404, "not_found")
+    assert refusal(api("get", "/nothing")) == (404, "not_found")
+
+
+def test_a_wrong_method_is_refused_in_json(api):
+    response = api("put", "/payments", ORDER)
+    assert refusal(response) == (405, "method_not_allowed")
+    assert "POST" in response["Allow"]
+
+
+def test_a_body_of_more_than_a_mebibyte_is_refused_in_json(api):
+    response = api("post", "/payments", ORDER | {"description": "d" * (1024 * 1024)})
+    assert response.status_code in {400, 413}
+    assert response.json()["error"]["message"]
+
+
+def test_when_stripe_is_away_the_answer_says_so_and_the_same_request_completes_it(api, settings):
+    there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
+    response = api("post", "/payments", ORDER)
+    assert refusal(response) == (503, "stripe_unavailable")
+    assert response["Retry-After"]
+    settings.STRIPE_API_BASE = there
+    assert api("post", "/payments", ORDER).status_code == 201
+    assert Payment.objects.count() == 1
+
+
+def test_when_stripe_refuses_the_answer_says_why(api, settings):
+    settings.PUBLIC_URL = "nowhere"
+    response = api("post", "/payments", ORDER)
+    assert refusal(response) == (502, "stripe_refused")
+    assert "url" in response.json()["error"]["message"].lower()
+
+
+def test_lists_are_filtered_and_come_in_pages_newest_first(api, make_payment):
+    mine = [make_payment(user_id="me") for _ in range(5)]
+    make_payment(user_id="you", ride_id="ride_you")
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = api("get", f"/payments?userId=me&limit=2{cursor and f'&cursor={cursor}'}").json()
+        seen += [payment["id"] for payment in page["payments"]]
+        assert len(page["payments"]) <= 2
+        cursor = page["nextCursor"]
+    assert seen == [str(payment.pk) for payment in reversed(mine)]
+    assert len(api("get", "/payments").json()["payments"]) == 6
+    assert len(api("get", "/payments?rideId=ride_you").json()["payments"]) == 1
+    assert len(api("get", "/payments?status=pending&userId=you").json()["payments"]) == 1
+    assert api("get", "/payments?status=succeeded").json()["payments"] == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "status=paid",
+        "limit=0",
+        "limit=101",
+        "limit=x",
+        "cursor=x",
+        "cursor=" + base64.urlsafe_b64encode(b"9" * 40 + b" x").decode(),
+        "userId=%00",
+    ],
+)
+def test_a_wrong_list_is_refused_with_what_to_send(api, query):
+    response = api("get", f"/payments?{query}")
+    assert refusal(response) == (422, "invalid_request")
+
+
+def test_a_payment_is_canceled_and_shows_no_link_any_more(api):
+    payment = api("post", "/payments", ORDER).json()
+    canceled = api("post", f"/payments/{payment['id']}/cancel")
+    assert canceled.status_code == 200
+    assert canceled.json() == payment | {"status": "canceled", "paymentUrl": None}
+    assert api("post", f"/payments/{payment['id']}/cancel").json() == canceled.json()
+
+
+def test_a_paid_payment_is_not_canceled_and_an_unpaid_one_not_refunded(api, make_payment):
+    paid = make_payment(status="succeeded", facts={"asked": "1250 usd", "paid": {"1250 usd": 1}})
+    assert refusal(api("post", f"/payments/{paid.pk}/cancel")) == (409, "not_cancelable")
+    assert refusal(api("post", f"/payments/{make_payment().pk}/refund")) == (409, "not_refundable")
+
+
+def test_a_refund_answers_with_the_refund_and_its_payment(api):
+    payment = api("post", "/payments", ORDER).json()
+    intent = lifecycle.pay(session_id=payment["stripeSessionId"]).payment_intent.stripe_id
+    Payment.objects.update(
+        status="succeeded",
+        payment_intent_id=intent,
+        facts={"asked": "1250 usd", "paid": {"1250 usd": 1}},
+    )
+    refund = api("post", f"/payments/{payment['id']}/refund", {"amount": 500}, idempotency_key="r1")
+    assert refund.status_code == 201
+    assert refund.json()["id"].startswith("re_")
+    assert refund.json().items() >= {"amount": 500, "currency": "usd", "status": "succeeded"}.items()
+    assert refund.json()["payment"]["status"] == "partially_refunded"
+    rest = api("post", f"/payments/{payment['id']}/refund")
+    assert (rest.json()["amount"], rest.json()["payment"]["status"]) == (750, "refunded")
+
+
+@pytest.mark.parametrize("body", [{"amount": 0}, {"amount": "5"}, {"amonut": 5}, [], "x"])
+def test_a_wrong_refund_is_refused_before_any_money_moves(api, make_payment, body):
+    response = api("post", f"/payments/{make_payment().pk}/refund", body)
+    assert response.status_code in {400, 422}
+
+
+@pytest.mark.parametrize("key", ["k" * 256, "with space", "ä"])
+def test_a_wrong_idempotency_key_is_refused(api, key):
+    response = api("post", "/payments", ORDER, idempotency_key=key)
+    assert refusal(response) == (422, "invalid_request")
+
+
+def test_the_api_page_is_served_without_a_cdn(client):
+    page = client.get("/api/docs").content.decode()
+    assert "cdn" not in page.lower()
+    assert "/static/ninja/" in page
+    schema = client.get("/api/openapi.json").json()
+    assert set(schema["paths"]) == {
+        "/api/payments",
+        "/api/payments/{payment_id}",
+        "/api/payments/{payment_id}/cancel",
+        "/api/payments/{payment_id}/refund",
+    }

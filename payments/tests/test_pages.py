@@ -1,0 +1,97 @@
+"""The demo and the pages Checkout returns to. What their scripts do is tested in tests/browser."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.template.loader import render_to_string
+
+from payments.currencies import SUPPORTED, decimals
+from payments.pages import DEMO_CURRENCIES
+
+TEMPLATES = Path(settings.BASE_DIR, "templates")
+
+
+@pytest.fixture
+def production(settings):
+    settings.DEBUG = False
+    settings.API_KEYS = ["a-key-that-nobody-may-see"]
+
+
+def test_the_demo_holds_the_development_key(client, settings):
+    settings.DEBUG = True
+    settings.API_KEYS = ["dev-key"]
+
+    page = client.get("/").content.decode()
+
+    assert 'data-key="dev-key"' in page
+    assert 'src="/static/demo/demo.js"' in page
+
+
+def test_the_demo_says_how_many_decimals_a_currency_has(client, settings):
+    settings.DEBUG = True
+
+    page = client.get("/").content.decode()
+
+    offered = dict(re.findall(r'<option value="(\w+)" data-decimals="(\d)">', page))
+    assert offered == {code.upper(): str(decimals(code)) for code in DEMO_CURRENCIES}
+    assert offered["JPY"] == "0"
+    assert set(DEMO_CURRENCIES) <= SUPPORTED
+
+
+@pytest.mark.parametrize(("auth", "asked"), [("open", False), ("token", True)])
+def test_the_demo_asks_for_a_token_where_the_socket_does(client, settings, auth, asked):
+    settings.DEBUG = True
+    settings.NOTIFICATIONS_AUTH = auth
+
+    assert ('name="token"' in client.get("/").content.decode()) is asked
+
+
+def test_in_production_the_front_page_holds_no_key_and_no_script(client, production):
+    page = client.get("/").content.decode()
+
+    assert "a-key-that-nobody-may-see" not in page
+    assert "<script" not in page
+    assert ">Demo<" not in page
+    assert 'href="/api/docs"' in page
+    assert 'href="/admin/"' in page
+
+
+@pytest.mark.parametrize("path", ["/checkout/success", "/checkout/success?session_id=cs_test_1"])
+def test_after_paying_the_customer_is_thanked_and_promised_nothing(client, path):
+    response = client.get(path)
+
+    assert response.status_code == 200
+    assert "Thank you" in response.content.decode()
+
+
+def test_after_giving_up_the_customer_reads_that_nothing_was_paid(client):
+    assert "Nothing was paid" in client.get("/checkout/cancel").content.decode()
+
+
+@pytest.mark.parametrize("path", ["/", "/checkout/success", "/checkout/cancel"])
+def test_a_page_cannot_be_posted_to(client, path):
+    assert client.post(path).status_code == 405
+
+
+def test_an_unknown_address_answers_404_in_the_look_of_the_site(client, production):
+    response = client.get("/no/such/page")
+
+    assert response.status_code == 404
+    assert "site.css" in response.content.decode()
+
+
+@pytest.mark.parametrize("name", ["400.html", "403.html", "403_csrf.html", "404.html", "500.html"])
+def test_an_error_page_needs_nothing_to_be_rendered(name):
+    assert "<h1>" in render_to_string(name)
+
+
+def test_no_page_has_inline_script_or_style_or_loads_from_elsewhere():
+    for template in TEMPLATES.rglob("*.html"):
+        if "admin" in template.relative_to(TEMPLATES).parts:
+            continue
+        text = template.read_text()
+        assert not re.search(
+            r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son[a-z]+=|(src|href)=\"(https?:)?//", text
+        ), template

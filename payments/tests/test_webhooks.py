@@ -1,0 +1,318 @@
+import threading
+import time
+
+import pytest
+from django.db import connection
+
+from payments import gateway, webhooks
+from payments.models import Payment, StatusChange, WebhookEvent
+from payments.status import Status
+
+from . import stripe_events as stripe
+from . import wire
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def frames(payment):
+    return wire.frames(payment.user_id)
+
+
+def test_a_paid_session_makes_the_payment_succeed_and_tells_the_user(make_payment, deliver):
+    payment = make_payment()
+    outcomes = [deliver(body) for body in stripe.bodies(stripe.paid(payment))]
+    assert [outcome.state for outcome in outcomes] == ["applied", "applied"]
+    assert frames(payment) == [
+        {
+            "type": "payment_status_update",
+            "rideId": payment.ride_id,
+            "status": "succeeded",
+            "stripeSessionId": payment.session_id,
+        }
+    ]
+
+
+def test_a_change_is_kept_with_its_cause_and_the_notification_that_told_it(make_payment, deliver):
+    payment = make_payment()
+    outcome = deliver(stripe.bodies(stripe.paid(payment))[0])
+    change = StatusChange.objects.get(payment=payment)
+    assert (change.before, change.after, change.cause, change.seq) == ("pending", "succeeded", "event", 1)
+    assert change.event.event_id == outcome.event_id
+
+
+def test_an_event_delivered_twice_is_stored_once_and_counted(make_payment, deliver):
+    payment = make_payment()
+    body = stripe.bodies(stripe.paid(payment))[0]
+    assert [deliver(body).state for _ in range(3)] == ["applied"] * 3
+    assert WebhookEvent.objects.get().deliveries == 3
+    assert WebhookEvent.objects.get().attempts == 1
+    assert len(frames(payment)) == 1
+
+
+def test_the_same_event_on_many_connections_at_once_is_applied_once(make_payment, deliver):
+    payment = make_payment()
+    body = stripe.bodies(stripe.paid(payment))[0]
+    start, states = threading.Barrier(6), []
+
+    def run():
+        start.wait()
+        states.append(deliver(body).state)
+        connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert states == ["applied"] * 6
+    assert len(frames(payment)) == 1
+    assert StatusChange.objects.filter(payment=payment).count() == 1
+
+
+def test_different_events_of_a_payment_at_once_lose_nothing(make_payment, deliver):
+    payments = [make_payment() for _ in range(4)]
+    told = stripe.bodies(
+        event
+        for p in payments
+        for event in stripe.paid(p) + stripe.refunded(p, "re_1", amount=1250, total=1250)
+    )
+    start = threading.Barrier(4)
+
+    def run(part):
+        start.wait()
+        for body in part:
+            deliver(body)
+        connection.close()
+
+    threads = [threading.Thread(target=run, args=(told[n::4],)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not WebhookEvent.objects.exclude(state="applied").exists()
+    assert set(Payment.objects.values_list("status", flat=True)) == {"refunded"}
+    assert {frames(p)[-1]["status"] for p in payments} == {"refunded"}
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda body, sign: sign(body, secret="whsec_other"),
+        lambda body, sign: sign(body + b" "),
+        lambda body, sign: sign(body, at=int(time.time()) - gateway.SIGNATURE_TOLERANCE - 5),
+        lambda body, sign: "",
+        lambda body, sign: "t=abc,v1=",
+        lambda body, sign: "t=1,v1=ä",
+    ],
+    ids=["another secret", "another body", "too old", "missing", "garbage", "not ASCII"],
+)
+def test_what_does_not_verify_is_refused_and_nothing_of_it_is_stored(make_payment, sign, forge, client):
+    body = stripe.bodies(stripe.paid(make_payment()))[0]
+    response = client.post(
+        "/webhooks/stripe/",
+        body,
+        content_type="application/json",
+        headers={"Stripe-Signature": forge(body, sign)},
+    )
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "invalid_signature")
+    assert not WebhookEvent.objects.exists()
+
+
+def test_while_a_secret_is_replaced_both_verify(make_payment, sign, settings):
+    settings.STRIPE_WEBHOOK_SECRETS = ["whsec_old", "whsec_new"]
+    payment = make_payment()
+    for secret, body in zip(
+        settings.STRIPE_WEBHOOK_SECRETS, stripe.bodies(stripe.paid(payment)), strict=True
+    ):
+        assert webhooks.receive(body=body, signature=sign(body, secret=secret)).state == "applied"
+
+
+def test_without_a_secret_nothing_verifies(make_payment, sign, settings):
+    body = stripe.bodies(stripe.paid(make_payment()))[0]
+    signature = sign(body)
+    for secrets in ([], [""]):
+        settings.STRIPE_WEBHOOK_SECRETS = secrets
+        with pytest.raises(gateway.InvalidSignature):
+            webhooks.receive(body=body, signature=signature)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b"null",
+        b"123",
+        b"{}",
+        b'{"object":"event","id":"evt_1"}',
+        b"[" * 100_000,
+        b'{"object":"v2.core.event","id":"evt_1","type":"v1.checkout.session.completed","created":"2026"}',
+        b'{"object":"event","id":"","type":"x","created":1,"livemode":false,"data":{"object":{}}}',
+        b'{"object":"event","id":"e","type":"x","created":1e30,"livemode":false,"data":{"object":{}}}',
+        b'{"object":"event","id":"e","type":"x","created":1,"livemode":false,"data":{"object":[]}}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_signed_body_that_is_no_event_is_refused_with_a_reason(sign, body, client):
+    try:
+        signature = sign(body)
+    except UnicodeDecodeError:
+        signature = ""
+    response = client.post(
+        "/webhooks/stripe/", body, content_type="application/json", headers={"Stripe-Signature": signature}
+    )
+    assert response.status_code == 400
+    assert response.json()["error"]["message"]
+    assert not WebhookEvent.objects.exists()
+
+
+def test_the_webhook_answers_with_and_without_the_slash_to_post_alone(make_payment, sign, client):
+    payment = make_payment()
+    for path, body in zip(
+        ["/webhooks/stripe/", "/webhooks/stripe"], stripe.bodies(stripe.paid(payment)), strict=True
+    ):
+        headers = {"Stripe-Signature": sign(body)}
+        response = client.post(path, body, content_type="application/json", headers=headers)
+        assert (response.status_code, response.json()["state"]) == (200, "applied")
+        assert client.get(path).status_code == 405
+
+
+def test_a_body_of_more_than_a_mebibyte_is_refused(client):
+    response = client.post("/webhooks/stripe/", b" " * (1024 * 1024 + 1), content_type="application/json")
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "too_large")
+
+
+def test_events_of_unknown_types_are_stored_as_ignored(make_payment, deliver):
+    payment = make_payment()
+    event = stripe.event(payment, "charge.refunded") | {"type": "customer.created"}
+    assert deliver(stripe.bodies([event])[0]).state == "ignored"
+    assert WebhookEvent.objects.get().error
+
+
+def test_events_of_other_integrations_are_stored_as_ignored(deliver):
+    stranger = Payment(ride_id="ride", user_id="user", amount=1250, currency="usd")
+    foreign = [*stripe.paid(stranger), *stripe.expired(stranger)]
+    for event in foreign:
+        event["data"]["object"]["metadata"] = {"payment_id": "order 17"}
+        event["data"]["object"]["client_reference_id"] = None
+    assert {deliver(body).state for body in stripe.bodies(foreign)} == {"ignored"}
+
+
+def test_an_event_of_the_other_mode_is_ignored(make_payment, deliver):
+    payment = make_payment()
+    event = stripe.paid(payment)[0] | {"livemode": True}
+    assert deliver(stripe.bodies([event])[0]).state == "ignored"
+    payment.refresh_from_db()
+    assert payment.status == Status.PENDING
+
+
+def test_a_refund_that_comes_before_its_payment_is_known_waits_for_it(make_payment, deliver):
+    payment = make_payment()
+    early = stripe.bodies(stripe.refunded(payment, "re_1", amount=1250, total=1250))
+    assert {deliver(body).state for body in early} == {"parked"}
+    assert frames(payment) == []
+    deliver(stripe.bodies(stripe.paid(payment))[0])
+    payment.refresh_from_db()
+    assert payment.status == Status.REFUNDED
+    assert not WebhookEvent.objects.filter(state="parked").exists()
+    assert frames(payment)[-1]["status"] == "refunded"
+
+
+def test_an_event_that_overtakes_our_own_note_of_the_session_waits_for_it(make_payment, deliver):
+    payment = make_payment(session_id=None, announced_seq=None)
+    intent, session = stripe.paid(payment)
+    assert deliver(stripe.bodies([intent])[0]).state == "parked"
+    assert deliver(stripe.bodies([session])[0]).state == "applied"
+    payment.refresh_from_db()
+    assert (payment.status, payment.session_id) == ("succeeded", session["data"]["object"]["id"])
+    assert [frame["stripeSessionId"] for frame in frames(payment)] == [payment.session_id]
+    assert not WebhookEvent.objects.filter(state="parked").exists()
+
+
+def test_the_end_of_another_session_does_not_end_the_payment(make_payment, deliver):
+    payment = make_payment()
+    event = stripe.expired(payment)[0]
+    event["data"]["object"]["id"] = "cs_test_an_earlier_try"
+    assert deliver(stripe.bodies([event])[0]).state == "ignored"
+    payment.refresh_from_db()
+    assert payment.status == Status.PENDING
+
+
+def test_a_payment_of_another_session_of_the_ride_is_still_a_payment(make_payment, deliver):
+    payment = make_payment()
+    event = stripe.paid(payment)[1]
+    event["data"]["object"]["id"] = "cs_test_an_earlier_try"
+    assert deliver(stripe.bodies([event])[0]).state == "applied"
+    payment.refresh_from_db()
+    assert payment.status == Status.SUCCEEDED
+    assert payment.session_id != "cs_test_an_earlier_try"
+
+
+def test_a_bad_event_is_kept_with_its_error_and_answered_with_500(make_payment, sign, client):
+    payment = make_payment()
+    event = stripe.paid(payment)[1]
+    del event["data"]["object"]["amount_total"]
+    body = stripe.bodies([event])[0]
+    headers = {"Stripe-Signature": sign(body)}
+    for attempt in (1, 2):
+        response = client.post("/webhooks/stripe/", body, content_type="application/json", headers=headers)
+        assert (response.status_code, response.json()["error"]["code"]) == (500, "not_applied")
+        row = WebhookEvent.objects.get()
+        assert (row.state, row.attempts) == ("failed", attempt)
+        assert "amount_total" in row.error
+
+
+def test_a_bad_event_fails_alone(make_payment):
+    good, bad = make_payment(), make_payment()
+    told = stripe.paid(good) + stripe.paid(bad)
+    del told[-1]["data"]["object"]["currency"]
+    for body in stripe.bodies(told):
+        webhooks._store(body)
+    outcomes = webhooks.apply([event["id"] for event in told])
+    assert [outcome.state for outcome in outcomes] == ["applied", "applied", "applied", "failed"]
+    good.refresh_from_db()
+    assert good.status == Status.SUCCEEDED
+    assert len(frames(good)) == 1
+
+
+def test_a_batch_takes_the_same_few_statements_however_large_it_is(
+    make_payment, django_assert_max_num_queries
+):
+    """One query a table; only notifications are numbered one by one (two statements each)."""
+    told = [event for _ in range(20) for event in stripe.expired(make_payment())]
+    for body in stripe.bodies(told):
+        webhooks._store(body)
+    with django_assert_max_num_queries(12 + 2 * 20):
+        webhooks.apply([event["id"] for event in told])
+
+
+def test_another_sum_than_asked_is_flagged_and_pays_nothing(make_payment, deliver, admin_client):
+    payment = make_payment()
+    event = stripe.event(payment, "checkout.session.completed", payment_status="paid", amount_total=1)
+    assert deliver(stripe.bodies([event])[0]).state == "applied"
+    payment.refresh_from_db()
+    assert payment.status == Status.PENDING
+    assert payment.facts["paid"].keys() == {"1 usd"}
+    assert frames(payment) == []
+
+
+def test_a_payment_that_ends_gives_its_ride_free_and_one_that_is_paid_keeps_it(make_payment, deliver):
+    ended, paid = make_payment(), make_payment()
+    for body in stripe.bodies(stripe.expired(ended) + stripe.paid(paid)):
+        deliver(body)
+    ended.refresh_from_db()
+    paid.refresh_from_db()
+    assert (ended.ride_claim, paid.ride_claim) == (None, paid.ride_id)
+
+
+def test_replaying_what_was_applied_writes_nothing_and_tells_nobody(make_payment, deliver):
+    payment = make_payment()
+    told = stripe.paid(payment) + stripe.refunded(payment, "re_1", amount=1250, total=1250)
+    for body in stripe.bodies(told):
+        deliver(body)
+    payment.refresh_from_db()
+    before = (payment.updated_at, frames(payment), StatusChange.objects.count())
+    webhooks.apply([event["id"] for event in told], cause=StatusChange.Cause.REPLAY)
+    payment.refresh_from_db()
+    assert (payment.updated_at, frames(payment), StatusChange.objects.count()) == before

@@ -1,0 +1,35 @@
+"""Whether the process lives, whether it can work, and its counters."""
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from payments.api import ApiKey
+
+
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signature
+    """Answer 200 while the process serves."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signature
+    """Answer 200 while the database answers, else 503: the service works without Redis, only later."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return JsonResponse({"status": "unavailable", "database": "unreachable"}, status=503)
+    return JsonResponse({"status": "ok", "database": "ok"})
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Return this process's counters in Prometheus' text format, to who has an API key."""
+    if ApiKey()(request) is None:
+        response = HttpResponse("Send the header `Authorization: Bearer KEY`.\n", status=401)
+        response["WWW-Authenticate"] = "Bearer"
+        return response
+    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)

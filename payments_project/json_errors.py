@@ -1,0 +1,43 @@
+"""Every refusal under /api/ is JSON, also where Django rather than the API makes it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from asgiref.sync import iscoroutinefunction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.decorators import sync_and_async_middleware
+
+_REFUSALS = {
+    400: ("bad_request", "The request could not be read: send JSON of at most 1 MiB."),
+    404: ("not_found", "There is nothing at this address: see /api/docs."),
+    405: ("method_not_allowed", "This address does not take this method: see /api/docs."),
+    413: ("too_large", "Send a body of at most 1 MiB."),
+    500: ("internal_error", "Something broke here. It is logged; send the request again."),
+}
+
+
+@sync_and_async_middleware
+def json_errors(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Middleware: give errors of the API the shape of the API's own errors."""
+    if iscoroutinefunction(get_response):
+
+        async def answer_async(request: HttpRequest) -> HttpResponse:
+            return _as_json(request, await cast("Awaitable[HttpResponse]", get_response(request)))
+
+        return answer_async
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        return _as_json(request, get_response(request))
+
+    return answer
+
+
+def _as_json(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    is_ours = response.status_code in _REFUSALS and request.path.startswith("/api/")
+    if not is_ours or response.headers.get("Content-Type", "").startswith("application/json"):
+        return response
+    code, message = _REFUSALS[response.status_code]
+    answer = JsonResponse({"error": {"code": code, "message": message}}, status=response.status_code)
+    if "Allow" in response.headers:
+        answer["Allow"] = response["Allow"]
+    return answer

@@ -1,0 +1,80 @@
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from payments_project.checks import refuse_bad_settings
+from payments_project.environment import DEVELOPMENT_SECRET_KEY
+
+GOOD = {
+    "DEBUG": False,
+    "SECRET_KEY": "s" * 50,
+    "API_KEYS": ["k" * 40],
+    "NOTIFICATIONS_AUTH": "token",
+    "NOTIFICATIONS_TOKEN_SECRET": "t" * 32,
+    "WORKERS": 1,
+    "REDIS_URL": "",
+    "STRIPE_SANDBOX": False,
+    "STRIPE_CONFIGURED_KEY": "sk_live_1",
+    "STRIPE_WEBHOOK_SECRETS": ["whsec_1"],
+    "STRIPE_API_BASE": "",
+}
+
+
+@pytest.fixture
+def configure(settings):
+    def apply(**changed):
+        for name, value in (GOOD | changed).items():
+            setattr(settings, name, value)
+
+    return apply
+
+
+def test_a_complete_production_starts(configure):
+    configure()
+    refuse_bad_settings()
+
+
+def test_development_starts_on_its_defaults(configure):
+    configure(
+        DEBUG=True,
+        SECRET_KEY=DEVELOPMENT_SECRET_KEY,
+        API_KEYS=["dev-key"],
+        NOTIFICATIONS_AUTH="open",
+        WORKERS=2,
+        STRIPE_SANDBOX=True,
+        STRIPE_CONFIGURED_KEY="",
+    )
+    refuse_bad_settings()
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"SECRET_KEY": DEVELOPMENT_SECRET_KEY}, "Set SECRET_KEY to"),
+        ({"API_KEYS": ["k" * 40, "dev-key"]}, "Set API_KEYS to"),
+        ({"API_KEYS": []}, "Set API_KEYS to"),
+        ({"NOTIFICATIONS_AUTH": "open"}, "Set NOTIFICATIONS_AUTH=token"),
+        ({"NOTIFICATIONS_TOKEN_SECRET": "short"}, "Set NOTIFICATIONS_TOKEN_SECRET to 32"),
+        ({"WORKERS": 2}, "Set REDIS_URL to"),
+        ({"STRIPE_SANDBOX": True}, "Unset STRIPE_SANDBOX"),
+        ({"STRIPE_CONFIGURED_KEY": ""}, "Set STRIPE_SECRET_KEY and"),
+        ({"STRIPE_CONFIGURED_KEY": "pk_live_1"}, "begins with sk_ or rk_"),
+        ({"STRIPE_WEBHOOK_SECRETS": []}, "begins with whsec_"),
+        ({"STRIPE_WEBHOOK_SECRETS": ["whsec_1", "sk_live_1"]}, "begins with whsec_"),
+        ({"STRIPE_API_BASE": "http://localhost:1"}, "Unset STRIPE_API_BASE"),
+    ],
+)
+def test_a_production_that_is_open_default_keyed_or_half_configured_is_refused(configure, changed, sentence):
+    configure(**changed)
+    with pytest.raises(ImproperlyConfigured, match=sentence):
+        refuse_bad_settings()
+
+
+def test_everything_that_is_wrong_is_said_at_once(configure):
+    configure(API_KEYS=[], WORKERS=3)
+    with pytest.raises(ImproperlyConfigured, match=r"API_KEYS.*REDIS_URL"):
+        refuse_bad_settings()
+
+
+def test_several_workers_with_redis_start(configure):
+    configure(WORKERS=4, REDIS_URL="redis://localhost")
+    refuse_bad_settings()

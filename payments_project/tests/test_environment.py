@@ -1,0 +1,58 @@
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from payments_project.environment import Environment, read_environment
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch):
+    monkeypatch.setenv("ENV_FILE", "")
+    for name in Environment.model_fields:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_any_setting_it_is_a_production():
+    env = read_environment()
+    assert (env.DEBUG, env.PORT, env.NOTIFICATIONS_CONNECTIONS) == (False, 9090, "all")
+
+
+def test_lists_are_separated_by_commas(monkeypatch):
+    monkeypatch.setenv("STRIPE_WEBHOOK_SECRETS", "whsec_old, whsec_new,")
+    assert read_environment().STRIPE_WEBHOOK_SECRETS == ["whsec_old", "whsec_new"]
+
+
+def test_an_empty_setting_is_an_unset_one(monkeypatch):
+    monkeypatch.setenv("PORT", "")
+    assert read_environment().PORT == 9090
+
+
+def test_a_file_of_settings_is_read(monkeypatch, tmp_path):
+    (tmp_path / "service.env").write_text("PORT=9191\nAPI_KEYS=one,two\n")
+    monkeypatch.setenv("ENV_FILE", str(tmp_path / "service.env"))
+    assert (read_environment().PORT, read_environment().API_KEYS) == (9191, ["one", "two"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "abc"),
+        ("PORT", "70000"),
+        ("DEBUG", "perhaps"),
+        ("WORKERS", "0"),
+        ("NOTIFICATIONS_AUTH", "none"),
+        ("NOTIFICATIONS_CONNECTIONS", "one"),
+        ("PUBLIC_URL", "localhost"),
+        ("LOG_LEVEL", "LOUD"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_name(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured, match=name):
+        read_environment()
+
+
+def test_a_wrong_setting_is_not_shown_with_its_value(monkeypatch):
+    monkeypatch.setenv("PUBLIC_URL", "secret-in-the-wrong-place")
+    with pytest.raises(ImproperlyConfigured) as refused:
+        read_environment()
+    assert "secret-in-the-wrong-place" not in str(refused.value)

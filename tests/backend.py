@@ -1,0 +1,39 @@
+"""The ride's backend, over the HTTP API."""
+
+import uuid
+
+KEY = {"Authorization": "Bearer dev-key"}
+
+
+def post(server, path, body, **headers):
+    return server.http.post(path, json=body, headers=KEY | headers)
+
+
+def order(user_id, **changes):
+    """Return a request for a payment of a new ride."""
+    ride_id = f"ride-{uuid.uuid4().hex}"
+    return {"rideId": ride_id, "userId": user_id, "amount": 1250, "currency": "usd"} | changes
+
+
+def ask(server, user_id, **changes):
+    """Ask for a payment; return it."""
+    answer = post(server, "/api/payments", order(user_id, **changes))
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def read(server, payment):
+    answer = server.http.get(f"/api/payments/{payment['id']}", headers=KEY)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def cancel(server, payment):
+    answer = post(server, f"/api/payments/{payment['id']}/cancel", {})
+    assert answer.status_code == 200, answer.text
+
+
+def refund(server, payment, amount=None):
+    """Refund a part, or all that is left."""
+    answer = post(server, f"/api/payments/{payment['id']}/refund", {"amount": amount})
+    assert answer.status_code == 201, answer.text

@@ -1,0 +1,52 @@
+"""The client guide's JavaScript, unchanged but for the port, in a page."""
+
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from playwright.sync_api import expect
+
+from . import backend
+from .conftest import ROOT
+
+GUIDE_CLIENT = (ROOT / "tests/browser/guide_client.js").read_text()
+
+
+@pytest.fixture
+def ride_app(tmp_path, server):
+    """The address of a page that runs the guide's client: another origin than the service's, as apps have."""
+    script = GUIDE_CLIENT.replace("localhost:9090", server.removeprefix("http://"))
+    (tmp_path / "client.js").write_text(script)
+    (tmp_path / "index.html").write_text('<!doctype html><script src="client.js"></script>')
+    handler = partial(QuietHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as files:
+        threading.Thread(target=files.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{files.server_port}/"
+        files.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def test_the_guides_client_opens_the_link_and_hears_of_the_payment(page, server, ride_app):
+    console = []
+    page.on("console", lambda message: console.append(message.text))
+    with page.expect_console_message(lambda message: message.text.startswith("Successfully registered")):
+        page.goto(ride_app)
+
+    with page.expect_popup() as popup:
+        payment = backend.create_payment(server, user_id="user_123")
+    checkout = popup.value
+
+    expect(checkout).to_have_url(payment["paymentUrl"])
+    with page.expect_console_message(lambda message: message.text == "Payment status updated: succeeded"):
+        checkout.get_by_role("button", name="Pay $12.50").click()
+
+    assert f"Payment URL received: {payment['paymentUrl']}" in console
+    assert [line for line in console if line.startswith("Payment status updated")] == [
+        "Payment status updated: succeeded"
+    ]
+    assert not [line for line in console if "rror" in line]

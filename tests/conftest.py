@@ -1,0 +1,80 @@
+"""Servers that tests share, and clients of theirs. Whoever changes how a server behaves has one of their own."""
+
+import uuid
+from contextlib import ExitStack
+
+import pytest
+
+from tests import backend, frames, sandbox
+from tests.client import connected
+from tests.database import empty_database
+from tests.server import DAPHNE, UVICORN, Server
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory):
+    """Start servers; all end with the session."""
+    with ExitStack() as stack:
+
+        def start(command=DAPHNE, **settings):
+            folder = tmp_path_factory.mktemp("server")
+            database = stack.enter_context(empty_database(folder))
+            server = Server(command, folder=folder, database=database, **settings)
+            stack.callback(server.close)
+            if command == UVICORN:
+                migration = server.run("migrate", "--verbosity=0")
+                assert migration.returncode == 0, migration.stderr
+            server.start()
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def daphne(serve):
+    """`manage.py serve`, as everybody starts with."""
+    return serve()
+
+
+@pytest.fixture(scope="session")
+def uvicorn(serve):
+    """The same application on another server."""
+    return serve(UVICORN)
+
+
+@pytest.fixture(params=["daphne", "uvicorn"])
+def server(request):
+    """Each server in turn: what clients see must not depend on it."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def user_id():
+    """A user nobody else has."""
+    return f"user-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def connect():
+    """Open WebSockets; all are closed with the test."""
+    with ExitStack() as stack:
+        yield lambda server: stack.enter_context(connected(server))
+
+
+@pytest.fixture
+def rider(server, connect, user_id):
+    """A client that is registered as `user_id`."""
+    client = connect(server)
+    assert client.register(user_id) == frames.registered(user_id)
+    return client
+
+
+@pytest.fixture
+def heard():
+    """Return all that a client hears of what happened: the link of one more payment marks the end of it."""
+
+    def hear(server, client, user_id):
+        sandbox.wait_until_delivered(server)
+        return client.receive_until(frames.link(backend.ask(server, user_id)))
+
+    return hear

@@ -1,0 +1,118 @@
+"""Processes of the service: servers, and commands beside them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from django.conf import settings
+
+ROOT = Path(__file__).parents[1]
+DAPHNE = ("manage.py", "serve")
+UVICORN = (
+    *("-m", "uvicorn", "payments_project.asgi:application", "--host", "localhost", "--port", "{PORT}"),
+    *("--ws-max-size", "16384", "--no-access-log"),
+)
+
+
+def environment(**changes):
+    """Return the environment of a process: nothing of the developer's own settings gets in."""
+    kept = {"PATH", "HOME", "VIRTUAL_ENV"}
+    passed_on = {k: v for k, v in os.environ.items() if k in kept or k.startswith("COVERAGE")}
+    ours = {"ENV_FILE": "", "DEBUG": "1", "SECRET_KEY": settings.SECRET_KEY}
+    return passed_on | ours | {"REDIS_URL": os.environ["REDIS_URL"]} | changes
+
+
+def run(*arguments, timeout=60, **changes):
+    """Run Python with `arguments` to its end; return what came of it, output as text."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment(**changes), timeout=timeout, capture_output=True, text=True, check=False
+    )
+
+
+def free_port():
+    with socket.create_server(("localhost", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def eventually(condition, *, seconds=15):
+    """Return what `condition` returns once that is true; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"it did not come true within {seconds} seconds"
+        time.sleep(0.02)
+    return result
+
+
+class Server:
+    """A server process with a database of its own. `start` again after `kill` is the same server, restarted."""
+
+    def __init__(self, command, *, folder, database, **changes):
+        self.database = database
+        port = str(free_port())
+        self.url = f"http://localhost:{port}"
+        self.http = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
+        self._arguments = [argument.format(PORT=port) for argument in command]
+        self._settings = {"PORT": port, "DATABASE_URL": database.url} | changes
+        self._out, self._log = folder / "out", folder / "log"
+        self._process = None
+
+    @property
+    def out(self):
+        """What it wrote to standard output."""
+        return self._out.read_text()
+
+    @property
+    def log(self):
+        """What it wrote to standard error."""
+        return self._log.read_text()
+
+    def start(self):
+        with self._out.open("a") as out, self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, *self._arguments],
+                cwd=ROOT,
+                env=environment(**self._settings),
+                stdout=out,
+                stderr=log,
+            )
+        eventually(self._is_serving, seconds=60)
+
+    def _is_serving(self):
+        if self._process.poll() is not None:
+            pytest.fail(f"The server did not start: {self.log}")
+        try:
+            return self.http.get("/healthz").is_success
+        except httpx.TransportError:
+            return False
+
+    def stop(self, number=signal.SIGTERM):
+        """Ask the process to end; return its exit code."""
+        self._process.send_signal(number)
+        return self._wait()
+
+    def kill(self):
+        self._process.kill()
+        self._wait()
+
+    def _wait(self):
+        code = self._process.wait(timeout=15)
+        self._process = None
+        return code
+
+    def close(self):
+        """End what is left of it; nothing that happened in its life may have been a traceback."""
+        self.http.close()
+        if self._process:
+            assert self.stop() in {0, -signal.SIGTERM}
+        assert "Traceback" not in self.log
+
+    def run(self, *arguments, **changes):
+        """Run a command of manage.py in another process, with the settings of this server."""
+        return run("manage.py", *arguments, **self._settings | changes)

@@ -1,0 +1,237 @@
+"""The documentation says what the code does: whatever is added there fails here until it is described."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
+from django.db import transaction
+from prometheus_client import REGISTRY
+
+from notifications import protocol
+from notifications.models import Notification
+from payments import announcements, events
+from payments.models import Payment
+from payments.status import Status
+from payments_project.environment import Environment
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+OUR_APPS = {config.name for config in apps.get_app_configs() if Path(config.path).is_relative_to(ROOT)}
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def read(path):
+    return (ROOT / path).read_text()
+
+
+def rows(path):
+    """The cells of every line of a table."""
+    lines = [line for line in read(path).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def calls(path, function):
+    """The calls of a function in a module, with their constant arguments."""
+    for node in ast.walk(ast.parse(read(path))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == function:
+            yield [argument.value if isinstance(argument, ast.Constant) else None for argument in node.args]
+
+
+def shown(default):
+    """How a table shows a default that is the same everywhere; None where it depends on other settings."""
+    if default is None:
+        return None
+    if isinstance(default, bool):
+        return f"`{int(default)}`"
+    if isinstance(default, list):
+        default = ",".join(default)
+    return f"`{default}`" if default != "" else "empty"
+
+
+@pytest.mark.parametrize("path", ["docs/settings.md", "README.md"])
+@pytest.mark.parametrize("name", Environment.model_fields)
+def test_every_setting_is_described_with_its_default(name, path):
+    described = {row[0]: row[1] for row in rows(path) if len(row) > 2}
+    assert f"`{name}`" in described
+    default = shown(Environment.model_fields[name].default)
+    assert default is None or described[f"`{name}`"] == default
+
+
+def test_no_setting_is_described_that_does_not_exist():
+    names = {row[0].strip("`") for row in rows("docs/settings.md") if re.fullmatch(r"`[A-Z_]+`", row[0])}
+    assert names == set(Environment.model_fields)
+
+
+def test_the_example_of_a_settings_file_names_settings_alone():
+    names = re.findall(r"^(?:# )?([A-Z_]+)=", read(".env.example"), re.MULTILINE)
+    assert names
+    assert set(names) <= set(Environment.model_fields)
+
+
+def test_every_start_check_is_described():
+    numbers = [number for number, *_ in calls("payments_project/checks.py", "_error")]
+    described = {row[0] for row in rows("docs/settings.md")}
+    assert numbers
+    assert {f"`service.E{number:03}`" for number in numbers} <= described
+
+
+def test_every_frame_is_described():
+    sources = read("notifications/protocol.py") + read("payments/announcements.py")
+    types = {a or b for a, b in re.findall(r'"type": "(\w+)"|type: Literal\["(\w+)"\]', sources)}
+    assert types >= {"register", "ping", "pong", "error", "payment_url"}
+    headings = set(re.findall(r"^### (\w+)$", read("docs/websocket.md"), re.MULTILINE))
+    assert types == headings
+
+
+def test_every_error_of_the_socket_is_described():
+    codes = set(
+        re.findall(r'code="(\w+)"', read("notifications/protocol.py") + read("notifications/consumers.py"))
+    )
+    assert codes
+    assert {f"`{code}`" for code in codes} <= {row[0] for row in rows("docs/websocket.md")}
+
+
+def test_every_close_code_is_described():
+    described = {row[0] for row in rows("docs/websocket.md")}
+    assert {str(int(code)) for code in protocol.CloseCode} <= described
+
+
+def test_the_limits_of_the_socket_are_right():
+    limits = dict(row for row in rows("docs/websocket.md") if len(row) == 2)
+    assert f"({protocol.MESSAGE_MAX_BYTES:,} bytes)" in limits["Size of a message from a client"]
+    assert str(protocol.SEQ_MAX) in read("docs/websocket.md")
+
+
+def test_examples_in_json_can_be_parsed():
+    examples = [
+        block for page in PAGES for language, block in FENCE.findall(page.read_text()) if language == "json"
+    ]
+    assert len(examples) > 10
+    for example in examples:
+        assert isinstance(json.loads(example), dict)
+
+
+@pytest.fixture
+def announced():
+    """The frames that a user gets of the payment in the client guide."""
+    payment = Payment(
+        user_id="user_123",
+        ride_id="ride_123",
+        payment_url="https://checkout.stripe.com/pay/cs_...",
+        session_id="cs_...",
+    )
+    with transaction.atomic():
+        announcements.announce_link(payment)
+        announcements.announce_status(payment, status=Status.SUCCEEDED)
+    return list(Notification.objects.order_by("seq").values_list("frame", flat=True))
+
+
+@pytest.mark.django_db
+def test_the_client_guides_examples_are_what_the_code_sends(announced):
+    sent = [
+        *announced,
+        protocol.with_seq(announced[1], 8),
+        protocol.registration_success(user_id="your_user_id_here"),
+        protocol.resumption_success(user_id="user_123", newest=9, resumed=True),
+        protocol.INVALID_MESSAGE,
+        protocol.PONG,
+    ]
+    blocks = FENCE.findall(read("docs/websocket.md"))
+    examples = [list(json.loads(block).items()) for language, block in blocks if language == "json"]
+    for frame in sent:
+        assert list(json.loads(frame).items()) in examples
+
+
+def test_every_error_of_the_api_is_described_with_its_status():
+    codes = {
+        (str(status), f"`{code}`")
+        for module in ("api", "views")
+        for status, code, *_ in calls(f"payments/{module}.py", "_refuse")
+        if status
+    }
+    refusals = re.findall(r'(\d{3}): \("(\w+)"', read("payments_project/json_errors.py"))
+    codes |= {(status, f"`{code}`") for status, code in refusals}
+    assert ("409", "`ride_has_payment`") in codes
+    assert codes <= {tuple(row[:2]) for row in rows("docs/api.md")}
+
+
+def test_every_status_is_described():
+    described = {row[0] for row in rows("docs/api.md")}
+    assert {f"`{status.value}`" for status in Status} <= described
+
+
+def test_every_type_of_event_is_described():
+    described = {re.match(r"`([\w.]+)`", row[0]) for row in rows("docs/webhooks.md")}
+    assert {match[1] for match in described if match and "." in match[1]} == set(events._FACTS)
+
+
+def test_stripe_is_told_every_type_of_event_that_is_handled():
+    listened = re.search(r"--events \\\n(.*?)\n```", read("README.md"), re.DOTALL)[1]
+    assert set(listened.replace("\\\n", "").split(",")) == set(events._FACTS)
+
+
+def test_every_command_and_option_is_described():
+    ours = {name: app for name, app in get_commands().items() if app in OUR_APPS}
+    assert {"serve", "replay_webhooks"} <= ours.keys()
+    text = read("docs/commands.md")
+    common = set(BaseCommand().create_parser("manage.py", "any")._option_string_actions)
+    for name, app in ours.items():
+        section = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+        assert section, f"{name} has no section"
+        parser = load_command_class(app, name).create_parser("manage.py", name)
+        options = set(parser._option_string_actions) - common
+        assert options == set(re.findall(r"^\| `(--[\w-]+)` \|", section[1], re.MULTILINE))
+
+
+def test_every_metric_is_described():
+    families = [
+        family for family in REGISTRY.collect() if not family.name.startswith(("python_", "process_"))
+    ]
+    names = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
+    assert names == {
+        row[0].strip("`") for row in rows("docs/operating.md") if row[0].startswith(("`not", "`pay"))
+    }
+
+
+def anchors(page):
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page):
+    targets = re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", page.read_text()))
+    for target in targets:
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    assert [
+        page
+        for page in PAGES
+        if page.parent == ROOT / "docs" and f"docs/{page.name}" not in read("README.md")
+    ] == []
+    decisions = [page.name for page in PAGES if re.match(r"\d{4}-", page.name)]
+    assert [name for name in decisions if f"({name})" not in read("docs/decisions/README.md")] == []
+
+
+@pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md"])
+def test_every_make_target_exists(path):
+    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    code = re.findall(r"`([^`\n]+)`", read(path)) + [block for _, block in FENCE.findall(read(path))]
+    named = {
+        word for text in code for words in re.findall(r"\bmake ([a-z ]+)", text) for word in words.split()
+    }
+    assert {"run", "test"} <= named
+    assert named <= targets

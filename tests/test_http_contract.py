@@ -1,0 +1,135 @@
+"""What backends and Stripe may rely on over real HTTP, however often and however badly they ask."""
+
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.conf import settings
+
+from tests import backend, sandbox
+from tests.frames import link
+
+
+def key():
+    return {"Idempotency-Key": uuid.uuid4().hex}
+
+
+def test_the_same_key_and_body_is_the_same_payment(server, rider, user_id, heard):
+    header, order = key(), backend.order(user_id)
+
+    first = backend.post(server, "/api/payments", order, **header)
+    again = backend.post(server, "/api/payments", order, **header)
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.content == first.content
+    assert heard(server, rider, user_id) == [link(first.json())]
+
+
+def test_the_same_key_with_another_body_is_refused(server, user_id):
+    header = key()
+    backend.post(server, "/api/payments", backend.order(user_id), **header)
+
+    answer = backend.post(server, "/api/payments", backend.order(user_id), **header)
+
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "idempotency_key_reused"
+
+
+def test_many_at_once_with_one_key_make_one_payment(server, rider, user_id, heard):
+    header, order = key(), backend.order(user_id)
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: backend.post(server, "/api/payments", order, **header), range(6)))
+
+    assert [answer.status_code for answer in answers] == [201] * 6
+    assert len({answer.content for answer in answers}) == 1
+    assert heard(server, rider, user_id) == [link(answers[0].json())]
+
+
+def test_a_refund_with_a_key_is_made_once(server, user_id):
+    payment = backend.ask(server, user_id)
+    sandbox.choose(server, payment, "pay")
+    sandbox.wait_until_delivered(server)
+    header, path = key(), f"/api/payments/{payment['id']}/refund"
+
+    first = backend.post(server, path, {"amount": 100}, **header)
+    again = backend.post(server, path, {"amount": 100}, **header)
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json()["id"] == first.json()["id"]
+    intent = sandbox.payment_intent(server, payment)
+    assert len(sandbox.stripe(server, "GET", "refunds", payment_intent=intent)["data"]) == 1
+
+
+def test_a_ride_has_one_payment(server, user_id):
+    payment = backend.ask(server, user_id)
+
+    answer = backend.post(server, "/api/payments", backend.order(user_id, rideId=payment["rideId"]))
+
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "ride_has_payment"
+    assert answer.json()["error"]["paymentId"] == payment["id"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "code"),
+    [
+        ({"Authorization": ""}, {}, 401, "unauthorized"),
+        ({"Authorization": "Bearer another"}, {}, 401, "unauthorized"),
+        ({}, {}, 422, "invalid_request"),
+        ({}, {"rideId": "r", "userId": "u", "amount": 1, "currency": "usd"}, 422, "invalid_request"),
+    ],
+)
+def test_a_refusal_has_a_code_and_a_message(server, headers, body, status, code):
+    answer = backend.post(server, "/api/payments", body, **headers)
+
+    assert answer.status_code == status
+    assert answer.json()["error"]["code"] == code
+    assert answer.json()["error"]["message"]
+
+
+def signed(body, *, secret=None, at=None):
+    at = int(at or time.time())
+    secret = secret or settings.STRIPE_WEBHOOK_SECRETS[0]
+    digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return {"Stripe-Signature": f"t={at},v1={digest}"}
+
+
+def event():
+    """Return an event of no interest, as Stripe would send it."""
+    return json.dumps(
+        {
+            "object": "event",
+            "id": f"evt_{uuid.uuid4().hex}",
+            "type": "customer.created",
+            "created": int(time.time()),
+            "livemode": False,
+            "api_version": None,
+            "data": {"object": {"id": "cus_1", "object": "customer"}},
+        }
+    ).encode()
+
+
+@pytest.mark.parametrize("path", ["/webhooks/stripe/", "/webhooks/stripe"])
+def test_a_signed_event_is_taken_with_and_without_the_slash(server, path):
+    body = event()
+
+    answer = server.http.post(path, content=body, headers=signed(body))
+
+    assert (answer.status_code, answer.json()["state"]) == (200, "ignored")
+
+
+def test_an_event_whose_signature_does_not_match_is_refused_and_not_kept(server):
+    body = event()
+    bad = [{}, {"Stripe-Signature": "?"}, signed(b"another"), signed(body, secret="whsec_x"), signed(body, at=1)]
+
+    for headers in bad:
+        answer = server.http.post("/webhooks/stripe/", content=body, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_signature")
+
+    stored = "SELECT count(*) FROM payments_webhookevent WHERE event_id = %s"
+    assert server.database.execute(stored, json.loads(body)["id"])[0] == (0,)

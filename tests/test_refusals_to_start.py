@@ -1,0 +1,110 @@
+"""What cannot work is refused at start: a sentence that says what to change, and no traceback."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.database import empty_database
+from tests.server import free_port, run
+
+PRODUCTION = {
+    "DEBUG": "0",
+    "SECRET_KEY": "a secret key for tests, which nobody else uses",
+    "API_KEYS": "a-key-for-tests",
+    "NOTIFICATIONS_TOKEN_SECRET": "a secret for tests that is long enough",
+    "STRIPE_SECRET_KEY": "sk_test_1",
+    "STRIPE_WEBHOOK_SECRETS": "whsec_1",
+}
+
+REFUSALS = {
+    "a port that is no number": (
+        {"PORT": "abc"},
+        "These settings are wrong. PORT: Input should be a valid integer, unable to parse string as an integer",
+    ),
+    "a word that is no choice": (
+        {"NOTIFICATIONS_AUTH": "everybody"},
+        "These settings are wrong. NOTIFICATIONS_AUTH: Input should be 'open' or 'token'",
+    ),
+    "no database's address": (
+        {"DATABASE_URL": "nonsense"},
+        "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME.",
+    ),
+    "another kind of database": (
+        {"DATABASE_URL": "mysql://localhost/payments"},
+        "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME.",
+    ),
+    "a PostgreSQL that is not there": (
+        {"DATABASE_URL": "postgresql://user:a-password@127.0.0.1:1/payments"},
+        'CommandError: Cannot use the database: connection failed: connection to server at "127.0.0.1", port 1 '
+        "failed: Connection refused. Check DATABASE_URL.",
+    ),
+    "a folder that is not there": (
+        {"DATABASE_URL": "sqlite:////nowhere/db.sqlite3"},
+        "CommandError: Cannot use the database: unable to open database file. Check DATABASE_URL.",
+    ),
+    "no Redis": (
+        {"REDIS_URL": "localhost:6379"},
+        "These settings are wrong. REDIS_URL: String should match pattern '^((rediss?|unix)://.+)?$'",
+    ),
+    "development's keys in production": (
+        {"DEBUG": "0", "SECRET_KEY": ""},
+        "CommandError: SECRET_KEY is the development key. Set SECRET_KEY to 50 random characters. "
+        "API_KEYS holds the development key. Set API_KEYS to a long random key. "
+        "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
+        "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters. "
+        "STRIPE_SECRET_KEY is empty, so that nothing can be paid. Set STRIPE_SECRET_KEY and "
+        "STRIPE_WEBHOOK_SECRETS, or STRIPE_SANDBOX=1 to try without Stripe.",
+    ),
+    "tokens without a secret": (
+        {"NOTIFICATIONS_AUTH": "token"},
+        "CommandError: NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
+        "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters.",
+    ),
+    "a production that is open": (
+        PRODUCTION | {"NOTIFICATIONS_AUTH": "open"},
+        "CommandError: NOTIFICATIONS_AUTH is open, so that anybody gets anybody's Checkout links. "
+        "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET.",
+    ),
+    "the sandbox beside a live key": (
+        PRODUCTION | {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_SANDBOX": "1"},
+        "CommandError: STRIPE_SANDBOX is on and STRIPE_SECRET_KEY is set. "
+        "Unset STRIPE_SANDBOX to use Stripe, or STRIPE_SECRET_KEY to use the sandbox.",
+    ),
+    "a database that is behind": (
+        PRODUCTION,
+        "CommandError: The database is behind this version: run `manage.py migrate` first.",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def attempts(tmp_path_factory):
+    """What came of each attempt to start: they take their time, so two are made at once."""
+    with empty_database(tmp_path_factory.mktemp("database")) as database, ThreadPoolExecutor(2) as pool:
+        defaults = {"DATABASE_URL": database.url, "PORT": str(free_port())}
+        running = {
+            name: pool.submit(run, "manage.py", "serve", **defaults | changes)
+            for name, (changes, _) in REFUSALS.items()
+        }
+        yield {name: attempt.result() for name, attempt in running.items()}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_it_is_refused_in_a_sentence(attempts, name):
+    attempt = attempts[name]
+
+    assert attempt.stderr == REFUSALS[name][1] + "\n"
+    assert attempt.stdout == ""
+    assert attempt.returncode == 1
+
+
+def test_a_port_that_is_taken_is_refused_in_a_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        attempt = run("manage.py", "serve", PORT=str(port), DATABASE_URL="sqlite:////nowhere/db.sqlite3")
+
+    assert attempt.stderr == (
+        f"CommandError: Cannot listen on localhost:{port}: Address already in use. Set PORT to a free port.\n"
+    )
+    assert attempt.returncode == 1

@@ -8,6 +8,7 @@ from typing import Any
 
 from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
+from django.db import Error as DatabaseError
 
 from notifications import auth, metrics, protocol, reconciler
 from notifications.protocol import CloseCode
@@ -98,8 +99,10 @@ class NotificationConsumer(AsyncConsumer):
             await subscription.start()
         except ClientGoneError:
             raise
-        except Exception:
-            logger.exception("A registration failed.")
+        except Exception as error:
+            # In an outage of the database this is written for each client that tries: in one line.
+            unforeseen = not isinstance(error, DatabaseError)
+            logger.warning("A registration failed: %r", error, exc_info=unforeseen)
             metrics.REGISTRATIONS.labels("unavailable").inc()
             self._leave()
             await self._send(protocol.UNAVAILABLE)
@@ -107,6 +110,7 @@ class NotificationConsumer(AsyncConsumer):
             metrics.REGISTRATIONS.labels("registered").inc()
             self._expect_nothing()
             reconciler.add(subscription)
+            await subscription.send_missed()
 
     def _leave(self) -> None:
         """Leave the user's feed; nothing of it is sent any more."""

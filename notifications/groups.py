@@ -173,4 +173,6 @@ async def _release(layer: BaseChannelLayer, channel: str) -> None:
     reader = asyncio.create_task(read())
     await asyncio.sleep(0)  # until it waits
     reader.cancel()
-    await asyncio.wait({reader}, timeout=TIMEOUT_SECONDS)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await asyncio.gather(reader, return_exceptions=True)

@@ -46,7 +46,7 @@ class Subscription:
         self._send = send
         self._close = close
         self._exclusive = settings.NOTIFICATIONS_CONNECTIONS == "latest"
-        self._cursor = 0
+        self._cursor = self._newest_at_start = 0
         self._lock = asyncio.Lock()
         self._stopped = False
         self._repair: asyncio.Task[None] | None = None
@@ -54,10 +54,10 @@ class Subscription:
         self._membership: groups.Membership | None = None
 
     async def start(self) -> None:
-        """Confirm the registration, then send what the client missed. Wakes wait until that is done.
+        """Join the group, then find the place in the feed and confirm the registration. Wakes wait until then.
 
-        The group is joined before the feed is read: what is committed in between comes by both ways, not by none.
-        Raises ClientGoneError, and a DatabaseError before anything is sent.
+        The group comes first: what is committed in between is brought by both, not by neither. Raises
+        ClientGoneError, and a DatabaseError before anything is sent.
         """
         async with self._lock:
             self._membership = groups.Membership(user_id=self.user_id, deliver=self.receive)
@@ -65,17 +65,24 @@ class Subscription:
             position = await in_thread(feed.read_position, user_id=self.user_id)
             if self._exclusive:
                 await in_thread(feed.claim, user_id=self.user_id, connection_id=self._connection_id)
-            resumed = self._last_seq is not None and position.is_kept_after(self._last_seq)
-            self._cursor = self._last_seq if resumed and self._last_seq is not None else position.newest
-            await self._send(self._confirmation(newest=position.newest, resumed=resumed))
-            await self._catch_up(position.newest, path="resume")
+            await self._send(self._take_place(position))
         if self._exclusive:
             await groups.wake_to_compare(user_id=self.user_id)
 
-    def _confirmation(self, *, newest: int, resumed: bool) -> str:
+    def _take_place(self, position: feed.Position) -> str:
+        """Set the cursor; return the confirmation."""
+        self._newest_at_start = self._cursor = position.newest
         if self._last_seq is None:
             return protocol.registration_success(user_id=self.user_id)
-        return protocol.resumption_success(user_id=self.user_id, newest=newest, resumed=resumed)
+        resumed = position.is_kept_after(self._last_seq)
+        if resumed:
+            self._cursor = self._last_seq
+        return protocol.resumption_success(user_id=self.user_id, newest=position.newest, resumed=resumed)
+
+    async def send_missed(self) -> None:
+        """Send what a client that resumes has not got yet. Raises ClientGoneError."""
+        async with self._lock:
+            await self._catch_up(self._newest_at_start, path="resume")
 
     def stop(self) -> None:
         """Send nothing from now on, and start to leave the group."""

@@ -7,16 +7,27 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from ninja import Body, Header, NinjaAPI, Query, Router, Status as Answer
+from ninja import Body, Header, NinjaAPI, Query, Router
+from ninja import Status as Answer
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.parser import Parser
 from ninja.security import HttpBearer
 
 from payments import checkout, gateway, refunds
 from payments.models import Payment, StatusChange
-from payments.schemas import ErrorOut, Identifier, NewPayment, NewRefund, PaymentOut, PaymentPage, RefundOut
+from payments.schemas import (
+    ErrorOut,
+    NewPayment,
+    NewRefund,
+    PaymentOut,
+    PaymentPage,
+    RefundOut,
+    RideId,
+    UserId,
+)
 from payments.status import Status
 
 
@@ -90,8 +101,8 @@ def create_payment(
 def list_payments(
     request: HttpRequest,  # noqa: ARG001 ninja's signature
     *,
-    user_id: Annotated[Identifier | None, Query(alias="userId")] = None,
-    ride_id: Annotated[Identifier | None, Query(alias="rideId")] = None,
+    user_id: Annotated[UserId | None, Query(alias="userId")] = None,
+    ride_id: Annotated[RideId | None, Query(alias="rideId")] = None,
     status: Annotated[Status | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
@@ -191,6 +202,11 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:  # n
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:  # noqa: ARG001
     return _refuse(error.status_code, "invalid_request", str(error))
+
+
+@api.exception_handler(RequestDataTooBig)
+def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:  # noqa: ARG001
+    return _refuse(413, "too_large", "Send a body of at most 1 MiB.")
 
 
 @api.exception_handler(Payment.DoesNotExist)

@@ -16,6 +16,12 @@ from payments.status import Status, is_open
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("send text without NUL characters")
+    return text
+
+
 def _printable(text: str) -> str:
     if _CONTROL.search(text):
         raise ValueError("send text without control characters")
@@ -30,7 +36,9 @@ def _web_address(url: str) -> str:
     return url
 
 
-Identifier = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
+UserId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_storable)]
+"""What may register on the WebSocket, too."""
+RideId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
 WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(_printable), AfterValidator(_web_address)]
 
 
@@ -41,8 +49,8 @@ class Body(BaseModel):
 
 
 class NewPayment(Body):
-    ride_id: Identifier = Field(description="The ride; it has one open or paid payment at most.")
-    user_id: Identifier = Field(description="The user who is told, as it registers on the WebSocket.")
+    ride_id: RideId = Field(description="The ride; it has one open or paid payment at most.")
+    user_id: UserId = Field(description="The user who is told, as it registers on the WebSocket.")
     amount: int = Field(gt=0, le=MAXIMUM, description="In minor units: 1250 is 12.50 USD, 500 is 500 JPY.")
     currency: str = Field(pattern="^[A-Za-z]{3}$", description="ISO 4217.", examples=["usd"])
     description: Annotated[str, Field(max_length=250), AfterValidator(_printable)] = Field(

@@ -45,7 +45,9 @@ class Environment(BaseSettings):
         default="sqlite:///db.sqlite3", description="SQLite or PostgreSQL (postgresql://…)."
     )
     REDIS_URL: str = Field(
-        default="", description="Redis or Valkey for several processes; empty: in memory, one process."
+        default="",
+        pattern="^(rediss?://|unix://|$)",
+        description="Redis or Valkey for several processes; empty: in memory, one process.",
     )
     WORKERS: int = Field(default=1, ge=1, description="How many server processes share this configuration.")
     API_KEYS: CommaSeparated = Field(

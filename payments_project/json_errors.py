@@ -8,10 +8,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import sync_and_async_middleware
 
 _REFUSALS = {
-    400: ("bad_request", "The request could not be read: send JSON of at most 1 MiB."),
+    400: ("bad_request", "The request could not be read: send JSON."),
     404: ("not_found", "There is nothing at this address: see /api/docs."),
     405: ("method_not_allowed", "This address does not take this method: see /api/docs."),
-    413: ("too_large", "Send a body of at most 1 MiB."),
     500: ("internal_error", "Something broke here. It is logged; send the request again."),
 }
 

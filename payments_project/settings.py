@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
 from .environment import BASE_DIR, read_environment
@@ -74,8 +75,12 @@ def _database(url: str) -> dict[str, Any]:
 
     SQLite: IMMEDIATE transactions, or two writers meet "database is locked"; WAL, so that readers never wait.
     PostgreSQL: the backend's pool, since every request under ASGI runs in a thread of its own.
+    Raises ImproperlyConfigured for anything else.
     """
-    config: dict[str, Any] = dict(dj_database_url.parse(url))
+    try:
+        config: dict[str, Any] = dict(dj_database_url.parse(url))
+    except ValueError:
+        config = {"ENGINE": ""}
     options = config.setdefault("OPTIONS", {})
     if config["ENGINE"] == "django.db.backends.sqlite3":
         if config["NAME"] != ":memory:":
@@ -85,8 +90,12 @@ def _database(url: str) -> dict[str, Any]:
             "timeout": 20,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }
-    else:
+    elif config["ENGINE"] == "django.db.backends.postgresql":
         options |= {"pool": {"min_size": 1, "max_size": 20, "timeout": 10}, "connect_timeout": 5}
+    else:
+        raise ImproperlyConfigured(
+            "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME."
+        )
     return config
 
 
@@ -170,6 +179,8 @@ LOGGING = {
         "daphne": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},
+        "urllib3": {"level": "WARNING"},
+        "django.db.backends": {"level": "INFO"},  # it would log statements with what they store
     },
 }
 

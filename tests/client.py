@@ -6,17 +6,21 @@ from contextlib import contextmanager
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests import backend, frames, sandbox
+
 
 @contextmanager
 def connected(server, path="/basic/ws"):
     """A client that is connected, and not registered yet."""
     url = server.url.replace("http", "ws", 1) + path
     with connect(url, proxy=None, ping_interval=None, close_timeout=5, max_size=None) as socket:
-        yield Client(socket)
+        yield Client(server, socket)
 
 
 class Client:
-    def __init__(self, socket):
+    def __init__(self, server, socket):
+        self.user_id = None
+        self._server = server
         self._socket = socket
 
     def send(self, message):
@@ -24,7 +28,7 @@ class Client:
         self._socket.send(message if isinstance(message, str | bytes) else json.dumps(message))
 
     def receive(self, *, seconds=15):
-        """Return the next frame. Its keys have an order, so compare texts where that matters."""
+        """Return the next frame, without regard to the order of its keys."""
         return json.loads(self.receive_text(seconds=seconds))
 
     def receive_text(self, *, seconds=15):
@@ -34,25 +38,31 @@ class Client:
 
     def register(self, user_id, **more):
         """Register; return the answer."""
+        self.user_id = user_id
         self.send({"type": "register", "userId": user_id, **more})
         return self.receive()
 
     def receive_until(self, last):
         """Return all frames up to `last`, without it."""
-        frames = []
+        received = []
         while (frame := self.receive()) != last:
-            frames.append(frame)
-        return frames
+            received.append(frame)
+        return received
 
     def receive_until_pong(self):
-        """Return the frames that were on their way when a ping is answered."""
+        """Return the frames that come before a ping is answered."""
         self.send({"type": "ping"})
         return self.receive_until({"type": "pong"})
 
-    def close_code(self, *, seconds=15):
+    def receive_all(self):
+        """Return all that is told of what happened so far: the link of one more payment marks its end."""
+        sandbox.wait_until_delivered(self._server)
+        return self.receive_until(frames.link(backend.ask(self._server, self.user_id)))
+
+    def close_code(self):
         """Return the code that the server closes the connection with; fail on any frame before."""
         try:
-            frame = self._socket.recv(timeout=seconds)
+            frame = self._socket.recv(timeout=15)
         except ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd else None
         raise AssertionError(f"The connection is open: {frame}")

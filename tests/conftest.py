@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests import backend, frames, sandbox
+from tests import frames, sandbox
 from tests.client import connected
 from tests.database import empty_database
 from tests.server import DAPHNE, UVICORN, Server
@@ -70,11 +70,7 @@ def rider(server, connect, user_id):
 
 
 @pytest.fixture
-def heard():
-    """Return all that a client hears of what happened: the link of one more payment marks the end of it."""
-
-    def hear(server, client, user_id):
-        sandbox.wait_until_delivered(server)
-        return client.receive_until(frames.link(backend.ask(server, user_id)))
-
-    return hear
+def deliver(server):
+    """Choose how the sandbox delivers new events, until the end of the test."""
+    yield lambda mode: sandbox.control(server, "set_mode", mode=mode)
+    sandbox.control(server, "set_mode", mode="normal")

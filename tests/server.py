@@ -32,7 +32,13 @@ def run(*arguments, timeout=60, **changes):
     """Run Python with `arguments` to its end; return what came of it, output as text."""
     command = [sys.executable, *arguments]
     return subprocess.run(
-        command, cwd=ROOT, env=environment(**changes), timeout=timeout, capture_output=True, text=True, check=False
+        command,
+        cwd=ROOT,
+        env=environment(**changes),
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -9,9 +9,9 @@ from tests.frames import status, story
 
 
 @pytest.fixture
-def payment(server, rider, user_id):
+def payment(server, rider):
     """A payment whose rider is connected; nothing of it was heard yet."""
-    return backend.ask(server, user_id)
+    return backend.ask(server, rider.user_id)
 
 
 @pytest.fixture
@@ -21,12 +21,12 @@ def paid(server, payment):
     return payment
 
 
-def test_a_rider_gets_the_link_and_pays(server, rider, payment, user_id, heard):
+def test_a_rider_gets_the_link_and_pays(server, rider, payment):
     answer = sandbox.choose(server, payment, "pay")
 
     assert answer.status_code == 303
     assert answer.headers["Location"] == f"{server.url}/checkout/success"
-    assert heard(server, rider, user_id) == story(payment, "succeeded")
+    assert rider.receive_all() == story(payment, "succeeded")
     assert backend.read(server, payment) == payment | {"status": "succeeded", "paymentUrl": None}
 
 
@@ -39,79 +39,79 @@ def test_frames_have_the_guides_keys_in_the_guides_order(server, rider, payment)
     assert [key for key, _ in update] == ["type", "rideId", "status", "stripeSessionId"]
 
 
-def test_a_rider_whose_card_is_declined_pays_with_another(server, rider, payment, user_id, heard):
+def test_a_rider_whose_card_is_declined_pays_with_another(server, rider, payment):
     assert sandbox.choose(server, payment, "decline").status_code == 200
     assert rider.receive_until(status(payment, "failed")) == story(payment)
     assert backend.read(server, payment)["paymentUrl"] == payment["paymentUrl"]
 
     sandbox.choose(server, payment, "pay")
 
-    assert heard(server, rider, user_id) == [status(payment, "succeeded")]
+    assert rider.receive_all() == [status(payment, "succeeded")]
 
 
-def test_a_delayed_payment_succeeds(server, rider, payment, user_id, heard):
+def test_a_delayed_payment_succeeds(server, rider, payment):
     assert sandbox.choose(server, payment, "delayed").status_code == 303
     assert rider.receive_until(status(payment, "processing")) == story(payment)
 
     sandbox.settle(server, payment, "succeeded")
 
-    assert heard(server, rider, user_id) == [status(payment, "succeeded")]
+    assert rider.receive_all() == [status(payment, "succeeded")]
 
 
-def test_a_delayed_payment_fails(server, rider, payment, user_id, heard):
+def test_a_delayed_payment_fails(server, rider, payment):
     sandbox.choose(server, payment, "delayed")
     assert rider.receive_until(status(payment, "processing")) == story(payment)
 
     sandbox.choose(server, payment, "delayed_failed")
 
-    assert heard(server, rider, user_id) == [status(payment, "failed")]
+    assert rider.receive_all() == [status(payment, "failed")]
 
 
-def test_a_payment_that_nobody_makes_expires(server, rider, payment, user_id, heard):
+def test_a_payment_that_nobody_makes_expires(server, rider, payment):
     sandbox.stripe(server, "POST", f"checkout/sessions/{payment['stripeSessionId']}/expire")
 
-    assert heard(server, rider, user_id) == story(payment, "expired")
+    assert rider.receive_all() == story(payment, "expired")
     assert sandbox.choose(server, payment, "pay").status_code == 409
 
 
-def test_the_backend_cancels_a_payment(server, rider, payment, user_id, heard):
+def test_the_backend_cancels_a_payment(server, rider, payment):
     backend.cancel(server, payment)
 
-    assert heard(server, rider, user_id) == story(payment, "canceled")
+    assert rider.receive_all() == story(payment, "canceled")
     assert sandbox.choose(server, payment, "pay").status_code == 409
 
 
-def test_a_rider_who_leaves_the_page_can_come_back(server, rider, payment, user_id, heard):
+def test_a_rider_who_leaves_the_page_can_come_back(server, rider, payment):
     left = sandbox.choose(server, payment, "cancel")
 
     assert left.headers["Location"] == f"{server.url}/checkout/cancel"
-    assert heard(server, rider, user_id) == story(payment)
+    assert rider.receive_all() == story(payment)
     assert sandbox.choose(server, payment, "pay").status_code == 303
-    assert heard(server, rider, user_id) == [status(payment, "succeeded")]
+    assert rider.receive_all() == [status(payment, "succeeded")]
 
 
-def test_a_payment_is_refunded_in_part_and_then_whole(server, rider, paid, user_id, heard):
+def test_a_payment_is_refunded_in_part_and_then_whole(server, rider, paid):
     backend.refund(server, paid, 250)
     sandbox.wait_until_delivered(server)
     backend.refund(server, paid)
 
     told = story(paid, "succeeded", "partially_refunded", "refunded")
-    assert heard(server, rider, user_id) == told
+    assert rider.receive_all() == told
 
 
-def test_a_refund_made_at_stripe_is_told_too_and_so_is_its_failure(server, rider, paid, user_id, heard):
+def test_a_refund_made_at_stripe_is_told_too_and_so_is_its_failure(server, rider, paid):
     intent = sandbox.payment_intent(server, paid)
     refund = sandbox.stripe(server, "POST", "refunds", payment_intent=intent)
     sandbox.wait_until_delivered(server)
     sandbox.control(server, "fail_refund", refund=refund["id"])
 
-    assert heard(server, rider, user_id) == story(paid, "succeeded", "refunded", "succeeded")
+    assert rider.receive_all() == story(paid, "succeeded", "refunded", "succeeded")
 
 
 @pytest.mark.parametrize(("outcome", "last"), [("won", "succeeded"), ("lost", "charged_back")])
-def test_a_dispute_is_opened_and_decided(server, rider, paid, user_id, heard, outcome, last):
+def test_a_dispute_is_opened_and_decided(server, rider, paid, outcome, last):
     sandbox.open_dispute(server, paid)
     sandbox.wait_until_delivered(server)
     sandbox.close_dispute(server, paid, outcome)
 
-    assert heard(server, rider, user_id) == story(paid, "succeeded", "disputed", last)
+    assert rider.receive_all() == story(paid, "succeeded", "disputed", last)

@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests import backend, sandbox
 from tests.client import connected
-from tests.frames import registered
+from tests.frames import registered, status
 from tests.server import DAPHNE, UVICORN
 
 
@@ -18,40 +18,19 @@ def cpu_seconds():
     return used.ru_utime + used.ru_stime
 
 
-@pytest.fixture(scope="module")
-def started(serve):
-    """A server of each kind, to be stopped and started again."""
-    servers = {}
-
-    def get(command):
-        if command not in servers:
-            servers[command] = serve(command)
-        return servers[command]
-
-    return get
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("command", [DAPHNE, UVICORN], ids=["daphne", "uvicorn"])
-def test_a_signal_ends_it_in_good_order(started, user_id, command, number):
-    server = started(command)
+def test_a_signal_ends_it_in_good_order_and_a_second_start_is_quick_and_finds_all(serve, user_id, command):
+    server = serve(command)
+    payment = backend.ask(server, user_id)
     with connected(server) as client, connected(server):
         client.register(user_id)
-        backend.ask(server, user_id)
 
-        code = server.stop(number)
+        code = server.stop(signal.SIGINT)
 
         with pytest.raises(ConnectionClosed):
-            client.receive_until(None)
-    assert code in {0, -number}
-    assert "Traceback" not in server.log
-    server.start()
-
-
-def test_what_was_there_is_there_after_a_restart(started, user_id):
-    server = started(DAPHNE)
-    payment = backend.ask(server, user_id)
-    server.stop()
+            client.receive()
+    assert code in {0, -signal.SIGINT}
+    before = cpu_seconds()
 
     server.start()
 
@@ -59,19 +38,11 @@ def test_what_was_there_is_there_after_a_restart(started, user_id):
     with connected(server) as client:
         assert client.register(user_id) == registered(user_id)
         sandbox.choose(server, payment, "pay")
-        assert client.receive()["status"] == "succeeded"
-
-
-def test_a_second_start_is_little_work(started):
-    server = started(DAPHNE)
-    server.stop()
-    before = cpu_seconds()
-
-    server.start()
-    server.stop()
-
+        assert client.receive() == status(payment, "succeeded")
+        code = server.stop(signal.SIGTERM)
+    assert code in {0, -signal.SIGTERM}
     assert cpu_seconds() - before < 4
-    server.start()
+    assert "Traceback" not in server.log
 
 
 def test_it_says_where_everything_is(daphne):

@@ -36,8 +36,10 @@ REFUSALS = {
     ),
     "a PostgreSQL that is not there": (
         {"DATABASE_URL": "postgresql://user:a-password@127.0.0.1:1/payments"},
-        'CommandError: Cannot use the database: connection failed: connection to server at "127.0.0.1", port 1 '
-        "failed: Connection refused. Check DATABASE_URL.",
+        (
+            'CommandError: Cannot use the database: connection failed: connection to server at "127.0.0.1", port 1 '
+            "failed: Connection refused. Check DATABASE_URL."
+        ),
     ),
     "a folder that is not there": (
         {"DATABASE_URL": "sqlite:////nowhere/db.sqlite3"},
@@ -45,31 +47,39 @@ REFUSALS = {
     ),
     "no Redis": (
         {"REDIS_URL": "localhost:6379"},
-        "These settings are wrong. REDIS_URL: String should match pattern '^((rediss?|unix)://.+)?$'",
+        "These settings are wrong. REDIS_URL: String should match pattern '^(rediss?://|unix://|$)'",
     ),
     "development's keys in production": (
         {"DEBUG": "0", "SECRET_KEY": ""},
-        "CommandError: SECRET_KEY is the development key. Set SECRET_KEY to 50 random characters. "
-        "API_KEYS holds the development key. Set API_KEYS to a long random key. "
-        "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
-        "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters. "
-        "STRIPE_SECRET_KEY is empty, so that nothing can be paid. Set STRIPE_SECRET_KEY and "
-        "STRIPE_WEBHOOK_SECRETS, or STRIPE_SANDBOX=1 to try without Stripe.",
+        (
+            "CommandError: SECRET_KEY is the development key. Set SECRET_KEY to 50 random characters. "
+            "API_KEYS holds the development key. Set API_KEYS to a long random key. "
+            "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
+            "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters. "
+            "STRIPE_SECRET_KEY is empty, so that nothing can be paid. Set STRIPE_SECRET_KEY and "
+            "STRIPE_WEBHOOK_SECRETS, or STRIPE_SANDBOX=1 to try without Stripe."
+        ),
     ),
     "tokens without a secret": (
         {"NOTIFICATIONS_AUTH": "token"},
-        "CommandError: NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
-        "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters.",
+        (
+            "CommandError: NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
+            "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters."
+        ),
     ),
     "a production that is open": (
         PRODUCTION | {"NOTIFICATIONS_AUTH": "open"},
-        "CommandError: NOTIFICATIONS_AUTH is open, so that anybody gets anybody's Checkout links. "
-        "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET.",
+        (
+            "CommandError: NOTIFICATIONS_AUTH is open, so that anybody gets anybody's Checkout links. "
+            "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET."
+        ),
     ),
     "the sandbox beside a live key": (
         PRODUCTION | {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_SANDBOX": "1"},
-        "CommandError: STRIPE_SANDBOX is on and STRIPE_SECRET_KEY is set. "
-        "Unset STRIPE_SANDBOX to use Stripe, or STRIPE_SECRET_KEY to use the sandbox.",
+        (
+            "CommandError: STRIPE_SANDBOX is on and STRIPE_SECRET_KEY is set. "
+            "Unset STRIPE_SANDBOX to use Stripe, or STRIPE_SECRET_KEY to use the sandbox."
+        ),
     ),
     "a database that is behind": (
         PRODUCTION,
@@ -82,9 +92,12 @@ REFUSALS = {
 def attempts(tmp_path_factory):
     """What came of each attempt to start: they take their time, so two are made at once."""
     with empty_database(tmp_path_factory.mktemp("database")) as database, ThreadPoolExecutor(2) as pool:
-        defaults = {"DATABASE_URL": database.url, "PORT": str(free_port())}
+
+        def defaults():
+            return {"DATABASE_URL": database.url, "PORT": str(free_port())}
+
         running = {
-            name: pool.submit(run, "manage.py", "serve", **defaults | changes)
+            name: pool.submit(run, "manage.py", "serve", **defaults() | changes)
             for name, (changes, _) in REFUSALS.items()
         }
         yield {name: attempt.result() for name, attempt in running.items()}
@@ -104,7 +117,9 @@ def test_a_port_that_is_taken_is_refused_in_a_sentence():
         port = taken.getsockname()[1]
         attempt = run("manage.py", "serve", PORT=str(port), DATABASE_URL="sqlite:////nowhere/db.sqlite3")
 
-    assert attempt.stderr == (
-        f"CommandError: Cannot listen on localhost:{port}: Address already in use. Set PORT to a free port.\n"
+    assert attempt.stderr.startswith(
+        f"CommandError: Cannot listen on localhost:{port}: Address already in use"
     )
+    assert attempt.stderr.endswith("Set PORT to a free port.\n")
+    assert attempt.stderr.count("\n") == 1
     assert attempt.returncode == 1

@@ -51,7 +51,9 @@ def test_a_number_from_the_future_is_not_resumed(server, connect, user_id, misse
 
 def test_a_number_that_is_no_longer_kept_is_not_resumed(server, connect, user_id, missed):
     feed = "SELECT id FROM notifications_feed WHERE user_id = %s"
-    server.database.execute(f"DELETE FROM notifications_notification WHERE seq = 1 AND feed_id = ({feed})", user_id)
+    server.database.execute(
+        f"DELETE FROM notifications_notification WHERE seq = 1 AND feed_id = ({feed})", user_id
+    )
     gap, no_gap = connect(server), connect(server)
 
     assert gap.register(user_id, lastSeq=0) == resumed(user_id, newest=3, resumed=False)

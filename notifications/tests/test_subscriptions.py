@@ -57,6 +57,7 @@ async def subscribe(tell):
         )
         started.append(subscription)
         await subscription.start()
+        await subscription.send_missed()
         return subscription, socket
 
     yield start

@@ -44,6 +44,7 @@ def server(tmp_path_factory):
     try:
         _wait_until_healthy(url, process, folder / "log")
         yield url
+        assert process.poll() is None, f"The server ended: {(folder / 'log').read_text()}"
     finally:
         process.terminate()
         process.wait(timeout=15)

@@ -114,7 +114,7 @@ REFUSED = [
         "line_items",
         "at most 100",
     ),
-    (session_params(line_items={"9" * 5000: {}}), None, "line_items", "Invalid array"),
+    (session_params(line_items={"9" * 5000: {"quantity": 1}}), None, "line_items", "Invalid array"),
     (
         session_params(line_items={"0": {"quantity": 1}, "00": {"quantity": 1}}),
         "parameter_missing",

@@ -51,6 +51,7 @@ def listen(*, host: str, port: int) -> list[socket.socket]:
 def prepare_database() -> None:
     """In development, migrate and make a login; in production, refuse a database that is behind."""
     try:
+        check_connection()
         executor = MigrationExecutor(connection)
         is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
         if is_behind and not settings.DEBUG:
@@ -64,6 +65,16 @@ def prepare_database() -> None:
         raise CommandError(f"Cannot use the database: {reason}. Check DATABASE_URL.") from None
     finally:
         connection.close()
+
+
+def check_connection() -> None:
+    """Connect once without the pool, which would try again for a while and then not say why it failed."""
+    probe = connection.copy()
+    probe.settings_dict["OPTIONS"].pop("pool", None)
+    try:
+        probe.ensure_connection()
+    finally:
+        probe.close()
 
 
 def make_development_login() -> None:

@@ -37,7 +37,7 @@ types: $(DEVELOPMENT)  ## mypy, strict
 	ENV_FILE= DEBUG=1 $(BIN)/mypy
 
 browser: $(DEVELOPMENT)  ## the pages in Chromium (CHROMIUM=/path/to/chromium)
-	$(BIN)/python -m pytest tests/browser
+	TEST_STACK=embedded $(BIN)/python -m pytest tests/browser
 
 lock: $(DEVELOPMENT)  ## compile requirements.txt and requirements-dev.txt from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --output-file requirements.txt pyproject.toml

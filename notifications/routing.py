@@ -15,7 +15,6 @@ async def refuse(scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallabl
 
 
 # Channels routes ASGI applications with Django's patterns, whose types expect views.
-websocket_urlpatterns = [
-    re_path(r"^basic/ws/?\Z", NotificationConsumer.as_asgi()),  # type: ignore[arg-type]
-    re_path(r"", refuse),  # type: ignore[arg-type]
-]
+_consumer: Any = NotificationConsumer.as_asgi()
+_refuse: Any = refuse
+websocket_urlpatterns: list[Any] = [re_path(r"^basic/ws/?\Z", _consumer), re_path(r"", _refuse)]

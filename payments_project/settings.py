@@ -177,6 +177,9 @@ LOGGING = {
     "loggers": {
         "django.request": {"level": "ERROR"},
         "daphne": {"level": "WARNING"},
+        "channels_redis.pubsub": {
+            "level": "CRITICAL"
+        },  # a traceback a second while Redis is away; we say it once
         "httpx": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},
         "urllib3": {"level": "WARNING"},

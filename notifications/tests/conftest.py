@@ -1,5 +1,4 @@
 import asyncio
-import json
 import socket
 import time
 
@@ -135,7 +134,3 @@ async def until(condition):
     while not condition():
         assert time.monotonic() < deadline, "It never came to be."
         await asyncio.sleep(0.01)
-
-
-def parsed(texts):
-    return [json.loads(text) for text in texts]

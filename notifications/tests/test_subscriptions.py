@@ -8,7 +8,7 @@ from asgiref.sync import sync_to_async
 
 from notifications import subscriptions
 from notifications.feed import Head
-from notifications.models import Notification
+from notifications.models import Feed, Notification
 from notifications.subscriptions import ClientGoneError, Subscription
 from notifications.tests.conftest import until
 
@@ -155,12 +155,19 @@ async def test_a_registration_stands_though_what_was_missed_cannot_be_read(
     await until(lambda: socket.notifications == [{"n": 1, "seq": 1}])
 
 
-async def test_many_missed_notifications_are_read_page_by_page(subscribe, tell_silently, monkeypatch):
-    monkeypatch.setattr(subscriptions, "PAGE_SIZE", 3)
-    for n in range(1, 8):
-        await tell_silently(frame={"n": n})
+async def test_many_missed_notifications_are_read_page_by_page(subscribe):
+    many = subscriptions.PAGE_SIZE * 2 + 1
+
+    @sync_to_async
+    def fill():
+        feed = Feed.objects.create(user_id="user_123", last_seq=many)
+        Notification.objects.bulk_create(
+            Notification(feed=feed, seq=n, frame=f'{{"n":{n}}}') for n in range(1, many + 1)
+        )
+
+    await fill()
     _, socket = await subscribe(last_seq=0)
-    assert socket.notifications == [{"n": n, "seq": n} for n in range(1, 8)]
+    assert socket.notifications == [{"n": n, "seq": n} for n in range(1, many + 1)]
 
 
 async def test_notifications_that_are_not_kept_are_passed(subscribe, tell_silently):

@@ -1,6 +1,7 @@
 # Everything is set up on the way: `make run` and `make test` need Python 3.11 or newer, pip and make.
 PYTHON ?= python3
 BIN := .venv/bin
+IN_PARALLEL := -n auto --maxprocesses 4
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 
@@ -14,12 +15,12 @@ run: $(RUNTIME) .env  ## serve on port 9090 (PORT=… overrides)
 	@exec $(BIN)/python manage.py serve
 
 test: $(DEVELOPMENT)  ## every test, on PostgreSQL and Valkey and then on the embedded defaults
-	TEST_STACK=services $(BIN)/python -m pytest
-	TEST_STACK=embedded $(BIN)/python -m pytest
+	TEST_STACK=services $(BIN)/python -m pytest $(IN_PARALLEL)
+	TEST_STACK=embedded $(BIN)/python -m pytest $(IN_PARALLEL)
 
 coverage: $(DEVELOPMENT)  ## the tests on PostgreSQL and Valkey, with branches counted
 	$(BIN)/coverage erase
-	TEST_STACK=services $(BIN)/coverage run -m pytest
+	TEST_STACK=services $(BIN)/coverage run -m pytest $(IN_PARALLEL)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

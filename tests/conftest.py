@@ -19,12 +19,12 @@ def serve(tmp_path_factory):
         def start(command=DAPHNE, **settings):
             folder = tmp_path_factory.mktemp("server")
             database = stack.enter_context(empty_database(folder))
-            server = Server(command, folder=folder, database=database, **settings)
+            server = Server(folder=folder, database=database, **settings)
             stack.callback(server.close)
             if command == UVICORN:
                 migration = server.run("migrate", "--verbosity=0")
                 assert migration.returncode == 0, migration.stderr
-            server.start()
+            server.start(command)
             return server
 
         yield start
@@ -40,6 +40,12 @@ def daphne(serve):
 def uvicorn(serve):
     """The same application on another server."""
     return serve(UVICORN)
+
+
+@pytest.fixture(scope="session")
+def frail(serve):
+    """A server whose Redis is away for good, and that writes all it can into its log."""
+    return serve(REDIS_URL="redis://localhost:1/0", LOG_LEVEL="DEBUG")
 
 
 @pytest.fixture(params=["daphne", "uvicorn"])

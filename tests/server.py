@@ -59,12 +59,11 @@ def eventually(condition, *, seconds=15):
 class Server:
     """A server process with a database of its own. `start` again after `kill` is the same server, restarted."""
 
-    def __init__(self, command, *, folder, database, **changes):
+    def __init__(self, *, folder, database, **changes):
         self.database = database
         port = str(free_port())
         self.url = f"http://localhost:{port}"
         self.http = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
-        self._arguments = [argument.format(PORT=port) for argument in command]
         self._settings = {"PORT": port, "DATABASE_URL": database.url} | changes
         self._out, self._log = folder / "out", folder / "log"
         self._process = None
@@ -79,10 +78,11 @@ class Server:
         """What it wrote to standard error."""
         return self._log.read_text()
 
-    def start(self):
+    def start(self, command=DAPHNE):
+        arguments = [argument.format(**self._settings) for argument in command]
         with self._out.open("a") as out, self._log.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *self._arguments],
+                [sys.executable, *arguments],
                 cwd=ROOT,
                 env=environment(**self._settings),
                 stdout=out,

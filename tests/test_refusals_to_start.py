@@ -22,10 +22,6 @@ REFUSALS = {
         {"PORT": "abc"},
         "These settings are wrong. PORT: Input should be a valid integer, unable to parse string as an integer",
     ),
-    "a word that is no choice": (
-        {"NOTIFICATIONS_AUTH": "everybody"},
-        "These settings are wrong. NOTIFICATIONS_AUTH: Input should be 'open' or 'token'",
-    ),
     "no database's address": (
         {"DATABASE_URL": "nonsense"},
         "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME.",
@@ -65,20 +61,6 @@ REFUSALS = {
         (
             "CommandError: NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
             "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters."
-        ),
-    ),
-    "a production that is open": (
-        PRODUCTION | {"NOTIFICATIONS_AUTH": "open"},
-        (
-            "CommandError: NOTIFICATIONS_AUTH is open, so that anybody gets anybody's Checkout links. "
-            "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET."
-        ),
-    ),
-    "the sandbox beside a live key": (
-        PRODUCTION | {"STRIPE_SECRET_KEY": "sk_live_1", "STRIPE_SANDBOX": "1"},
-        (
-            "CommandError: STRIPE_SANDBOX is on and STRIPE_SECRET_KEY is set. "
-            "Unset STRIPE_SANDBOX to use Stripe, or STRIPE_SECRET_KEY to use the sandbox."
         ),
     ),
     "a database that is behind": (

@@ -27,14 +27,14 @@ def paid(server, rider):
 
 @pytest.fixture
 def forgotten(server, paid):
-    """A payment that is paid, though the database says otherwise."""
-    server.database.execute(
-        "UPDATE payments_payment SET status = 'pending', facts = %s WHERE ride_id = %s",
-        json.dumps({"asked": "1250 usd"}),
-        paid["rideId"],
-    )
+    """A payment that is paid, though the database says otherwise until the end of the test."""
+    read = "SELECT CAST(facts AS text) FROM payments_payment WHERE ride_id = %s"
+    write = "UPDATE payments_payment SET status = %s, facts = %s WHERE ride_id = %s"
+    [(facts,)] = server.database.execute(read, paid["rideId"])
+    server.database.execute(write, "pending", json.dumps({"asked": "1250 usd"}), paid["rideId"])
     assert backend.read(server, paid)["status"] == "pending"
-    return paid
+    yield paid
+    server.database.execute(write, "succeeded", facts, paid["rideId"])
 
 
 @pytest.mark.parametrize("redis", REDIS_URLS)

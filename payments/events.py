@@ -83,6 +83,16 @@ def _intent_succeeded(intent: Object, at: int) -> Facts:
     return {"paid": {money(intent["amount_received"], intent["currency"]): at}}
 
 
+def _intent_canceled(intent: Object, at: int) -> Facts:
+    """Somebody canceled it, or Stripe did because its session's time was up.
+
+    Source: https://docs.stripe.com/api/payment_intents/object#payment_intent_object-cancellation_reason.
+    """
+    if intent.get("cancellation_reason") in {"automatic", "expired"}:
+        return {"expired": at}
+    return {"canceled": at}
+
+
 def _attempt(state: str) -> Callable[[Object, int], Facts]:
     """Each try to pay is a charge of its own; an intent names the latest."""
     return lambda intent, _: {"attempts": {_id(intent.get("latest_charge")) or "": state}}
@@ -96,7 +106,7 @@ _FACTS: Mapping[str, Callable[[Object, int], Facts]] = {
     "payment_intent.succeeded": _intent_succeeded,
     "payment_intent.processing": _attempt("processing"),
     "payment_intent.payment_failed": _attempt("failed"),
-    "payment_intent.canceled": lambda _, at: {"canceled": at},
+    "payment_intent.canceled": _intent_canceled,
     "charge.refunded": lambda charge, _: {"refunded_at_least": charge["amount_refunded"]},
     **dict.fromkeys(
         ("refund.created", "refund.updated", "refund.failed"), lambda refund, _: refund_facts(refund)

@@ -26,6 +26,7 @@ from .parameters import API_VERSION, check
 logger = logging.getLogger(__name__)
 
 MAX_BODY = 256 * 1024
+MAX_PATH = 200
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -74,7 +75,7 @@ def serve(**operations: Operation) -> Callable[..., HttpResponse]:
 
 def _answer(request: HttpRequest, called: Operation | None, stripe_id: str, request_id: str) -> Answer:
     _authenticate(request)
-    if called is None or "\x00" in request.path:
+    if called is None or "\x00" in request.path or len(request.path) > MAX_PATH:
         raise unknown_url(str(request.method), request.path)
     form = _read(request)
     key = request.headers.get("Idempotency-Key", "") if request.method == "POST" else ""

@@ -20,6 +20,7 @@ from .models import Session
 from .objects.line_item import new_line_item
 
 MAX_LINE_ITEMS = 100
+MAX_QUANTITY = 999_999
 MAX_REFERENCE = 200
 MAX_TEXT = 5000
 MAX_SUFFIX = 22
@@ -100,7 +101,7 @@ def _check_texts(params: dict[str, Any]) -> None:
 
 
 def _check_line_items(params: dict[str, Any]) -> str:
-    """Return the currency that all line items share, in lower case, which it is changed to in `params`."""
+    """Return the currency that all line items share; in `params` too it is made lower case."""
     items = params.get("line_items") or []
     if not items:
         raise missing("line_items")
@@ -116,23 +117,28 @@ def _check_line_items(params: dict[str, Any]) -> str:
 
 
 def _check_line_item(item: dict[str, Any], path: str) -> str:
-    if "price_data" not in item:
-        raise missing(f"{path}[price_data]")
-    if "quantity" not in item:
-        raise missing(f"{path}[quantity]")
-    check_integer(item["quantity"], f"{path}[quantity]", least=1, most=999_999)
+    """Return the item's currency, in lower case."""
+    _require(item, "price_data", "quantity", path=path)
+    check_integer(item["quantity"], f"{path}[quantity]", least=1, most=MAX_QUANTITY)
     check_metadata(item.get("metadata"), f"{path}[metadata]")
-    price, path = item["price_data"], f"{path}[price_data]"
-    for name in ("product_data", "unit_amount"):
-        if name not in price:
-            raise missing(f"{path}[{name}]")
+    return _check_price(item["price_data"], f"{path}[price_data]")
+
+
+def _check_price(price: dict[str, Any], path: str) -> str:
+    _require(price, "product_data", "unit_amount", path=path)
+    price["currency"] = check_currency(price["currency"], f"{path}[currency]")
     check_integer(price["unit_amount"], f"{path}[unit_amount]", least=0, most=MAX_AMOUNT)
-    product, path = price["product_data"], f"{path}[product_data]"
-    check_length(product["name"], MAX_TEXT, f"{path}[name]")
-    check_length(product.get("description"), MAX_TEXT, f"{path}[description]")
-    check_metadata(product.get("metadata"), f"{path}[metadata]")
-    price["currency"] = check_currency(price["currency"], path.replace("product_data", "currency"))
+    product = price["product_data"]
+    check_length(product["name"], MAX_TEXT, f"{path}[product_data][name]")
+    check_length(product.get("description"), MAX_TEXT, f"{path}[product_data][description]")
+    check_metadata(product.get("metadata"), f"{path}[product_data][metadata]")
     return str(price["currency"])
+
+
+def _require(params: dict[str, Any], *names: str, path: str) -> None:
+    for name in names:
+        if name not in params:
+            raise missing(f"{path}[{name}]")
 
 
 def _expiry(params: dict[str, Any], now: datetime) -> datetime:

@@ -19,8 +19,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from .models import Delivery
 from .objects.event import render_event
 
-TIMEOUT = 10
-"""Seconds to connect, and again to answer. Source: https://docs.stripe.com/webhooks."""
+TIMEOUTS = (3, 10)
+"""Seconds to connect, and to answer."""
 RETRIES = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16, 32, 64))
 """How long after a failed try the next follows: Stripe's three days, shortened."""
 CLAIM = timedelta(seconds=30)
@@ -86,7 +86,7 @@ def send(delivery: Delivery, *, http: requests.Session, now: datetime) -> Outcom
     url = f"http://localhost:{settings.PORT}/webhooks/stripe/"
     try:
         with http.post(
-            url, data=body, headers=headers, timeout=TIMEOUT, allow_redirects=False, stream=True
+            url, data=body, headers=headers, timeout=TIMEOUTS, allow_redirects=False, stream=True
         ) as answer:
             next(answer.iter_content(_MAX_ANSWER), b"")  # read to its end, the connection serves the next
             return Outcome(delivery=delivery, status=answer.status_code)

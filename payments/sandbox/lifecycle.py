@@ -53,6 +53,8 @@ _CONSEQUENCES = {
 
 def get_session(*, session_id: str) -> Session:
     """Return the session, expired first if its time is up; raise Session.DoesNotExist."""
+    if "\x00" in session_id:  # PostgreSQL refuses to look for it
+        raise Session.DoesNotExist
     expire_overdue(session_id=session_id)
     return Session.objects.select_related("payment_intent").get(stripe_id=session_id)
 

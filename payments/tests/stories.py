@@ -66,5 +66,13 @@ STORIES: dict[str, tuple[Story, Status]] = {
         lambda p: [stripe.event(p, "payment_intent.succeeded", currency="eur")],
         Status.PENDING,
     ),
+    "declined, then expired with its intent": (
+        lambda p: (
+            stripe.declined(p)
+            + stripe.expired(p)
+            + [stripe.event(p, "payment_intent.canceled", cancellation_reason="expired")]
+        ),
+        Status.EXPIRED,
+    ),
     "intent canceled": (lambda p: [stripe.event(p, "payment_intent.canceled")], Status.CANCELED),
 }

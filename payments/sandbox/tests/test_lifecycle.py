@@ -108,6 +108,8 @@ def test_a_session_that_ended_takes_no_step(step, end):
 def test_an_unknown_session_is_said_to_be_unknown(step):
     with pytest.raises(Session.DoesNotExist):
         step(session_id="cs_test_none")
+    with pytest.raises(Session.DoesNotExist):
+        lifecycle.get_session(session_id="cs_test_\x00")
 
 
 def test_a_session_that_costs_nothing_completes_without_a_payment():

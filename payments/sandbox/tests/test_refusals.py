@@ -28,10 +28,11 @@ def test_whoever_has_not_the_key_is_refused(header):
         ("POST", "/v1/events/"),
         ("PUT", "/v1/a/b"),
         ("GET", "/v1/events/evt%00"),
+        ("POST", f"/v1/checkout/sessions/{'x' * 200}/expire"),
     ],
 )
 def test_an_unknown_address_is_a_404_in_stripes_shape(settings, method, path):
-    headers = {"Authorization": f"Bearer {settings.STRIPE_SECRET_KEY}"}
+    headers = {"Authorization": f"Bearer {settings.STRIPE_SECRET_KEY}", "Idempotency-Key": "k"}
     answer = Client().generic(method, path, headers=headers)
     assert answer.status_code == 404
     assert answer.json()["error"]["type"] == "invalid_request_error"

@@ -57,7 +57,7 @@ def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
     payment kept: the same call made again asks Stripe the same thing again.
     """
     payment = _reserve(order=order, idempotency_key=idempotency_key)
-    if payment.session_id:
+    if payment.announced_seq is not None or not is_open(payment.facts):
         return payment
     try:
         session = gateway.create_session(
@@ -75,16 +75,17 @@ def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
 
 def _reserve(*, order: Order, idempotency_key: str | None) -> Payment:
     """Return the row of this order, committed: an earlier one of the same request, or a new one."""
-    for last_try in (False, True):
-        try:
-            with transaction.atomic():
-                return _earlier(order=order, idempotency_key=idempotency_key) or _new(
-                    order=order, idempotency_key=idempotency_key
-                )
-        except IntegrityError:  # somebody else reserved the ride or the key a moment ago
-            if last_try:
-                raise
-    raise AssertionError
+    try:
+        return _earlier_or_new(order=order, idempotency_key=idempotency_key)
+    except IntegrityError:  # somebody else reserved the ride or the key a moment ago, and has committed it
+        return _earlier_or_new(order=order, idempotency_key=idempotency_key)
+
+
+@transaction.atomic
+def _earlier_or_new(*, order: Order, idempotency_key: str | None) -> Payment:
+    return _earlier(order=order, idempotency_key=idempotency_key) or _new(
+        order=order, idempotency_key=idempotency_key
+    )
 
 
 def _earlier(*, order: Order, idempotency_key: str | None) -> Payment | None:
@@ -100,7 +101,7 @@ def _earlier(*, order: Order, idempotency_key: str | None) -> Payment | None:
     if holder is None:
         return None
     is_same = holder.request_digest == digest and holder.idempotency_key in {None, idempotency_key}
-    if holder.session_id or not is_same:
+    if holder.announced_seq is not None or not is_same:
         raise RideHasPayment(holder)
     if idempotency_key is not None:
         holder.idempotency_key = idempotency_key

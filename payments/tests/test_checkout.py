@@ -163,6 +163,26 @@ def test_canceling_ends_the_session_and_tells_the_user_once(start):
     assert [frame.get("status") for frame in frames("a@b.com")] == ["pending", "canceled"]
 
 
+def test_a_payment_that_was_canceled_while_stripe_was_asked_is_not_handed_over(start):
+    payment = checkout._reserve(order=make_order(), idempotency_key="key-1")
+    session = gateway.create_session(params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}")
+    checkout.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
+    payment = checkout._hand_over(payment_id=payment.pk, session=session)
+    assert payment.status == Status.CANCELED
+    assert Session.objects.get().status == "expired"
+    assert frames("a@b.com") == []
+
+
+def test_a_request_whose_payment_was_canceled_gets_that_payment_and_asks_stripe_nothing(start, settings):
+    there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
+    with pytest.raises(gateway.StripeUnavailable):
+        start("key-1")
+    settings.STRIPE_API_BASE = there
+    checkout.cancel(payment_id=Payment.objects.get().pk, cause=StatusChange.Cause.API)
+    assert start("key-1").status == Status.CANCELED
+    assert not Session.objects.exists()
+
+
 def test_a_payment_that_was_just_paid_is_not_canceled(start):
     payment = start()
     lifecycle.pay(session_id=payment.session_id)

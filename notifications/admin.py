@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
@@ -85,8 +86,8 @@ class NotificationAdmin(ReadOnlyAdmin):
     query_parameters: ClassVar = frozenset({"feed__id__exact", "feed__user_id", "seq"})
     search_fields = ("feed__user_id",)
     search_help_text = "A whole user id"
-    fields = ("feed_link", "seq", "collapse_key", "created", "expires", "pretty_frame")
-    readonly_fields = ("feed_link", "created", "expires", "pretty_frame")
+    fields = ("feed_link", "seq", "subject", "created", "expires", "pretty_frame")
+    readonly_fields = ("feed_link", "subject", "created", "expires", "pretty_frame")
 
     def find(self, term: str) -> Q:
         return Q(feed__user_id=term)
@@ -95,6 +96,19 @@ class NotificationAdmin(ReadOnlyAdmin):
     def feed_link(self, notification: Notification) -> SafeString:
         url = reverse("admin:notifications_feed_change", args=[notification.feed_id])
         return format_html('<a class="text-link" href="{}">{}</a>', url, notification.feed.user_id)
+
+    @admin.display(description="collapse key")
+    def subject(self, notification: Notification) -> str:
+        """Link the key `KIND:ID` to the page that settings.NOTIFICATIONS_SUBJECT_PAGES names for its kind, if any.
+
+        The page is the name of a URL that takes the id as its one argument.
+        """
+        kind, _, subject_id = notification.collapse_key.partition(":")
+        page = getattr(settings, "NOTIFICATIONS_SUBJECT_PAGES", {}).get(kind)
+        if not page or not subject_id:
+            return notification.collapse_key
+        url = reverse(page, args=[subject_id])
+        return format_html('<a class="text-link" href="{}">{}</a>', url, notification.collapse_key)
 
     @admin.display(description="created (UTC)")
     def created(self, notification: Notification) -> SafeString:

@@ -30,6 +30,7 @@ class NotificationConsumer(AsyncConsumer):
         self._registration_seconds = registration_seconds
         self._connection_id = uuid.uuid4().hex
         self._subscription: Subscription | None = None
+        self._sent: tuple[str, int] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
         self._ended = False
@@ -86,12 +87,14 @@ class NotificationConsumer(AsyncConsumer):
 
     async def _register(self, request: protocol.Register) -> None:
         if self._subscription:
+            self._sent = (self._subscription.user_id, await self._subscription.retire())
             self._leave()
             self._expect_registration()
         self._subscription = subscription = Subscription(
             user_id=request.user_id,
             connection_id=self._connection_id,
             last_seq=request.last_seq,
+            sent=self._sent[1] if self._sent and self._sent[0] == request.user_id else None,
             send=self._send,
             close=self._close,
         )

@@ -42,9 +42,14 @@ def group_name(user_id: str) -> str:
 def wake(*, user_id: str, seq: int, frame: str) -> None:
     """Hand a committed notification to the user's connections. Call it from synchronous code.
 
-    In a view under ASGI it runs on the server's event loop, elsewhere on a short-lived one.
+    In a view under ASGI it runs on the server's event loop, elsewhere on a short-lived one. A client that hangs
+    up cancels what its view has running there; what the view does after the commit has to go on.
     """
-    async_to_sync(_send)(group_name(user_id), {"type": "feed.notification", "seq": seq, "frame": frame})
+    message: dict[str, str | int] = {"type": "feed.notification", "seq": seq, "frame": frame}
+    try:
+        async_to_sync(_send)(group_name(user_id), message)
+    except asyncio.CancelledError:
+        metrics.WAKE_FAILURES.inc()
 
 
 async def wake_to_compare(*, user_id: str) -> None:

@@ -36,13 +36,19 @@ class Subscription:
         user_id: str,
         connection_id: str,
         last_seq: int | None,
+        sent: int | None = None,
         send: Callable[[str], Awaitable[None]],
         close: Callable[[CloseCode], Coroutine[Any, Any, None]],
     ) -> None:
-        """`last_seq` is what the client has; None: it does not count. `send` raises ClientGoneError."""
+        """Take the place of a connection in its user's feed.
+
+        `last_seq` is what the client says it has; None: it does not count. Then `sent` is what this connection was
+        sent before as the same user, None if it was not registered. `send` raises ClientGoneError.
+        """
         self.user_id = user_id
         self._connection_id = connection_id
         self._last_seq = last_seq
+        self._sent = sent
         self._send = send
         self._close = close
         self._exclusive = settings.NOTIFICATIONS_CONNECTIONS == "latest"
@@ -63,9 +69,9 @@ class Subscription:
             self._membership = groups.Membership(user_id=self.user_id, deliver=self.receive)
             await self._membership.tried()
             position = await in_thread(feed.read_position, user_id=self.user_id)
-            if self._exclusive:
-                await in_thread(feed.claim, user_id=self.user_id, connection_id=self._connection_id)
             await self._send(self._take_place(position))
+            if self._exclusive:  # only now: a client that is gone again must not silence the one before it
+                await in_thread(feed.claim, user_id=self.user_id, connection_id=self._connection_id)
         if self._exclusive:
             await groups.wake_to_compare(user_id=self.user_id)
 
@@ -73,6 +79,8 @@ class Subscription:
         """Set the cursor; return the confirmation."""
         self._newest_at_start = self._cursor = position.newest
         if self._last_seq is None:
+            if self._sent is not None and position.is_kept_after(self._sent):
+                self._cursor = self._sent
             return protocol.registration_success(user_id=self.user_id)
         resumed = position.is_kept_after(self._last_seq)
         if resumed:
@@ -80,14 +88,19 @@ class Subscription:
         return protocol.resumption_success(user_id=self.user_id, newest=position.newest, resumed=resumed)
 
     async def send_missed(self) -> None:
-        """Send what a client that resumes has not got yet. Raises ClientGoneError."""
+        """Send what a client that resumes, or registered again, has not got yet. Raises ClientGoneError."""
         async with self._lock:
             await self._catch_up(self._newest_at_start, path="resume")
 
+    async def retire(self) -> int:
+        """Stop once what is being sent is sent; return the number of the last that was."""
+        self._stopped = True
+        async with self._lock:
+            self.stop()
+            return self._cursor
+
     def stop(self) -> None:
         """Send nothing from now on, and start to leave the group."""
-        if self._stopped:
-            return
         self._stopped = True
         if self._repair:
             self._repair.cancel()

@@ -1,6 +1,7 @@
 """The HTTP API of the ride's backend."""
 
 import base64
+import logging
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.db import OperationalError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Body, Header, NinjaAPI, Query, Router
@@ -30,9 +32,16 @@ from payments.schemas import (
 )
 from payments.status import Status
 
+logger = logging.getLogger(__name__)
+
 
 class ApiKey(HttpBearer):
     """One of settings.API_KEYS, compared in constant time."""
+
+    def __call__(self, request: HttpRequest) -> str | None:
+        """Return who asks, or None. ninja's own would log a header that is not as it should be, key and all."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return self.authenticate(request, token.strip()) if scheme.lower() == "bearer" else None
 
     def authenticate(self, request: HttpRequest, token: str) -> str | None:  # noqa: ARG002 ninja's signature
         given = token.encode()
@@ -209,6 +218,14 @@ def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse: 
     return _refuse(413, "too_large", "Send a body of at most 1 MiB.")
 
 
+@api.exception_handler(OperationalError)
+def _no_database(request: HttpRequest, error: OperationalError) -> HttpResponse:  # noqa: ARG001
+    logger.error("The database did not answer: %s", type(error).__name__)
+    response = _refuse(503, "unavailable", "The database did not answer. Send the same request again.")
+    response["Retry-After"] = "5"
+    return response
+
+
 @api.exception_handler(Payment.DoesNotExist)
 def _not_found(request: HttpRequest, error: Payment.DoesNotExist) -> HttpResponse:  # noqa: ARG001
     return _refuse(404, "not_found", "There is no payment with this id.")
@@ -222,8 +239,7 @@ def _key_reused(request: HttpRequest, error: checkout.IdempotencyKeyReused) -> H
 
 @api.exception_handler(checkout.RideHasPayment)
 def _ride_has_payment(request: HttpRequest, error: checkout.RideHasPayment) -> HttpResponse:  # noqa: ARG001
-    message = f"{error} Cancel it, or let it end, before asking for another."
-    return _refuse(409, "ride_has_payment", message, paymentId=str(error.payment.pk))
+    return _refuse(409, "ride_has_payment", str(error), paymentId=str(error.payment.pk))
 
 
 @api.exception_handler(checkout.NotCancelable)
@@ -243,7 +259,7 @@ def _refused(request: HttpRequest, error: gateway.StripeRefused) -> HttpResponse
 
 @api.exception_handler(gateway.StripeUnavailable)
 def _unavailable(request: HttpRequest, error: gateway.StripeUnavailable) -> HttpResponse:  # noqa: ARG001
-    message = "Stripe did not answer. Send the same request again: it will not be charged twice."
+    message = "Stripe did not answer. Send the same request again: nothing will be done twice."
     response = _refuse(503, "stripe_unavailable", message)
     response["Retry-After"] = "5"
     return response

@@ -16,9 +16,7 @@ from payments.announcements import announce_link
 from payments.facts import Facts, money
 from payments.metrics import CREATED
 from payments.models import Payment, StatusChange
-from payments.status import Status, is_open
-
-_HOLDS_RIDE = [Status.PROCESSING, Status.SUCCEEDED, Status.PARTIALLY_REFUNDED, Status.DISPUTED]
+from payments.status import PAID, Status, is_open
 
 
 class IdempotencyKeyReused(Exception):
@@ -29,7 +27,8 @@ class RideHasPayment(Exception):
     """The ride's payment is open or paid, and a second would charge it twice."""
 
     def __init__(self, payment: Payment) -> None:
-        super().__init__(f"Ride {payment.ride_id!r} has payment {payment.pk}, which is {payment.status}.")
+        advice = " Cancel it, or let it end, before asking for another." if is_open(payment.facts) else ""
+        super().__init__(f"Ride {payment.ride_id!r} has payment {payment.pk}: {payment.status}.{advice}")
         self.payment = payment
 
 
@@ -53,24 +52,39 @@ class Order:
 def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
     """Create the payment, its Checkout Session and the user's notification; or finish what was begun.
 
+    A request that was answered before gets its payment as it is, also one that has ended.
+
     Raises IdempotencyKeyReused or RideHasPayment with nothing done, StripeRefused or StripeUnavailable with the
     payment kept: the same call made again asks Stripe the same thing again.
     """
     payment = _reserve(order=order, idempotency_key=idempotency_key)
     if payment.announced_seq is not None or not is_open(payment.facts):
+        webhooks.apply_parked(Payment.objects.filter(pk=payment.pk))
         return payment
     try:
         session = gateway.create_session(
-            params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}"
+            params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}-{payment.attempt}"
         )
     except (gateway.StripeRefused, gateway.StripeUnavailable) as error:
         CREATED.labels(outcome=type(error).__name__).inc()
-        Payment.objects.filter(pk=payment.pk).update(stripe_error=str(error))
+        _note_failure(payment, error)
         raise
     CREATED.labels(outcome="created").inc()
     payment = _hand_over(payment_id=payment.pk, session=session)
     webhooks.apply_parked(Payment.objects.filter(pk=payment.pk))
     return payment
+
+
+def _note_failure(payment: Payment, error: gateway.StripeRefused | gateway.StripeUnavailable) -> None:
+    """Keep why there is no session, and have the next try be another request where Stripe would repeat its answer.
+
+    Source: https://docs.stripe.com/api/idempotent_requests. A session that was made all the same is never handed
+    to anybody, and ends by itself.
+    """
+    is_final = isinstance(error, gateway.StripeRefused) or error.is_final
+    Payment.objects.filter(pk=payment.pk, session_id=None, attempt=payment.attempt).update(
+        stripe_error=str(error), attempt=payment.attempt + is_final
+    )
 
 
 def _reserve(*, order: Order, idempotency_key: str | None) -> Payment:
@@ -96,7 +110,7 @@ def _earlier(*, order: Order, idempotency_key: str | None) -> Payment | None:
             if payment.request_digest != digest:
                 raise IdempotencyKeyReused
             return payment
-    ride = Q(ride_claim=order.ride_id) | Q(ride_id=order.ride_id, status__in=_HOLDS_RIDE)
+    ride = Q(ride_claim=order.ride_id) | Q(ride_id=order.ride_id, status__in=PAID)
     holder = Payment.objects.filter(ride).order_by("created_at").first()
     if holder is None:
         return None
@@ -201,8 +215,10 @@ def cancel(*, payment_id: Any, cause: StatusChange.Cause) -> Payment:
 
 
 def _expire(payment: Payment) -> None:
-    """End the session at Stripe, which refuses when it was paid a moment ago."""
+    """End the session at Stripe, which refuses when it has ended already: paid, or expired by an earlier try."""
+    session_id = payment.session_id or ""
     try:
-        gateway.expire_session(session_id=payment.session_id or "")
+        gateway.expire_session(session_id=session_id)
     except gateway.StripeRefused as error:
-        raise NotCancelable(f"Stripe does not cancel it any more: {error}") from error
+        if gateway.retrieve_session(session_id=session_id)["status"] != "expired":
+            raise NotCancelable(f"Stripe does not cancel it any more: {error}") from error

@@ -7,7 +7,9 @@ cases, minimum and maximum charge amounts).
 from decimal import Decimal
 
 MAXIMUM = 99_999_999
-"""Stripe takes eight digits of minor units."""
+"""Stripe takes eight digits of minor units, except where MAXIMUMS says otherwise."""
+MAXIMUMS = {"idr": 999_999_999_999}
+LARGEST = max(MAXIMUMS.values())
 
 ZERO_DECIMAL = frozenset(
     {"bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"}
@@ -174,8 +176,9 @@ def refuse_amount(amount: int, currency: str) -> str | None:
     if currency not in SUPPORTED:
         return f"Stripe does not take the currency {currency!r}: send an ISO 4217 code such as 'usd'."
     minimum = MINIMUM.get(currency, 1)
-    if not minimum <= amount <= MAXIMUM:
-        return f"Send an amount from {minimum} to {MAXIMUM} minor units of {currency}."
+    maximum = MAXIMUMS.get(currency, MAXIMUM)
+    if not minimum <= amount <= maximum:
+        return f"Send an amount from {minimum} to {maximum} minor units of {currency}."
     if currency in THREE_DECIMAL and amount % 10:
         return f"Stripe counts {currency} in thousandths, and the last digit has to be 0."
     if currency in WHOLE_ONLY and amount % 100:

@@ -52,7 +52,8 @@ def facts(event: Object) -> Facts:
 
 def refund_facts(refund: Object) -> Facts:
     """Return what a refund says, be it from an event or from Stripe's answer."""
-    return {"refunds": {refund["id"]: Refund(amount=refund["amount"], status=refund["status"] or "pending")}}
+    state = _text(refund["status"] or "pending")
+    return {"refunds": {refund["id"]: Refund(amount=_minor_units(refund["amount"]), status=state)}}
 
 
 def _uuid(text: Any) -> uuid.UUID | None:
@@ -68,8 +69,20 @@ def _id(value: Any) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def _minor_units(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is no amount in minor units.")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text.")
+    return value
+
+
 def _session_paid(session: Object, at: int) -> Facts:
-    return {"paid": {money(session["amount_total"], session["currency"]): at}}
+    return {"paid": {money(_minor_units(session["amount_total"]), session["currency"]): at}}
 
 
 def _session_completed(session: Object, at: int) -> Facts:
@@ -80,7 +93,7 @@ def _session_completed(session: Object, at: int) -> Facts:
 
 
 def _intent_succeeded(intent: Object, at: int) -> Facts:
-    return {"paid": {money(intent["amount_received"], intent["currency"]): at}}
+    return {"paid": {money(_minor_units(intent["amount_received"]), intent["currency"]): at}}
 
 
 def _intent_canceled(intent: Object, at: int) -> Facts:
@@ -107,7 +120,7 @@ _FACTS: Mapping[str, Callable[[Object, int], Facts]] = {
     "payment_intent.processing": _attempt("processing"),
     "payment_intent.payment_failed": _attempt("failed"),
     "payment_intent.canceled": _intent_canceled,
-    "charge.refunded": lambda charge, _: {"refunded_at_least": charge["amount_refunded"]},
+    "charge.refunded": lambda charge, _: {"refunded_at_least": _minor_units(charge["amount_refunded"])},
     **dict.fromkeys(
         ("refund.created", "refund.updated", "refund.failed"), lambda refund, _: refund_facts(refund)
     ),
@@ -119,6 +132,6 @@ _FACTS: Mapping[str, Callable[[Object, int], Facts]] = {
             "charge.dispute.funds_withdrawn",
             "charge.dispute.funds_reinstated",
         ),
-        lambda dispute, _: {"disputes": {dispute["id"]: dispute["status"]}},
+        lambda dispute, _: {"disputes": {dispute["id"]: _text(dispute["status"])}},
     ),
 }

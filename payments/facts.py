@@ -43,9 +43,9 @@ REFUND_STATES = ("pending", "requires_action", "succeeded", "failed", "canceled"
 DISPUTE_STATES = (
     "warning_needs_response",
     "warning_under_review",
+    "warning_closed",
     "needs_response",
     "under_review",
-    "warning_closed",
     "prevented",
     "lost",
     "won",
@@ -100,7 +100,7 @@ def merge(known: Facts, new: Facts) -> Facts:
 
 def money(amount: int, currency: str) -> str:
     """Return a sum as facts write it."""
-    return f"{amount:d} {currency.lower()}"
+    return f"{amount} {currency.lower()}"
 
 
 def refunded_amount(facts: Facts) -> int:
@@ -113,6 +113,13 @@ def refunded_amount(facts: Facts) -> int:
     undone = sum(r["amount"] for r in refunds if r["status"] in {"failed", "canceled"})
     standing = sum(r["amount"] for r in refunds) - undone
     return max(standing, facts.get("refunded_at_least", 0) - undone)
+
+
+def paid_amount(facts: Facts) -> int:
+    """Return what was paid, in minor units: the sum that was asked for, or else the largest other one."""
+    paid = facts.get("paid", {})
+    sums = [facts["asked"]] if facts["asked"] in paid else list(paid)
+    return max((int(sum_.split()[0]) for sum_ in sums), default=0)
 
 
 def mismatches(facts: Facts) -> list[str]:

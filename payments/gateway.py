@@ -1,10 +1,12 @@
 """Stripe, as the rest of the service sees it: plain dictionaries in and out, and three errors of our own."""
 
 import functools
+from http import HTTPStatus
 from typing import Any
 
 import stripe
 from django.conf import settings
+from django.db import connection
 
 SIGNATURE_TOLERANCE = 300
 """Seconds a signed webhook stays good: https://docs.stripe.com/webhooks#replay-attacks"""
@@ -21,7 +23,14 @@ class StripeRefused(Exception):
 
 
 class StripeUnavailable(Exception):
-    """Stripe did not answer, or not usefully: what became of the request is unknown, so repeat it as it was."""
+    """Stripe did not answer, or not usefully: what became of the request is unknown, so repeat it as it was.
+
+    `is_final`: it did answer, with an error of its own, and would repeat that answer to the same idempotency key.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
 
 
 class InvalidSignature(Exception):
@@ -40,15 +49,22 @@ def _client(key: str, base: str) -> stripe.StripeClient:
 
 
 def _call(call: Any, *args: Any) -> dict[str, Any]:
+    """Ask Stripe, which may take half a minute: no transaction is open meanwhile, and no connection is held."""
+    if connection.in_atomic_block:
+        raise RuntimeError("Commit before Stripe is asked: its answer can take half a minute.")
+    connection.close()
     try:
         answer: dict[str, Any] = call(*args).to_dict(for_json=True)
-    except (stripe.APIConnectionError, stripe.RateLimitError) as error:
-        raise StripeUnavailable(str(error)) from error
-    except stripe.APIError as error:
-        raise StripeUnavailable(str(error)) from error
+    except AttributeError as error:
+        raise StripeUnavailable("Stripe's answer could not be read.") from error
+    except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
+        is_final = (error.http_status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
+        raise StripeUnavailable(str(error), is_final=is_final) from error
     except stripe.StripeError as error:
         message = error.user_message or "Stripe refused the request."
         raise StripeRefused(message, code=error.code or "refused") from error
+    if not isinstance(answer.get("id"), str):
+        raise StripeUnavailable("Stripe's answer could not be read.")
     return answer
 
 
@@ -77,9 +93,16 @@ def expire_session(*, session_id: str) -> dict[str, Any]:
     return _call(_v1().checkout.sessions.expire, session_id)
 
 
-def create_refund(*, payment_intent_id: str, amount: int, idempotency_key: str) -> dict[str, Any]:
+def retrieve_session(*, session_id: str) -> dict[str, Any]:
+    """Return a Checkout Session as it is now. Raises StripeRefused or StripeUnavailable."""
+    return _call(_v1().checkout.sessions.retrieve, session_id)
+
+
+def create_refund(
+    *, payment_intent_id: str, amount: int, metadata: dict[str, str], idempotency_key: str
+) -> dict[str, Any]:
     """Give `amount` minor units back. Raises StripeRefused or StripeUnavailable."""
-    params = {"payment_intent": payment_intent_id, "amount": amount}
+    params = {"payment_intent": payment_intent_id, "amount": amount, "metadata": metadata}
     return _call(_v1().refunds.create, params, {"idempotency_key": idempotency_key})
 
 

@@ -24,12 +24,12 @@ class Finding:
     payment_intent_id: str | None = None
 
 
-def record(findings: Sequence[Finding], *, cause: StatusChange.Cause) -> list[StatusChange]:
-    """Write what was found, in the order given, and tell the users of every change of a status.
+def work_out(
+    findings: Sequence[Finding], *, cause: StatusChange.Cause
+) -> tuple[list[Payment], list[StatusChange]]:
+    """Add findings to their payments in memory, in the order given.
 
-    The caller has locked the payments and is in a transaction. A payment of which nothing new was found is not
-    written. Statements are per table, not per finding; only notifications are numbered one by one, in the order
-    of their users, so that two transactions never wait for each other's feeds.
+    Returns the payments that are not as they were, and the changes of statuses; writes nothing.
     """
     learnt: dict[object, Payment] = {}
     changes: list[StatusChange] = []
@@ -39,26 +39,57 @@ def record(findings: Sequence[Finding], *, cause: StatusChange.Cause) -> list[St
             learnt[finding.payment.pk] = finding.payment
         if finding.payment.status != before:
             changes.append(_change(finding, before=before, cause=cause))
-    Payment.objects.bulk_update(learnt.values(), _WRITTEN, batch_size=500)
-    for change in sorted(changes, key=lambda change: change.payment.user_id):
-        if change.payment.session_id:  # else the user never heard of the payment
+    return list(learnt.values()), changes
+
+
+def record(findings: Sequence[Finding], *, cause: StatusChange.Cause) -> list[StatusChange]:
+    """Write what was found, and tell the users of every change of a status.
+
+    The caller has locked the payments and is in a transaction. Statements are per table, not per finding; only
+    notifications are numbered one by one, in the order of their users, so that two transactions never wait for
+    each other's feeds.
+    """
+    learnt, changes = work_out(findings, cause=cause)
+    Payment.objects.bulk_update(learnt, _WRITTEN, batch_size=500)
+    for change in sorted(_net(changes), key=lambda change: change.payment.user_id):
+        if change.payment.session_id:  # the frame needs it; without a session the user never got a link
             change.seq = announce_status(change.payment, status=change.after)
     return StatusChange.objects.bulk_create(changes)
 
 
+def _net(changes: Sequence[StatusChange]) -> list[StatusChange]:
+    """Return the last change of each payment, unless the payment is back where it was: what is past is no news."""
+    last = {change.payment_id: change for change in changes}
+    first = {change.payment_id: change for change in reversed(changes)}
+    return [change for pk, change in last.items() if change.after != first[pk].before]
+
+
+def _state(payment: Payment) -> tuple[object, ...]:
+    return (
+        payment.facts,
+        payment.status,
+        payment.ride_claim,
+        payment.session_id,
+        payment.payment_intent_id,
+    )
+
+
 def _absorb(finding: Finding) -> bool:
-    """Add a finding to its payment in memory; tell whether there was anything new in it."""
-    payment = finding.payment
-    known = (payment.facts, payment.session_id, payment.payment_intent_id)
+    """Add a finding to its payment in memory; tell whether the payment is not as it was.
+
+    The status is derived anew even where nothing new was found: so a replay mends one that is wrong.
+    """
+    payment, before = finding.payment, _state(finding.payment)
     payment.facts = merge(payment.facts, finding.facts)
     payment.session_id = payment.session_id or finding.session_id
-    payment.payment_intent_id = payment.payment_intent_id or finding.payment_intent_id
-    if known == (payment.facts, payment.session_id, payment.payment_intent_id):
-        return False
+    if finding.payment_intent_id and (payment.payment_intent_id is None or "paid" in finding.facts):
+        payment.payment_intent_id = finding.payment_intent_id  # refunds go to the intent that was paid
     payment.status = derive(payment.facts)
-    payment.updated_at = timezone.now()
     if not holds_ride(payment.facts):
         payment.ride_claim = None
+    if _state(payment) == before:
+        return False
+    payment.updated_at = timezone.now()
     return True
 
 

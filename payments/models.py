@@ -30,6 +30,9 @@ class Payment(models.Model):
     stripe_params = models.JSONField(
         default=dict, help_text="What Stripe is asked for, frozen so that a retry is the same request."
     )
+    attempt = models.PositiveIntegerField(
+        default=1, help_text="Counts up when Stripe answered with an error, which it repeats to the same key."
+    )
     stripe_error = models.TextField(blank=True, help_text="Why Stripe did not create the session.")
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
     request_digest = models.CharField(max_length=64, help_text="SHA-256 of the request that created it.")

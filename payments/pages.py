@@ -1,8 +1,9 @@
 """The pages a person sees outside the admin: the demo, and where Checkout sends a customer back to."""
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.templatetags.static import static
 from django.urls import path
 from django.views.decorators.http import require_safe
 
@@ -40,8 +41,15 @@ def checkout_cancel(request: HttpRequest) -> HttpResponse:
     return render(request, "checkout/cancel.html")
 
 
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 a view's signature
+    """Send a browser to the icon: where no page was read that names it, it asks for this address."""
+    return HttpResponseRedirect(static("icon.svg"))
+
+
 urlpatterns = [
     path("", demo, name="demo"),
     path("checkout/success", checkout_success, name="checkout-success"),
     path("checkout/cancel", checkout_cancel, name="checkout-cancel"),
+    path("favicon.ico", favicon),
 ]

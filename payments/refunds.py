@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from payments import gateway, ledger
 from payments.checkout import IdempotencyKeyReused
 from payments.events import refund_facts
-from payments.facts import refunded_amount
+from payments.facts import paid_amount, refunded_amount
 from payments.models import Payment, RefundRequest, StatusChange
 from payments.status import Status
 
@@ -31,15 +31,18 @@ def refund(
         answer = gateway.create_refund(
             payment_intent_id=request.payment.payment_intent_id or "",
             amount=request.amount,
+            metadata={"refund_request": str(request.pk)},
             idempotency_key=f"refund-{request.payment_id}-{request.pk}",
         )
     except gateway.StripeRefused:
-        request.delete()  # nothing was refunded: another try is another request
+        RefundRequest.objects.filter(pk=request.pk, refund_id="").delete()  # nothing was refunded
         raise
     with transaction.atomic():
         payment = Payment.objects.select_for_update().get(pk=payment_id)
         request.refund_id, request.refund_status = answer["id"], answer["status"] or "pending"
-        request.save(update_fields=["refund_id", "refund_status"])
+        RefundRequest.objects.filter(pk=request.pk).update(
+            refund_id=request.refund_id, refund_status=request.refund_status
+        )
         ledger.record([ledger.Finding(payment=payment, facts=refund_facts(answer))], cause=cause)
     request.payment = payment
     return request
@@ -73,9 +76,11 @@ def _earlier(*, payment: Payment, amount: int | None, idempotency_key: str | Non
 
 
 def _new(*, payment: Payment, amount: int | None, idempotency_key: str | None) -> RefundRequest:
-    if payment.status not in {Status.SUCCEEDED, Status.PARTIALLY_REFUNDED} or not payment.payment_intent_id:
+    if payment.status in {Status.DISPUTED, Status.CHARGED_BACK}:
+        raise NotRefundable(f"The payment is {payment.status}: its bank decides where the money goes.")
+    left = paid_amount(payment.facts) - refunded_amount(payment.facts)
+    if left <= 0 or not payment.payment_intent_id:
         raise NotRefundable(f"The payment is {payment.status}: only a paid payment can be refunded.")
-    left = payment.amount - refunded_amount(payment.facts)
     if amount is not None and amount > left:
         raise NotRefundable(f"Send an amount of at most {left} minor units: that much is not refunded yet.")
     return RefundRequest.objects.create(

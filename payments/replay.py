@@ -1,13 +1,12 @@
 """Applying stored events once more: which ones, and in batches."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from payments import webhooks
 from payments.models import Payment, StatusChange, WebhookEvent
@@ -41,7 +40,7 @@ def select(selection: Selection) -> list[str]:
     if selection.event_ids:
         events = events.filter(event_id__in=selection.event_ids)
     if selection.failed:
-        events = events.filter(state=WebhookEvent.State.FAILED)
+        events = events.filter(_unfinished())
     if selection.types:
         events = events.filter(type__in=selection.types)
     if selection.since:
@@ -53,16 +52,15 @@ def select(selection: Selection) -> list[str]:
 
 
 def replay(event_ids: Sequence[str], *, dry_run: bool = False) -> Iterator[list[webhooks.Outcome]]:
-    """Apply events batch by batch, yielding what became of each batch.
-
-    A dry run does the same and rolls it back: what it shows is what would happen to each batch as things are.
-    """
+    """Apply events batch by batch, yielding what became, or in a dry run what would become, of each."""
     for batch in (event_ids[n : n + BATCH_SIZE] for n in range(0, len(event_ids), BATCH_SIZE)):
-        with transaction.atomic() if dry_run else nullcontext():
-            outcomes = webhooks.apply(batch, cause=StatusChange.Cause.REPLAY)
-            if dry_run:
-                transaction.set_rollback(True)
-        yield outcomes
+        yield webhooks.preview(batch) if dry_run else webhooks.apply(batch, cause=StatusChange.Cause.REPLAY)
+
+
+def _unfinished() -> Q:
+    """Select what failed, and what was stored but never applied because its process ended in between."""
+    abandoned = Q(state=WebhookEvent.State.RECEIVED, received_at__lt=timezone.now() - timedelta(minutes=1))
+    return Q(state=WebhookEvent.State.FAILED) | abandoned
 
 
 def _of_payments(events: QuerySet[WebhookEvent], selection: Selection) -> QuerySet[WebhookEvent]:

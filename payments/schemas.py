@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from payments.currencies import MAXIMUM, refuse_amount
+from payments.currencies import LARGEST, refuse_amount
 from payments.models import Payment, RefundRequest
 from payments.status import Status, is_open
 
@@ -51,7 +51,7 @@ class Body(BaseModel):
 class NewPayment(Body):
     ride_id: RideId = Field(description="The ride; it has one open or paid payment at most.")
     user_id: UserId = Field(description="The user who is told, as it registers on the WebSocket.")
-    amount: int = Field(gt=0, le=MAXIMUM, description="In minor units: 1250 is 12.50 USD, 500 is 500 JPY.")
+    amount: int = Field(gt=0, le=LARGEST, description="In minor units: 1250 is 12.50 USD, 500 is 500 JPY.")
     currency: str = Field(pattern="^[A-Za-z]{3}$", description="ISO 4217.", examples=["usd"])
     description: Annotated[str, Field(max_length=250), AfterValidator(_printable)] = Field(
         default="", description="What the customer reads on the payment page."
@@ -68,7 +68,7 @@ class NewPayment(Body):
 
 class NewRefund(Body):
     amount: int | None = Field(
-        default=None, gt=0, le=MAXIMUM, description="In minor units; without it, all that is left."
+        default=None, gt=0, le=LARGEST, description="In minor units; without it, all that is left."
     )
 
 

@@ -2,7 +2,7 @@
 
 from django.db import models
 
-from payments.facts import Facts, refunded_amount
+from payments.facts import Facts, paid_amount, refunded_amount
 
 
 class Status(models.TextChoices):
@@ -16,6 +16,10 @@ class Status(models.TextChoices):
     REFUNDED = "refunded", "refunded"
     DISPUTED = "disputed", "disputed"
     CHARGED_BACK = "charged_back", "charged back"
+
+
+PAID = (Status.PROCESSING, Status.SUCCEEDED, Status.PARTIALLY_REFUNDED, Status.DISPUTED)
+"""Paid, or about to be: another payment would charge the ride twice."""
 
 
 def derive(facts: Facts) -> Status:
@@ -32,19 +36,14 @@ def derive(facts: Facts) -> Status:
 
 def is_open(facts: Facts) -> bool:
     """Tell whether the customer can still pay on the Checkout page."""
-    ended = {"completed_unpaid", "async_failed", "expired", "canceled"} & facts.keys()
+    ended = {"paid", "completed_unpaid", "async_failed", "expired", "canceled"} & facts.keys()
     return not ended and derive(facts) in {Status.PENDING, Status.FAILED, Status.PROCESSING}
 
 
 def holds_ride(facts: Facts) -> bool:
-    """Tell whether the ride is being paid or is paid, so that another payment would charge it twice."""
-    status = derive(facts)
-    return is_open(facts) or status in {
-        Status.PROCESSING,
-        Status.SUCCEEDED,
-        Status.PARTIALLY_REFUNDED,
-        Status.DISPUTED,
-    }
+    """Tell whether the ride is being paid or is paid, if only with another sum, and the money still here."""
+    is_held = paid_amount(facts) > refunded_amount(facts) and derive(facts) != Status.CHARGED_BACK
+    return is_open(facts) or is_held or derive(facts) in PAID
 
 
 def _disputed(facts: Facts) -> Status | None:
@@ -59,8 +58,8 @@ def _refunded(facts: Facts) -> Status | None:
     refunded = refunded_amount(facts)
     if refunded <= 0:
         return None
-    asked = int(facts["asked"].split()[0])
-    return Status.REFUNDED if refunded >= asked else Status.PARTIALLY_REFUNDED
+    whole = paid_amount(facts) or int(facts["asked"].split()[0])
+    return Status.REFUNDED if refunded >= whole else Status.PARTIALLY_REFUNDED
 
 
 def _paid(facts: Facts) -> Status | None:

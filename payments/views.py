@@ -6,7 +6,7 @@ from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from payments import gateway, webhooks
+from payments import gateway, intake, webhooks
 from payments.metrics import REFUSED
 from payments.models import WebhookEvent
 
@@ -25,7 +25,7 @@ def stripe_webhook(request: HttpRequest) -> JsonResponse:
         outcome = webhooks.receive(body=body, signature=request.headers.get("Stripe-Signature", ""))
     except gateway.InvalidSignature as error:
         return _refuse(400, "invalid_signature", str(error))
-    except webhooks.MalformedEvent as error:
+    except intake.MalformedEvent as error:
         return _refuse(400, "malformed_event", str(error))
     if outcome.state == WebhookEvent.State.FAILED:
         return _refuse(500, "not_applied", "The event is stored but could not be applied: deliver it again.")

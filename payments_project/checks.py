@@ -1,5 +1,6 @@
 """What a production must not be started with. Each refusal says what to set instead."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,8 +8,12 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
-from .environment import DEVELOPMENT_API_KEY, DEVELOPMENT_SECRET_KEY
+from .environment import DEVELOPMENT_SECRET_KEY
 
+_KEY = re.compile(r"(sk|rk)_[A-Za-z0-9_]{8,}")
+_SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,}")
+SECRET_KEY_MIN_LENGTH = 50
+API_KEY_MIN_LENGTH = 20
 TOKEN_SECRET_MIN_LENGTH = 32
 """Characters: a key shorter than the hash is weak (RFC 7518, section 3.2)."""
 
@@ -33,10 +38,19 @@ def _error(number: int, message: str, hint: str) -> Error:
 @register("service")
 def check_secrets(**_: Any) -> Iterable[CheckMessage]:
     """Refuse development's keys in production."""
-    if not settings.DEBUG and settings.SECRET_KEY == DEVELOPMENT_SECRET_KEY:
-        yield _error(1, "SECRET_KEY is the development key.", "Set SECRET_KEY to 50 random characters.")
-    if not settings.DEBUG and DEVELOPMENT_API_KEY in settings.API_KEYS:
-        yield _error(2, "API_KEYS holds the development key.", "Set API_KEYS to a long random key.")
+    key = settings.SECRET_KEY
+    if not settings.DEBUG and (key == DEVELOPMENT_SECRET_KEY or len(key) < SECRET_KEY_MIN_LENGTH):
+        yield _error(
+            1,
+            "SECRET_KEY is the development key, or short.",
+            f"Set SECRET_KEY to {SECRET_KEY_MIN_LENGTH} or more random characters.",
+        )
+    if not settings.DEBUG and any(len(key) < API_KEY_MIN_LENGTH for key in settings.API_KEYS):
+        yield _error(
+            2,
+            "API_KEYS holds the development key, or a short one.",
+            f"Set API_KEYS to a key of {API_KEY_MIN_LENGTH} or more random characters.",
+        )
     if not settings.API_KEYS:
         yield _error(3, "API_KEYS is empty, so that nobody can ask for a payment.", "Set API_KEYS to a key.")
 
@@ -88,15 +102,24 @@ def check_stripe(**_: Any) -> Iterable[CheckMessage]:
             "STRIPE_SECRET_KEY is empty, so that nothing can be paid.",
             "Set STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRETS, or STRIPE_SANDBOX=1 to try without Stripe.",
         )
-    elif not key.startswith(("sk_", "rk_")):
+    elif not _KEY.fullmatch(key):
         yield _error(9, "STRIPE_SECRET_KEY is no secret key.", "Set it to a key that begins with sk_ or rk_.")
-    if key and not all(secret.startswith("whsec_") for secret in settings.STRIPE_WEBHOOK_SECRETS or [""]):
+    if key and not all(
+        _SIGNING_SECRET.fullmatch(secret) for secret in settings.STRIPE_WEBHOOK_SECRETS or [""]
+    ):
         yield _error(
             10,
             "STRIPE_WEBHOOK_SECRETS is missing, or holds something else, so that no event can be verified.",
             "Set it to the signing secret of the webhook endpoint, which begins with whsec_.",
         )
-    if settings.STRIPE_API_BASE and key.startswith(("sk_live_", "rk_live_")):
+    is_live = key.startswith(("sk_live_", "rk_live_"))
+    if is_live and settings.DEBUG:
+        yield _error(
+            12,
+            "STRIPE_SECRET_KEY is a live key and DEBUG is on, with development's keys and doors.",
+            "Unset DEBUG, also in .env.",
+        )
+    if settings.STRIPE_API_BASE and is_live:
         yield _error(
             11,
             "STRIPE_API_BASE is set beside a live key, so that real payments would go elsewhere.",

@@ -1,4 +1,4 @@
-"""Every refusal under /api/ is JSON, also where Django rather than the API makes it."""
+"""Every refusal under /api/ and /webhooks/ is JSON, also where Django rather than the API makes it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -10,7 +10,7 @@ from django.utils.decorators import sync_and_async_middleware
 _REFUSALS = {
     400: ("bad_request", "The request could not be read: send JSON."),
     404: ("not_found", "There is nothing at this address: see /api/docs."),
-    405: ("method_not_allowed", "This address does not take this method: see /api/docs."),
+    405: ("method_not_allowed", "This address does not take this method."),
     500: ("internal_error", "Something broke here. It is logged; send the request again."),
 }
 
@@ -32,7 +32,7 @@ def json_errors(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReq
 
 
 def _as_json(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    is_ours = response.status_code in _REFUSALS and request.path.startswith("/api/")
+    is_ours = response.status_code in _REFUSALS and request.path.startswith(("/api/", "/webhooks/"))
     if not is_ours or response.headers.get("Content-Type", "").startswith("application/json"):
         return response
     code, message = _REFUSALS[response.status_code]

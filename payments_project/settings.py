@@ -78,7 +78,7 @@ def _database(url: str) -> dict[str, Any]:
     Raises ImproperlyConfigured for anything else.
     """
     try:
-        config: dict[str, Any] = dict(dj_database_url.parse(url))
+        config: dict[str, Any] = dict(dj_database_url.parse(url, conn_health_checks=True))
     except ValueError:
         config = {"ENGINE": ""}
     options = config.setdefault("OPTIONS", {})
@@ -127,12 +127,18 @@ if REDIS_URL:
         }
     }
 else:
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels.layers.InMemoryChannelLayer",
+            "CONFIG": {"group_expiry": 10 * 365 * 86400},  # by default it forgets who joined a day ago
+        }
+    }
 
 API_KEYS = env.API_KEYS
 NOTIFICATIONS_AUTH = env.NOTIFICATIONS_AUTH or ("open" if DEBUG else "token")
 NOTIFICATIONS_TOKEN_SECRET = env.NOTIFICATIONS_TOKEN_SECRET
 NOTIFICATIONS_CONNECTIONS = env.NOTIFICATIONS_CONNECTIONS
+NOTIFICATIONS_SUBJECT_PAGES = {"payment": "admin:payments_payment_change"}  # by the prefix of collapse keys
 
 
 def _sandbox_secret(prefix: str) -> str:
@@ -146,6 +152,7 @@ if STRIPE_SANDBOX:
     STRIPE_SECRET_KEY = _sandbox_secret("sk_test_")
     STRIPE_WEBHOOK_SECRETS = [_sandbox_secret("whsec_")]
     STRIPE_API_BASE = f"http://localhost:{PORT}"
+    ALLOWED_HOSTS = [*ALLOWED_HOSTS, "localhost"]  # by which the service and its sandbox talk to each other
 else:
     STRIPE_SECRET_KEY = env.STRIPE_SECRET_KEY
     STRIPE_WEBHOOK_SECRETS = env.STRIPE_WEBHOOK_SECRETS
@@ -175,8 +182,9 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env.LOG_LEVEL},
     # Request paths hold Checkout session ids of the sandbox, and a 4xx is the client's to know.
     "loggers": {
+        "django": {"handlers": []},  # its own would write each line a second time
         "django.request": {"level": "ERROR"},
-        "daphne": {"level": "WARNING"},
+        "daphne": {"level": "ERROR"},  # its warnings quote paths
         "channels_redis.pubsub": {
             "level": "CRITICAL"
         },  # a traceback a second while Redis is away; we say it once

@@ -1,11 +1,13 @@
 """Processes of the service: servers, and commands beside them."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -43,8 +45,11 @@ def run(*arguments, timeout=60, **changes):
 
 
 def free_port():
-    with socket.create_server(("localhost", 0)) as listener:
-        return listener.getsockname()[1]
+    """Return a port below those that the system gives to clients: it is still free a moment later."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with suppress(OSError), socket.create_server(("localhost", port)):
+            return port
 
 
 def eventually(condition, *, seconds=15):
@@ -108,16 +113,20 @@ class Server:
         self._wait()
 
     def _wait(self):
-        code = self._process.wait(timeout=15)
-        self._process = None
-        return code
+        process, self._process = self._process, None
+        try:
+            return process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
 
     def close(self):
         """End what is left of it; nothing that happened in its life may have been a traceback."""
         self.http.close()
         if self._process:
             assert self.stop() in {0, -signal.SIGTERM}
-        assert "Traceback" not in self.log
+        assert "Traceback" not in self.log, self.log
 
     def run(self, *arguments, **changes):
         """Run a command of manage.py in another process, with the settings of this server."""

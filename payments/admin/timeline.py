@@ -64,6 +64,11 @@ def read_sum(text: str) -> str:
     return format_amount(int(amount), currency)
 
 
+def read_change(change: StatusChange) -> str:
+    """Return a change of status as a person reads it, such as `succeeded → partially refunded`."""
+    return f"{change.get_before_display()} → {change.get_after_display()}"
+
+
 def notifications_url(user_id: str, *, seq: int | None = None) -> str:
     """Return the admin page of a user's notifications, or of the one with that number."""
     query = {"feed__user_id": user_id} | ({"seq": str(seq)} if seq else {})
@@ -152,7 +157,7 @@ def _changes(payment: Payment, changes: Iterable[StatusChange]) -> Iterator[Entr
         yield Entry(
             kind="change",
             at=change.created_at,
-            title=f"{change.get_before_display()} → {change.get_after_display()}",
+            title=read_change(change),
             detail=f"cause: {change.get_cause_display()}" + (f", {by}" if by else ""),
             url=reverse("admin:payments_webhookevent_change", args=[change.event.pk]) if change.event else "",
         )

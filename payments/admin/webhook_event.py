@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from payments import webhooks
 from payments.admin.filters import ReceivedFilter, StateFilter, TypeFilter
 from payments.admin.readonly import ReadOnlyAdmin, as_uuid, instant, label, pretty_json
+from payments.admin.timeline import read_change
 from payments.models import Payment, StatusChange, WebhookEvent
 
 SELECTED_AT_MOST = 100
@@ -79,6 +80,12 @@ class WebhookEventAdmin(ReadOnlyAdmin):
         queryset: QuerySet[WebhookEvent] = super().get_queryset(request)
         return queryset.defer("body", "payment__facts", "payment__stripe_params")
 
+    def get_fieldsets(self, request: HttpRequest, obj: WebhookEvent | None = None) -> Any:
+        """Leave out an error that is empty: its help text would read like one."""
+        (name, options), *others = super().get_fieldsets(request, obj)
+        fields = [field for field in options["fields"] if field != "error" or (obj and obj.error)]
+        return [(name, options | {"fields": fields}), *others]
+
     def find(self, term: str) -> Q:
         """An applied event is found by its payment too, and a parked one by its intent."""
         known = Q(payment_intent_id=term) | Q(session_id=term)
@@ -127,7 +134,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="how often")
     def often(self, event: WebhookEvent) -> str:
-        return f"delivered {event.deliveries} times, applied or tried {event.attempts} times"
+        return f"delivered {_times(event.deliveries)}, {_tried(event.attempts)}"
 
     @admin.display(description="mode")
     def mode(self, event: WebhookEvent) -> str:
@@ -139,11 +146,21 @@ class WebhookEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="changed")
     def changed(self, event: WebhookEvent) -> str:
-        return "\n".join(f"{change}, cause: {change.get_cause_display()}" for change in event.changes.all())
+        return "\n".join(
+            f"{read_change(change)}, cause: {change.get_cause_display()}" for change in event.changes.all()
+        )
 
     @admin.display(description="body")
     def payload(self, event: WebhookEvent) -> SafeString:
         return pretty_json(event.body, object_hook=_hide_links)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _tried(attempts: int) -> str:
+    return f"tried {_times(attempts)}" if attempts else "not tried yet"
 
 
 def _link(payment: Payment) -> SafeString:
@@ -163,7 +180,9 @@ def _report(request: HttpRequest, outcomes: Sequence[webhooks.Outcome]) -> None:
     states = Counter(outcome.state for outcome in outcomes)
     summary = ", ".join(f"{count} {State(state).label}" for state, count in states.items())
     changes = [change for outcome in outcomes for change in outcome.changes]
-    changed = format_html_join("", "<br>{}: {}", ((_link(change.payment), str(change)) for change in changes))
+    changed = format_html_join(
+        "", "<br>{}: {}", ((_link(change.payment), read_change(change)) for change in changes)
+    )
     text = format_html("{}. {}{}", summary, "Changed:" if changes else "No status changed.", changed)
     failed = [outcome for outcome in outcomes if outcome.state == State.FAILED]
     messages.add_message(request, messages.WARNING if failed else messages.SUCCESS, text)

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from . import behaviour, lifecycle
-from .display import format_money, state_of
+from .display import format_money, ride_of, state_of
 from .models import Charge, Delivery, Dispute, Refund, Session
 
 _SHOWN = 50
@@ -85,7 +85,7 @@ def _session_row(session: Session) -> dict[str, Any]:
         "session": session,
         "state": state_of(session),
         "amount": format_money(session.amount_total, session.currency),
-        "names": [item["description"] for item in session.line_items],
+        "names": [*filter(None, [*(item["description"] for item in session.line_items), ride_of(session)])],
         "refundable": left and all(dispute.status == Dispute.Status.WON for dispute in disputes),
         "disputable": left and not disputes,
         "refunds": [(refund, format_money(refund.amount, session.currency)) for refund in refunds],

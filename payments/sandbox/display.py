@@ -1,4 +1,6 @@
-"""Sums and states as people read them."""
+"""Sums, rides and states as people read them."""
+
+import re
 
 from .models import PaymentIntent, Session
 
@@ -17,6 +19,14 @@ def format_money(amount: int, currency: str) -> str:
     places = 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
     sign = _SYMBOLS.get(currency, f"{currency.upper()} ")
     return f"{sign}{amount / 10**places:,.{places}f}"
+
+
+def ride_of(session: Session) -> str:
+    """Return the ride that the session's metadata names as `ride_id`; empty where an item's name holds it."""
+    ride_id = (session.params.get("metadata") or {}).get("ride_id", "")
+    whole = re.compile(rf"(?<![\w-]){re.escape(ride_id)}(?![\w-])")
+    is_named = any(whole.search(item["description"]) for item in session.line_items)
+    return f"Ride {ride_id}" if ride_id and not is_named else ""
 
 
 def state_of(session: Session) -> str:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from . import lifecycle
 from .control import control
-from .display import format_money, state_of
+from .display import format_money, ride_of, state_of
 from .models import Charge, Session
 
 _OUTCOMES: dict[str, Callable[..., Session]] = {
@@ -64,6 +64,7 @@ def _show(request: HttpRequest, session: Session, *, problem: str = "", status: 
     context = {
         "session": session,
         "state": state_of(session),
+        "ride": ride_of(session),
         "amount": format_money(session.amount_total, session.currency),
         "items": [
             {

@@ -9,6 +9,7 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
+from notifications.models import Notification
 from payments.admin import timeline
 from payments.admin.webhook_event import SELECTED_AT_MOST
 from payments.facts import money
@@ -216,6 +217,9 @@ def test_a_payment_page_tells_the_story_with_its_links(admin_client, make_paymen
         f"{reverse(EVENTS)}?payment__id__exact={payment.pk}",
     ):
         assert expected in shown
+    told = Notification.objects.get(feed__user_id="a&b c", seq=change.seq)
+    back = text_of(admin_client.get(reverse("admin:notifications_notification_change", args=[told.pk])))
+    assert f'href="{page_of(payment)}"' in back
     linked = admin_client.get(f"{notifications}?feed__user_id=a%26b+c&seq={change.seq}")
     assert [row.seq for row in found(linked)] == [change.seq]
     assert len(found(admin_client.get(reverse(EVENTS), {"payment__id__exact": payment.pk}))) == 2
@@ -330,6 +334,41 @@ def test_applying_again_changes_the_payment_and_says_who_did_it(
     assert payment.changes.get().cause == StatusChange.Cause.STAFF
     assert LogEntry.objects.get().user == admin_user
     assert "No status changed." in text_of(apply_again(admin_client, event))
+
+
+def test_a_status_reads_the_same_everywhere(admin_client, make_payment, make_event, deliver):
+    payment = make_payment()
+    for body in stripe.bodies(stripe.paid(payment)):
+        deliver(body)
+    event = make_event(stripe.refunded(payment, "re_1", amount=500, total=500)[0])
+    said = text_of(apply_again(admin_client, event))
+    for shown in (
+        said,
+        text_of(admin_client.get(page_of(event))),
+        text_of(admin_client.get(page_of(payment))),
+    ):
+        assert "succeeded → partially refunded" in shown
+        assert "→ partially_refunded" not in shown
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "attempts", "says"),
+    [
+        (1, 0, "delivered once, not tried yet"),
+        (1, 1, "delivered once, tried once"),
+        (3, 2, "delivered 3 times, tried 2 times"),
+    ],
+)
+def test_an_event_page_says_how_often_in_words(admin_client, make_event, deliveries, attempts, says):
+    event = make_event(deliveries=deliveries, attempts=attempts)
+    assert says in text_of(admin_client.get(page_of(event)))
+
+
+@pytest.mark.parametrize("error", ["", "It broke."])
+def test_an_event_page_speaks_of_an_error_only_where_there_is_one(admin_client, make_event, error):
+    shown = text_of(admin_client.get(page_of(make_event(state=State.FAILED, error=error))))
+    assert ("Why it failed, or was ignored." in shown) is bool(error)
+    assert error in shown
 
 
 def test_of_several_events_a_bad_one_fails_alone_and_is_named(admin_client, make_payment, make_event):

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notifications.models import Notification
-from payments import webhooks
+from payments import intake, webhooks
 from payments.models import StatusChange, WebhookEvent
 from payments.status import Status
 
@@ -32,7 +32,7 @@ def deliveries(draw, events):
 def deliver_batch(batch):
     """Store and apply a batch in one transaction, as the single webhook does with its list of one."""
     for event in batch:
-        webhooks._store(json.dumps(event).encode())
+        intake.store(json.dumps(event).encode())
     webhooks.apply([event["id"] for event in batch])
 
 
@@ -57,9 +57,8 @@ def test_every_order_and_repetition_of_events_ends_alike(story, make_payment, da
         assert told == []
     else:
         assert told[0]["status"] == expected  # the newest comes first
-    assert [t["status"] for t in reversed(told)] == [
-        change.after for change in StatusChange.objects.filter(payment=payment)
-    ]
+    announced = StatusChange.objects.filter(payment=payment, seq__isnull=False)
+    assert [t["status"] for t in reversed(told)] == [change.after for change in announced]
 
 
 @given(data=st.data())

@@ -95,6 +95,12 @@ def test_without_the_key_nothing_is_answered(api, key):
         assert response["WWW-Authenticate"] == "Bearer"
 
 
+def test_a_header_that_is_not_as_it_should_be_is_not_logged(api, client, caplog):
+    for header in ("dev-key", "Basic dev-key", "dev-key Bearer"):
+        assert client.get("/api/payments", headers={"Authorization": header}).status_code == 401
+    assert "dev-key" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -3,14 +3,15 @@
 import threading
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from payments import checkout, gateway, refunds
+from payments import checkout, gateway, intake, refunds, webhooks
 from payments.models import Payment, RefundRequest, StatusChange
 from payments.sandbox import lifecycle
 from payments.sandbox.models import Session
 from payments.status import Status
 
+from . import stripe_events
 from .wire import frames
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -183,6 +184,26 @@ def test_a_request_whose_payment_was_canceled_gets_that_payment_and_asks_stripe_
     assert not Session.objects.exists()
 
 
+def test_a_cancel_whose_answer_got_lost_succeeds_on_the_next_try(start):
+    payment = start()
+    lifecycle.expire(session_id=payment.session_id)
+    assert checkout.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API).status == Status.CANCELED
+
+
+def test_after_an_error_of_stripe_the_next_try_is_another_request(start, settings):
+    """Stripe repeats a stored answer to the same key, an error of its own too."""
+    url, settings.PUBLIC_URL = settings.PUBLIC_URL, "nowhere"
+    with pytest.raises(gateway.StripeRefused):
+        start()
+    settings.PUBLIC_URL = url
+    assert Payment.objects.get().attempt == 2
+
+
+def test_stripe_is_not_asked_within_a_transaction():
+    with transaction.atomic(), pytest.raises(RuntimeError):
+        gateway.expire_session(session_id="cs_test_1")
+
+
 def test_a_payment_that_was_just_paid_is_not_canceled(start):
     payment = start()
     lifecycle.pay(session_id=payment.session_id)
@@ -244,6 +265,31 @@ def test_a_refund_that_stripe_did_not_answer_is_the_same_refund_on_the_next_try(
     settings.STRIPE_API_BASE = there
     refund(paid, 500)
     assert RefundRequest.objects.count() == 1
+
+
+def test_a_refund_whose_answer_got_lost_is_known_by_its_event(paid):
+    made = refund(paid, 500)
+    lost = RefundRequest.objects.get(pk=made.pk)
+    RefundRequest.objects.update(refund_id="", refund_status="")
+    event = stripe_events.event(
+        paid,
+        "refund.created",
+        of="re_1",
+        amount=500,
+        payment_intent=paid.payment_intent_id,
+        metadata={"refund_request": str(lost.pk)},
+    )
+    intake.store(stripe_events.bodies([event])[0])
+    webhooks.apply([event["id"]])
+    lost.refresh_from_db()
+    assert lost.refund_id.startswith("re_1")
+
+
+def test_a_payment_with_another_sum_can_be_given_back(paid):
+    Payment.objects.update(status="pending", facts={"asked": "1300 usd", "paid": {"1250 usd": 1}})
+    assert refund(paid).amount == 1250
+    paid.refresh_from_db()
+    assert (paid.status, paid.ride_claim) == (Status.REFUNDED, None)
 
 
 def test_a_refund_that_stripe_refused_is_forgotten(paid):

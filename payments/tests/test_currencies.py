@@ -20,7 +20,15 @@ def test_an_amount_is_shown_with_its_currencys_decimals(amount, currency, text):
 
 @pytest.mark.parametrize(
     ("amount", "currency"),
-    [(50, "usd"), (50, "JPY"), (99_999_999, "eur"), (10, "kwd"), (500, "isk"), (1, "clp")],
+    [
+        (50, "usd"),
+        (50, "JPY"),
+        (99_999_999, "eur"),
+        (100_000_000, "idr"),
+        (10, "kwd"),
+        (500, "isk"),
+        (1, "clp"),
+    ],
 )
 def test_an_amount_that_stripe_charges_is_taken(amount, currency):
     assert refuse_amount(amount, currency) is None

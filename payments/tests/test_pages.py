@@ -70,6 +70,26 @@ def test_after_giving_up_the_customer_reads_that_nothing_was_paid(client):
     assert "Nothing was paid" in client.get("/checkout/cancel").content.decode()
 
 
+def test_a_browser_that_asks_for_an_icon_by_its_old_name_is_sent_to_it(client, production):
+    response = client.get("/favicon.ico", follow=True)
+
+    assert response.redirect_chain == [("/static/icon.svg", 302)]
+    assert response["Content-Type"] == "image/svg+xml"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/sandbox/", "/checkout/success", "/nothing", "/api/docs", "/admin/login/"]
+)
+def test_every_page_names_an_icon_that_is_there(client, settings, db, path):
+    settings.DEBUG = path != "/nothing"
+    page = client.get(path).content.decode()
+
+    icons = re.findall(r'<link[^>]*\srel="icon"[^>]*>', page)
+    addresses = [re.search(r'href="([^"]+)"', icon)[1] for icon in icons]
+    assert addresses
+    assert {client.get(address).status_code for address in addresses} == {200}
+
+
 @pytest.mark.parametrize("path", ["/", "/checkout/success", "/checkout/cancel"])
 def test_a_page_cannot_be_posted_to(client, path):
     assert client.post(path).status_code == 405

@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from payments import webhooks
+from payments import intake
 from payments.models import Payment, StatusChange, WebhookEvent
 from payments.replay import BATCH_SIZE
 from payments.status import Status
@@ -38,6 +38,23 @@ def paid(make_payment, deliver):
 def make_wrong(payment):
     """Undo what events did, as a bug that was mended since might have."""
     Payment.objects.filter(pk=payment.pk).update(status="pending", facts={"asked": "1250 usd"})
+
+
+def test_a_status_that_does_not_follow_from_its_facts_is_mended(paid):
+    Payment.objects.filter(pk=paid.pk).update(status="pending")
+    assert "pending → succeeded" in replay("--payment", str(paid.pk), "--dry-run")[1]
+    assert "pending → succeeded" in replay("--payment", str(paid.pk))[1]
+    paid.refresh_from_db()
+    assert paid.status == Status.SUCCEEDED
+
+
+def test_what_was_stored_but_never_applied_counts_as_failed(make_payment):
+    payment = make_payment()
+    for body in stripe.bodies(stripe.paid(payment)):
+        intake.store(body)
+    assert "0 events" in replay("--failed")[1]  # its own process may be at it
+    WebhookEvent.objects.update(received_at=timezone.now() - timedelta(minutes=2))
+    assert "2 events (2 applied); 1 statuses changed." in replay("--failed")[1]
 
 
 def test_replaying_everything_changes_nothing_and_notifies_nobody(paid):
@@ -104,7 +121,8 @@ def test_failed_events_are_applied_once_their_cause_is_gone(make_payment, delive
     whole = json.dumps(event)
     del event["data"]["object"]["currency"]
     assert deliver(stripe.bodies([event])[0]).state == "failed"
-    code, out = replay("--failed")
+    assert replay("--failed", "--dry-run")[0] == 1
+    code, out = replay("--failed", "--payment", str(payment.pk))
     assert code == 1
     assert "KeyError: 'currency'" in out
     WebhookEvent.objects.update(body=whole)
@@ -123,7 +141,7 @@ def test_events_that_wait_for_their_payment_are_found_by_it(make_payment, delive
 def test_a_replay_of_more_than_a_batch_applies_all(make_payment):
     told = [event for _ in range(BATCH_SIZE // 2 + 1) for event in stripe.paid(make_payment())]
     for body in stripe.bodies(told):
-        webhooks._store(body)
+        intake.store(body)
     assert (
         f"{len(told)} events ({len(told)} applied); {len(told) // 2} statuses changed." in replay("--all")[1]
     )

@@ -86,6 +86,7 @@ def test_the_order_of_facts_does_not_matter(story, seed):
         ({"disputes": {"du_1": "warning_needs_response"}, "paid": {ASKED: 1}}, Status.SUCCEEDED),
         ({"disputes": {"du_1": "needs_response"}, "refunded_at_least": 1250}, Status.DISPUTED),
         ({"disputes": {"du_1": "under_review", "du_2": "lost"}}, Status.CHARGED_BACK),
+        ({"disputes": {"du_1": "warning_closed"}, "paid": {ASKED: 1}}, Status.SUCCEEDED),
         ({"disputes": {"du_1": "prevented"}, "paid": {ASKED: 1}}, Status.SUCCEEDED),
     ],
 )
@@ -109,6 +110,16 @@ def test_a_declined_card_leaves_the_payment_open_and_a_bounced_debit_does_not():
     assert holds_ride(declined)
     assert not is_open(declined | {"async_failed": 1})
     assert not holds_ride(declined | {"async_failed": 1})
+
+
+def test_another_sum_than_asked_pays_nothing_but_holds_the_ride_until_it_is_given_back():
+    facts = {"asked": ASKED, "paid": {"1000 usd": 1}}
+    assert derive(facts) == Status.PENDING
+    assert not is_open(facts)
+    assert holds_ride(facts)
+    given_back = facts | {"refunds": {"re_1": {"amount": 1000, "status": "succeeded"}}}
+    assert derive(given_back) == Status.REFUNDED
+    assert not holds_ride(given_back)
 
 
 @pytest.mark.parametrize("facts", [{"paid": {ASKED: 1}}, {"completed_unpaid": 1}])

@@ -4,7 +4,7 @@ import time
 import pytest
 from django.db import connection
 
-from payments import gateway, webhooks
+from payments import gateway, intake, webhooks
 from payments.models import Payment, StatusChange, WebhookEvent
 from payments.status import Status
 
@@ -152,6 +152,7 @@ def test_without_a_secret_nothing_verifies(make_payment, sign, settings):
         b'{"object":"event","id":"e","type":"x","created":1e30,"livemode":false,"data":{"object":{}}}',
         b'{"object":"event","id":"e","type":"x","created":1,"livemode":false,"data":{"object":[]}}',
         b"\xff\xfe",
+        b'{"object":"event","id":"e\\u0000","type":"x","created":1,"livemode":false,"data":{"object":{}}}',
     ],
 )
 def test_a_signed_body_that_is_no_event_is_refused_with_a_reason(sign, body, client):
@@ -263,12 +264,63 @@ def test_a_bad_event_is_kept_with_its_error_and_answered_with_500(make_payment, 
         assert "amount_total" in row.error
 
 
+@pytest.mark.parametrize(
+    ("type_", "fields"),
+    [
+        ("refund.created", {"amount": 1.5}),
+        ("refund.created", {"amount": -100}),
+        ("refund.created", {"amount": True}),
+        ("charge.dispute.created", {"status": None}),
+        ("charge.refunded", {"amount_refunded": "5"}),
+        ("payment_intent.succeeded", {"amount_received": None}),
+    ],
+)
+def test_an_object_that_is_not_as_it_should_be_adds_no_fact(make_payment, deliver, type_, fields):
+    payment = make_payment(payment_intent_id=None)
+    deliver(stripe.bodies(stripe.paid(payment))[1])
+    assert deliver(stripe.bodies([stripe.event(payment, type_, of="x", **fields)])[0]).state == "failed"
+    payment.refresh_from_db()
+    assert payment.status == Status.SUCCEEDED
+
+
+def test_a_failed_event_is_found_by_its_payment_and_its_error_quotes_no_row(make_payment, deliver):
+    payment = make_payment()
+    event = stripe.paid(payment)[1]
+    del event["data"]["object"]["amount_total"]
+    deliver(stripe.bodies([event])[0])
+    row = WebhookEvent.objects.get(payment=payment)
+    assert row.error == row.error.splitlines()[0]
+    assert "events.py:" in row.error
+
+
+def test_a_refund_without_an_intent_is_of_another_integration(make_payment, deliver):
+    event = stripe.event(make_payment(), "charge.refunded", payment_intent=None)
+    assert deliver(stripe.bodies([event])[0]).state == "ignored"
+
+
+def test_what_changed_twice_in_one_transaction_is_told_once(make_payment):
+    payment = make_payment()
+    told = stripe.paid_later(payment) + stripe.confirmed(payment)
+    for body in stripe.bodies(told):
+        intake.store(body)
+    webhooks.apply([event["id"] for event in told])
+    assert [frame["status"] for frame in frames(payment)] == ["succeeded"]
+    assert [c.after for c in StatusChange.objects.filter(payment=payment)] == ["processing", "succeeded"]
+
+
+def test_the_intent_that_was_paid_is_the_one_that_refunds_go_to(make_payment, deliver):
+    payment = make_payment(payment_intent_id="pi_of_another_session")
+    deliver(stripe.bodies(stripe.paid(payment))[0])
+    payment.refresh_from_db()
+    assert payment.payment_intent_id == f"pi_{payment.pk.hex}"
+
+
 def test_a_bad_event_fails_alone(make_payment):
     good, bad = make_payment(), make_payment()
     told = stripe.paid(good) + stripe.paid(bad)
     del told[-1]["data"]["object"]["currency"]
     for body in stripe.bodies(told):
-        webhooks._store(body)
+        intake.store(body)
     outcomes = webhooks.apply([event["id"] for event in told])
     assert [outcome.state for outcome in outcomes] == ["applied", "applied", "applied", "failed"]
     good.refresh_from_db()
@@ -282,7 +334,7 @@ def test_a_batch_takes_the_same_few_statements_however_large_it_is(
     """One query a table; only notifications are numbered one by one (two statements each)."""
     told = [event for _ in range(20) for event in stripe.expired(make_payment())]
     for body in stripe.bodies(told):
-        webhooks._store(body)
+        intake.store(body)
     with django_assert_max_num_queries(12 + 2 * 20):
         webhooks.apply([event["id"] for event in told])
 

@@ -13,8 +13,8 @@ GOOD = {
     "WORKERS": 1,
     "REDIS_URL": "",
     "STRIPE_SANDBOX": False,
-    "STRIPE_CONFIGURED_KEY": "sk_live_1",
-    "STRIPE_WEBHOOK_SECRETS": ["whsec_1"],
+    "STRIPE_CONFIGURED_KEY": "sk_live_12345678",
+    "STRIPE_WEBHOOK_SECRETS": ["whsec_12345678"],
     "STRIPE_API_BASE": "",
 }
 
@@ -60,6 +60,11 @@ def test_development_starts_on_its_defaults(configure):
         ({"STRIPE_CONFIGURED_KEY": "pk_live_1"}, "begins with sk_ or rk_"),
         ({"STRIPE_WEBHOOK_SECRETS": []}, "begins with whsec_"),
         ({"STRIPE_WEBHOOK_SECRETS": ["whsec_1", "sk_live_1"]}, "begins with whsec_"),
+        ({"SECRET_KEY": "s" * 49}, "Set SECRET_KEY to"),
+        ({"API_KEYS": ["k" * 19]}, "Set API_KEYS to"),
+        ({"STRIPE_CONFIGURED_KEY": "sk_live_..."}, "begins with sk_ or rk_"),
+        ({"STRIPE_WEBHOOK_SECRETS": ["whsec_…"]}, "begins with whsec_"),
+        ({"DEBUG": True}, "Unset DEBUG"),
         ({"STRIPE_API_BASE": "http://localhost:1"}, "Unset STRIPE_API_BASE"),
     ],
 )

@@ -16,7 +16,7 @@ const STATUS = {
   charged_back: ["Charged back", "bad"],
 };
 
-/** After a failed attempt the same link takes another one. */
+/** After a declined card the same link takes another one. */
 const PAYABLE = new Set(["pending", "failed"]);
 
 const CONNECTION = {
@@ -30,15 +30,32 @@ const REFUSED = { 4401: "Refused: not authorised", 4409: "Replaced by a newer co
 
 /** The browser's WebSocket, with its frames shown. */
 class WatchedSocket extends WebSocket {
+  /** The number of the newest notification when the phone registered: what is not newer is told late. */
+  static lastSeq = 0;
+
   constructor(url) {
     super(url);
-    this.addEventListener("message", ({ data }) => showFrame("↓", data));
+    this.addEventListener("message", ({ data }) => this.#watch(data));
+  }
+
+  #watch(text) {
+    showFrame("↓", text);
+    const frame = JSON.parse(text);
+    if (frame.type === "registration_success") WatchedSocket.lastSeq = frame.lastSeq;
   }
 
   send(text) {
     showFrame("↑", text);
     super.send(text);
   }
+}
+
+/** Stands where the time would: notifications do not say when they were first told. */
+function earlier() {
+  const word = document.createElement("span");
+  word.className = "earlier";
+  word.textContent = "earlier";
+  return word;
 }
 
 /** Lives as long as the page, as do the rides on it: after a reload the service tells everything again. */
@@ -108,17 +125,20 @@ export class Phone {
     this.#line.textContent = status === "closed" ? "Reconnect" : "Disconnect";
   }
 
-  #offer({ rideId, paymentUrl, status }) {
+  #offer({ rideId, paymentUrl, status, seq }) {
     const card = this.#card(rideId);
     card.querySelector(".pay").href = paymentUrl;
-    this.#mark(card, { rideId, status, label: "Payment link received" });
+    this.#mark(card, { rideId, status, seq, label: "Payment link received" });
   }
 
-  #follow({ rideId, status }) {
-    this.#mark(this.#card(rideId), { rideId, status, label: STATUS[status]?.[0] ?? status });
+  #follow({ rideId, status, seq }) {
+    const card = this.#card(rideId);
+    // The customer is through with Checkout: should the bank say no, this link takes no second try.
+    if (status === "processing") card.querySelector(".pay").removeAttribute("href");
+    this.#mark(card, { rideId, status, seq, label: STATUS[status]?.[0] ?? status });
   }
 
-  #mark(card, { rideId, status, label }) {
+  #mark(card, { rideId, status, seq, label }) {
     const [name, tone] = STATUS[status] ?? [status, ""];
     const badge = card.querySelector(".badge");
     badge.textContent = name;
@@ -126,7 +146,7 @@ export class Phone {
     const pay = card.querySelector(".pay");
     pay.hidden = !PAYABLE.has(status) || !pay.href;
     const entry = document.createElement("li");
-    entry.append(label, clock());
+    entry.append(label, seq > WatchedSocket.lastSeq ? clock() : earlier());
     card.querySelector(".time-line").append(entry);
     this.#news.textContent = `${rideId}: ${label}`;
   }

@@ -7,9 +7,14 @@ import httpx
 _RIDES = itertools.count(1)
 
 
-def create_payment(server, *, user_id, amount=1250, currency="usd"):
-    """Ask for a payment of a new ride; return the API's answer."""
-    body = {"rideId": f"ride-{next(_RIDES)}", "userId": user_id, "amount": amount, "currency": currency}
+def create_payment(server, *, user_id, ride_id=None, amount=1250, currency="usd"):
+    """Ask for a payment, of a new ride unless one is named; return the API's answer."""
+    body = {
+        "rideId": ride_id or f"ride-{next(_RIDES)}",
+        "userId": user_id,
+        "amount": amount,
+        "currency": currency,
+    }
     return _call(server, "/api/payments", body)
 
 

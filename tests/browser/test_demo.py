@@ -115,6 +115,18 @@ def test_a_page_that_is_loaded_again_is_told_everything_again(demo):
     demo.expect_badge(ride, "Paid")
 
 
+def test_what_is_told_again_shows_no_time_and_what_is_new_does(demo):
+    ride = demo.ask()
+    lines = demo.card(ride).locator(".time-line li")
+    expect(lines).to_have_text([re.compile(r"received\d+:\d\d")])
+
+    demo.page.reload()
+
+    expect(lines).to_have_text(["Payment link receivedearlier"])
+    pay(demo.open_checkout(ride))
+    expect(lines).to_have_text(["Payment link receivedearlier", re.compile(r"Paid\d+:\d\d")])
+
+
 def test_a_declined_card_can_be_followed_by_a_good_one(demo):
     ride = demo.ask()
     checkout = demo.open_checkout(ride)
@@ -143,6 +155,21 @@ def test_a_bank_debit_is_decided_later(demo, button, badge):
 
     demo.expect_badge(ride, badge)
     demo.expect_time_line(ride, "Payment link received", "Bank is confirming", badge)
+    expect(demo.card(ride).locator(".pay")).to_be_hidden()  # the link takes no second try
+
+
+def test_a_ride_whose_bank_debit_bounced_can_be_asked_for_again(demo, server):
+    first = backend.create_payment(server, user_id=demo.user_id)
+    backend.choose(first, "delayed")
+    demo.expect_badge(first["rideId"], "Bank is confirming")
+    backend.choose(first, "delayed_failed")
+    demo.expect_badge(first["rideId"], "Payment failed")
+
+    second = backend.create_payment(server, user_id=demo.user_id, ride_id=first["rideId"])
+
+    demo.expect_badge(first["rideId"], "Waiting for payment")
+    expect(demo.card(first["rideId"]).locator(".pay")).to_have_attribute("href", second["paymentUrl"])
+    expect(demo.card(first["rideId"]).locator(".pay")).to_be_visible()
 
 
 def test_giving_up_leaves_the_link_as_it_was(demo):
@@ -189,6 +216,16 @@ def test_the_call_is_shown_as_it_was_made(demo, server):
     expect(demo.page.locator("#request")).to_contain_text("Authorization: Bearer dev-key")
     expect(demo.page.locator("#answer")).to_contain_text(f'"rideId": "{ride}"')
     expect(demo.page.locator("#frames")).to_contain_text(re.compile(r'"type": ?"payment_url"'))
+
+
+def test_a_page_that_is_opened_misses_no_file(page, server):
+    """Nothing that it loads is missing, and what is missing is no failure of the server."""
+    answers = []
+    page.on("response", lambda response: answers.append((response.status, response.url)))
+    page.goto(server, wait_until="networkidle")
+
+    assert [answer for answer in answers if answer[0] >= 400] == []
+    assert page.goto(f"{server}/static/nope.css").status == 404
 
 
 def test_a_refused_request_says_why(demo):

@@ -21,7 +21,7 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 
 def moment(text: str) -> datetime:
     """Read a time: ISO 8601 (UTC unless it says otherwise), or so long ago: 30m, 2h, 7d."""
-    if match := re.fullmatch(r"(\d{1,6})([mhd])", text):
+    if match := re.fullmatch(r"(\d{1,5})([mhd])", text):
         return timezone.now() - int(match[1]) * _UNITS[match[2]]
     try:
         at = datetime.fromisoformat(text)
@@ -77,35 +77,39 @@ class Command(BaseCommand):
             raise CommandError("Say which events: event ids, --failed, --type, … or --all.", returncode=2)
         event_ids = select(selection)
         self._refuse_unknown(options["event_ids"], event_ids)
-        outcomes = self._replay(event_ids, dry_run=options["dry_run"], quiet=options["verbosity"] == 0)
-        self._report(outcomes, dry_run=options["dry_run"])
+        quiet = options["verbosity"] == 0
+        states, changes = self._replay(event_ids, dry_run=options["dry_run"], quiet=quiet)
+        told = ", ".join(f"{number} {state}" for state, number in sorted(states.items())) or "none"
+        would = "would change" if options["dry_run"] else "changed"
+        self.stdout.write(f"{states.total()} events ({told}); {changes} statuses {would}.")
+        if failed := states["failed"]:
+            kept = (
+                "would fail" if options["dry_run"] else "failed; they are kept as failed, with their errors"
+            )
+            raise CommandError(f"{failed} events {kept}.")
 
     def _refuse_unknown(self, asked: list[str], found: list[str]) -> None:
         if missing := sorted(set(asked) - set(found)):
             raise CommandError(f"No such event, or another option leaves it out: {', '.join(missing)}.")
 
-    def _replay(self, event_ids: list[str], *, dry_run: bool, quiet: bool) -> list[Outcome]:
-        outcomes: list[Outcome] = []
+    def _replay(self, event_ids: list[str], *, dry_run: bool, quiet: bool) -> tuple[Counter[str], int]:
+        """Return how many events ended in which state, and how many statuses changed; tell each change at once."""
+        states: Counter[str] = Counter()
+        changes = 0
         is_hidden = quiet or not sys.stderr.isatty()
-        with Progress(console=Console(stderr=True), disable=is_hidden, transient=True) as progress:
+        with Progress(console=Console(stderr=True), disable=is_hidden, transient=False) as progress:
             task = progress.add_task("Replaying", total=len(event_ids))
             for batch in replay(event_ids, dry_run=dry_run):
-                outcomes += batch
+                states.update(outcome.state for outcome in batch)
+                changes += sum(self._tell(outcome) for outcome in batch)
                 progress.advance(task, len(batch))
-        return outcomes
+        return states, changes
 
-    def _report(self, outcomes: list[Outcome], *, dry_run: bool) -> None:
-        changes = [change for outcome in outcomes for change in outcome.changes]
-        for change in changes:
+    def _tell(self, outcome: Outcome) -> int:
+        """Write what an event changed, or why it failed; return how many statuses it changed."""
+        for change in outcome.changes:
             ride = f"payment {change.payment.pk}, ride {change.payment.ride_id}"
-            event = change.event.event_id if change.event else ""
-            self.stdout.write(f"{ride}: {change.before} → {change.after} ({event})")
-        failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-        for outcome in failed:
+            self.stdout.write(f"{ride}: {change.before} → {change.after} ({outcome.event_id})")
+        if outcome.state == "failed":
             self.stderr.write(f"{outcome.event_id}: {outcome.error}")
-        states = Counter(outcome.state for outcome in outcomes)
-        told = ", ".join(f"{number} {state}" for state, number in sorted(states.items())) or "none"
-        would = "would change" if dry_run else "changed"
-        self.stdout.write(f"{len(outcomes)} events ({told}); {len(changes)} statuses {would}.")
-        if failed:
-            raise CommandError(f"{len(failed)} events failed; they are kept as failed, with their errors.")
+        return len(outcome.changes)

@@ -73,6 +73,26 @@ def test_the_page_shows_what_is_paid_for_and_that_it_is_a_test(browser, new_sess
     assert "no-store" in response["Cache-Control"]
 
 
+@pytest.mark.parametrize(
+    ("name", "ride_id", "shown"),
+    [
+        ("To the airport", "<7>", "Ride &lt;7&gt;"),
+        ("The 17th trip", "7", "Ride 7"),
+        ("Ride 7", "7", None),
+        ("To the airport (ride_7)", "ride_7", None),
+        ("To the airport", None, None),
+    ],
+)
+def test_the_ride_is_named_unless_the_item_names_it(browser, new_session, name, ride_id, shown):
+    item = "line_items[0][price_data][product_data][name]"
+    session = new_session(**{item: name, "metadata[ride_id]": ride_id})
+
+    page = browser.get(page_of(session)).content.decode()
+
+    assert name in page
+    assert re.findall(r'class="ride">(.*?)<', page) == ([shown] if shown else [])
+
+
 def test_yen_have_no_decimals(browser, new_session):
     session = new_session(
         **{
@@ -237,6 +257,13 @@ def test_while_developing_the_control_page_is_open(client, settings, new_session
 
     assert f"/sandbox/pay/{session.stripe_id}" in page
     assert "$12.50" in page
+
+
+def test_the_control_page_names_rides_that_their_items_do_not(client, settings, new_session):
+    settings.DEBUG = True
+    new_session(**{"metadata[ride_id]": "ride_7"})
+
+    assert "Ride to &lt;Oz&gt;, Ride ride_7" in client.get("/sandbox/").content.decode()
 
 
 def test_elsewhere_it_is_for_staff(client, settings, new_session):

@@ -13,9 +13,9 @@ from django.db.migrations.executor import MigrationExecutor
 from rich.console import Console
 from rich.table import Table
 
+from notifications.protocol import MESSAGE_MAX_BYTES
 from payments_project.checks import refuse_bad_settings
 
-MAX_MESSAGE_BYTES = 16 * 1024
 DEVELOPMENT_LOGIN = ("admin", "admin")
 
 
@@ -130,11 +130,14 @@ def serve(sockets: list[socket.socket]) -> None:
     server = Server(
         application=application,
         endpoints=[f"fd:fileno={first.fileno()}"],
-        websocket_max_message_size=MAX_MESSAGE_BYTES,
-        websocket_max_frame_size=MAX_MESSAGE_BYTES,
+        websocket_max_message_size=MESSAGE_MAX_BYTES,
+        websocket_max_frame_size=MESSAGE_MAX_BYTES,
         websocket_timeout=-1,
         ping_interval=20,
         ping_timeout=20,
+        # A view whose client hung up still asks Stripe for up to a minute. Cut off, it would keep its
+        # database connection for ever.
+        application_close_timeout=180,
         server_name="",
         ready_callable=prepare,
     )

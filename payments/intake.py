@@ -1,0 +1,57 @@
+"""The first stage of a webhook: a verified body becomes the row of its event, once."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from django.db.models import F
+from pydantic import BaseModel, Field, ValidationError
+
+from payments.models import WebhookEvent
+
+_STORABLE = r"^[^\x00]*$"
+"""PostgreSQL stores no NUL."""
+
+
+class MalformedEvent(ValueError):
+    """Signed, but no event of the kind this service takes; the message says what to send instead."""
+
+
+class _Data(BaseModel):
+    object: dict[str, Any]
+
+
+class _Envelope(BaseModel):
+    """What every snapshot event has (https://docs.stripe.com/api/events/object)."""
+
+    object: Literal["event"]
+    id: Annotated[str, Field(min_length=1, max_length=255, pattern=_STORABLE)]
+    type: Annotated[str, Field(min_length=1, max_length=100, pattern=_STORABLE)]
+    created: Annotated[int, Field(ge=0, lt=2**32)]
+    livemode: bool
+    api_version: Annotated[str, Field(max_length=50, pattern=_STORABLE)] | None = None
+    data: _Data
+
+
+def store(body: bytes) -> WebhookEvent:
+    """Return the event's row: a new one, or that of an earlier delivery. Raises MalformedEvent."""
+    try:
+        envelope = _Envelope.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        message = f"Send one of Stripe's snapshot events as it is ({where}: {first['msg']})."
+        raise MalformedEvent(message) from None
+    event, is_new = WebhookEvent.objects.get_or_create(
+        event_id=envelope.id,
+        defaults={
+            "type": envelope.type,
+            "body": body.decode(),
+            "api_version": envelope.api_version or "",
+            "livemode": envelope.livemode,
+            "object_id": str(envelope.data.object.get("id") or "")[:255].replace("\0", ""),
+            "created_at": datetime.fromtimestamp(envelope.created, tz=UTC),
+        },
+    )
+    if not is_new:
+        WebhookEvent.objects.filter(pk=event.pk).update(deliveries=F("deliveries") + 1)
+    return event

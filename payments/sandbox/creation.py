@@ -6,7 +6,6 @@ from typing import Any
 from .errors import ApiError, missing
 from .limits import (
     LONGEST_SESSION,
-    MAX_AMOUNT,
     Tree,
     check_amount,
     check_currency,
@@ -15,6 +14,7 @@ from .limits import (
     check_length,
     check_metadata,
     check_url,
+    max_amount,
 )
 from .models import Session
 from .objects.line_item import new_line_item
@@ -64,7 +64,7 @@ def create(*, params: dict[str, Any], now: datetime) -> Session:
     currency = _check_line_items(params)
     items = [new_line_item(item, now=now) for item in params["line_items"]]
     total = sum(item["amount_total"] for item in items)
-    check_amount(total)
+    check_amount(total, currency)
     status = Session.PaymentStatus.UNPAID if total else Session.PaymentStatus.NO_PAYMENT_REQUIRED
     return Session.objects.create(
         params=params,
@@ -127,7 +127,7 @@ def _check_line_item(item: dict[str, Any], path: str) -> str:
 def _check_price(price: dict[str, Any], path: str) -> str:
     _require(price, "product_data", "unit_amount", path=path)
     price["currency"] = check_currency(price["currency"], f"{path}[currency]")
-    check_integer(price["unit_amount"], f"{path}[unit_amount]", least=0, most=MAX_AMOUNT)
+    check_integer(price["unit_amount"], f"{path}[unit_amount]", least=0, most=max_amount(price["currency"]))
     product = price["product_data"]
     check_length(product["name"], MAX_TEXT, f"{path}[product_data][name]")
     check_length(product.get("description"), MAX_TEXT, f"{path}[product_data][description]")

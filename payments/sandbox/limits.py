@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from .errors import ApiError, missing
 
-MAX_AMOUNT = 99_999_999
+_MAX_AMOUNT, _MAX_AMOUNT_IDR = 99_999_999, 999_999_999_999
 """Minor units. Source: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts."""
 MAX_METADATA_KEYS, MAX_METADATA_KEY, MAX_METADATA_VALUE = 50, 40, 500
 """Source: https://docs.stripe.com/metadata."""
@@ -97,12 +97,17 @@ def check_currency(currency: str, param: str) -> str:
     return currency.lower()
 
 
-def check_amount(amount: int) -> None:
+def max_amount(currency: str) -> int:
+    """Return the most that can be charged, in minor units."""
+    return _MAX_AMOUNT_IDR if currency.lower() == "idr" else _MAX_AMOUNT
+
+
+def check_amount(amount: int, currency: str) -> None:
     """Refuse a total that no charge can have."""
-    if amount > MAX_AMOUNT:
+    most = max_amount(currency)
+    if amount > most:
         raise ApiError(
-            f"The Checkout Session's total amount must be no more than {MAX_AMOUNT} in the currency's minor "
-            "unit.",
+            f"The Checkout Session's total amount must be no more than {most} in the currency's minor unit.",
             code="amount_too_large",
         )
 

@@ -153,6 +153,11 @@ def test_any_user_id_is_taken(api, user_id):
     assert api("post", "/payments", ORDER | {"userId": user_id}).json()["userId"] == user_id
 
 
+def test_rupiah_have_room_for_twelve_digits(api):
+    payment = api("post", "/payments", ORDER | {"amount": 100_000_000, "currency": "idr"})
+    assert (payment.status_code, payment.json()["amount"]) == (201, 100_000_000)
+
+
 def test_a_zero_decimal_currency_is_taken_as_it_is(api):
     payment = api("post", "/payments", ORDER | {"amount": 500, "currency": "JPY"}).json()
     assert (payment["amount"], payment["currency"]) == (500, "jpy")

@@ -2,15 +2,17 @@
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from servestatic.middleware import ServeStaticMiddleware
-from servestatic.responders import MissingFileError
+from servestatic.middleware import ServeStaticMiddleware  # type: ignore[import-untyped]  # has no stubs
+from servestatic.responders import MissingFileError  # type: ignore[import-untyped]  # has no stubs
 
 
-class StaticFilesMiddleware(ServeStaticMiddleware):
+class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc]  # has no stubs
     """ServeStatic's, which with DEBUG raises for a missing file: a 500 with a traceback, and no setting for it."""
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response: HttpResponseBase
         try:
-            return await super().__call__(request)
+            response = await super().__call__(request)
         except MissingFileError:
-            return await self.get_response(request)
+            response = await self.get_response(request)
+        return response

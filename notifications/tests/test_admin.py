@@ -36,12 +36,11 @@ def admin_user(db):
 def make_feed(db):
     """Return a function that makes a user's feed with so many notifications."""
 
-    def make(user_id, *, length=1, frame=None):
+    def make(user_id, *, length=1, frame=None, about="payment:1"):
         feed = Feed.objects.create(user_id=user_id, last_seq=length)
         frame = json.dumps(frame or {"type": "payment_url", "paymentUrl": LINK, "status": "pending"})
         Notification.objects.bulk_create(
-            Notification(feed=feed, seq=seq, frame=frame, collapse_key="payment:1")
-            for seq in range(1, length + 1)
+            Notification(feed=feed, seq=seq, frame=frame, collapse_key=about) for seq in range(1, length + 1)
         )
         return feed
 
@@ -111,31 +110,28 @@ def test_the_link_in_a_frame_is_hidden_and_the_rest_is_shown_escaped(admin_clien
     assert LINK not in text_of(admin_client.get(reverse(NOTIFICATIONS)))
 
 
-@pytest.mark.parametrize(
-    ("pages", "key", "is_linked"),
-    [
-        ({"user": "admin:auth_user_change"}, "user:<7>", True),
-        ({"user": "admin:auth_user_change"}, "user:", False),
-        ({"user": "admin:auth_user_change"}, "user", False),
-        ({"user": "admin:auth_user_change"}, "trip:7", False),
-        (None, "user:7", False),
-    ],
-)
-def test_a_notification_leads_to_its_subject_where_that_has_a_page(
-    admin_client, make_feed, settings, pages, key, is_linked
-):
-    if pages is None:
-        del settings.NOTIFICATIONS_SUBJECT_PAGES
-    else:
-        settings.NOTIFICATIONS_SUBJECT_PAGES = pages
-    notification = make_feed("user").notifications.get()
-    notification.collapse_key = key
-    notification.save()
+def test_a_notification_leads_to_its_subject_where_that_has_a_page(admin_client, make_feed, settings):
+    settings.NOTIFICATIONS_SUBJECT_PAGES = {"user": "admin:auth_user_change"}
+    notification = make_feed("user", about="user:<7>").notifications.get()
     response = admin_client.get(page_of(notification))
-    assert key in text_of(response)
-    assert b"<7>" not in response.content
     subject = reverse("admin:auth_user_change", args=["<7>"])
-    assert (f'href="{subject}"' in response.content.decode()) is is_linked
+    assert f'href="{subject}">user:<7></a>' in text_of(response)
+    assert b"<7>" not in response.content
+
+
+@pytest.mark.parametrize("about", ["user:", "user", "trip:7", ":7"])
+def test_a_subject_without_a_page_is_plain_text(admin_client, make_feed, settings, about):
+    settings.NOTIFICATIONS_SUBJECT_PAGES = {"user": "admin:auth_user_change"}
+    shown = text_of(admin_client.get(page_of(make_feed("someone", about=about).notifications.get())))
+    assert f">{about}<" in "".join(shown.split())
+    assert f"{about}</a>" not in shown
+
+
+def test_without_the_setting_a_subject_is_plain_text(admin_client, make_feed, settings):
+    del settings.NOTIFICATIONS_SUBJECT_PAGES
+    shown = text_of(admin_client.get(page_of(make_feed("someone", about="payment:7").notifications.get())))
+    assert ">payment:7<" in "".join(shown.split())
+    assert "payment:7</a>" not in shown
 
 
 @pytest.mark.parametrize("lookup", ["frame__contains", "collapse_key", "feed__latest_connection"])

@@ -1,25 +1,23 @@
 """The HTTP API of the ride's backend."""
 
 import base64
-import logging
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
-from django.db import OperationalError
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest
 from ninja import Body, Header, NinjaAPI, Query, Router
 from ninja import Status as Answer
-from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.errors import HttpError
 from ninja.parser import Parser
 from ninja.security import HttpBearer
 
-from payments import checkout, gateway, refunds
+from payments import checkout, refunds
 from payments.models import Payment, StatusChange
+from payments.refusals import HANDLERS
 from payments.schemas import (
     ErrorOut,
     NewPayment,
@@ -31,8 +29,6 @@ from payments.schemas import (
     UserId,
 )
 from payments.status import Status
-
-logger = logging.getLogger(__name__)
 
 
 class ApiKey(HttpBearer):
@@ -165,6 +161,8 @@ def refund_payment(
 
 
 api.add_router("", router)
+for _error, _handler in HANDLERS.items():
+    api.add_exception_handler(_error, _handler)
 
 
 def _write_cursor(payment: Payment) -> str:
@@ -178,88 +176,3 @@ def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
         return _EPOCH + timedelta(microseconds=int(microseconds)), UUID(payment_id)
     except (ValueError, OverflowError):
         raise HttpError(422, "Send `cursor` as the `nextCursor` of the page before.") from None
-
-
-def _refuse(status: int, code: str, message: str, **more: Any) -> HttpResponse:
-    return JsonResponse({"error": {"code": code, "message": message, **more}}, status=status)
-
-
-@api.exception_handler(AuthenticationError)
-def _unauthorized(request: HttpRequest, error: AuthenticationError) -> HttpResponse:  # noqa: ARG001
-    response = _refuse(
-        401, "unauthorized", "Send the header `Authorization: Bearer KEY` with one of API_KEYS."
-    )
-    response["WWW-Authenticate"] = "Bearer"
-    return response
-
-
-@api.exception_handler(ValidationError)
-def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:  # noqa: ARG001
-    fields = [
-        {
-            "field": ".".join(
-                str(part) for part in problem["loc"] if part not in {"body", "query", "header"}
-            ),
-            "message": problem["msg"].removeprefix("Value error, "),
-        }
-        for problem in error.errors
-    ]
-    message = "; ".join(f"{f['field']}: {f['message']}" if f["field"] else f["message"] for f in fields)
-    return _refuse(422, "invalid_request", message, fields=fields)
-
-
-@api.exception_handler(HttpError)
-def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:  # noqa: ARG001
-    return _refuse(error.status_code, "invalid_request", str(error))
-
-
-@api.exception_handler(RequestDataTooBig)
-def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:  # noqa: ARG001
-    return _refuse(413, "too_large", "Send a body of at most 1 MiB.")
-
-
-@api.exception_handler(OperationalError)
-def _no_database(request: HttpRequest, error: OperationalError) -> HttpResponse:  # noqa: ARG001
-    logger.error("The database did not answer: %s", type(error).__name__)
-    response = _refuse(503, "unavailable", "The database did not answer. Send the same request again.")
-    response["Retry-After"] = "5"
-    return response
-
-
-@api.exception_handler(Payment.DoesNotExist)
-def _not_found(request: HttpRequest, error: Payment.DoesNotExist) -> HttpResponse:  # noqa: ARG001
-    return _refuse(404, "not_found", "There is no payment with this id.")
-
-
-@api.exception_handler(checkout.IdempotencyKeyReused)
-def _key_reused(request: HttpRequest, error: checkout.IdempotencyKeyReused) -> HttpResponse:  # noqa: ARG001
-    message = "This Idempotency-Key came with another request before: send a new key with a new request."
-    return _refuse(409, "idempotency_key_reused", message)
-
-
-@api.exception_handler(checkout.RideHasPayment)
-def _ride_has_payment(request: HttpRequest, error: checkout.RideHasPayment) -> HttpResponse:  # noqa: ARG001
-    return _refuse(409, "ride_has_payment", str(error), paymentId=str(error.payment.pk))
-
-
-@api.exception_handler(checkout.NotCancelable)
-def _not_cancelable(request: HttpRequest, error: checkout.NotCancelable) -> HttpResponse:  # noqa: ARG001
-    return _refuse(409, "not_cancelable", str(error))
-
-
-@api.exception_handler(refunds.NotRefundable)
-def _not_refundable(request: HttpRequest, error: refunds.NotRefundable) -> HttpResponse:  # noqa: ARG001
-    return _refuse(409, "not_refundable", str(error))
-
-
-@api.exception_handler(gateway.StripeRefused)
-def _refused(request: HttpRequest, error: gateway.StripeRefused) -> HttpResponse:  # noqa: ARG001
-    return _refuse(502, "stripe_refused", f"Stripe refused: {error}", stripeCode=error.code)
-
-
-@api.exception_handler(gateway.StripeUnavailable)
-def _unavailable(request: HttpRequest, error: gateway.StripeUnavailable) -> HttpResponse:  # noqa: ARG001
-    message = "Stripe did not answer. Send the same request again: nothing will be done twice."
-    response = _refuse(503, "stripe_unavailable", message)
-    response["Retry-After"] = "5"
-    return response

@@ -158,7 +158,7 @@ def test_the_client_guides_examples_are_what_the_code_sends(announced):
 def test_every_error_of_the_api_is_described_with_its_status():
     codes = {
         (str(status), f"`{code}`")
-        for module in ("api", "views")
+        for module in ("refusals", "views")
         for status, code, *_ in calls(f"payments/{module}.py", "_refuse")
         if status
     }

@@ -1,0 +1,104 @@
+"""How the HTTP API says no: for each error its status, its code, and a sentence that says what to send instead."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+from payments import checkout, gateway, refunds
+from payments.models import Payment
+
+logger = logging.getLogger(__name__)
+
+
+def _refuse(status: int, code: str, message: str, **more: Any) -> HttpResponse:
+    return JsonResponse({"error": {"code": code, "message": message, **more}}, status=status)
+
+
+def _unauthorized(request: HttpRequest, error: AuthenticationError) -> HttpResponse:  # noqa: ARG001
+    response = _refuse(
+        401, "unauthorized", "Send the header `Authorization: Bearer KEY` with one of API_KEYS."
+    )
+    response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:  # noqa: ARG001
+    fields = [
+        {
+            "field": ".".join(
+                str(part) for part in problem["loc"] if part not in {"body", "query", "header"}
+            ),
+            "message": problem["msg"].removeprefix("Value error, "),
+        }
+        for problem in error.errors
+    ]
+    message = "; ".join(f"{f['field']}: {f['message']}" if f["field"] else f["message"] for f in fields)
+    return _refuse(422, "invalid_request", message, fields=fields)
+
+
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:  # noqa: ARG001
+    return _refuse(error.status_code, "invalid_request", str(error))
+
+
+def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:  # noqa: ARG001
+    return _refuse(413, "too_large", "Send a body of at most 1 MiB.")
+
+
+def _no_database(request: HttpRequest, error: OperationalError) -> HttpResponse:  # noqa: ARG001
+    logger.error("The database did not answer: %s", type(error).__name__)
+    response = _refuse(503, "unavailable", "The database did not answer. Send the same request again.")
+    response["Retry-After"] = "5"
+    return response
+
+
+def _not_found(request: HttpRequest, error: Payment.DoesNotExist) -> HttpResponse:  # noqa: ARG001
+    return _refuse(404, "not_found", "There is no payment with this id.")
+
+
+def _key_reused(request: HttpRequest, error: checkout.IdempotencyKeyReused) -> HttpResponse:  # noqa: ARG001
+    message = "This Idempotency-Key came with another request before: send a new key with a new request."
+    return _refuse(409, "idempotency_key_reused", message)
+
+
+def _ride_has_payment(request: HttpRequest, error: checkout.RideHasPayment) -> HttpResponse:  # noqa: ARG001
+    return _refuse(409, "ride_has_payment", str(error), paymentId=str(error.payment.pk))
+
+
+def _not_cancelable(request: HttpRequest, error: checkout.NotCancelable) -> HttpResponse:  # noqa: ARG001
+    return _refuse(409, "not_cancelable", str(error))
+
+
+def _not_refundable(request: HttpRequest, error: refunds.NotRefundable) -> HttpResponse:  # noqa: ARG001
+    return _refuse(409, "not_refundable", str(error))
+
+
+def _refused(request: HttpRequest, error: gateway.StripeRefused) -> HttpResponse:  # noqa: ARG001
+    return _refuse(502, "stripe_refused", f"Stripe refused: {error}", stripeCode=error.code)
+
+
+def _unavailable(request: HttpRequest, error: gateway.StripeUnavailable) -> HttpResponse:  # noqa: ARG001
+    message = "Stripe did not answer. Send the same request again: nothing will be done twice."
+    response = _refuse(503, "stripe_unavailable", message)
+    response["Retry-After"] = "5"
+    return response
+
+
+HANDLERS: Mapping[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
+    AuthenticationError: _unauthorized,
+    ValidationError: _invalid,
+    HttpError: _http_error,
+    RequestDataTooBig: _too_large,
+    OperationalError: _no_database,
+    Payment.DoesNotExist: _not_found,
+    checkout.IdempotencyKeyReused: _key_reused,
+    checkout.RideHasPayment: _ride_has_payment,
+    checkout.NotCancelable: _not_cancelable,
+    refunds.NotRefundable: _not_refundable,
+    gateway.StripeRefused: _refused,
+    gateway.StripeUnavailable: _unavailable,
+}

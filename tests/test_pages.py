@@ -67,7 +67,7 @@ def test_the_development_login_opens_the_admin(daphne):
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/sandbox/nothing", "/sandbox/pay/cs_test_1", "/webhooks/nothing"]
+    "path", ["/nothing", "/static/nothing.css", "/sandbox/pay/cs_test_1", "/webhooks/nothing"]
 )
 def test_what_is_not_there_is_not_found(server, path):
     assert server.http.get(path).status_code == 404

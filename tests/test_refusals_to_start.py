@@ -10,11 +10,11 @@ from tests.server import free_port, run
 
 PRODUCTION = {
     "DEBUG": "0",
-    "SECRET_KEY": "a secret key for tests, which nobody else uses",
-    "API_KEYS": "a-key-for-tests",
+    "SECRET_KEY": "a secret key for tests that is longer than fifty characters",
+    "API_KEYS": "a-key-for-tests-of-some-length",
     "NOTIFICATIONS_TOKEN_SECRET": "a secret for tests that is long enough",
-    "STRIPE_SECRET_KEY": "sk_test_1",
-    "STRIPE_WEBHOOK_SECRETS": "whsec_1",
+    "STRIPE_SECRET_KEY": "sk_test_12345678",
+    "STRIPE_WEBHOOK_SECRETS": "whsec_12345678",
 }
 
 REFUSALS = {
@@ -48,8 +48,10 @@ REFUSALS = {
     "development's keys in production": (
         {"DEBUG": "0", "SECRET_KEY": ""},
         (
-            "CommandError: SECRET_KEY is the development key. Set SECRET_KEY to 50 random characters. "
-            "API_KEYS holds the development key. Set API_KEYS to a long random key. "
+            "CommandError: SECRET_KEY is the development key, or short. "
+            "Set SECRET_KEY to 50 or more random characters. "
+            "API_KEYS holds the development key, or a short one. "
+            "Set API_KEYS to a key of 20 or more random characters. "
             "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
             "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters. "
             "STRIPE_SECRET_KEY is empty, so that nothing can be paid. Set STRIPE_SECRET_KEY and "

@@ -8,7 +8,9 @@ import pytest
 from tests import backend, sandbox
 from tests.frames import status, story
 
-REDIS_URLS = {"with Redis": os.environ["REDIS_URL"], "without Redis": ""}
+REDIS_URLS = {"without Redis": ""}
+if os.environ["REDIS_URL"]:
+    REDIS_URLS["with Redis"] = os.environ["REDIS_URL"]
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def deliver_batch(batch):
 @pytest.mark.parametrize("story", STORIES)
 @given(data=st.data())
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -62,7 +62,7 @@ def test_every_order_and_repetition_of_events_ends_alike(story, make_payment, da
 
 
 @given(data=st.data())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_events_of_many_payments_in_one_batch_end_as_they_would_alone(make_payment, data):
     names = data.draw(st.lists(st.sampled_from(sorted(STORIES)), min_size=2, max_size=4))
     payments = [make_payment() for _ in names]

@@ -7,6 +7,7 @@ else servers of its own from PyPI wheels. `TEST_STACK=embedded` is SQLite and th
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -42,7 +43,11 @@ def _start_valkey() -> str:
 
 
 def _prepare_environment() -> None:
-    """Set what the settings read: nothing of the developer's own environment or .env file gets in."""
+    """Set what the settings read: nothing of the developer's own environment or .env file gets in.
+
+    A suite that was started in the background has SIGINT ignored, and so would the servers that it starts.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if STACK == "services":
         database_url = os.environ.get("TEST_DATABASE_URL") or _start_postgresql()
         redis_url = os.environ.get("TEST_REDIS_URL") or _start_valkey()

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Where SQLite and the layer in memory may differ: processes and sockets, delivery, events at once and in any order.
 EMBEDDED := tests notifications payments/tests/test_any_order.py payments/tests/test_webhooks.py
-IN_PARALLEL := -n auto --maxprocesses 4
+IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 

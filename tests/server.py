@@ -105,6 +105,8 @@ class Server:
 
     def stop(self, number=signal.SIGTERM):
         """Ask the process to end; return its exit code."""
+        died = self._process.poll()
+        assert died is None, f"It ended by itself, with exit code {died}: {self.log}"
         self._process.send_signal(number)
         return self._wait()
 

@@ -69,7 +69,7 @@ class Subscription:
             self._membership = groups.Membership(user_id=self.user_id, deliver=self.receive)
             await self._membership.tried()
             position = await in_thread(feed.read_position, user_id=self.user_id)
-            if self._exclusive:  # before the confirmation: who registers after it has read that, claims after it
+            if self._exclusive:  # before it is confirmed: who registers later then claims later
                 await in_thread(feed.claim, user_id=self.user_id, connection_id=self._connection_id)
             await self._send(self._take_place(position))
         if self._exclusive:

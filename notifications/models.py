@@ -8,6 +8,11 @@ class Feed(models.Model):
 
     user_id = models.CharField("user id", max_length=USER_ID_MAX_LENGTH, unique=True)
     last_seq = models.BigIntegerField("newest number", default=0)
+    confirmed_seq = models.BigIntegerField(
+        "confirmed number",
+        db_default=0,
+        help_text="Up to here a plain client has got everything. The rest is sent to the next that registers.",
+    )
     latest_connection = models.CharField(
         max_length=32,
         blank=True,
@@ -29,6 +34,9 @@ class Notification(models.Model):
     frame = models.TextField(help_text="The JSON text that goes over the socket.")
     collapse_key = models.CharField(
         max_length=100, help_text="Of the notifications that share it, a late client needs only the newest."
+    )
+    offers = models.PositiveSmallIntegerField(
+        db_default=0, help_text="How often it was sent again, to a plain client that registered."
     )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(

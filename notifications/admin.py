@@ -62,11 +62,11 @@ class ReadOnlyAdmin(ModelAdmin):
 
 @admin.register(Feed)
 class FeedAdmin(ReadOnlyAdmin):
-    list_display = ("user_id", "last_seq", "notifications")
+    list_display = ("user_id", "last_seq", "confirmed_seq", "notifications")
     sortable_by = ("user_id",)
     search_fields = ("user_id",)
     search_help_text = "Start of a user id"
-    fields = ("user_id", "last_seq", "notifications", "latest_connection")
+    fields = ("user_id", "last_seq", "confirmed_seq", "notifications", "latest_connection")
     readonly_fields = ("notifications",)
 
     def find(self, term: str) -> Q:
@@ -86,7 +86,7 @@ class NotificationAdmin(ReadOnlyAdmin):
     query_parameters: ClassVar = frozenset({"feed__id__exact", "feed__user_id", "seq"})
     search_fields = ("feed__user_id",)
     search_help_text = "A whole user id"
-    fields = ("feed_link", "seq", "subject", "created", "expires", "pretty_frame")
+    fields = ("feed_link", "seq", "subject", "created", "expires", "offers", "pretty_frame")
     readonly_fields = ("feed_link", "subject", "created", "expires", "pretty_frame")
 
     def find(self, term: str) -> Q:

@@ -10,9 +10,10 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.db import Error as DatabaseError
 
-from notifications import auth, metrics, protocol, reconciler
+from notifications import auth, confirmations, metrics, protocol, reconciler
+from notifications.cursor import ClientGoneError
 from notifications.protocol import CloseCode
-from notifications.subscriptions import ClientGoneError, Subscription
+from notifications.subscriptions import Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,11 @@ class NotificationConsumer(AsyncConsumer):
         self._registration_seconds = registration_seconds
         self._connection_id = uuid.uuid4().hex
         self._subscription: Subscription | None = None
-        self._sent: tuple[str, int] | None = None
+        self._sent: tuple[str, int | None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
+        self._accepted_at = 0.0
+        self._round_trip: float | None = None
         self._ended = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -60,10 +63,13 @@ class NotificationConsumer(AsyncConsumer):
     async def websocket_connect(self, message: dict[str, Any]) -> None:  # noqa: ARG002 Channels' signature
         self._expect_registration()
         await self._transmit({"type": "websocket.accept"})
+        self._accepted_at = asyncio.get_running_loop().time()
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         if self._ended:
             return
+        if self._round_trip is None:  # no client speaks before it was accepted: at most this long is the way
+            self._round_trip = asyncio.get_running_loop().time() - self._accepted_at
         match protocol.parse(message.get("text")):
             case protocol.Register() as request:
                 await self._authorize_and_register(request)
@@ -72,7 +78,9 @@ class NotificationConsumer(AsyncConsumer):
             case None:
                 await self._send(protocol.INVALID_MESSAGE)
 
-    async def websocket_disconnect(self, message: dict[str, Any]) -> None:  # noqa: ARG002 Channels' signature
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        if self._subscription and not self._ended and _was_closed_cleanly(message):
+            self._subscription.confirm_closed()
         raise StopConsumer
 
     async def _authorize_and_register(self, request: protocol.Register) -> None:
@@ -95,6 +103,7 @@ class NotificationConsumer(AsyncConsumer):
             connection_id=self._connection_id,
             last_seq=request.last_seq,
             sent=self._sent[1] if self._sent and self._sent[0] == request.user_id else None,
+            round_trip=self._round_trip or 0.0,
             send=self._send,
             close=self._close,
         )
@@ -129,6 +138,7 @@ class NotificationConsumer(AsyncConsumer):
         self._leave()
         if subscription:
             await subscription.stopped()
+            await confirmations.settled()
 
     def _expect_registration(self) -> None:
         """Close the connection unless it registers in time."""
@@ -160,3 +170,13 @@ class NotificationConsumer(AsyncConsumer):
         except Exception as error:
             self._ended = True
             raise ClientGoneError from error
+
+
+def _was_closed_cleanly(message: dict[str, Any]) -> bool:
+    """Tell whether the client closed the connection, and did not just vanish.
+
+    Its own codes are 1000, 1001 (a page that is left) and 3000 to 4999 (RFC 6455, section 7.4). 1005 is a close
+    without a code; uvicorn says it of lost connections too, but gives those no reason, not even an empty one.
+    """
+    code = message.get("code")
+    return code in {1000, 1001} or code in range(3000, 5000) or (code == 1005 and "reason" in message)  # noqa: PLR2004

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import F, Max, OuterRef, Q, Subquery
+from django.utils import timezone
 
 from notifications import groups, protocol
 from notifications.models import Feed, Notification
@@ -17,6 +18,11 @@ _NEXT_NUMBER = """
     ON CONFLICT (user_id) DO UPDATE SET last_seq = notifications_feed.last_seq + 1
     RETURNING id, last_seq
 """
+
+FRAME_MAX_BYTES = 16 * 1024
+OFFERS_MAX = 10
+"""How often a notification is offered to plain clients that register. Whose connections never live long enough to
+confirm it has seen it by then."""
 
 
 class OutsideTransactionError(RuntimeError):
@@ -32,10 +38,14 @@ class OutsideTransactionError(RuntimeError):
 
 
 class Position(NamedTuple):
-    """How far a feed goes: its newest number, and the oldest that is kept. A user without feed is at 0."""
+    """How far a feed goes: its newest number, the oldest that is kept, and up to where a plain client has got all.
+
+    A user without feed is at 0.
+    """
 
     newest: int
     oldest: int | None
+    confirmed: int
 
     def is_kept_after(self, seq: int) -> bool:
         """Tell whether everything after this number is there to be read."""
@@ -56,7 +66,8 @@ def notify(
 ) -> int:
     """Tell a user something, as part of the caller's transaction; return the notification's number.
 
-    `frame` is what goes over the socket: JSON values, keys in the client guide's order.
+    `frame` is what goes over the socket: JSON values, keys in the client guide's order, at most FRAME_MAX_BYTES of
+    text.
     Of the notifications that share a `collapse_key` (at most 100 characters) a late client needs only the newest.
     From `expires_at` (UTC) on it is of no use to a client; None: it always is.
 
@@ -64,7 +75,7 @@ def notify(
     of their ids, or two such transactions can wait for each other.
 
     The connections of the user are woken after the commit. Raises OutsideTransactionError, InvalidUserIdError,
-    and TypeError or ValueError where the frame is empty or has no JSON form.
+    and TypeError or ValueError where the frame is empty, too large or has no JSON form.
     """
     if not connection.in_atomic_block:
         raise OutsideTransactionError
@@ -72,6 +83,8 @@ def notify(
     if not frame:
         raise ValueError("A frame has at least a type.")
     text = protocol.encode(frame)
+    if len(text) > FRAME_MAX_BYTES:
+        raise ValueError(f"A frame has at most {FRAME_MAX_BYTES} bytes of JSON, not {len(text)}.")
     with connection.cursor() as cursor:
         cursor.execute(_NEXT_NUMBER, [user_id])
         feed_id, seq = cursor.fetchone()
@@ -91,8 +104,40 @@ def read_after(*, user_id: str, seq: int, limit: int) -> list[tuple[int, str]]:
 def read_position(*, user_id: str) -> Position:
     """Return how far the user's feed goes."""
     oldest = Notification.objects.filter(feed=OuterRef("pk")).order_by("seq").values("seq")[:1]
-    row = Feed.objects.filter(user_id=user_id).values_list("last_seq", Subquery(oldest)).first()
-    return Position(*row) if row else Position(0, None)
+    feeds = Feed.objects.filter(user_id=user_id)
+    row = feeds.values_list("last_seq", Subquery(oldest), "confirmed_seq").first()
+    return Position(*row) if row else Position(0, None, 0)
+
+
+def offer(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple[int, str]]:
+    """Return what a plain client is sent of the notifications after `after` and up to `up_to`, in order.
+
+    These are numbers and frames of at most `limit` notifications: of each collapse key the newest, unless it has
+    expired or was offered OFFERS_MAX times before. That they are offered once more is written down.
+    """
+    unconfirmed = Notification.objects.filter(feed__user_id=user_id, seq__gt=after, seq__lte=up_to)
+    newest = unconfirmed.values("collapse_key").annotate(newest=Max("seq")).values("newest")
+    is_news = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    wanted = unconfirmed.filter(is_news, seq__in=newest, offers__lt=OFFERS_MAX).order_by("seq")
+    rows = list(wanted.values_list("pk", "seq", "frame")[:limit])
+    if rows:
+        Notification.objects.filter(pk__in=[pk for pk, *_ in rows]).update(offers=F("offers") + 1)
+    return [(seq, frame) for _, seq, frame in rows]
+
+
+def confirm(numbers: Mapping[str, int]) -> set[str]:
+    """Note for each user the number up to which a plain client has got everything.
+
+    A feed that somebody is writing to is left out rather than waited for: its user is returned.
+    """
+    with transaction.atomic():
+        feeds = Feed.objects.select_for_update(skip_locked=True, no_key=True).filter(user_id__in=numbers)
+        found = {feed.user_id: feed for feed in feeds}
+        ahead = [feed for feed in found.values() if feed.confirmed_seq < numbers[feed.user_id]]
+        for feed in ahead:
+            feed.confirmed_seq = numbers[feed.user_id]
+        Feed.objects.bulk_update(ahead, ["confirmed_seq"])
+    return numbers.keys() - found.keys()
 
 
 def read_heads(*, user_ids: Sequence[str]) -> dict[str, Head]:

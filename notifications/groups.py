@@ -17,6 +17,7 @@ from asgiref.sync import async_to_sync
 from channels.layers import BaseChannelLayer, get_channel_layer
 
 from notifications import metrics
+from notifications.inbox import Inbox
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class Membership:
     def __init__(self, *, user_id: str, deliver: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
         """Start to join. Each message of the group is handed to `deliver`, one after the other."""
         self._group = group_name(user_id)
-        self._deliver = deliver
+        self._inbox = Inbox(deliver)
         self._tried = asyncio.Event()
         self._task = asyncio.create_task(self._hold())
 
@@ -122,6 +123,7 @@ class Membership:
 
     def leave(self) -> None:
         """Deliver no more, and start to leave the group."""
+        self._inbox.close()
         self._task.cancel()
         _leaving.add(self._task)
         self._task.add_done_callback(_leaving.discard)
@@ -155,7 +157,7 @@ class Membership:
                 except asyncio.CancelledError:
                     released = True
                     raise
-                await self._deliver(message)
+                self._inbox.put(message)
         finally:
             await _quit(layer, self._group, channel, released=released)
 

@@ -10,8 +10,9 @@ REGISTRATIONS = Counter(
 )
 SENT = Counter(
     "notifications_sent",
-    "Notifications sent to sockets, by what brought them: wake, gap (a wake that came out of turn), resume, or "
-    "reconciler. Many by the reconciler mean that the channel layer is ill.",
+    "Notifications sent to sockets, by what brought them: wake, gap (a wake that came out of turn), resume, "
+    "offer (what no plain client is known to have got) or reconciler. Many by the reconciler mean that the channel "
+    "layer is ill.",
     ["path"],
 )
 WAKE_FAILURES = Counter(

@@ -50,8 +50,11 @@ class _Reconciler:
         self._failing = False
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + INTERVAL_SECONDS
             await asyncio.sleep(INTERVAL_SECONDS)
+            self._confirm(now=loop.time(), late=loop.time() - due)
             try:
                 await self._compare()
             except DatabaseError:
@@ -65,6 +68,11 @@ class _Reconciler:
                 if self._failing:
                     logger.warning("The feeds can be read again.")
                 self._failing = False
+
+    def _confirm(self, *, now: float, late: float) -> None:
+        """Note which notifications have come to be delivered. While the process stood still, no ping could fail."""
+        for subscription in self.subscriptions:
+            subscription.confirm_outlived(now=now, stood_still=late if late > INTERVAL_SECONDS else 0.0)
 
     async def _compare(self) -> None:
         """Read the heads of all users' feeds here, and hold each connection that was there before against its own.

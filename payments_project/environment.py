@@ -50,6 +50,12 @@ class Environment(BaseSettings):
         description="Redis or Valkey for several processes; empty: in memory, one process.",
     )
     WORKERS: int = Field(default=1, ge=1, description="How many server processes share this configuration.")
+    WEBSOCKET_PING_SECONDS: int = Field(
+        default=20,
+        ge=1,
+        le=60,
+        description="How often clients are pinged on the WebSocket, and how long their answer may take.",
+    )
     API_KEYS: CommaSeparated = Field(
         default=[DEVELOPMENT_API_KEY], description="Bearer keys of the HTTP API, separated by commas."
     )

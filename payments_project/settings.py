@@ -20,6 +20,7 @@ HOST = env.HOST
 PORT = env.PORT
 PUBLIC_URL = str(env.PUBLIC_URL or f"http://localhost:{env.PORT}").rstrip("/")
 WORKERS = env.WORKERS
+WEBSOCKET_PING_SECONDS = env.WEBSOCKET_PING_SECONDS
 
 INSTALLED_APPS = [
     "payments_project",

@@ -133,29 +133,29 @@ def test_a_feed_is_read_in_pages_from_any_number():
 
 
 def test_a_position_is_the_newest_number_and_the_oldest_that_is_kept():
-    assert feed.read_position(user_id="user_123") == Position(0, None)
+    assert feed.read_position(user_id="user_123") == Position(0, None, 0)
     for _ in range(4):
         notify_and_commit()
-    assert feed.read_position(user_id="user_123") == Position(4, 1)
+    assert feed.read_position(user_id="user_123") == Position(4, 1, 0)
     Notification.objects.filter(seq__lte=2).delete()
-    assert feed.read_position(user_id="user_123") == Position(4, 3)
+    assert feed.read_position(user_id="user_123") == Position(4, 3, 0)
     Notification.objects.all().delete()
-    assert feed.read_position(user_id="user_123") == Position(4, None)
+    assert feed.read_position(user_id="user_123") == Position(4, None, 0)
 
 
 @pytest.mark.parametrize(
     ("position", "seq", "kept"),
     [
-        (Position(0, None), 0, True),
-        (Position(0, None), 1, False),
-        (Position(4, 1), 0, True),
-        (Position(4, 1), 4, True),
-        (Position(4, 1), 5, False),
-        (Position(4, 3), 2, True),
-        (Position(4, 3), 1, False),
-        (Position(4, None), 4, True),
-        (Position(4, None), 3, False),
-        (Position(4, None), 0, False),
+        (Position(0, None, 0), 0, True),
+        (Position(0, None, 0), 1, False),
+        (Position(4, 1, 0), 0, True),
+        (Position(4, 1, 0), 4, True),
+        (Position(4, 1, 0), 5, False),
+        (Position(4, 3, 0), 2, True),
+        (Position(4, 3, 0), 1, False),
+        (Position(4, None, 0), 4, True),
+        (Position(4, None, 0), 3, False),
+        (Position(4, None, 0), 0, False),
     ],
 )
 def test_a_gap_is_kept_when_its_first_notification_is(position, seq, kept):

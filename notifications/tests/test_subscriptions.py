@@ -6,10 +6,11 @@ import json
 import pytest
 from asgiref.sync import sync_to_async
 
-from notifications import subscriptions
+from notifications import cursor
+from notifications.cursor import ClientGoneError
 from notifications.feed import Head
 from notifications.models import Feed, Notification
-from notifications.subscriptions import ClientGoneError, Subscription
+from notifications.subscriptions import Subscription
 from notifications.tests.conftest import until
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
@@ -52,6 +53,7 @@ async def subscribe(tell):
             user_id="user_123",
             connection_id=connection_id,
             last_seq=last_seq,
+            round_trip=0.0,
             send=send or socket.send,
             close=socket.close,
         )
@@ -156,7 +158,7 @@ async def test_a_registration_stands_though_what_was_missed_cannot_be_read(
 
 
 async def test_many_missed_notifications_are_read_page_by_page(subscribe):
-    many = subscriptions.PAGE_SIZE * 2 + 1
+    many = cursor.PAGE_SIZE * 2 + 1
 
     @sync_to_async
     def fill():
@@ -176,7 +178,7 @@ async def test_notifications_that_are_not_kept_are_passed(subscribe, tell_silent
         await tell_silently()
     await sync_to_async(Notification.objects.all().delete)()
     subscription.compare(Head(3, ""))
-    await until(lambda: subscription._cursor == 3)
+    await until(lambda: subscription._cursor.seq == 3)
     await subscription.receive(message(4, '{"n":4}'))
     assert socket.notifications == [{"n": 4}]
 

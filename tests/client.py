@@ -1,6 +1,7 @@
 """A rider's web client: a WebSocket, and what comes over it."""
 
 import json
+import time
 from contextlib import contextmanager
 
 from websockets.exceptions import ConnectionClosed
@@ -10,9 +11,10 @@ from tests import backend, frames, sandbox
 
 
 @contextmanager
-def connected(server, path="/basic/ws"):
-    """A client that is connected, and not registered yet."""
-    url = server.url.replace("http", "ws", 1) + path
+def connected(server, path="/basic/ws", *, through=None):
+    """A client that is connected, and not registered yet; `through`: by way of a proxy."""
+    origin = f"ws://127.0.0.1:{through.port}" if through else server.url.replace("http", "ws", 1)
+    url = origin + path
     with connect(url, proxy=None, ping_interval=None, close_timeout=5, max_size=None) as socket:
         yield Client(server, socket)
 
@@ -58,6 +60,11 @@ class Client:
         """Return all that is told of what happened so far: the link of one more payment marks its end."""
         sandbox.wait_until_delivered(self._server)
         return self.receive_until(frames.link(backend.ask(self._server, self.user_id)))
+
+    def close(self):
+        """Close the connection as a page does that is left: later than its last frame could have crossed it."""
+        time.sleep(0.15)
+        self._socket.close(1001)
 
     def close_code(self):
         """Return the code that the server closes the connection with; fail on any frame before."""

@@ -64,7 +64,7 @@ def user_id():
 def connect():
     """Open WebSockets; all are closed with the test."""
     with ExitStack() as stack:
-        yield lambda server: stack.enter_context(connected(server))
+        yield lambda server, **how: stack.enter_context(connected(server, **how))
 
 
 @pytest.fixture

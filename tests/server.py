@@ -1,18 +1,17 @@
 """Processes of the service: servers, and commands beside them."""
 
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 from django.conf import settings
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 DAPHNE = ("manage.py", "serve")
@@ -42,14 +41,6 @@ def run(*arguments, timeout=60, **changes):
         text=True,
         check=False,
     )
-
-
-def free_port():
-    """Return a port below those that the system gives to clients: it is still free a moment later."""
-    while True:
-        port = 20_000 + secrets.randbelow(12_000)
-        with suppress(OSError), socket.create_server(("localhost", port)):
-            return port
 
 
 def eventually(condition, *, seconds=15):

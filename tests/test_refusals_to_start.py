@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.database import empty_database
-from tests.server import free_port, run
+from tests.ports import free_port
+from tests.server import run
 
 PRODUCTION = {
     "DEBUG": "0",

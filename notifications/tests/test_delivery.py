@@ -18,6 +18,7 @@ from notifications import feed, groups, metrics, reconciler
 from notifications.feed import notify
 from notifications.models import Notification
 from notifications.tests.conftest import PATIENCE, redis_layer, until
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 
@@ -302,7 +303,7 @@ async def test_a_redis_that_never_answers_holds_nobody_up_for_long(connect, tell
 
 
 async def test_when_redis_comes_back_connections_join_their_groups(connect, tell, settings):
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         port = server.port
     settings.CHANNEL_LAYERS = redis_layer(port)
     clients = [await connect() for _ in range(3)]
@@ -325,7 +326,7 @@ async def test_when_redis_comes_back_connections_join_their_groups(connect, tell
 
 
 async def test_a_message_that_cannot_be_read_ends_nobodys_connection(connect, tell, settings, caplog):
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         settings.CHANNEL_LAYERS = redis_layer(server.port)
         redis = server.client()
         client = await connect()

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ import httpx
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
 """None: the one that `playwright install chromium` fetches."""
@@ -20,16 +21,11 @@ DESKTOP = {"width": 1280, "height": 900}
 expect.set_options(timeout=15_000)
 
 
-def _free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """The address of `manage.py serve` with its embedded defaults, an empty database and no .env file."""
     folder = tmp_path_factory.mktemp("server")
-    port = _free_port()
+    port = free_port()
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "VIRTUAL_ENV") if name in os.environ}
     environment |= {
         "PORT": str(port),

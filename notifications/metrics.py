@@ -15,6 +15,7 @@ SENT = Counter(
     "layer is ill.",
     ["path"],
 )
+CLOSED = Counter("notifications_closed", "Connections that the service ended, by close code.", ["code"])
 WAKE_FAILURES = Counter(
     "notifications_wake_failures", "Wakes that the channel layer did not take. The reconciler repairs them."
 )

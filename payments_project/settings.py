@@ -19,6 +19,7 @@ ALLOWED_HOSTS = env.ALLOWED_HOSTS
 HOST = env.HOST
 PORT = env.PORT
 PUBLIC_URL = str(env.PUBLIC_URL or f"http://localhost:{env.PORT}").rstrip("/")
+SERVER = env.SERVER
 WORKERS = env.WORKERS
 WEBSOCKET_PING_SECONDS = env.WEBSOCKET_PING_SECONDS
 
@@ -186,6 +187,7 @@ LOGGING = {
         "django": {"handlers": []},  # its own would write each line a second time
         "django.request": {"level": "ERROR"},
         "daphne": {"level": "ERROR"},  # its warnings quote paths
+        "uvicorn": {"level": "ERROR"},  # so does what it says of each WebSocket
         "channels_redis.pubsub": {
             "level": "CRITICAL"
         },  # a traceback a second while Redis is away; we say it once

@@ -1,6 +1,8 @@
 """The open connections of this process, and how they are told that it ends."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 BATCH_SIZE = 100
@@ -20,12 +22,14 @@ _open: set[Connection] = set()
 _draining = False
 
 
-def add(connection: Connection) -> None:
+@contextmanager
+def is_open(connection: Connection) -> Iterator[None]:
+    """Know the connection until it has ended and all that it left behind is done."""
     _open.add(connection)
-
-
-def discard(connection: Connection) -> None:
-    _open.discard(connection)
+    try:
+        yield
+    finally:
+        _open.discard(connection)
 
 
 def is_draining() -> bool:

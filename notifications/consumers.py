@@ -40,12 +40,10 @@ class NotificationConsumer(AsyncConsumer):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the connection; however it ends, it is forgotten everywhere."""
-        with metrics.CONNECTIONS.track_inprogress():
-            connections.add(self)
+        with metrics.CONNECTIONS.track_inprogress(), connections.is_open(self):
             try:
                 await super().__call__(scope, receive, send)
             finally:
-                connections.discard(self)
                 await self._end()
 
     async def dispatch(self, message: dict[str, Any]) -> None:

@@ -105,27 +105,20 @@ DATABASES = {"default": _database(env.DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.REDIS_URL
+REDIS_CONNECTION = {
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "socket_keepalive_options": {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3},
+    # After the system gave a connection up, redis-py holds the event loop until a health check is due.
+    "health_check_interval": 2,
+}
 CHANNEL_LAYERS: dict[str, Any]
 if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {
-                "hosts": [
-                    {
-                        "address": REDIS_URL,
-                        "socket_timeout": 5,
-                        "socket_connect_timeout": 2,
-                        "socket_keepalive": True,
-                        "socket_keepalive_options": {
-                            socket.TCP_KEEPIDLE: 30,
-                            socket.TCP_KEEPINTVL: 5,
-                            socket.TCP_KEEPCNT: 3,
-                        },
-                        "health_check_interval": 15,
-                    }
-                ]
-            },
+            "CONFIG": {"hosts": [{"address": REDIS_URL, **REDIS_CONNECTION}]},
         }
     }
 else:

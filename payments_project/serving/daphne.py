@@ -20,6 +20,7 @@ from notifications.protocol import CloseCode
 from payments_project.asgi import application
 
 from . import limits
+from .readiness import tell_ready
 
 NO_STATUS = 1005
 NORMAL = 1000
@@ -40,6 +41,7 @@ def serve(sockets: list[socket.socket]) -> None:
             server.listen_success(reactor.adoptStreamPort(sock.fileno(), sock.family, server.http_factory))
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_event_loop().add_signal_handler(number, server.end)
+        reactor.callWhenRunning(tell_ready)
 
     server = _Server(
         requests=requests,

@@ -17,6 +17,7 @@ from notifications.protocol import CloseCode
 from payments_project.asgi import application
 
 from . import limits
+from .readiness import tell_ready
 
 
 def serve(sockets: list[socket.socket]) -> None:
@@ -43,6 +44,10 @@ def serve(sockets: list[socket.socket]) -> None:
 
 
 class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        tell_ready()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let others accept what comes, say goodbye on every WebSocket, then end as uvicorn does.
 

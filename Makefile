@@ -2,19 +2,25 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Where SQLite and the layer in memory may differ: processes and sockets, delivery, events at once and in any order.
-EMBEDDED := tests notifications payments/tests/test_any_order.py payments/tests/test_webhooks.py
+EMBEDDED := tests --ignore tests/test_cluster.py notifications payments/tests/test_any_order.py payments/tests/test_webhooks.py
 IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage lint format types browser lock clean
+.PHONY: help run cluster restart test coverage lint format types browser lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1	/' | expand -t 12
 
 run: $(RUNTIME) .env  ## serve on port 9090 (PORT=… overrides)
 	@exec $(BIN)/python manage.py serve
+
+cluster: $(DEVELOPMENT) .env  ## PostgreSQL, Valkey and WORKERS=2 server processes on port 9090 (PORT=… overrides)
+	@exec $(BIN)/python -m deploy.cluster
+
+restart: $(DEVELOPMENT)  ## give the cluster new workers, one at a time
+	@$(BIN)/python -m deploy.cluster.restart
 
 test: $(DEVELOPMENT)  ## every test on PostgreSQL and Valkey, then what may differ on the embedded defaults
 	TEST_STACK=services $(BIN)/python -m pytest $(IN_PARALLEL)
@@ -26,11 +32,12 @@ coverage: $(DEVELOPMENT)  ## the tests on PostgreSQL and Valkey, with branches c
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-lint: $(DEVELOPMENT)  ## style, imports, missing migrations
+lint: $(DEVELOPMENT)  ## style, imports, migrations: none missing, none that stops a running service
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	ENV_FILE= DEBUG=1 $(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m tests.lint_migrations
 
 format: $(DEVELOPMENT)  ## format the code
 	$(BIN)/ruff format .

@@ -5,6 +5,9 @@ import hmac
 import jwt
 from django.conf import settings
 
+LEEWAY_SECONDS = 30
+"""By how much the clocks of who signs and who checks may differ."""
+
 
 class UnauthorizedError(Exception):
     """A client did not prove that it may have a user's notifications. Its text is for the client."""
@@ -14,7 +17,8 @@ def authorize(*, user_id: str, token: str | None) -> None:
     """Return if the client may have this user's notifications, else raise UnauthorizedError.
 
     NOTIFICATIONS_AUTH `open`: anybody may. `token`: the token is a JWT (RFC 7519) signed with HS256 and
-    NOTIFICATIONS_TOKEN_SECRET, not expired, whose `sub` is the user id.
+    NOTIFICATIONS_TOKEN_SECRET, not expired, whose `sub` is the user id. Its times (`exp`, `nbf`, `iat`) are taken
+    with LEEWAY_SECONDS.
     """
     if settings.NOTIFICATIONS_AUTH == "open":
         return
@@ -31,6 +35,7 @@ def _subject(token: str) -> str:
             token,
             settings.NOTIFICATIONS_TOKEN_SECRET,  # PyJWT refuses an empty one
             algorithms=["HS256"],
+            leeway=LEEWAY_SECONDS,
             options={"require": ["exp", "sub"]},
         )
     except jwt.ExpiredSignatureError:

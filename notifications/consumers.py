@@ -10,7 +10,7 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.db import Error as DatabaseError
 
-from notifications import auth, confirmations, metrics, protocol, reconciler
+from notifications import auth, confirmations, connections, metrics, protocol, reconciler
 from notifications.cursor import ClientGoneError
 from notifications.protocol import CloseCode
 from notifications.subscriptions import Subscription
@@ -40,7 +40,7 @@ class NotificationConsumer(AsyncConsumer):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the connection; however it ends, it is forgotten everywhere."""
-        with metrics.CONNECTIONS.track_inprogress():
+        with metrics.CONNECTIONS.track_inprogress(), connections.is_open(self):
             try:
                 await super().__call__(scope, receive, send)
             finally:
@@ -64,6 +64,8 @@ class NotificationConsumer(AsyncConsumer):
         self._expect_registration()
         await self._transmit({"type": "websocket.accept"})
         self._accepted_at = asyncio.get_running_loop().time()
+        if connections.is_draining():
+            await self.dismiss()
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         if self._ended:
@@ -82,6 +84,10 @@ class NotificationConsumer(AsyncConsumer):
         if self._subscription and not self._ended and _was_closed_cleanly(message):
             self._subscription.confirm_closed()
         raise StopConsumer
+
+    async def dismiss(self) -> None:
+        """Tell the client that the server goes away, and end."""
+        await self._close(CloseCode.GOING_AWAY)
 
     async def _authorize_and_register(self, request: protocol.Register) -> None:
         try:
@@ -159,6 +165,7 @@ class NotificationConsumer(AsyncConsumer):
     async def _close(self, code: CloseCode) -> None:
         with suppress(ClientGoneError):
             await self._transmit({"type": "websocket.close", "code": int(code)})
+            metrics.CLOSED.labels(int(code)).inc()
 
     async def _transmit(self, message: dict[str, Any]) -> None:
         """Hand a message to the server. What it raises says that the connection has ended, each server its own way."""

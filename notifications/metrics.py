@@ -15,11 +15,17 @@ SENT = Counter(
     "layer is ill.",
     ["path"],
 )
+CLOSED = Counter("notifications_closed", "Connections that the service ended, by close code.", ["code"])
 WAKE_FAILURES = Counter(
     "notifications_wake_failures", "Wakes that the channel layer did not take. The reconciler repairs them."
 )
 JOIN_FAILURES = Counter(
-    "notifications_join_failures", "Tries to join a user's group that the channel layer did not take."
+    "notifications_join_failures", "Tries to join groups that the channel layer did not take."
+)
+DEAF = Counter(
+    "notifications_layer_deaf",
+    "Times that the channel layer took messages and brought none, and was connected to anew. The reconciler "
+    "delivers meanwhile.",
 )
 READ_FAILURES = Counter(
     "notifications_read_failures", "Reads of feeds that the database refused. The reconciler repeats them."

@@ -34,6 +34,12 @@ class CloseCode(enum.IntEnum):
     """Did not register in time. Connect again and register."""
     REPLACED = 4409
     """Replaced by a newer connection of the same user. Do not connect again by yourself."""
+    GOING_AWAY = 4412
+    """The server goes away, and others are there. Connect again after a short random wait."""
+    TOO_SLOW = 4413
+    """The client did not read what it was sent. Connect again."""
+    TOO_MANY = 4429
+    """The client sent more than it waited to be answered. Connect again, and send less."""
 
 
 class _Message(BaseModel):

@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from notifications import connections
 from payments.api import ApiKey
 
 
@@ -16,7 +17,12 @@ def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's sign
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signature
-    """Answer 200 while the database answers, else 503: the service works without Redis, only later."""
+    """Answer 200 while the database answers and the process is not about to end, else 503.
+
+    Redis does not count: the service works without it, only later.
+    """
+    if connections.is_draining():
+        return JsonResponse({"status": "draining"}, status=503)
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

@@ -19,6 +19,7 @@ ALLOWED_HOSTS = env.ALLOWED_HOSTS
 HOST = env.HOST
 PORT = env.PORT
 PUBLIC_URL = str(env.PUBLIC_URL or f"http://localhost:{env.PORT}").rstrip("/")
+SERVER = env.SERVER
 WORKERS = env.WORKERS
 WEBSOCKET_PING_SECONDS = env.WEBSOCKET_PING_SECONDS
 
@@ -104,27 +105,20 @@ DATABASES = {"default": _database(env.DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.REDIS_URL
+REDIS_CONNECTION = {
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "socket_keepalive_options": {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3},
+    # After the system gave a connection up, redis-py holds the event loop until a health check is due.
+    "health_check_interval": 2,
+}
 CHANNEL_LAYERS: dict[str, Any]
 if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {
-                "hosts": [
-                    {
-                        "address": REDIS_URL,
-                        "socket_timeout": 5,
-                        "socket_connect_timeout": 2,
-                        "socket_keepalive": True,
-                        "socket_keepalive_options": {
-                            socket.TCP_KEEPIDLE: 30,
-                            socket.TCP_KEEPINTVL: 5,
-                            socket.TCP_KEEPCNT: 3,
-                        },
-                        "health_check_interval": 15,
-                    }
-                ]
-            },
+            "CONFIG": {"hosts": [{"address": REDIS_URL, **REDIS_CONNECTION}]},
         }
     }
 else:
@@ -186,6 +180,7 @@ LOGGING = {
         "django": {"handlers": []},  # its own would write each line a second time
         "django.request": {"level": "ERROR"},
         "daphne": {"level": "ERROR"},  # its warnings quote paths
+        "uvicorn": {"level": "ERROR"},  # so does what it says of each WebSocket
         "channels_redis.pubsub": {
             "level": "CRITICAL"
         },  # a traceback a second while Redis is away; we say it once

@@ -8,7 +8,7 @@ import pytest
 from tests import frames, sandbox
 from tests.client import connected
 from tests.database import empty_database
-from tests.server import DAPHNE, UVICORN, Server
+from tests.server import Server
 
 
 @pytest.fixture(scope="session")
@@ -16,15 +16,12 @@ def serve(tmp_path_factory):
     """Start servers; all end with the session."""
     with ExitStack() as stack:
 
-        def start(command=DAPHNE, **settings):
+        def start(**settings):
             folder = tmp_path_factory.mktemp("server")
             database = stack.enter_context(empty_database(folder))
             server = Server(folder=folder, database=database, **settings)
             stack.callback(server.close)
-            if command == UVICORN:
-                migration = server.run("migrate", "--verbosity=0")
-                assert migration.returncode == 0, migration.stderr
-            server.start(command)
+            server.start()
             return server
 
         yield start
@@ -39,7 +36,7 @@ def daphne(serve):
 @pytest.fixture(scope="session")
 def uvicorn(serve):
     """The same application on another server."""
-    return serve(UVICORN)
+    return serve(SERVER="uvicorn")
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,21 @@ class Database:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
+    @contextmanager
+    def locked(self, table):
+        """Let nobody write to a table meanwhile; yields a function that tells whether somebody waits for it."""
+        if self.url.startswith("sqlite"):
+            path = self.url.removeprefix("sqlite:///")
+            with closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                yield lambda: True
+                connection.execute("COMMIT")
+            return
+        with psycopg.connect(self.url) as connection:
+            connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+            waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+            yield lambda: bool(self.execute(waiting, table))
+
 
 @contextmanager
 def empty_database(folder) -> Iterator[Database]:

@@ -43,6 +43,13 @@ class Proxy:
         """
         self._call(self._set_open(False))
 
+    def strand(self):
+        """Forward nothing on the connections that there are, for good; new ones are good.
+
+        So it is when a firewall has forgotten them, or the machine at the other end was replaced.
+        """
+        self._call(self._strand())
+
     def cut(self, *, refuse=False):
         """Reset every connection; `refuse`: and each new one, until `heal`. A black hole ends with it."""
         self._call(self._cut(refuse=refuse))
@@ -99,6 +106,11 @@ class Proxy:
         else:
             self._healed.clear()
         for end in self.ends:
+            end.set_flow()
+
+    async def _strand(self):
+        for end in self.ends:
+            end.is_stranded = True
             end.set_flow()
 
     async def _cut(self, *, refuse):
@@ -185,6 +197,7 @@ class _End(asyncio.Protocol):
 
     def __init__(self, proxy, request_filter=None):
         self.other = None
+        self.is_stranded = False
         self._proxy = proxy
         self._filter = request_filter
         self._transport = None
@@ -229,7 +242,8 @@ class _End(asyncio.Protocol):
 
     def set_flow(self):
         """Read from this end while the other can be written to: what is not read waits in the system's buffers."""
-        if self._proxy.is_open and self.other._transport and self.other._has_room:
+        is_open = self._proxy.is_open and not self.is_stranded
+        if is_open and self.other._transport and self.other._has_room:
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()

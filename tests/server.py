@@ -14,11 +14,6 @@ from django.conf import settings
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
-DAPHNE = ("manage.py", "serve")
-UVICORN = (
-    *("-m", "uvicorn", "payments_project.asgi:application", "--host", "localhost", "--port", "{PORT}"),
-    *("--ws-max-size", "16384", "--no-access-log"),
-)
 
 
 def environment(**changes):
@@ -55,12 +50,12 @@ def eventually(condition, *, seconds=15):
 class Server:
     """A server process with a database of its own. `start` again after `kill` is the same server, restarted."""
 
-    def __init__(self, *, folder, database, **changes):
+    def __init__(self, *, folder, database, port=None, **changes):
         self.database = database
-        port = str(free_port())
-        self.url = f"http://localhost:{port}"
+        self.port = port or free_port()
+        self.url = f"http://localhost:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
-        self._settings = {"PORT": port, "DATABASE_URL": database.url} | changes
+        self._settings = {"PORT": str(self.port), "DATABASE_URL": database.url} | changes
         self._out, self._log = folder / "out", folder / "log"
         self._process = None
 
@@ -74,15 +69,17 @@ class Server:
         """What it wrote to standard error."""
         return self._log.read_text()
 
-    def start(self, command=DAPHNE):
-        arguments = [argument.format(**self._settings) for argument in command]
+    def start(self, *arguments, pass_fds=(), **changes):
+        """Start `manage.py serve`, or another command of Python's."""
+        self._settings |= changes
         with self._out.open("a") as out, self._log.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *arguments],
+                [sys.executable, *(arguments or ("manage.py", "serve"))],
                 cwd=ROOT,
                 env=environment(**self._settings),
                 stdout=out,
                 stderr=log,
+                pass_fds=pass_fds,
             )
         eventually(self._is_serving, seconds=60)
 
@@ -94,21 +91,25 @@ class Server:
         except httpx.TransportError:
             return False
 
-    def stop(self, number=signal.SIGTERM):
+    @property
+    def pid(self):
+        return self._process.pid
+
+    def stop(self, number=signal.SIGTERM, *, seconds=10):
         """Ask the process to end; return its exit code."""
         died = self._process.poll()
         assert died is None, f"It ended by itself, with exit code {died}: {self.log}"
         self._process.send_signal(number)
-        return self._wait()
+        return self._wait(seconds)
 
     def kill(self):
         self._process.kill()
         self._wait()
 
-    def _wait(self):
+    def _wait(self, seconds=10):
         process, self._process = self._process, None
         try:
-            return process.wait(timeout=10)
+            return process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -51,13 +51,13 @@ def test_registering_twice_as_one_user_tells_everything_once(server, rider, user
     assert rider.receive_all() == story(payment, "succeeded")
 
 
-def test_a_client_that_comes_back_gets_what_happens_from_then_on(server, connect, user_id):
+def test_a_client_that_comes_back_gets_what_it_missed_and_what_happens_from_then_on(server, connect, user_id):
     with connected(server) as earlier:
         earlier.register(user_id)
-    backend.ask(server, user_id)
+    missed = backend.ask(server, user_id)
     client = connect(server)
 
     assert client.register(user_id) == registered(user_id)
 
     payment = backend.ask(server, user_id)
-    assert client.receive() == link(payment)
+    assert [client.receive(), client.receive()] == [link(missed), link(payment)]

@@ -38,7 +38,7 @@ def test_who_has_a_token_is_registered(server, connect, user_id):
     [
         ({}, 'A token is needed. Send it as "token", beside "userId".'),
         ({"token": token("somebody else")}, "The token is for another user."),
-        ({"token": token("a user", seconds=-1)}, "The token has expired."),
+        ({"token": token("a user", seconds=-60)}, "The token has expired."),
         (
             {"token": token("a user", secret="another secret, which is long enough")},
             "The token is not valid.",

@@ -1,17 +1,14 @@
 """What backends and Stripe may rely on over real HTTP, however often and however badly they ask."""
 
-import hashlib
-import hmac
 import json
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.conf import settings
 
 from tests import backend, sandbox
 from tests.frames import link
+from tests.webhook import event, signed
 
 
 def key():
@@ -90,28 +87,6 @@ def test_a_refusal_has_a_code_and_a_message(server, headers, body, status, code)
     assert answer.status_code == status
     assert answer.json()["error"]["code"] == code
     assert answer.json()["error"]["message"]
-
-
-def signed(body, *, secret=None, at=None):
-    at = int(at or time.time())
-    secret = secret or settings.STRIPE_WEBHOOK_SECRETS[0]
-    digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
-    return {"Stripe-Signature": f"t={at},v1={digest}"}
-
-
-def event():
-    """Return an event of no interest, as Stripe would send it."""
-    return json.dumps(
-        {
-            "object": "event",
-            "id": f"evt_{uuid.uuid4().hex}",
-            "type": "customer.created",
-            "created": int(time.time()),
-            "livemode": False,
-            "api_version": None,
-            "data": {"object": {"id": "cus_1", "object": "customer"}},
-        }
-    ).encode()
 
 
 @pytest.mark.parametrize("path", ["/webhooks/stripe/", "/webhooks/stripe"])

@@ -59,7 +59,7 @@ def test_what_happened_before_and_after_the_registration_comes_in_order(server, 
 
 
 def test_what_was_sent_into_a_connection_that_is_half_open_is_sent_again(server, user_id, come_back):
-    with Proxy(int(server.url.rsplit(":", 1)[1])) as network, connected(server, through=network) as client:
+    with Proxy(server.port) as network, connected(server, through=network) as client:
         client.register(user_id)
         network.black_hole()
         payment = backend.ask(server, user_id)
@@ -109,7 +109,7 @@ def test_a_connection_that_lives_on_has_got_what_it_was_sent(serve, user_id):
 
 def test_a_connection_that_breaks_again_and_again_is_told_the_same_ten_times(server, user_id):
     payment = backend.ask(server, user_id)
-    port = int(server.url.rsplit(":", 1)[1])
+    port = server.port
     told = []
     for _ in range(11):
         with Proxy(port) as network, connected(server, through=network) as client:

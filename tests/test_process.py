@@ -2,14 +2,26 @@
 
 import resource
 import signal
+import socket
+from contextlib import ExitStack
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests import backend
 from tests.client import connected
+from tests.database import empty_database
 from tests.frames import registered
-from tests.server import UVICORN
+from tests.server import Server
+
+PLAIN_UVICORN = (
+    "-m",
+    "uvicorn",
+    "payments_project.asgi:application",
+    "--host",
+    "localhost",
+    "--no-access-log",
+)
 
 
 def cpu_seconds():
@@ -29,7 +41,11 @@ def test_a_signal_ends_it_in_good_order_and_the_next_start_is_quick_and_finds_al
     assert end_while_clients_are_connected(server, signal.SIGTERM) in {0, -signal.SIGTERM}
     assert cpu_seconds() - before < 4
 
-    server.start(UVICORN)
+    server.start(SERVER="uvicorn")
+    assert backend.read(server, payment) == payment
+    assert end_while_clients_are_connected(server, signal.SIGTERM) == 0
+
+    server.start(*PLAIN_UVICORN, "--port", str(server.port))
     assert backend.read(server, payment) == payment
     assert end_while_clients_are_connected(server, signal.SIGINT) in {0, -signal.SIGINT}
     assert "Traceback" not in server.log
@@ -53,3 +69,36 @@ def test_it_says_where_everything_is(daphne):
     assert daphne.url.replace("http", "ws", 1) + "/basic/ws" in said
     assert "admin / admin" in said
     assert "Authorization: Bearer dev-key" in said
+
+
+@pytest.mark.parametrize("name", ["daphne", "uvicorn"])
+def test_processes_share_a_listening_socket_that_they_are_passed(tmp_path, name):
+    with (
+        empty_database(tmp_path) as database,
+        socket.create_server(("127.0.0.1", 0)) as shared,
+        ExitStack() as stack,
+    ):
+        servers = []
+        for folder in (tmp_path / "first", tmp_path / "second"):
+            folder.mkdir()
+            port = shared.getsockname()[1]
+            server = Server(folder=folder, database=database, port=port, SERVER=name)
+            stack.callback(server.close)
+            servers.append(server)
+        assert servers[0].run("migrate", "--verbosity=0").returncode == 0
+        for server in servers:
+            server.start("manage.py", "serve", "--fd", str(shared.fileno()), pass_fds=[shared.fileno()])
+
+        assert servers[0].stop() == 0
+        payment = backend.ask(servers[1], "somebody")
+        assert backend.read(servers[1], payment) == payment
+        assert servers[1].out == ""
+
+
+def test_what_is_no_listening_socket_is_refused(daphne):
+    refusal = daphne.run("serve", "--fd", "99")
+
+    assert refusal.returncode == 1
+    assert refusal.stderr.strip().endswith(
+        "File descriptor 99 is no listening socket. Let a process manager pass one, or leave out --fd."
+    )

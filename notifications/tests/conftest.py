@@ -8,6 +8,7 @@ from channels.db import database_sync_to_async
 from channels.layers import channel_layers
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
+from django.conf import settings
 from django.db import connection, transaction
 
 from notifications.feed import notify
@@ -98,7 +99,7 @@ def silent_layer():
 
 
 def redis_layer(port):
-    host = {"address": f"redis://127.0.0.1:{port}/0", "socket_timeout": 5, "socket_connect_timeout": 2}
+    host = {"address": f"redis://127.0.0.1:{port}/0", **settings.REDIS_CONNECTION}
     return {
         "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [host]}}
     }
@@ -134,3 +135,8 @@ async def until(condition):
     while not condition():
         assert time.monotonic() < deadline, "It never came to be."
         await asyncio.sleep(0.01)
+
+
+def total(counter):
+    """Return what a counter has counted, over all its labels."""
+    return sum(s.value for s in counter.collect()[0].samples if s.name.endswith("_total"))

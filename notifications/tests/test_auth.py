@@ -33,6 +33,12 @@ def test_a_token_for_the_user_is_accepted():
     authorize(user_id="😀", token=token(sub="😀"))
 
 
+@pytest.mark.parametrize("seconds", [-25, 0, 25])
+def test_the_clock_of_who_signs_may_differ_a_little(seconds):
+    now = time.time() + seconds
+    authorize(user_id="user_123", token=token(iat=now, nbf=now, exp=now + 1))
+
+
 def test_where_registration_is_open_no_token_is_looked_at(settings):
     settings.NOTIFICATIONS_AUTH = "open"
     authorize(user_id="user_123", token=None)
@@ -51,8 +57,9 @@ def test_where_registration_is_open_no_token_is_looked_at(settings):
         (lambda: token(sub="\ud800"), "another user"),
         (lambda: token(without=["sub"]), "not valid"),
         (lambda: token(without=["exp"]), "not valid"),
-        (lambda: token(exp=time.time() - 1), "expired"),
+        (lambda: token(exp=time.time() - 35), "expired"),
         (lambda: token(nbf=time.time() + 60), "not valid"),
+        (lambda: token(iat=time.time() + 60), "not valid"),
         (lambda: token(aud="another service"), "not valid"),
         (lambda: token(secret="another secret that is as long as ours is"), "not valid"),
         (lambda: token(secret=SECRET * 2, algorithm="HS512"), "not valid"),

@@ -1,5 +1,8 @@
-"""`manage.py serve`: everything from a checked configuration to a running Daphne."""
+"""`manage.py serve`: everything from a checked configuration to a running server."""
 
+import argparse
+import importlib
+import os
 import socket
 from typing import Any
 
@@ -13,25 +16,37 @@ from django.db.migrations.executor import MigrationExecutor
 from rich.console import Console
 from rich.table import Table
 
-from notifications.protocol import MESSAGE_MAX_BYTES
 from payments_project.checks import refuse_bad_settings
+from payments_project.serving import limits
 
 DEVELOPMENT_LOGIN = ("admin", "admin")
 
 
 class Command(BaseCommand):
-    help = "Serve HTTP and WebSocket with Daphne; with DEBUG, set up the database and a login first."
+    help = "Serve HTTP and WebSocket; with DEBUG, set up the database and a login first."
     requires_system_checks = []  # refused below, in sentences
 
-    def handle(self, *_: Any, **__: Any) -> None:
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--fd",
+            type=int,
+            help="serve on the listening socket with this number, as a process manager passes it",
+        )
+
+    def handle(self, *_: Any, fd: int | None, **__: Any) -> None:
         try:
             refuse_bad_settings()
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
-        sockets = listen(host=settings.HOST, port=settings.PORT)
-        prepare_database()
-        Console().print(banner())
-        serve(sockets)
+        if fd is None:
+            sockets = listen(host=settings.HOST, port=settings.PORT)
+            prepare_database(may_migrate=settings.DEBUG)
+            Console().print(banner())
+        else:  # one of several: who started them has prepared the database, once
+            sockets = [adopt(fd)]
+            prepare_database(may_migrate=False)
+        # Importing one sets up the application and, with Daphne, Twisted's reactor.
+        importlib.import_module(f"payments_project.serving.{settings.SERVER}").serve(sockets)
 
 
 def listen(*, host: str, port: int) -> list[socket.socket]:
@@ -41,24 +56,38 @@ def listen(*, host: str, port: int) -> list[socket.socket]:
         for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
                 continue
-            sockets.append(socket.create_server(address[:2], family=family, backlog=1024))
+            sockets.append(socket.create_server(address[:2], family=family, backlog=limits.BACKLOG))
     except OSError as error:
         message = f"Cannot listen on {host}:{port}: {error.strerror or error}. Set PORT to a free port."
         raise CommandError(message) from None
     return sockets
 
 
-def prepare_database() -> None:
+def adopt(fd: int) -> socket.socket:
+    """Return the listening socket that was passed to this process."""
+    try:
+        sock = socket.socket(fileno=os.dup(fd))
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise OSError  # noqa: TRY301 it is of no use either
+    except OSError:
+        message = (
+            f"File descriptor {fd} is no listening socket. Let a process manager pass one, or leave out --fd."
+        )
+        raise CommandError(message) from None
+    return sock
+
+
+def prepare_database(*, may_migrate: bool) -> None:
     """In development, migrate and make a login; in production, refuse a database that is behind."""
     try:
         check_connection()
         executor = MigrationExecutor(connection)
         is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-        if is_behind and not settings.DEBUG:
+        if is_behind and not may_migrate:
             raise CommandError("The database is behind this version: run `manage.py migrate` first.")
         if is_behind:
             call_command("migrate", verbosity=0)
-        if settings.DEBUG:
+        if may_migrate:
             make_development_login()
     except DatabaseError as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -110,35 +139,3 @@ def banner() -> Table:
     for row in rows:
         table.add_row(*row)
     return table
-
-
-def serve(sockets: list[socket.socket]) -> None:
-    """Run Daphne on listening sockets until SIGINT or SIGTERM."""
-    from daphne.server import Server  # noqa: PLC0415 importing it installs Twisted's reactor
-    from twisted.internet import reactor  # noqa: PLC0415 which has to come first
-
-    from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
-
-    first, *others = sockets
-
-    def prepare() -> None:
-        # A message that is too large is answered with close code 1009 rather than a cut connection.
-        server.ws_factory.setProtocolOptions(failByDrop=False)
-        for sock in others:  # an endpoint string can name no IPv6 socket
-            reactor.adoptStreamPort(sock.fileno(), sock.family, server.http_factory)
-
-    server = Server(
-        application=application,
-        endpoints=[f"fd:fileno={first.fileno()}"],
-        websocket_max_message_size=MESSAGE_MAX_BYTES,
-        websocket_max_frame_size=MESSAGE_MAX_BYTES,
-        websocket_timeout=-1,
-        ping_interval=20,
-        ping_timeout=20,
-        # A view whose client hung up still asks Stripe for up to a minute. Cut off, it would keep its
-        # database connection for ever.
-        application_close_timeout=180,
-        server_name="",
-        ready_callable=prepare,
-    )
-    server.run()

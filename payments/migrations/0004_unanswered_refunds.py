@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ('payments', '0002_fetching'),
+        ('payments', '0003_fetching'),
     ]
 
     operations = [

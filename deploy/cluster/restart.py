@@ -1,0 +1,103 @@
+"""`python -m deploy.cluster.restart`: new workers for old ones, one at a time, while the others serve."""
+
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from xmlrpc.client import Fault, ServerProxy
+
+from django.core.exceptions import ImproperlyConfigured
+from rich.console import Console
+from supervisor.xmlrpc import SupervisorTransport
+
+from .database import load_settings, prepare_database
+from .plan import cluster_folder
+from .refusal import Refusal
+
+READY_SECONDS = 60.0
+"""How long a new worker may take until it serves."""
+
+
+def main() -> None:
+    """Exit 1 with a sentence if a worker does not come up; the ones after it are left as they are."""
+    try:
+        folder = cluster_folder()
+        supervisor = connect(folder)
+        os.environ |= settings_of(folder)
+        load_settings()
+        prepare_database()
+        restart_workers(folder=folder, supervisor=supervisor)
+    except (Refusal, ImproperlyConfigured) as error:
+        sys.exit(str(error))
+
+
+def connect(folder: Path) -> Any:
+    """Return supervisor's API for the cluster in this folder."""
+    transport = SupervisorTransport(serverurl=f"unix://{folder}/supervisor.sock")
+    supervisor = ServerProxy("http://localhost", transport).supervisor
+    try:
+        supervisor.getState()
+    except OSError:
+        raise Refusal(
+            f"No cluster runs in {folder}. Start one with `make cluster`, or set CLUSTER_DIR."
+        ) from None
+    return supervisor
+
+
+def settings_of(folder: Path) -> dict[str, str]:
+    """Return the settings that lead to PostgreSQL and Valkey of the cluster in this folder."""
+    lines = (folder / "env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def restart_workers(*, folder: Path, supervisor: Any) -> None:
+    """Let each worker end in good order, and go on to the next once the new one serves."""
+    workers = [info for info in supervisor.getAllProcessInfo() if info["group"] == "worker"]
+    console = Console(highlight=False)
+    with notices(folder / "notify") as notified:
+        for worker in workers:
+            name = f"worker:{worker['name']}"
+            began = time.monotonic()
+            try:
+                if worker["pid"]:
+                    supervisor.stopProcess(name)
+                supervisor.startProcess(name)
+                wait_until_ready(name, supervisor=supervisor, notified=notified)
+            except (Fault, TimeoutError):
+                raise Refusal(
+                    f"{worker['name']} does not come up: {folder}/{worker['name']}.log says why. "
+                    "The workers after it still run as before."
+                ) from None
+            console.print(f"{worker['name']} restarted in {time.monotonic() - began:.1f} s")
+
+
+@contextmanager
+def notices(path: Path) -> Iterator[socket.socket]:
+    """Return the socket to which new workers tell that they serve, see payments_project/serving/readiness.py."""
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(path))
+        try:
+            yield sock
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def wait_until_ready(name: str, *, supervisor: Any, notified: socket.socket) -> None:
+    """Return when the process that runs now under this name has told that it serves; raise TimeoutError."""
+    deadline = time.monotonic() + READY_SECONDS
+    while (left := deadline - time.monotonic()) > 0:
+        notified.settimeout(left)
+        told = re.search(rb"^READY=1\nMAINPID=(\d+)$", notified.recv(4096))
+        if told and int(told[1]) == supervisor.getProcessInfo(name)["pid"]:
+            return
+    raise TimeoutError
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Calls to the channel layer, none of which waits for it long.
+
+The channel layer is at most once, and it may be away. What it does not bring, the reconciler does.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakKeyDictionary
+
+from channels.layers import BaseChannelLayer, get_channel_layer
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 2.0
+RETRY_SECONDS = 1.0
+
+_retry_at: WeakKeyDictionary[BaseChannelLayer, float] = WeakKeyDictionary()
+"""For each channel layer that failed, when one of us may try it again (seconds of the monotonic clock)."""
+
+
+class ChannelLayerAwayError(Exception):
+    """The channel layer failed, now or a moment ago. Go on without it; try again after RETRY_SECONDS."""
+
+
+def current() -> BaseChannelLayer:
+    """Return the channel layer. Raises ChannelLayerAwayError where none is configured."""
+    layer = get_channel_layer()
+    if layer is None:
+        raise ChannelLayerAwayError("CHANNEL_LAYERS has no default.")
+    return layer
+
+
+@asynccontextmanager
+async def bounded(layer: BaseChannelLayer) -> AsyncIterator[None]:
+    """Bound the time of a call to the layer.
+
+    While the layer is away one caller at a time may try it, RETRY_SECONDS after the last: else a dead Redis would
+    cost each request the whole timeout. Whatever fails is raised as ChannelLayerAwayError. Only the name of its type is logged: Redis
+    quotes what it was sent in some errors, and that may be a payment's link.
+    """
+    retry_at = _retry_at.get(layer)
+    if retry_at is not None:
+        if time.monotonic() < retry_at:
+            raise ChannelLayerAwayError
+        _retry_at[layer] = time.monotonic() + TIMEOUT_SECONDS + RETRY_SECONDS
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            yield
+    except Exception as error:
+        if layer not in _retry_at:
+            logger.warning("The channel layer fails (%s); the reconciler delivers.", type(error).__name__)
+        _retry_at[layer] = time.monotonic() + RETRY_SECONDS
+        raise ChannelLayerAwayError from error
+    if _retry_at.pop(layer, None):
+        logger.warning("The channel layer works again.")

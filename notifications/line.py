@@ -1,0 +1,181 @@
+"""The line of this process to the channel layer: one channel, on which the messages of all its groups come.
+
+A layer can go deaf without a word: its connection to Redis is half open, or a subscription was lost, and nothing
+comes for ever. So the line talks to itself. Where it does not hear itself it starts from nothing: the layer
+forgets its connections, a new channel is opened, and every group is joined anew.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+from channels.layers import BaseChannelLayer
+
+from notifications import metrics
+from notifications.layer import RETRY_SECONDS, TIMEOUT_SECONDS, ChannelLayerAwayError, bounded, current
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0
+UNHEARD_MAX = 3
+"""How many beats in a row may be missed."""
+UNREADABLE_SECONDS = 0.1
+
+Deliver = Callable[[dict[str, Any]], None]
+
+_lines: dict[asyncio.AbstractEventLoop, "Line"] = {}
+
+
+def line() -> "Line":
+    """Return the line of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _lines:
+        _lines[loop] = Line()
+    return _lines[loop]
+
+
+class Line:
+    """Brings the messages of groups to their members here. It is open while there are any."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, list[Deliver]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._calls: set[asyncio.Task[None]] = set()
+        self._again = False
+        self._tried = asyncio.Event()
+        self._open: tuple[BaseChannelLayer, str] | None = None
+        self._is_broken = False
+        self._unheard = 0
+        self._is_deaf = False
+
+    def join(self, group: str, deliver: Deliver) -> asyncio.Task[None]:
+        """Hand each message of the group to `deliver` from now on, which returns at once.
+
+        The task ends when the group is joined, or when the layer failed: then it is joined as soon as the layer works.
+        """
+        self._members.setdefault(group, []).append(deliver)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        elif self._task.cancelling():
+            self._again = True
+        return self._start(self._subscribe_when_open(group))
+
+    def leave(self, group: str, deliver: Deliver) -> asyncio.Task[None] | None:
+        """Hand over nothing more. Returns the task that tells the layer, where it has to be told."""
+        members = self._members.get(group, [])
+        if deliver in members:
+            members.remove(deliver)
+        if members:
+            return None
+        self._members.pop(group, None)
+        if self._members:
+            return self._start(self._unsubscribe(group))
+        self._again = False
+        if self._task and not self._task.cancelling():
+            self._tried.clear()
+            self._task.cancel()
+        return self._task
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a call to the layer. Nobody cancels it: cut off in the middle, it would break the connection."""
+        task = asyncio.create_task(work)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        return task
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    await self._hold(current())
+                except ChannelLayerAwayError:
+                    metrics.JOIN_FAILURES.inc()
+                    self._tried.set()
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            if self._again:
+                self._again, self._task = False, asyncio.create_task(self._run())
+            else:
+                self._task = None
+                self._tried.set()
+                _lines.pop(asyncio.get_running_loop(), None)
+
+    async def _hold(self, layer: BaseChannelLayer) -> None:
+        """Open the line, and return when it is of no use any more."""
+        async with bounded(layer):
+            await layer.flush()  # in redis's pub/sub layer: close the connections, forget channels and groups
+            channel = await layer.new_channel()
+        self._open, self._is_broken, self._unheard = (layer, channel), False, 0
+        reader = asyncio.create_task(self._read(layer, channel))
+        try:
+            for group in tuple(self._members):
+                await self._subscribe(group)
+            self._tried.set()
+            await self._beat(layer, channel)
+        finally:
+            self._open = None
+            with suppress(Exception):
+                async with asyncio.timeout(TIMEOUT_SECONDS):
+                    await layer.flush()  # before the reader ends, which would first give its channel back
+            reader.cancel()
+
+    async def _read(self, layer: BaseChannelLayer, channel: str) -> None:
+        while True:
+            try:
+                message = await layer.receive(channel)
+                self._hear()
+                for deliver in tuple(self._members.get(message["group"], ())):
+                    deliver(message)
+            except Exception as error:  # noqa: BLE001 whatever it is, the next message has to be read
+                logger.warning("A message of the channel layer cannot be read (%s).", type(error).__name__)
+                await asyncio.sleep(UNREADABLE_SECONDS)
+
+    def _hear(self) -> None:
+        self._unheard = 0
+        if self._is_deaf:
+            self._is_deaf = False
+            logger.warning("The channel layer brings messages again.")
+
+    async def _beat(self, layer: BaseChannelLayer, channel: str) -> None:
+        """Talk on the line; return when too much of that was not heard."""
+        is_taken = False
+        while self._unheard < UNHEARD_MAX and not self._is_broken:
+            await asyncio.sleep(BEAT_SECONDS)
+            self._unheard += 1
+            is_taken = False
+            with suppress(ChannelLayerAwayError):
+                async with bounded(layer):
+                    await layer.send(channel, {"type": "line.beat", "group": ""})
+                is_taken = True
+        if is_taken and not self._is_broken:
+            metrics.DEAF.inc()
+            if not self._is_deaf:
+                logger.warning("The channel layer takes messages and brings none; connecting anew.")
+            self._is_deaf = True
+
+    async def _subscribe_when_open(self, group: str) -> None:
+        await self._tried.wait()
+        await self._subscribe(group)
+
+    async def _subscribe(self, group: str) -> None:
+        if self._open is None or group not in self._members:
+            return
+        layer, channel = self._open
+        try:
+            async with bounded(layer):
+                await layer.group_add(group, channel)
+        except ChannelLayerAwayError:
+            metrics.JOIN_FAILURES.inc()
+            self._is_broken = True
+
+    async def _unsubscribe(self, group: str) -> None:
+        if self._open is None or group in self._members:
+            return
+        layer, channel = self._open
+        try:
+            async with bounded(layer):
+                await layer.group_discard(group, channel)
+        except ChannelLayerAwayError:
+            self._is_broken = True

@@ -1,0 +1,171 @@
+"""`make cluster`: several workers on one port, and what becomes of them. It brings PostgreSQL and Valkey itself."""
+
+import os
+import shutil
+import signal
+import stat
+import tempfile
+import threading
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.cluster import restart
+from tests import backend, frames
+from tests.client import connected
+from tests.cluster import Cluster
+from tests.server import eventually, run
+from tests.webhook import deliver, event
+
+WORKERS = ("worker:worker-0", "worker:worker-1")
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """Clusters come and go; their data stays. As root, PostgreSQL's own user must reach it: pytest's are closed."""
+    folder = Path(tempfile.mkdtemp(prefix="cluster-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def cluster(request, folder):
+    """A cluster of two workers that run the server that the test names."""
+    cluster = Cluster(folder, SERVER=request.param)
+    cluster.start()
+    yield cluster
+    cluster.close()
+
+
+on_uvicorn = pytest.mark.parametrize("cluster", ["uvicorn"], indirect=True)
+on_both_servers = pytest.mark.parametrize("cluster", ["uvicorn", "daphne"], indirect=True)
+
+
+@contextmanager
+def a_client_on_each_worker(cluster, user_id):
+    """Yield a registered client of each worker, by the worker's name."""
+    with ExitStack() as stack:
+        clients = {}
+
+        def connect():
+            client = stack.enter_context(connected(cluster))
+            assert client.register(user_id) == frames.registered(user_id)
+            clients[cluster.worker_of(client)] = client
+            return len(clients) == 2
+
+        eventually(connect)
+        yield clients
+
+
+class Visitors:
+    """Clients that connect anew all the time, each kind in a thread of its own; `failures` has what went wrong."""
+
+    def __init__(self, cluster):
+        self._cluster = cluster
+        self._gone = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._visit, args=[visit])
+            for visit in (self._ask, self._connect, self._deliver)
+        ]
+        self.failures = []
+        self.visits = 0
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._gone.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _visit(self, visit):
+        while not self._gone.is_set():
+            try:
+                visit()
+            except Exception as error:
+                self.failures.append(f"{visit.__name__}: {error!r}")
+            self.visits += 1
+            self._gone.wait(0.02)
+
+    def _ask(self):
+        assert httpx.get(f"{self._cluster.url}/healthz", timeout=20, trust_env=False).is_success
+
+    def _connect(self):
+        with connected(self._cluster):
+            pass
+
+    def _deliver(self):
+        with httpx.Client(base_url=self._cluster.url, timeout=20, trust_env=False) as http:
+            assert deliver(type("Server", (), {"http": http}), event()).status_code == 200
+
+
+@on_both_servers
+def test_new_workers_take_over_one_by_one_and_nobody_is_refused(cluster, user_id):
+    before = [cluster.pid(name) for name in WORKERS]
+
+    with a_client_on_each_worker(cluster, user_id) as clients, Visitors(cluster) as visitors:
+        restarted = cluster.run("deploy.cluster.restart")
+        told = [client.close_code() for client in clients.values()]
+
+    assert restarted.returncode == 0, restarted.stderr
+    assert "worker-1 restarted" in restarted.stdout
+    assert not set(before) & {cluster.pid(name) for name in WORKERS}
+    assert told == [4412, 4412]
+    assert visitors.failures == []
+    assert visitors.visits > 20
+
+
+@on_uvicorn
+def test_workers_deliver_to_each_others_clients(cluster, user_id):
+    with a_client_on_each_worker(cluster, user_id) as clients:
+        payment = backend.ask(cluster, user_id)
+
+        for client in clients.values():
+            assert client.receive() == frames.link(payment)
+
+
+@on_uvicorn
+def test_what_is_killed_comes_back_while_the_other_worker_serves(cluster, user_id):
+    programs = ("worker:worker-0", "valkey", "postgresql")
+    with a_client_on_each_worker(cluster, user_id) as clients:
+        before = {name: cluster.pid(name) for name in programs}
+        for pid in before.values():
+            os.kill(pid, signal.SIGKILL)
+
+        assert clients["worker:worker-0"].close_code() is None
+        eventually(lambda: cluster.http.get("/healthz").is_success)
+        eventually(lambda: all(cluster.pid(name) not in {0, before[name]} for name in programs))
+        eventually(lambda: cluster.http.get("/readyz").is_success)
+        payment = backend.ask(cluster, user_id)
+        assert clients["worker:worker-1"].receive() == frames.link(payment)
+
+
+@on_uvicorn
+def test_commands_reach_the_cluster_by_its_file_of_settings(cluster, user_id):
+    payment = backend.ask(cluster, user_id)
+    settings = restart.settings_of(cluster.folder)
+
+    replay = run("manage.py", "replay_webhooks", "--ride", payment["rideId"], **settings)
+
+    assert replay.returncode == 0, replay.stderr
+    assert stat.S_IMODE((cluster.folder / "env").stat().st_mode) == 0o600
+
+
+@on_uvicorn
+def test_a_second_cluster_in_the_same_folder_is_refused(cluster):
+    refusal = cluster.run("deploy.cluster")
+
+    assert (refusal.returncode, refusal.stdout) == (1, "")
+    assert f"A cluster runs in {cluster.folder} already." in refusal.stderr
+
+
+@on_uvicorn
+def test_a_port_that_is_taken_is_refused(cluster, tmp_path):
+    refusal = cluster.run("deploy.cluster", CLUSTER_DIR=str(tmp_path / "other"))
+
+    assert refusal.returncode == 1
+    assert refusal.stderr.endswith("Set PORT to a free port.\n")

@@ -32,11 +32,12 @@ coverage: $(DEVELOPMENT)  ## the tests on PostgreSQL and Valkey, with branches c
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-lint: $(DEVELOPMENT)  ## style, imports, missing migrations
+lint: $(DEVELOPMENT)  ## style, imports, migrations: none missing, none that stops a running service
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	ENV_FILE= DEBUG=1 $(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python -m tests.lint_migrations
 
 format: $(DEVELOPMENT)  ## format the code
 	$(BIN)/ruff format .

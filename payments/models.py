@@ -138,6 +138,10 @@ class StatusChange(models.Model):
     event = models.ForeignKey(
         WebhookEvent, null=True, blank=True, on_delete=models.PROTECT, related_name="changes"
     )
+    pruned_event_id = models.CharField(
+        max_length=255, blank=True, db_default="", help_text="Of the event, once it is no longer kept."
+    )
+    pruned_event_type = models.CharField(max_length=100, blank=True, db_default="")
     seq = models.BigIntegerField(
         "notification", null=True, blank=True, help_text="The number of the notification that told the user."
     )

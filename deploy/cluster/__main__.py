@@ -34,6 +34,7 @@ def main() -> None:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
+    sys.stdout.flush()  # what waits in here would be lost
     os.execve(SUPERVISOR[0], SUPERVISOR, os.environ | variables)  # noqa: S606 nothing is left to do here
 
 

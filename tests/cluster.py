@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 
 import httpx
 import psutil
@@ -56,7 +55,7 @@ class Cluster:
             [sys.executable, "-m", module],
             cwd=ROOT,
             env=environment(**self._settings | changes),
-            timeout=60,
+            timeout=180,
             capture_output=True,
             text=True,
             check=False,

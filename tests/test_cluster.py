@@ -13,9 +13,11 @@ import httpx
 import pytest
 
 from deploy.cluster import restart
+from deploy.cluster.refusal import Refusal
 from tests import backend, frames
 from tests.client import connected
 from tests.cluster import Cluster
+from tests.database import Database
 from tests.server import eventually, run
 from tests.webhook import deliver, event
 
@@ -64,6 +66,12 @@ class Visitors:
 
     def __init__(self, cluster):
         self._cluster = cluster
+        self.http = httpx.Client(
+            base_url=cluster.url,
+            timeout=30,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
         self._gone = threading.Event()
         self._threads = [
             threading.Thread(target=self._visit, args=[visit])
@@ -81,26 +89,26 @@ class Visitors:
         self._gone.set()
         for thread in self._threads:
             thread.join()
+        self.http.close()
 
     def _visit(self, visit):
         while not self._gone.is_set():
             try:
                 visit()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 whatever it is
                 self.failures.append(f"{visit.__name__}: {error!r}")
             self.visits += 1
-            self._gone.wait(0.02)
+            self._gone.wait(0.05)
 
     def _ask(self):
-        assert httpx.get(f"{self._cluster.url}/healthz", timeout=20, trust_env=False).is_success
+        assert self.http.get("/healthz").is_success
 
     def _connect(self):
         with connected(self._cluster):
             pass
 
     def _deliver(self):
-        with httpx.Client(base_url=self._cluster.url, timeout=20, trust_env=False) as http:
-            assert deliver(type("Server", (), {"http": http}), event()).status_code == 200
+        assert deliver(self, event()).status_code == 200
 
 
 @on_both_servers
@@ -130,18 +138,45 @@ def test_workers_deliver_to_each_others_clients(cluster, user_id):
 
 @on_uvicorn
 def test_what_is_killed_comes_back_while_the_other_worker_serves(cluster, user_id):
-    programs = ("worker:worker-0", "valkey", "postgresql")
+    kill = {"worker:worker-0": signal.SIGKILL, "valkey": signal.SIGTERM, "postgresql": signal.SIGKILL}
     with a_client_on_each_worker(cluster, user_id) as clients:
-        before = {name: cluster.pid(name) for name in programs}
-        for pid in before.values():
-            os.kill(pid, signal.SIGKILL)
+        before = {name: cluster.pid(name) for name in kill}
+        for name, number in kill.items():
+            os.kill(before[name], number)
 
         assert clients["worker:worker-0"].close_code() is None
         eventually(lambda: cluster.http.get("/healthz").is_success)
-        eventually(lambda: all(cluster.pid(name) not in {0, before[name]} for name in programs))
+        eventually(lambda: all(cluster.pid(name) not in {0, before[name]} for name in kill))
         eventually(lambda: cluster.http.get("/readyz").is_success)
         payment = backend.ask(cluster, user_id)
         assert clients["worker:worker-1"].receive() == frames.link(payment)
+
+
+@on_uvicorn
+def test_a_worker_that_does_not_come_up_leaves_the_others_as_they_are(cluster, monkeypatch):
+    before = [cluster.pid(name) for name in WORKERS]
+    database = Database(restart.settings_of(cluster.folder)["DATABASE_URL"])
+    forgotten = (
+        "DELETE FROM django_migrations WHERE id = (SELECT max(id) FROM django_migrations) RETURNING app, name"
+    )
+    [(app, name)] = database.execute(forgotten)
+    monkeypatch.setattr(restart, "READY_SECONDS", 3)
+
+    with (
+        restart.connected(cluster.folder) as supervisor,
+        pytest.raises(Refusal, match="worker-0 does not come up"),
+    ):
+        restart.restart_workers(folder=cluster.folder, supervisor=supervisor)
+
+    assert cluster.pid(WORKERS[1]) == before[1]
+    assert cluster.http.get("/healthz").is_success
+    assert "The database is behind this version" in cluster.log
+    with restart.notices(cluster.folder / "notify") as notified:
+        database.execute(
+            "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())", app, name
+        )
+        notified.settimeout(60)
+        assert notified.recv(4096).startswith(b"READY=1\n")
 
 
 @on_uvicorn

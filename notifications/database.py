@@ -25,6 +25,8 @@ async def in_thread(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs)
     """
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            return await database_sync_to_async(work, thread_sensitive=False, executor=_THREADS)(*args, **kwargs)
+            return await database_sync_to_async(work, thread_sensitive=False, executor=_THREADS)(
+                *args, **kwargs
+            )
     except TimeoutError:
         raise OperationalError("The database took too long.") from None

@@ -206,6 +206,7 @@ LOGGING = {
         },  # a traceback a second while Redis is away; we say it once
         # Each of these has a line for everybody who meets a database that is away.
         "notifications.consumers": {"filters": ["once_a_minute"]},
+        "notifications.cursor": {"filters": ["once_a_minute"]},
         "payments.refusals": {"filters": ["once_a_minute"]},
         "psycopg.pool": {"filters": ["once_a_minute"]},
         "httpx": {"level": "WARNING"},

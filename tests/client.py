@@ -25,6 +25,11 @@ class Client:
         self._server = server
         self._socket = socket
 
+    @property
+    def port(self):
+        """The port it connects from."""
+        return self._socket.local_address[1]
+
     def send(self, message):
         """Send text or bytes as they are, anything else as JSON."""
         self._socket.send(message if isinstance(message, str | bytes) else json.dumps(message))

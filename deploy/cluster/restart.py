@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from xmlrpc.client import Fault, ServerProxy
@@ -27,17 +27,18 @@ def main() -> None:
     """Exit 1 with a sentence if a worker does not come up; the ones after it are left as they are."""
     try:
         folder = cluster_folder()
-        supervisor = connect(folder)
-        os.environ |= settings_of(folder)
-        load_settings()
-        prepare_database()
-        restart_workers(folder=folder, supervisor=supervisor)
+        with connected(folder) as supervisor:
+            os.environ |= settings_of(folder)
+            load_settings()
+            prepare_database()
+            restart_workers(folder=folder, supervisor=supervisor)
     except (Refusal, ImproperlyConfigured) as error:
         sys.exit(str(error))
 
 
-def connect(folder: Path) -> Any:
-    """Return supervisor's API for the cluster in this folder."""
+@contextmanager
+def connected(folder: Path) -> Iterator[Any]:
+    """Yield supervisor's API for the cluster in this folder."""
     transport = SupervisorTransport(serverurl=f"unix://{folder}/supervisor.sock")
     supervisor = ServerProxy("http://localhost", transport).supervisor
     try:
@@ -46,7 +47,8 @@ def connect(folder: Path) -> Any:
         raise Refusal(
             f"No cluster runs in {folder}. Start one with `make cluster`, or set CLUSTER_DIR."
         ) from None
-    return supervisor
+    with closing(transport):
+        yield supervisor
 
 
 def settings_of(folder: Path) -> dict[str, str]:
@@ -64,8 +66,7 @@ def restart_workers(*, folder: Path, supervisor: Any) -> None:
             name = f"worker:{worker['name']}"
             began = time.monotonic()
             try:
-                if worker["pid"]:
-                    supervisor.stopProcess(name)
+                stop(name, supervisor=supervisor)
                 supervisor.startProcess(name)
                 wait_until_ready(name, supervisor=supervisor, notified=notified)
             except (Fault, TimeoutError):
@@ -86,6 +87,14 @@ def notices(path: Path) -> Iterator[socket.socket]:
             yield sock
         finally:
             path.unlink(missing_ok=True)
+
+
+def stop(name: str, *, supervisor: Any) -> None:
+    """Return when the process has ended; supervisor kills it if it takes too long."""
+    if supervisor.getProcessInfo(name)["pid"]:
+        supervisor.stopProcess(name, False)  # told to wait, supervisor itself does so busily
+    while supervisor.getProcessInfo(name)["pid"]:
+        time.sleep(0.1)
 
 
 def wait_until_ready(name: str, *, supervisor: Any, notified: socket.socket) -> None:

@@ -1,0 +1,206 @@
+"""`make cluster`: several workers on one port, and what becomes of them. It brings PostgreSQL and Valkey itself."""
+
+import os
+import shutil
+import signal
+import stat
+import tempfile
+import threading
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.cluster import restart
+from deploy.cluster.refusal import Refusal
+from tests import backend, frames
+from tests.client import connected
+from tests.cluster import Cluster
+from tests.database import Database
+from tests.server import eventually, run
+from tests.webhook import deliver, event
+
+WORKERS = ("worker:worker-0", "worker:worker-1")
+
+
+@pytest.fixture(scope="module")
+def folder():
+    """Clusters come and go; their data stays. As root, PostgreSQL's own user must reach it: pytest's are closed."""
+    folder = Path(tempfile.mkdtemp(prefix="cluster-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def cluster(request, folder):
+    """A cluster of two workers that run the server that the test names."""
+    cluster = Cluster(folder, SERVER=request.param)
+    cluster.start()
+    yield cluster
+    cluster.close()
+
+
+on_uvicorn = pytest.mark.parametrize("cluster", ["uvicorn"], indirect=True)
+on_both_servers = pytest.mark.parametrize("cluster", ["uvicorn", "daphne"], indirect=True)
+
+
+@contextmanager
+def a_client_on_each_worker(cluster, user_id):
+    """Yield a registered client of each worker, by the worker's name."""
+    with ExitStack() as stack:
+        clients = {}
+
+        def connect():
+            client = stack.enter_context(connected(cluster))
+            assert client.register(user_id) == frames.registered(user_id)
+            clients[cluster.worker_of(client)] = client
+            return len(clients) == 2
+
+        eventually(connect)
+        yield clients
+
+
+class Visitors:
+    """Clients that connect anew all the time, each kind in a thread of its own; `failures` has what went wrong."""
+
+    def __init__(self, cluster):
+        self._cluster = cluster
+        self.http = httpx.Client(
+            base_url=cluster.url,
+            timeout=30,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
+        self._gone = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._visit, args=[visit])
+            for visit in (self._ask, self._connect, self._deliver)
+        ]
+        self.failures = []
+        self.visits = 0
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._gone.set()
+        for thread in self._threads:
+            thread.join()
+        self.http.close()
+
+    def _visit(self, visit):
+        while not self._gone.is_set():
+            try:
+                visit()
+            except Exception as error:  # noqa: BLE001 whatever it is
+                self.failures.append(f"{visit.__name__}: {error!r}")
+            self.visits += 1
+            self._gone.wait(0.05)
+
+    def _ask(self):
+        assert self.http.get("/healthz").is_success
+
+    def _connect(self):
+        with connected(self._cluster):
+            pass
+
+    def _deliver(self):
+        assert deliver(self, event()).status_code == 200
+
+
+@on_both_servers
+def test_new_workers_take_over_one_by_one_and_nobody_is_refused(cluster, user_id):
+    before = [cluster.pid(name) for name in WORKERS]
+
+    with a_client_on_each_worker(cluster, user_id) as clients, Visitors(cluster) as visitors:
+        restarted = cluster.run("deploy.cluster.restart")
+        told = [client.close_code() for client in clients.values()]
+
+    assert restarted.returncode == 0, restarted.stderr
+    assert "worker-1 restarted" in restarted.stdout
+    assert not set(before) & {cluster.pid(name) for name in WORKERS}
+    assert told == [4412, 4412]
+    assert visitors.failures == []
+    assert visitors.visits > 20
+
+
+@on_uvicorn
+def test_workers_deliver_to_each_others_clients(cluster, user_id):
+    with a_client_on_each_worker(cluster, user_id) as clients:
+        payment = backend.ask(cluster, user_id)
+
+        for client in clients.values():
+            assert client.receive() == frames.link(payment)
+
+
+@on_uvicorn
+def test_what_is_killed_comes_back_while_the_other_worker_serves(cluster, user_id):
+    kill = {"worker:worker-0": signal.SIGKILL, "valkey": signal.SIGTERM, "postgresql": signal.SIGKILL}
+    with a_client_on_each_worker(cluster, user_id) as clients:
+        before = {name: cluster.pid(name) for name in kill}
+        for name, number in kill.items():
+            os.kill(before[name], number)
+
+        assert clients["worker:worker-0"].close_code() is None
+        eventually(lambda: cluster.http.get("/healthz").is_success)
+        eventually(lambda: all(cluster.pid(name) not in {0, before[name]} for name in kill))
+        eventually(lambda: cluster.http.get("/readyz").is_success)
+        payment = backend.ask(cluster, user_id)
+        assert clients["worker:worker-1"].receive() == frames.link(payment)
+
+
+@on_uvicorn
+def test_a_worker_that_does_not_come_up_leaves_the_others_as_they_are(cluster, monkeypatch):
+    before = [cluster.pid(name) for name in WORKERS]
+    database = Database(restart.settings_of(cluster.folder)["DATABASE_URL"])
+    forgotten = (
+        "DELETE FROM django_migrations WHERE id = (SELECT max(id) FROM django_migrations) RETURNING app, name"
+    )
+    [(app, name)] = database.execute(forgotten)
+    monkeypatch.setattr(restart, "READY_SECONDS", 3)
+
+    with (
+        restart.connected(cluster.folder) as supervisor,
+        pytest.raises(Refusal, match="worker-0 does not come up"),
+    ):
+        restart.restart_workers(folder=cluster.folder, supervisor=supervisor)
+
+    assert cluster.pid(WORKERS[1]) == before[1]
+    assert cluster.http.get("/healthz").is_success
+    assert "The database is behind this version" in cluster.log
+    with restart.notices(cluster.folder / "notify") as notified:
+        database.execute(
+            "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())", app, name
+        )
+        notified.settimeout(60)
+        assert notified.recv(4096).startswith(b"READY=1\n")
+
+
+@on_uvicorn
+def test_commands_reach_the_cluster_by_its_file_of_settings(cluster, user_id):
+    payment = backend.ask(cluster, user_id)
+    settings = restart.settings_of(cluster.folder)
+
+    replay = run("manage.py", "replay_webhooks", "--ride", payment["rideId"], **settings)
+
+    assert replay.returncode == 0, replay.stderr
+    assert stat.S_IMODE((cluster.folder / "env").stat().st_mode) == 0o600
+
+
+@on_uvicorn
+def test_a_second_cluster_in_the_same_folder_is_refused(cluster):
+    refusal = cluster.run("deploy.cluster")
+
+    assert (refusal.returncode, refusal.stdout) == (1, "")
+    assert f"A cluster runs in {cluster.folder} already." in refusal.stderr
+
+
+@on_uvicorn
+def test_a_port_that_is_taken_is_refused(cluster, tmp_path):
+    refusal = cluster.run("deploy.cluster", CLUSTER_DIR=str(tmp_path / "other"))
+
+    assert refusal.returncode == 1
+    assert refusal.stderr.endswith("Set PORT to a free port.\n")

@@ -1,0 +1,43 @@
+"""What the files in deploy/ rely on. `deploy/check` checks the files themselves, with the tools they are for."""
+
+import re
+import socket
+
+import pytest
+
+from tests.ports import free_port
+from tests.server import ROOT, run
+
+
+def ask(**changes):
+    """Return the exit code of the health check of the image."""
+    return run("deploy/healthcheck.py", **changes).returncode
+
+
+def test_the_health_check_asks_by_a_name_that_the_server_answers_to(serve):
+    server = serve(ALLOWED_HOSTS="pay.example.com,.example.org")
+
+    for hosts in ("pay.example.com, other.example.com", ".example.org", "*"):
+        assert ask(PORT=str(server.port), ALLOWED_HOSTS=hosts) == 0
+
+
+def test_the_health_check_fails_where_nobody_answers():
+    assert ask(PORT=str(free_port())) == 1
+
+
+@pytest.mark.parametrize("name", ["daphne", "uvicorn"])
+def test_a_server_tells_its_manager_when_it_is_ready(serve, tmp_path, name):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        server = serve(SERVER=name, NOTIFY_SOCKET=str(tmp_path / "notify"))
+
+        assert manager.recv(4096) == f"READY=1\nMAINPID={server.pid}".encode()
+
+
+def test_the_image_gets_every_folder_that_the_service_is_made_of():
+    kept = re.findall(r"^!(.+)$", (ROOT / "deploy/Dockerfile.dockerignore").read_text(), re.MULTILINE)
+
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"deploy", "tests"}
+    assert packages | {"templates", "static", "clients/js", "manage.py", "requirements.txt"} <= set(kept)
+    assert all((ROOT / name).exists() for name in kept)

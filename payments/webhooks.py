@@ -94,10 +94,10 @@ def no_longer_waiting(payments: QuerySet[Payment]) -> list[str]:
     """Return the ids of parked events that one of these payments lets go on."""
     known = payments.filter(session_id__isnull=False)
     intents = known.filter(payment_intent_id__isnull=False).values("payment_intent_id")
-    parked = WebhookEvent.objects.filter(state=State.PARKED).filter(
-        Q(payment__in=known) | Q(payment_intent_id__in=intents)
-    )
-    return list(parked.order_by("pk").values_list("event_id", flat=True))
+    parked = WebhookEvent.objects.filter(state=State.PARKED).values_list("pk", "event_id").order_by()
+    # With OR in place of UNION no index serves either side.
+    waiting = parked.filter(payment__in=known).union(parked.filter(payment_intent_id__in=intents))
+    return [event_id for _, event_id in waiting.order_by("pk")]
 
 
 def _apply_together(event_ids: Sequence[str], *, cause: Cause) -> tuple[list[WebhookEvent], list[Outcome]]:

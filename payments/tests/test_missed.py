@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from payments import events, intake, missed
+from payments import events, intake, missed, webhooks
 from payments.models import FetchedUntil, Payment, StatusChange, WebhookEvent
 from payments.sandbox import lifecycle
 from payments.sandbox.models import Event
@@ -188,6 +189,16 @@ def test_an_event_stays_parked_no_longer_than_its_payment_is_unknown(make_paymen
     assert "pending → refunded" in fetch("--dry-run")[1]
     assert "1 stored event tried again (1 applied)" in fetch()[1]
     assert status(payment) == "refunded"
+
+
+def test_looking_for_what_waits_reads_neither_table_for_each_row_of_the_other():
+    """Which PostgreSQL would do, for hours, where a subquery is too large to be kept in memory."""
+    with CaptureQueriesContext(connection) as queries:
+        webhooks.no_longer_waiting(Payment.objects.all())
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN " + queries.captured_queries[-1]["sql"])
+        plan = "\n".join(str(row) for row in cursor.fetchall())
+    assert "SubPlan" not in plan
 
 
 def test_two_runs_at_once_do_no_harm(paid):

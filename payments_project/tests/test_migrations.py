@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
 from notifications.models import Feed, Notification
-from payments.models import StatusChange
+from payments.models import Payment, RefundRequest, StatusChange
 from tests.lint_migrations import lint
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,7 @@ def is_safe(tmp_path, monkeypatch, settings):
         (package / "0002_next.py").write_text(NEXT.format(operation=operation, atomic=atomic))
         monkeypatch.syspath_prepend(tmp_path)
         settings.MIGRATION_MODULES = {"sandbox": name}
-        return lint()
+        return lint(app="sandbox")
 
     return check
 
@@ -90,6 +90,18 @@ def test_the_version_before_confirmed_delivery_goes_on_writing(models_before):
     )
     assert Feed.objects.get(pk=feed.pk).confirmed_seq == 0
     assert Notification.objects.get(pk=notification.pk).offers == 0
+
+
+def test_the_version_before_events_were_fetched_goes_on_writing(models_before):
+    before = models_before("payments", "0002_kept_names_of_pruned_events")
+    payment = before.get_model("payments", "Payment").objects.create(
+        id=uuid.uuid4(), ride_id="ride_123", user_id="user_123", amount=1250, currency="usd"
+    )
+    request = before.get_model("payments", "RefundRequest").objects.create(
+        payment=payment, amount=1, whole=False
+    )
+    assert RefundRequest.objects.get(pk=request.pk).given_up_at is None
+    assert Payment.objects.get(pk=payment.pk).checked_at is None
 
 
 def test_the_version_before_events_were_pruned_goes_on_writing(models_before):

@@ -142,9 +142,9 @@ class Cursor:
         """Return a page of notifications, or None where the database fails: the reconciler tries again."""
         try:
             return await in_thread(read, user_id=self._user_id, limit=PAGE_SIZE, **which)
-        except DatabaseError:
+        except DatabaseError as error:
             metrics.READ_FAILURES.inc()
-            logger.warning("A feed could not be read; the reconciler tries again.", exc_info=True)
+            logger.warning("A feed could not be read (%s); the reconciler tries again.", type(error).__name__)
             return None
 
     async def _send_notification(self, seq: int, frame: str, *, path: str) -> None:

@@ -1,13 +1,17 @@
 """The database work of sockets, in a few threads of its own."""
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from channels.db import database_sync_to_async
+from django.db import OperationalError
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+WAIT_SECONDS = 10.0
 
 _THREADS = ThreadPoolExecutor(8, thread_name_prefix="notifications-database")
 
@@ -16,6 +20,13 @@ async def in_thread(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs)
     """Return what `work` returns, or raise what it raises, without holding up the event loop.
 
     By default Channels and Django's own async calls share one thread in a process: there, one slow query would
-    hold up every socket.
+    hold up every socket. Raises OperationalError after WAIT_SECONDS: if all threads are taken by a database that
+    says nothing, work that has not begun is given up, and work that has is no longer waited for.
     """
-    return await database_sync_to_async(work, thread_sensitive=False, executor=_THREADS)(*args, **kwargs)
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            return await database_sync_to_async(work, thread_sensitive=False, executor=_THREADS)(
+                *args, **kwargs
+            )
+    except TimeoutError:
+        raise OperationalError("The database took too long.") from None

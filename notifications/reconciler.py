@@ -57,10 +57,11 @@ class _Reconciler:
             self._confirm(now=loop.time(), late=loop.time() - due)
             try:
                 await self._compare()
-            except DatabaseError:
+            except DatabaseError as error:
                 metrics.READ_FAILURES.inc()
                 if not self._failing:
-                    logger.warning("The feeds cannot be read; trying on every second.", exc_info=True)
+                    name = type(error).__name__
+                    logger.warning("The feeds cannot be read (%s); trying on every second.", name)
                 self._failing = True
             except Exception:
                 logger.exception("The connections could not be compared with the feeds.")

@@ -61,6 +61,15 @@ def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
     if payment.announced_seq is not None or not is_open(payment.facts):
         webhooks.apply_parked(Payment.objects.filter(pk=payment.pk))
         return payment
+    return complete(payment)
+
+
+def complete(payment: Payment) -> Payment:
+    """Ask Stripe for the session of a payment that has none yet, and hand its link to the user.
+
+    It is the same request however often it is made, also at the same time. Raises StripeRefused or
+    StripeUnavailable, with the payment kept.
+    """
     try:
         session = gateway.create_session(
             params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}-{payment.attempt}"
@@ -185,6 +194,20 @@ def _hand_over(*, payment_id: Any, session: dict[str, Any]) -> Payment:
         with contextlib.suppress(gateway.StripeRefused, gateway.StripeUnavailable):
             gateway.expire_session(session_id=session["id"])
     return payment
+
+
+def give_up(payment: Payment, *, reason: str, cause: StatusChange.Cause) -> bool:
+    """Cancel a payment that never got a session, so that its ride is free; tell whether it still had none."""
+    with transaction.atomic():
+        payment = Payment.objects.select_for_update().get(pk=payment.pk)
+        if payment.session_id is not None or not is_open(payment.facts):
+            return False
+        if not payment.stripe_error:
+            payment.stripe_error = reason
+            payment.save(update_fields=["stripe_error"])
+        gone: Facts = {"canceled": int(datetime.now(tz=UTC).timestamp())}
+        ledger.record([ledger.Finding(payment=payment, facts=gone)], cause=cause)
+    return True
 
 
 class NotCancelable(Exception):

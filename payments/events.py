@@ -4,11 +4,11 @@ Source of the types and of their objects: https://docs.stripe.com/api/events/typ
 """
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from payments.facts import Facts, Refund, money
+from payments.facts import Facts, Refund, merge, money
 
 Object = Mapping[str, Any]
 
@@ -27,6 +27,11 @@ class Reference:
 def is_handled(event_type: str) -> bool:
     """Tell whether events of this type add facts."""
     return event_type in _FACTS
+
+
+def handled_types() -> list[str]:
+    """Return the types of events that add facts."""
+    return list(_FACTS)
 
 
 def reference(event: Object) -> Reference:
@@ -54,6 +59,39 @@ def refund_facts(refund: Object) -> Facts:
     """Return what a refund says, be it from an event or from Stripe's answer."""
     state = _text(refund["status"] or "pending")
     return {"refunds": {refund["id"]: Refund(amount=_minor_units(refund["amount"]), status=state)}}
+
+
+def session_facts(session: Object, at: int) -> Facts:
+    """Return what a Checkout Session says, its payment intent in it: the facts of the events that it has had.
+
+    `at`: when Stripe was asked (seconds since 1970, UTC). The events themselves, should they come, are earlier.
+    """
+    known: Facts = {}
+    for type_ in _passed(session):
+        obj = session if type_.startswith("checkout.session.") else session["payment_intent"]
+        known = merge(known, _FACTS[type_](obj, at))
+    return known
+
+
+def _passed(session: Object) -> Iterator[str]:
+    """Yield the types of the events that have brought a session where it is.
+
+    A delayed payment that fails leaves its session complete and unpaid, and its intent as after any attempt that
+    failed (https://docs.stripe.com/payments/paymentintents/lifecycle).
+    """
+    intent = session["payment_intent"] or {}
+    is_unpaid = session["payment_status"] == "unpaid"
+    failed = intent.get("status") == "requires_payment_method" and intent.get("last_payment_error")
+    if session["status"] == "expired":
+        yield "checkout.session.expired"
+    if session["status"] == "complete":
+        yield "checkout.session.completed"
+        if failed and is_unpaid:
+            yield "checkout.session.async_payment_failed"
+    if failed:
+        yield "payment_intent.payment_failed"
+    elif intent.get("status") in {"succeeded", "processing", "canceled"}:
+        yield f"payment_intent.{intent['status']}"
 
 
 def _uuid(text: Any) -> uuid.UUID | None:

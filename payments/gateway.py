@@ -1,6 +1,8 @@
 """Stripe, as the rest of the service sees it: plain dictionaries in and out, and three errors of our own."""
 
 import functools
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -10,16 +12,28 @@ from django.db import connection
 
 SIGNATURE_TOLERANCE = 300
 """Seconds a signed webhook stays good: https://docs.stripe.com/webhooks#replay-attacks"""
+TYPES_A_REQUEST = 20
+"""How many types of events can be asked for at once: https://docs.stripe.com/api/events/list"""
+KEYS_KEPT = timedelta(hours=24)
+"""How long Stripe at least repeats its answer to a key: https://docs.stripe.com/api/idempotent_requests"""
+EVENTS_KEPT = timedelta(days=30)
+"""How long Stripe keeps events: https://docs.stripe.com/api/events"""
+PAGE_SIZE = 100
+"""The largest page that Stripe gives: https://docs.stripe.com/api/pagination"""
 
 stripe.enable_telemetry = False
 
 
 class StripeRefused(Exception):
-    """Stripe understood the request and said no; the same request will get the same answer."""
+    """Stripe understood the request and said no; the same request will get the same answer.
 
-    def __init__(self, message: str, *, code: str) -> None:
+    `is_about_key`: it said no to STRIPE_SECRET_KEY, so that this says nothing of the request.
+    """
+
+    def __init__(self, message: str, *, code: str, is_about_key: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.is_about_key = is_about_key
 
 
 class StripeUnavailable(Exception):
@@ -48,7 +62,7 @@ def _client(key: str, base: str) -> stripe.StripeClient:
     )
 
 
-def _call(call: Any, *args: Any) -> dict[str, Any]:
+def _ask(call: Any, *args: Any) -> dict[str, Any]:
     """Ask Stripe, which may take half a minute: no transaction is open meanwhile, and no connection is held."""
     if connection.in_atomic_block:
         raise RuntimeError("Commit before Stripe is asked: its answer can take half a minute.")
@@ -62,10 +76,31 @@ def _call(call: Any, *args: Any) -> dict[str, Any]:
         raise StripeUnavailable(str(error), is_final=is_final) from error
     except stripe.StripeError as error:
         message = error.user_message or "Stripe refused the request."
-        raise StripeRefused(message, code=error.code or "refused") from error
+        is_about_key = isinstance(error, stripe.AuthenticationError | stripe.PermissionError)
+        raise StripeRefused(message, code=error.code or "refused", is_about_key=is_about_key) from error
+    return answer
+
+
+def _call(call: Any, *args: Any) -> dict[str, Any]:
+    """Return the object that Stripe answers with."""
+    answer = _ask(call, *args)
     if not isinstance(answer.get("id"), str):
         raise StripeUnavailable("Stripe's answer could not be read.")
     return answer
+
+
+def _pages(call: Any, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """Yield a list of Stripe's page by page, newest first."""
+    params = params | {"limit": PAGE_SIZE}
+    while True:
+        answer = _ask(call, params)
+        page = answer.get("data")
+        if not isinstance(page, list):
+            raise StripeUnavailable("Stripe's answer could not be read.")
+        yield page
+        if not page or not answer.get("has_more"):
+            return
+        params["starting_after"] = page[-1]["id"]
 
 
 def _v1() -> Any:
@@ -94,8 +129,11 @@ def expire_session(*, session_id: str) -> dict[str, Any]:
 
 
 def retrieve_session(*, session_id: str) -> dict[str, Any]:
-    """Return a Checkout Session as it is now. Raises StripeRefused or StripeUnavailable."""
-    return _call(_v1().checkout.sessions.retrieve, session_id)
+    """Return a Checkout Session as it is now, with its payment intent in it.
+
+    Raises StripeRefused or StripeUnavailable.
+    """
+    return _call(_v1().checkout.sessions.retrieve, session_id, {"expand": ["payment_intent"]})
 
 
 def create_refund(
@@ -104,6 +142,26 @@ def create_refund(
     """Give `amount` minor units back. Raises StripeRefused or StripeUnavailable."""
     params = {"payment_intent": payment_intent_id, "amount": amount, "metadata": metadata}
     return _call(_v1().refunds.create, params, {"idempotency_key": idempotency_key})
+
+
+def list_refunds(*, payment_intent_id: str) -> Iterator[list[dict[str, Any]]]:
+    """Yield the refunds of a payment page by page, newest first. Raises StripeRefused or StripeUnavailable."""
+    return _pages(_v1().refunds.list, {"payment_intent": payment_intent_id})
+
+
+def list_events(
+    *, types: Sequence[str], since: datetime, until: datetime | None, undelivered: bool
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield events page by page, newest first: made from `since` on and before `until` (UTC, whole seconds).
+
+    At most TYPES_A_REQUEST types. `undelivered`: those alone that an endpoint has not taken yet. Nothing signs
+    them: they come from Stripe over TLS, for our key. Raises StripeRefused or StripeUnavailable.
+    """
+    created = {"gte": int(since.timestamp())} | ({"lt": int(until.timestamp())} if until else {})
+    params: dict[str, Any] = {"types": list(types), "created": created}
+    if undelivered:
+        params["delivery_success"] = False
+    return _pages(_v1().events.list, params)
 
 
 def verify(*, body: bytes, signature: str) -> None:

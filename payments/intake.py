@@ -1,5 +1,6 @@
-"""The first stage of a webhook: a verified body becomes the row of its event, once."""
+"""The first stage of an event: a verified body, or what Stripe was asked for, becomes the event's row, once."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from payments.models import WebhookEvent
 
+_TOLD = ("type", "body", "api_version", "livemode", "object_id", "created_at")
 _STORABLE = r"^[^\x00]*$"
 """PostgreSQL stores no NUL."""
 
@@ -32,8 +34,8 @@ class _Envelope(BaseModel):
     data: _Data
 
 
-def store(body: bytes) -> WebhookEvent:
-    """Return the event's row: a new one, or that of an earlier delivery. Raises MalformedEvent."""
+def read(body: bytes) -> WebhookEvent:
+    """Return the event's row, which is not stored yet. Raises MalformedEvent."""
     try:
         envelope = _Envelope.model_validate_json(body)
     except ValidationError as error:
@@ -41,17 +43,29 @@ def store(body: bytes) -> WebhookEvent:
         where = ".".join(str(part) for part in first["loc"]) or "body"
         message = f"Send one of Stripe's snapshot events as it is ({where}: {first['msg']})."
         raise MalformedEvent(message) from None
-    event, is_new = WebhookEvent.objects.get_or_create(
+    return WebhookEvent(
         event_id=envelope.id,
-        defaults={
-            "type": envelope.type,
-            "body": body.decode(),
-            "api_version": envelope.api_version or "",
-            "livemode": envelope.livemode,
-            "object_id": str(envelope.data.object.get("id") or "")[:255].replace("\0", ""),
-            "created_at": datetime.fromtimestamp(envelope.created, tz=UTC),
-        },
+        type=envelope.type,
+        body=body.decode(),
+        api_version=envelope.api_version or "",
+        livemode=envelope.livemode,
+        object_id=str(envelope.data.object.get("id") or "")[:255].replace("\0", ""),
+        created_at=datetime.fromtimestamp(envelope.created, tz=UTC),
     )
+
+
+def store(body: bytes) -> WebhookEvent:
+    """Return the row of a delivered event: a new one, or that of an earlier delivery. Raises MalformedEvent."""
+    row = read(body)
+    told = {name: getattr(row, name) for name in _TOLD}
+    event, is_new = WebhookEvent.objects.get_or_create(event_id=row.event_id, defaults=told)
     if not is_new:
         WebhookEvent.objects.filter(pk=event.pk).update(deliveries=F("deliveries") + 1)
     return event
+
+
+def store_fetched(rows: Sequence[WebhookEvent]) -> None:
+    """Store events that Stripe was asked for, in this order; one that is there already stays as it is."""
+    for row in rows:
+        row.deliveries = 0
+    WebhookEvent.objects.bulk_create(rows, ignore_conflicts=True)

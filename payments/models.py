@@ -33,6 +33,9 @@ class Payment(models.Model):
     attempt = models.PositiveIntegerField(
         default=1, help_text="Counts up when Stripe answered with an error, which it repeats to the same key."
     )
+    checked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Stripe was last asked how the session is (UTC)."
+    )
     stripe_error = models.TextField(blank=True, help_text="Why Stripe did not create the session.")
     idempotency_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
     request_digest = models.CharField(max_length=64, help_text="SHA-256 of the request that created it.")
@@ -69,10 +72,20 @@ class RefundRequest(models.Model):
         "refund", max_length=255, blank=True, help_text="Empty until Stripe answered."
     )
     refund_status = models.CharField(max_length=20, blank=True, help_text="As Stripe first answered.")
+    given_up_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Stripe was found to have made no such refund (UTC)."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["id"]
+        indexes = [
+            models.Index(
+                fields=["created_at"],
+                name="unanswered_refunds",
+                condition=models.Q(refund_id="", given_up_at=None),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.refund_id or f"refund {self.pk}"
@@ -97,7 +110,9 @@ class WebhookEvent(models.Model):
     payment_intent_id = models.CharField("payment intent", max_length=255, blank=True)
     created_at = models.DateTimeField(help_text="When Stripe made the event (UTC, whole seconds).")
     received_at = models.DateTimeField(auto_now_add=True)
-    deliveries = models.PositiveIntegerField(default=1, help_text="How often it was delivered.")
+    deliveries = models.PositiveIntegerField(
+        default=1, help_text="How often it was delivered; 0: Stripe was asked for it."
+    )
 
     state = models.CharField(max_length=10, choices=State.choices, default=State.RECEIVED)
     attempts = models.PositiveIntegerField(default=0, help_text="How often it was applied, or tried to be.")
@@ -152,3 +167,12 @@ class StatusChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.before} → {self.after}"
+
+
+class FetchedUntil(models.Model):
+    """How far Stripe's events have been fetched: a single row."""
+
+    moment = models.DateTimeField(help_text="Stripe was asked for every event that it made before (UTC).")
+
+    def __str__(self) -> str:
+        return f"{self.moment:%Y-%m-%d %H:%M:%S}"

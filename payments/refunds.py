@@ -1,8 +1,10 @@
 """Giving money back: the request is kept first, so that a retry is never a second refund."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from payments import gateway, ledger
 from payments.checkout import IdempotencyKeyReused
@@ -25,8 +27,22 @@ def refund(
     last two the same call made again asks Stripe for the same refund.
     """
     request = _reserve(payment_id=payment_id, amount=amount, idempotency_key=idempotency_key)
-    if request.refund_id:
-        return request
+    return request if request.refund_id else complete(request, cause=cause)
+
+
+def is_key_kept(request: RefundRequest) -> bool:
+    """Tell whether Stripe still knows the request by its key, so that it can be repeated."""
+    return request.created_at > timezone.now() - gateway.KEYS_KEPT
+
+
+def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequest:
+    """Ask Stripe for a refund that it has not answered yet, and record its answer.
+
+    It is the same refund however often this is done, also at the same time.
+    Raises StripeRefused, with the request forgotten, or StripeUnavailable, with it kept.
+    """
+    if not is_key_kept(request) and (made := find(request)):
+        return record(request, made, cause=cause)
     try:
         answer = gateway.create_refund(
             payment_intent_id=request.payment.payment_intent_id or "",
@@ -34,18 +50,45 @@ def refund(
             metadata={"refund_request": str(request.pk)},
             idempotency_key=f"refund-{request.payment_id}-{request.pk}",
         )
-    except gateway.StripeRefused:
-        RefundRequest.objects.filter(pk=request.pk, refund_id="").delete()  # nothing was refunded
+    except gateway.StripeRefused as error:
+        if not error.is_about_key:  # then an earlier try may have been answered, and its answer lost
+            RefundRequest.objects.filter(pk=request.pk, refund_id="").delete()  # nothing was refunded
         raise
+    return record(request, answer, cause=cause)
+
+
+def record(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChange.Cause) -> RefundRequest:
+    """Note which of Stripe's refunds a request became, and what that says of the payment."""
     with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment_id)
-        request.refund_id, request.refund_status = answer["id"], answer["status"] or "pending"
+        payment = Payment.objects.select_for_update().get(pk=request.payment_id)
+        request.refund_id, request.refund_status = made["id"], made["status"] or "pending"
         RefundRequest.objects.filter(pk=request.pk).update(
-            refund_id=request.refund_id, refund_status=request.refund_status
+            refund_id=request.refund_id, refund_status=request.refund_status, given_up_at=None
         )
-        ledger.record([ledger.Finding(payment=payment, facts=refund_facts(answer))], cause=cause)
+        ledger.record([ledger.Finding(payment=payment, facts=refund_facts(made))], cause=cause)
     request.payment = payment
     return request
+
+
+def find(request: RefundRequest) -> Mapping[str, Any] | None:
+    """Return the refund that Stripe made for a request, should its answer have got lost; None: it made none.
+
+    Raises StripeRefused or StripeUnavailable.
+    """
+    for page in gateway.list_refunds(payment_intent_id=request.payment.payment_intent_id or ""):
+        for made in page:
+            if (made.get("metadata") or {}).get("refund_request") == str(request.pk):
+                return made
+    return None
+
+
+def give_up(request: RefundRequest) -> bool:
+    """Note that nothing was refunded and nobody waits for it any more; tell whether it was still unanswered.
+
+    The row stays: the same request, made again, is still the same refund.
+    """
+    unanswered = RefundRequest.objects.filter(pk=request.pk, refund_id="")
+    return bool(unanswered.update(given_up_at=timezone.now()))
 
 
 def _reserve(*, payment_id: Any, amount: int | None, idempotency_key: str | None) -> RefundRequest:
@@ -53,9 +96,13 @@ def _reserve(*, payment_id: Any, amount: int | None, idempotency_key: str | None
     try:
         with transaction.atomic():
             payment = Payment.objects.select_for_update().get(pk=payment_id)
-            return _earlier(payment=payment, amount=amount, idempotency_key=idempotency_key) or _new(
+            request = _earlier(payment=payment, amount=amount, idempotency_key=idempotency_key) or _new(
                 payment=payment, amount=amount, idempotency_key=idempotency_key
             )
+            if request.given_up_at is not None:
+                request.given_up_at = None
+                request.save(update_fields=["given_up_at"])
+            return request
     except IntegrityError:  # the key came for another payment at the same moment
         raise IdempotencyKeyReused from None
 

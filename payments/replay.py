@@ -51,10 +51,18 @@ def select(selection: Selection) -> list[str]:
     return list(events.order_by("pk").values_list("event_id", flat=True)[: selection.limit])
 
 
-def replay(event_ids: Sequence[str], *, dry_run: bool = False) -> Iterator[list[webhooks.Outcome]]:
-    """Apply events batch by batch, yielding what became, or in a dry run what would become, of each."""
+def replay(
+    event_ids: Sequence[str],
+    *,
+    dry_run: bool = False,
+    cause: StatusChange.Cause = StatusChange.Cause.REPLAY,
+) -> Iterator[list[webhooks.Outcome]]:
+    """Apply stored events batch by batch, yielding what became, or in a dry run what would become, of each."""
     for batch in (event_ids[n : n + BATCH_SIZE] for n in range(0, len(event_ids), BATCH_SIZE)):
-        yield webhooks.preview(batch) if dry_run else webhooks.apply(batch, cause=StatusChange.Cause.REPLAY)
+        if dry_run:
+            yield webhooks.preview(WebhookEvent.objects.filter(event_id__in=batch).order_by("pk"))
+        else:
+            yield webhooks.apply(batch, cause=cause)
 
 
 def _unfinished() -> Q:

@@ -3,7 +3,7 @@
 import json
 import logging
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,14 +66,14 @@ def apply(event_ids: Sequence[str], *, cause: Cause = Cause.EVENT) -> list[Outco
     return outcomes + _apply_what_waited_for(rows, cause=cause)
 
 
-def preview(event_ids: Sequence[str]) -> list[Outcome]:
-    """Return what `apply` would make of stored events as things are: nothing is locked, nothing is written.
+def preview(rows: Iterable[WebhookEvent]) -> list[Outcome]:
+    """Return what `apply` would make of events, stored or not, as things are: nothing is locked, nothing written.
 
     An event that would fail has the state `failed`, with its error. Parked events that would follow are left out.
     """
     outcomes: list[Outcome] = []
     payments: dict[Any, Payment] = {}
-    for row in WebhookEvent.objects.filter(event_id__in=event_ids).order_by("pk"):
+    for row in rows:
         try:
             named = [payments.setdefault(payment.pk, payment) for payment in named_by([row])]
             _, changes = ledger.work_out(examine([row], named), cause=Cause.REPLAY)
@@ -86,13 +86,18 @@ def preview(event_ids: Sequence[str]) -> list[Outcome]:
 
 def apply_parked(payments: QuerySet[Payment], *, cause: Cause = Cause.EVENT) -> list[Outcome]:
     """Apply the events that had to wait until one of these payments, and its session, was known."""
+    event_ids = no_longer_waiting(payments)
+    return apply(event_ids, cause=cause) if event_ids else []
+
+
+def no_longer_waiting(payments: QuerySet[Payment]) -> list[str]:
+    """Return the ids of parked events that one of these payments lets go on."""
     known = payments.filter(session_id__isnull=False)
     intents = known.filter(payment_intent_id__isnull=False).values("payment_intent_id")
     parked = WebhookEvent.objects.filter(state=State.PARKED).filter(
         Q(payment__in=known) | Q(payment_intent_id__in=intents)
     )
-    event_ids = list(parked.order_by("pk").values_list("event_id", flat=True))
-    return apply(event_ids, cause=cause) if event_ids else []
+    return list(parked.order_by("pk").values_list("event_id", flat=True))
 
 
 def _apply_together(event_ids: Sequence[str], *, cause: Cause) -> tuple[list[WebhookEvent], list[Outcome]]:

@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
 from .environment import BASE_DIR, read_environment
+from .logs import is_unforeseen
 
 env = read_environment()
 
@@ -72,11 +73,26 @@ TEMPLATES = [
 ]
 
 
+POSTGRESQL = {
+    # A longer reconnect_timeout lets the pool pause for longer and longer, also when the database is back.
+    "pool": {"min_size": 1, "max_size": 20, "timeout": 5, "reconnect_timeout": 2},
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    # Nobody waits for long for who stopped in the middle of a transaction.
+    "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
+}
+"""How a PostgreSQL is used, where DATABASE_URL says nothing else."""
+
+
 def _database(url: str) -> dict[str, Any]:
     """Return Django's DATABASES entry for a database URL.
 
     SQLite: IMMEDIATE transactions, or two writers meet "database is locked"; WAL, so that readers never wait.
-    PostgreSQL: the backend's pool, since every request under ASGI runs in a thread of its own.
+    PostgreSQL: the backend's pool, since every request under ASGI runs in a thread of its own. What the address says
+    in its query, such as `?options=`, holds.
     Raises ImproperlyConfigured for anything else.
     """
     try:
@@ -93,7 +109,7 @@ def _database(url: str) -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }
     elif config["ENGINE"] == "django.db.backends.postgresql":
-        options |= {"pool": {"min_size": 1, "max_size": 20, "timeout": 10}, "connect_timeout": 5}
+        config["OPTIONS"] = POSTGRESQL | options
     else:
         raise ImproperlyConfigured(
             "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME."
@@ -172,18 +188,27 @@ X_FRAME_OPTIONS = "DENY"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {
+        "once_a_minute": {"()": "payments_project.logs.OnceAMinute"},
+        "unforeseen": {"()": "django.utils.log.CallbackFilter", "callback": is_unforeseen},
+    },
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.LOG_LEVEL},
     # Request paths hold Checkout session ids of the sandbox, and a 4xx is the client's to know.
     "loggers": {
         "django": {"handlers": []},  # its own would write each line a second time
-        "django.request": {"level": "ERROR"},
+        "django.request": {"level": "ERROR", "filters": ["unforeseen"]},
         "daphne": {"level": "ERROR"},  # its warnings quote paths
         "uvicorn": {"level": "ERROR"},  # so does what it says of each WebSocket
         "channels_redis.pubsub": {
             "level": "CRITICAL"
         },  # a traceback a second while Redis is away; we say it once
+        # Each of these has a line for everybody who meets a database that is away.
+        "notifications.consumers": {"filters": ["once_a_minute"]},
+        "notifications.cursor": {"filters": ["once_a_minute"]},
+        "payments.refusals": {"filters": ["once_a_minute"]},
+        "psycopg.pool": {"filters": ["once_a_minute"]},
         "httpx": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},
         "urllib3": {"level": "WARNING"},

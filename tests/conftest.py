@@ -16,12 +16,16 @@ def serve(tmp_path_factory):
     """Start servers; all end with the session."""
     with ExitStack() as stack:
 
-        def start(**settings):
+        def start(*command, beside=None, database=None, **settings):
+            """Start a server with an empty database, one of the test's, or that of the server `beside` it."""
             folder = tmp_path_factory.mktemp("server")
-            database = stack.enter_context(empty_database(folder))
+            if beside:
+                database = beside.database
+            elif not database:
+                database = stack.enter_context(empty_database(folder))
             server = Server(folder=folder, database=database, **settings)
             stack.callback(server.close)
-            server.start()
+            server.start(*command)
             return server
 
         yield start

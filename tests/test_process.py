@@ -12,7 +12,7 @@ from tests import backend
 from tests.client import connected
 from tests.database import empty_database
 from tests.frames import registered
-from tests.server import Server
+from tests.server import Server, run
 
 PLAIN_UVICORN = (
     "-m",
@@ -102,3 +102,18 @@ def test_what_is_no_listening_socket_is_refused(daphne):
     assert refusal.stderr.strip().endswith(
         "File descriptor 99 is no listening socket. Let a process manager pass one, or leave out --fd."
     )
+
+
+def test_daphne_ends_no_connection_for_its_age():
+    """By default it does after a day; here -1 stands for never."""
+    code = (
+        "import django; django.setup()\n"
+        "from payments_project.serving.daphne import Server\n"
+        "print(Server(None, []).websocket_timeout)"
+    )
+
+    told = run(
+        "-c", code, DJANGO_SETTINGS_MODULE="payments_project.settings", DATABASE_URL="sqlite:///unused"
+    )
+
+    assert told.stdout == "-1\n", told.stderr

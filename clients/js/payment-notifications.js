@@ -48,6 +48,9 @@ const LONGEST_DELAY = 30_000;
 /** Close codes after which trying again cannot help: not authorised; replaced by a newer connection. */
 const FINAL_CODES = new Set([4401, 4409]);
 
+/** The server goes away: others serve already. */
+const GOING_AWAY = 4412;
+
 export class PaymentNotifications extends EventTarget {
   #options;
   #storageKey;
@@ -141,12 +144,16 @@ export class PaymentNotifications extends EventTarget {
     this.#deadline = setTimeout(() => this.#lost(1006), ANSWER_WITHIN);
   }
 
-  /** Try again after a random time below a bound that doubles: many clients do not come back all at once. */
+  /**
+   * Try again after a random time below a bound that doubles: many clients do not come back all at once. A server
+   * that goes away is no loss to count.
+   */
   #lost(code) {
     if (FINAL_CODES.has(code)) return this.#end(code);
     this.#hangUp();
-    const retryIn = Math.random() * Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** this.#losses);
-    this.#losses += 1;
+    const bound = code === GOING_AWAY ? FIRST_DELAY : FIRST_DELAY * 2 ** this.#losses;
+    const retryIn = Math.random() * Math.min(LONGEST_DELAY, bound);
+    if (code !== GOING_AWAY) this.#losses += 1;
     this.#retry = setTimeout(() => this.#connect(), retryIn);
     this.#report("disconnected", { code, retryIn });
   }

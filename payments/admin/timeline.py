@@ -69,6 +69,16 @@ def read_change(change: StatusChange) -> str:
     return f"{change.get_before_display()} → {change.get_after_display()}"
 
 
+def describe_deliveries(event: WebhookEvent) -> str:
+    """Return how an event came, such as `delivered 2 times`, or `fetched` where it was asked for."""
+    return f"delivered {times(event.deliveries)}" if event.deliveries else "fetched"
+
+
+def times(count: int) -> str:
+    """Return `once` or `2 times`."""
+    return "once" if count == 1 else f"{count} times"
+
+
 def notifications_url(user_id: str, *, seq: int | None = None) -> str:
     """Return the admin page of a user's notifications, or of the one with that number."""
     query = {"feed__user_id": user_id} | ({"seq": str(seq)} if seq else {})
@@ -116,10 +126,14 @@ def _refunds(payment: Payment, refunds: Iterable[RefundRequest]) -> Iterator[Ent
             kind="payment",
             at=refund.created_at,
             title=f"Refund of {format_amount(refund.amount, payment.currency)} asked for",
-            detail=f"{refund.refund_id}, first {refund.refund_status}"
-            if refund.refund_id
-            else "not answered",
+            detail=_answer(refund),
         )
+
+
+def _answer(refund: RefundRequest) -> str:
+    if refund.refund_id:
+        return f"{refund.refund_id}, first {refund.refund_status}"
+    return "given up: Stripe made none" if refund.given_up_at else "not answered"
 
 
 def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]:
@@ -129,7 +143,7 @@ def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]
             event.get_state_display(),
             _known_of(payment, event.object_id),
             f"made {instant(event.created_at)}" if late else "",
-            f"delivered {event.deliveries} times" if event.deliveries > 1 else "",
+            "" if event.deliveries == 1 else describe_deliveries(event),
             event.error,
         ]
         yield Entry(

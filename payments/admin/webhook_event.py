@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from payments import webhooks
 from payments.admin.filters import ReceivedFilter, StateFilter, TypeFilter
 from payments.admin.readonly import ReadOnlyAdmin, as_uuid, instant, label, pretty_json
-from payments.admin.timeline import read_change
+from payments.admin.timeline import describe_deliveries, read_change, times
 from payments.models import Payment, StatusChange, WebhookEvent
 
 SELECTED_AT_MOST = 100
@@ -134,7 +134,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="how often")
     def often(self, event: WebhookEvent) -> str:
-        return f"delivered {_times(event.deliveries)}, {_tried(event.attempts)}"
+        return f"{describe_deliveries(event)}, {_tried(event.attempts)}"
 
     @admin.display(description="mode")
     def mode(self, event: WebhookEvent) -> str:
@@ -155,12 +155,8 @@ class WebhookEventAdmin(ReadOnlyAdmin):
         return pretty_json(event.body, object_hook=_hide_links)
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
-
-
 def _tried(attempts: int) -> str:
-    return f"tried {_times(attempts)}" if attempts else "not tried yet"
+    return f"tried {times(attempts)}" if attempts else "not tried yet"
 
 
 def _link(payment: Payment) -> SafeString:

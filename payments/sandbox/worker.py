@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import requests
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from . import deliveries, idempotency, lifecycle
@@ -72,9 +72,12 @@ class Worker:
                 self._in_flight += 1
                 self._to_send.put(delivery)
             self._failing = False
-        except Exception:  # the database may be away: the next round tries again
+        except Exception as error:  # the database may be away: the next round tries again
             if not self._failing:
-                logger.exception("The sandbox could not look for work; it keeps trying.")
+                unforeseen = not isinstance(error, DatabaseError)
+                logger.warning(
+                    "The sandbox cannot look for work; it keeps trying: %r", error, exc_info=unforeseen
+                )
             self._failing = True
         finally:
             connections.close_all()

@@ -273,6 +273,18 @@ def test_the_time_line_merges_all_there_is_newest_last():
     assert late == "applied · refund of 5.00 USD, now succeeded · made 2026-01-01 00:01:00"
 
 
+def test_a_story_says_what_was_fetched_and_what_was_given_up():
+    payment = Payment(pk=uuid.uuid4(), amount=1250, currency="usd", created_at=timezone.now())
+    fetched = WebhookEvent(
+        pk=1, type="t", deliveries=0, state="applied", created_at=timezone.now(), received_at=timezone.now()
+    )
+    refund = RefundRequest(amount=500, created_at=timezone.now(), given_up_at=timezone.now())
+    story = timeline.build(payment, events=[fetched], changes=[], refunds=[refund])
+    details = {entry.title: entry.detail for entry in story}
+    assert details["t"] == "applied · fetched"
+    assert details["Refund of 5.00 USD asked for"] == "given up: Stripe made none"
+
+
 def test_a_story_of_very_many_events_is_cut_to_the_newest(
     admin_client, make_payment, make_event, monkeypatch
 ):
@@ -355,6 +367,7 @@ def test_a_status_reads_the_same_everywhere(admin_client, make_payment, make_eve
     ("deliveries", "attempts", "says"),
     [
         (1, 0, "delivered once, not tried yet"),
+        (0, 1, "fetched, tried once"),
         (1, 1, "delivered once, tried once"),
         (3, 2, "delivered 3 times, tried 2 times"),
     ],

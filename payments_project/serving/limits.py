@@ -1,15 +1,18 @@
-"""What both servers hold clients to, and how long they take to end."""
+"""What every server grants to clients, beside the setting WEBSOCKET_PING_SECONDS."""
 
-from notifications.protocol import MESSAGE_MAX_BYTES
-
-MESSAGE_MAX = MESSAGE_MAX_BYTES
+STOP_SECONDS = 30.0
+"""How long a stop may take. What has no answer by then gets none."""
+QUIET_SECONDS = 0.5
+"""How long no HTTP request may be open before a stop goes on: one may just be arriving."""
+FAREWELL_SECONDS = 5.0
+"""How long a client may take to answer a close frame, or to read what was sent before it."""
+BACKLOG_MAX_BYTES = 1024 * 1024
+"""How much may wait to be written to one WebSocket. What it asks for itself, such as pongs, counts."""
+REQUEST_SECONDS = 60
+"""How long an HTTP request may take to arrive. On Daphne: how long a connection may say nothing meanwhile."""
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
-UNSENT_MAX = 1024 * 1024
-"""Bytes that may wait for a client that does not read."""
-LINGER_SECONDS = 2.0
-"""How long a client that was closed for not reading has to read why, before its connection is cut."""
-REQUEST_SECONDS = 20.0
-"""How long requests that are under way when the process is told to end may take."""
-HANDSHAKE_SECONDS = 30
-"""How long a client may take to send the whole of a request."""
+WAITING_MAX = 64
+"""Messages of one client that may wait to be answered, on Daphne; uvicorn reads no further after one."""
+HANDSHAKE_SECONDS = 20
+"""How long Daphne waits until the application has accepted a WebSocket, which it does at once."""

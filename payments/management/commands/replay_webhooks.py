@@ -1,41 +1,18 @@
 """`manage.py replay_webhooks`: apply stored events again."""
 
 import argparse
-import re
 import sys
 from collections import Counter
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 from rich.console import Console
 from rich.progress import Progress
 
+from payments.management.arguments import count, moment
+from payments.management.telling import tell
 from payments.replay import Selection, replay, select
-from payments.webhooks import Outcome
-
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-
-
-def moment(text: str) -> datetime:
-    """Read a time: ISO 8601 (UTC unless it says otherwise), or so long ago: 30m, 2h, 7d."""
-    if match := re.fullmatch(r"(\d{1,5})([mhd])", text):
-        return timezone.now() - int(match[1]) * _UNITS[match[2]]
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        message = f"{text!r} is no time: send 2026-01-31, 2026-01-31T12:00:00Z, or so long ago: 30m, 2h, 7d"
-        raise argparse.ArgumentTypeError(message) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def count(text: str) -> int:
-    """Read a number of events, one or more."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of events: send 1 or more")
-    return int(text)
 
 
 class Command(BaseCommand):
@@ -101,15 +78,6 @@ class Command(BaseCommand):
             task = progress.add_task("Replaying", total=len(event_ids))
             for batch in replay(event_ids, dry_run=dry_run):
                 states.update(outcome.state for outcome in batch)
-                changes += sum(self._tell(outcome) for outcome in batch)
+                changes += sum(tell(self, outcome) for outcome in batch)
                 progress.advance(task, len(batch))
         return states, changes
-
-    def _tell(self, outcome: Outcome) -> int:
-        """Write what an event changed, or why it failed; return how many statuses it changed."""
-        for change in outcome.changes:
-            ride = f"payment {change.payment.pk}, ride {change.payment.ride_id}"
-            self.stdout.write(f"{ride}: {change.before} → {change.after} ({outcome.event_id})")
-        if outcome.state == "failed":
-            self.stderr.write(f"{outcome.event_id}: {outcome.error}")
-        return len(outcome.changes)

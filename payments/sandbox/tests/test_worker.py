@@ -136,9 +136,9 @@ def test_it_goes_on_when_the_database_is_back(receiver, running_worker, caplog):
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE sandbox_delivery RENAME TO elsewhere")
         try:
-            wait_until(lambda: "could not look for work" in caplog.text)
+            wait_until(lambda: "cannot look for work" in caplog.text)
         finally:
             cursor.execute("ALTER TABLE elsewhere RENAME TO sandbox_delivery")
     lifecycle.expire(session_id=make_session().stripe_id)
     wait_until(all_delivered)
-    assert caplog.text.count("could not look for work") == 1
+    assert caplog.text.count("cannot look for work") == 1

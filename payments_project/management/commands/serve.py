@@ -45,8 +45,12 @@ class Command(BaseCommand):
         else:  # one of several: who started them has prepared the database, once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
-        # Importing one sets up the application and, with Daphne, Twisted's reactor.
-        importlib.import_module(f"payments_project.serving.{settings.SERVER}").serve(sockets)
+        server = importlib.import_module(
+            f"payments_project.serving.{settings.SERVER}"
+        )  # Daphne's sets up Twisted
+        from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
+
+        server.serve(application=application, sockets=sockets)
 
 
 def listen(*, host: str, port: int) -> list[socket.socket]:

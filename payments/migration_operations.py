@@ -1,0 +1,25 @@
+"""Operations of migrations that do not hold up a service that is running."""
+
+from typing import Any
+
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db.migrations import AddIndex
+
+
+class AddIndexUnlocked(AddIndexConcurrently):
+    """Add an index while others write: on PostgreSQL with CONCURRENTLY, on SQLite as any other.
+
+    Its migration has `atomic = False` and nothing else in it. Where it is cut short, PostgreSQL leaves an invalid
+    index behind: drop that, then migrate again (https://www.postgresql.org/docs/current/sql-createindex.html).
+    """
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        operation = self._on(schema_editor)
+        operation.database_forwards(self, app_label, schema_editor, from_state, to_state)
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        operation = self._on(schema_editor)
+        operation.database_backwards(self, app_label, schema_editor, from_state, to_state)
+
+    def _on(self, schema_editor: Any) -> type[AddIndex]:
+        return AddIndexConcurrently if schema_editor.connection.vendor == "postgresql" else AddIndex

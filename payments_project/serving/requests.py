@@ -1,0 +1,43 @@
+"""The HTTP requests that have no answer yet."""
+
+import asyncio
+from typing import Any
+
+from notifications import connections
+
+from .limits import QUIET_SECONDS
+
+STEP_SECONDS = 0.05
+
+
+class Requests:
+    """An ASGI application around another. It counts, and lets clients go elsewhere once the process is to stop."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._open = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+
+        async def send_last(message: Any) -> None:
+            if message["type"] == "http.response.start" and connections.is_draining():
+                message = message | {"headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        self._open += 1
+        try:
+            await self._application(scope, receive, send_last)
+        finally:
+            self._open -= 1
+
+    async def answered(self) -> None:
+        """Return once none has been open for QUIET_SECONDS."""
+        loop = asyncio.get_running_loop()
+        since = loop.time()
+        while loop.time() - since < QUIET_SECONDS:
+            await asyncio.sleep(STEP_SECONDS)
+            if self._open:
+                since = loop.time()

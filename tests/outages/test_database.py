@@ -1,0 +1,205 @@
+"""The database's illnesses: it restarts, says nothing, has no connection left, or somebody holds a lock."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import pytest
+
+from tests import backend, sandbox
+from tests.frames import link, registered, status, story
+from tests.outages.postgresql import PostgreSQL
+from tests.proxy import Proxy
+from tests.server import eventually
+from tests.webhook import deliver, event
+
+UNAVAILABLE = {
+    "type": "error",
+    "message": "Registration failed for now. Please register again in a moment.",
+    "code": "unavailable",
+}
+
+
+@pytest.fixture
+def pool():
+    with ThreadPoolExecutor(40) as pool:
+        yield pool
+
+
+@contextmanager
+def held(server, user_id):
+    """Hold the row of a user's feed, as one does who stopped in the middle of a transaction."""
+    with psycopg.connect(server.database.url) as connection:
+        connection.execute("SELECT 1 FROM notifications_feed WHERE user_id = %s FOR UPDATE", [user_id])
+        yield
+
+
+def is_waited_for(server):
+    return server.database.execute("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+
+
+def paid(server, user_id, undelivered):
+    """Return a payment whose success nobody was told of, and the event that tells it."""
+    payment = backend.ask(server, user_id)
+    sandbox.choose(server, payment, "pay")
+    (body,) = [body for body in undelivered(payment) if b'"checkout.session.completed"' in body]
+    return payment, body
+
+
+# It restarts
+
+
+@pytest.fixture(scope="module")
+def restartable(serve):
+    """A worker that has a PostgreSQL of its own, `restartable.database`."""
+    with PostgreSQL() as database:
+        yield serve(SERVER="uvicorn", database=database)
+
+
+def test_a_restart_of_the_database_is_survived(restartable, connect, user_id, pool):
+    server = restartable
+    clients = [connect(server) for _ in range(3)]
+    for client in clients:
+        client.register(user_id, lastSeq=0)
+    payment = backend.ask(server, user_id)
+    body, late = event(), connect(server)
+
+    server.database.stop()
+    for _ in range(2):  # long enough for a pool to lose its patience
+        ready = pool.submit(server.http.get, "/readyz")
+        asked = pool.submit(backend.post, server, "/api/payments", backend.order(user_id))
+        delivered = pool.submit(deliver, server, body)
+        assert late.register(user_id) == UNAVAILABLE
+        assert ready.result().status_code == 503
+        for answer in (asked.result(), delivered.result()):
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "unavailable"
+    server.database.start()
+
+    started = time.monotonic()
+    eventually(lambda: deliver(server, body).status_code == 200)
+    assert time.monotonic() - started < 4
+    second = backend.ask(server, user_id)
+    for client in clients:
+        assert [client.receive(), client.receive()] == [
+            link(payment) | {"seq": 1},
+            link(second) | {"seq": 2},
+        ]
+    assert late.register(user_id) == registered(user_id)
+    eventually(lambda: "The feeds can be read again" in server.log)
+    lines = [line for line in server.log.splitlines() if line.startswith("20")]  # each begins with the year
+    assert len(lines) < 12, server.log
+    assert sum("The feeds cannot be read" in line for line in lines) == 1
+
+
+# It says nothing
+
+
+@pytest.fixture(scope="module")
+def far(serve, workers):
+    """A worker with a network between it and its database, `far.line`."""
+    url = urlsplit(workers[0].database.url)
+    folders = parse_qs(url.query).get("host")
+    with Proxy(f"{folders[0]}/.s.PGSQL.5432" if folders else url.port) as line:
+        address = f"{url.username}:{url.password or ''}@127.0.0.1:{line.port}"
+        through = url._replace(netloc=address, query="").geturl()
+        server = serve(
+            SERVER="uvicorn", DATABASE_URL=through, REDIS_URL=workers[0].redis_url, beside=workers[0]
+        )
+        server.line = line
+        yield server
+        line.cut()
+
+
+def test_while_the_database_says_nothing_who_is_registered_is_served(workers, far, connect, user_id):
+    first, _ = workers
+    client = connect(far)
+    client.register(user_id)
+    assert client.receive_until(link(backend.ask(first, user_id))) == []
+
+    far.line.black_hole()
+    payment = backend.ask(first, user_id)
+    assert client.receive(seconds=3) == link(payment)
+    assert client.receive_until_pong() == []
+    far.line.heal()
+
+    assert connect(far).register(user_id) == registered(user_id)
+
+
+# It has no connection left, or somebody holds a lock
+
+
+def test_without_a_connection_left_who_is_registered_is_served_and_all_are_answered(
+    workers, connect, user_id, pool
+):
+    first, second = workers
+    client, late = connect(first), connect(first)
+    client.register(user_id)
+    assert client.receive_until(link(backend.ask(second, user_id))) == []
+
+    with first.database.locked("payments_webhookevent"):
+        started = time.monotonic()
+        answers = [pool.submit(deliver, first, event()) for _ in range(30)]
+        eventually(lambda: len(is_waited_for(first)) == 20)
+        payment = backend.ask(second, user_id)
+        assert client.receive(seconds=3) == link(payment)
+        assert late.register("somebody else") in (registered("somebody else"), UNAVAILABLE)
+        assert {answer.result().status_code for answer in answers} == {503}
+        assert time.monotonic() - started < 12
+
+    assert late.register("somebody else") == registered("somebody else")
+    assert deliver(first, event()).status_code == 200
+
+
+def test_who_stops_in_a_transaction_holds_up_one_user_and_not_for_ever(
+    workers, connect, user_id, undelivered, pool
+):
+    first, _ = workers
+    payment, body = paid(first, user_id, undelivered)
+    other, other_body = paid(first, f"{user_id} 2", undelivered)
+
+    with held(first, user_id):
+        blocked = pool.submit(deliver, first, body)
+        eventually(lambda: is_waited_for(first))
+        assert deliver(first, other_body).status_code == 200
+        assert blocked.result().status_code == 500
+        assert backend.read(first, other)["status"] == "succeeded"
+
+    client = connect(first)
+    client.register(user_id, lastSeq=0)
+    assert deliver(first, body).status_code == 200
+    told = [frame | {"seq": seq} for seq, frame in enumerate(story(payment, "succeeded"), 1)]
+    assert [client.receive(), client.receive()] == told
+
+
+def test_a_worker_that_stands_still_in_a_transaction_is_made_to_let_go(
+    workers, serve, connect, user_id, undelivered
+):
+    first, _ = workers
+    payment, body = paid(first, user_id, undelivered)
+    impatient = "options=-c%20idle_in_transaction_session_timeout%3D1s"
+    url = first.database.url
+    url += f"{'&' if '?' in url else '?'}{impatient}"
+    stopping = serve(SERVER="uvicorn", DATABASE_URL=url, beside=first)
+    client = connect(first)
+    client.register(user_id)
+    client.receive_until(link(payment))
+
+    with ThreadPoolExecutor(1) as pool:
+        with held(first, user_id):
+            stopped = pool.submit(deliver, stopping, body)
+            eventually(lambda: is_waited_for(first))
+            os.kill(stopping.pid, signal.SIGSTOP)
+        try:
+            assert deliver(first, body).status_code == 200
+            assert client.receive() == status(payment, "succeeded")
+        finally:
+            os.kill(stopping.pid, signal.SIGCONT)
+        assert stopped.result().status_code == 500
+
+    assert deliver(stopping, body).status_code == 200
+    assert client.receive_until_pong() == []

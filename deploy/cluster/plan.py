@@ -5,7 +5,7 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from payments_project.environment import BASE_DIR, read_environment
@@ -27,7 +27,7 @@ class Plan:
     workers: int
     postgresql_port: int
     valkey_port: int
-    password: str
+    password: str = field(repr=False)
 
     def settings(
         self, *, postgresql_port: int | None = None, valkey_port: int | None = None

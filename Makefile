@@ -2,13 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Where SQLite and the layer in memory may differ: processes and sockets, delivery, events at once and in any order.
-EMBEDDED := tests --ignore tests/test_cluster.py notifications payments/tests/test_any_order.py payments/tests/test_webhooks.py
+EMBEDDED := tests --ignore tests/test_cluster.py --ignore tests/test_chaos.py notifications payments/tests/test_any_order.py payments/tests/test_webhooks.py
 IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# The variables that make chaos takes, as options; docs/chaos.md describes them.
+CHAOS = $(foreach name,SECONDS SEED CLIENTS SERVER RECONCILER MARKDOWN,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster restart test coverage lint format types browser lock clean
+.PHONY: help run cluster restart test chaos coverage lint format types browser lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1	/' | expand -t 12
@@ -25,6 +27,9 @@ restart: $(DEVELOPMENT)  ## give the cluster new workers, one at a time
 test: $(DEVELOPMENT)  ## every test on PostgreSQL and Valkey, then what may differ on the embedded defaults
 	TEST_STACK=services $(BIN)/python -m pytest $(IN_PARALLEL)
 	TEST_STACK=embedded $(BIN)/python -m pytest $(IN_PARALLEL) $(EMBEDDED)
+
+chaos: $(DEVELOPMENT)  ## everything fails, nothing is lost (SECONDS=120 SEED=7)
+	@exec $(BIN)/python -m tests.chaos $(CHAOS)
 
 coverage: $(DEVELOPMENT)  ## the tests on PostgreSQL and Valkey, with branches counted
 	$(BIN)/coverage erase

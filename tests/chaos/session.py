@@ -1,0 +1,59 @@
+"""A run from the outside: the cluster around it, a line while it lasts, its report, and whether it holds."""
+
+import asyncio
+from argparse import Namespace
+from pathlib import Path
+
+from django.conf import settings
+from rich.console import Console
+from rich.live import Live
+
+from . import report
+from .cluster import Cluster
+from .logs import unexpected_exceptions
+from .plan import make_plan
+from .run import Outcome, Run
+from .stream import Stream
+
+
+async def hold(*, options: Namespace, folder: Path, console: Console) -> bool:
+    """Go through one run and tell of it; return whether nothing was lost and nothing else is wrong."""
+    plan = make_plan(
+        seed=options.seed, seconds=options.seconds, clients=options.clients, rate=2 + options.clients / 100
+    )
+    with Cluster(folder=folder, server=options.server, reconciler=options.reconciler == "on") as cluster:
+        stream = Stream(
+            url=cluster.url,
+            api_key=settings.API_KEYS[0],
+            webhook_secret=settings.STRIPE_WEBHOOK_SECRETS[0],
+            payments=plan.payments,
+        )
+        run = Run(plan=plan, cluster=cluster, stream=stream)
+        outcome = await _watched(run, console)
+    _look_into_logs(cluster, outcome)
+    report.show(outcome, console)
+    if options.markdown:
+        with options.markdown.open("a") as file:
+            file.write(report.markdown(outcome))
+    return outcome.verdict.holds
+
+
+async def _watched(run: Run, console: Console) -> Outcome:
+    living = asyncio.create_task(run.live())
+    faults_told = 0
+    with Live(console=console, refresh_per_second=2, transient=True) as live:
+        while not living.done():
+            await asyncio.wait({living}, timeout=0.5)
+            live.update(report.progress(run))
+            for fault in run.faults.records[faults_told:]:
+                at = fault.began - run.began
+                console.print(
+                    f"{at:6.1f} s  {fault.kind}, {fault.ended - fault.began:.1f} s", highlight=False
+                )
+                faults_told += 1
+    return await living
+
+
+def _look_into_logs(cluster: Cluster, outcome: Outcome) -> None:
+    for name, log in cluster.logs().items():
+        outcome.verdict.wrong += [f"{name} has an exception: {line}" for line in unexpected_exceptions(log)]

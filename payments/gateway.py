@@ -1,6 +1,7 @@
 """Stripe, as the rest of the service sees it: plain dictionaries in and out, and three errors of our own."""
 
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -71,7 +72,9 @@ def _ask(call: Any, *args: Any) -> dict[str, Any]:
         answer: dict[str, Any] = call(*args).to_dict(for_json=True)
     except AttributeError as error:
         raise StripeUnavailable("Stripe's answer could not be read.") from error
-    except (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError) as error:
+    except stripe.APIConnectionError as error:
+        raise StripeUnavailable(_describe_outage(error)) from error
+    except (stripe.RateLimitError, stripe.APIError) as error:
         is_final = (error.http_status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
         raise StripeUnavailable(str(error), is_final=is_final) from error
     except stripe.StripeError as error:
@@ -79,6 +82,15 @@ def _ask(call: Any, *args: Any) -> dict[str, Any]:
         is_about_key = isinstance(error, stripe.AuthenticationError | stripe.PermissionError)
         raise StripeRefused(message, code=error.code or "refused", is_about_key=is_about_key) from error
     return answer
+
+
+def _describe_outage(error: stripe.APIConnectionError) -> str:
+    """Say in a sentence that Stripe cannot be reached, and why. The library's text quotes the path that was asked for.
+
+    A session's path opens its page where the sandbox is Stripe.
+    """
+    reason = re.search(r"\(Network error: (\w+)", str(error))
+    return f"Stripe cannot be reached ({reason[1] if reason else type(error).__name__})."
 
 
 def _call(call: Any, *args: Any) -> dict[str, Any]:

@@ -237,7 +237,7 @@ def test_when_stripe_fails_on_the_way_what_came_is_applied_and_the_next_run_asks
         code, out = fetch()
     assert code == 1
     assert "1 event asked for, 1 missing (1 applied)" in out
-    assert "Stripe does not answer (Down.). What was done stays done: run the command again." in out
+    assert "Stripe does not answer: Down. What was done stays done; run the command again." in out
     assert status(paid) == "succeeded"
     assert not FetchedUntil.objects.exists()
 
@@ -271,7 +271,7 @@ def test_when_stripe_is_away_it_says_so(settings):
     settings.STRIPE_API_BASE = "http://127.0.0.1:1"
     code, out = fetch()
     assert code == 1
-    assert "Stripe does not answer" in out
+    assert "Stripe does not answer: Stripe cannot be reached (ConnectionError)." in out
 
 
 def test_every_handled_type_is_asked_for():

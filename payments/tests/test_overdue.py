@@ -218,7 +218,14 @@ def test_one_that_fails_fails_alone_and_an_outage_ends_the_run(settings, live_se
     with broken_stripe.answering(lambda *_: (500, broken_stripe.error("Down."))) as settings.STRIPE_API_BASE:
         code, out = fetch("--user", "a@b.com")
     assert "2 payments checked, 0 changed." in out
-    assert "Stripe does not answer (Down.)" in out
+    assert "Stripe does not answer: Down." in out
+
+
+def test_an_outage_is_told_without_the_sessions_that_were_asked_for(payment, settings):
+    settings.STRIPE_API_BASE = "http://127.0.0.1:1"
+    code, out = compare(payment)
+    assert (code, "Stripe cannot be reached (ConnectionError)." in out) == (1, True), out
+    assert payment.session_id not in out
 
 
 def test_an_answer_that_is_not_as_stripe_describes_it_adds_nothing(payment, settings):

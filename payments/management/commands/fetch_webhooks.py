@@ -169,7 +169,7 @@ def _window(options: dict[str, Any]) -> missed.Window | None:
 
 def _describe(error: gateway.StripeUnavailable | gateway.StripeRefused) -> str:
     if isinstance(error, gateway.StripeUnavailable):
-        return f"Stripe does not answer ({error}). What was done stays done: run the command again."
+        return f"Stripe does not answer: {error} What was done stays done; run the command again."
     if error.is_about_key:
         return (
             f"Stripe refuses STRIPE_SECRET_KEY ({error}). Set it to a key that may do what this command does."

@@ -69,7 +69,7 @@ def test_a_restart_of_the_database_is_survived(restartable, connect, user_id, po
     body, late = event(), connect(server)
 
     server.database.stop()
-    for _ in range(2):  # long enough for a pool to lose its patience
+    for _ in range(3):  # long enough for a pool to try only now and then
         ready = pool.submit(server.http.get, "/readyz")
         asked = pool.submit(backend.post, server, "/api/payments", backend.order(user_id))
         delivered = pool.submit(deliver, server, body)
@@ -94,6 +94,20 @@ def test_a_restart_of_the_database_is_survived(restartable, connect, user_id, po
     lines = [line for line in server.log.splitlines() if line.startswith("20")]  # each begins with the year
     assert len(lines) < 12, server.log
     assert sum("The feeds cannot be read" in line for line in lines) == 1
+
+
+def test_connections_that_were_cut_are_replaced_before_they_are_used(workers, user_id, pool):
+    first, _ = workers
+
+    def at_once(count):
+        return {answer.status_code for answer in pool.map(lambda _: deliver(first, event()), range(count))}
+
+    assert at_once(20) == {200}
+    first.database.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    assert at_once(20) == {200}
 
 
 # It says nothing

@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Where SQLite and the layer in memory may differ: processes and sockets, delivery, events at once and in any order.
-EMBEDDED := tests --ignore tests/test_cluster.py --ignore tests/test_chaos.py notifications payments/tests/test_any_order.py payments/tests/test_webhooks.py
+EMBEDDED := tests notifications payments/tests/test_any_order.py payments/tests/test_webhooks.py \
+	--ignore tests/test_cluster.py --ignore tests/test_chaos.py --ignore tests/outages --ignore notifications/tests/test_line.py
 IN_PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 # The variables that make chaos takes, as options; docs/chaos.md describes them.
 CHAOS = $(foreach name,SECONDS SEED CLIENTS SERVER RECONCILER MARKDOWN,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))

@@ -193,8 +193,8 @@ def test_a_second_cluster_in_the_same_folder_is_refused(cluster):
 
 
 @on_uvicorn
-def test_a_port_that_is_taken_is_refused(cluster, tmp_path):
-    refusal = cluster.run("deploy.cluster", CLUSTER_DIR=str(tmp_path / "other"))
+def test_a_port_that_is_taken_is_refused(cluster):
+    refusal = cluster.run("deploy.cluster", CLUSTER_DIR=str(cluster.folder / "other"))
 
     assert refusal.returncode == 1
     assert refusal.stderr.endswith("Set PORT to a free port.\n")

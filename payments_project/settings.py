@@ -129,6 +129,11 @@ REDIS_CONNECTION = {
     # After the system gave a connection up, redis-py holds the event loop until a health check is due.
     "health_check_interval": 2,
 }
+MEMORY_LAYER = {
+    "BACKEND": "channels.layers.InMemoryChannelLayer",
+    # By default it forgets who joined a day ago, and what comes faster than 100 messages can be read.
+    "CONFIG": {"group_expiry": 10 * 365 * 86400, "capacity": 10_000},
+}
 CHANNEL_LAYERS: dict[str, Any]
 if REDIS_URL:
     CHANNEL_LAYERS = {
@@ -138,12 +143,7 @@ if REDIS_URL:
         }
     }
 else:
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels.layers.InMemoryChannelLayer",
-            "CONFIG": {"group_expiry": 10 * 365 * 86400},  # by default it forgets who joined a day ago
-        }
-    }
+    CHANNEL_LAYERS = {"default": MEMORY_LAYER}
 
 API_KEYS = env.API_KEYS
 NOTIFICATIONS_AUTH = env.NOTIFICATIONS_AUTH or ("open" if DEBUG else "token")

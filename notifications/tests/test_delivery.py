@@ -239,6 +239,44 @@ async def test_with_latest_many_at_once_leave_one(connect, tell, latest):
         assert client is left or await client.read_close() == 4409
 
 
+# The channel layer in memory
+
+
+@pytest.fixture
+def memory_layer(settings):
+    settings.CHANNEL_LAYERS = {"default": settings.MEMORY_LAYER}
+
+
+async def test_in_memory_a_connection_is_in_its_group_for_longer_than_a_day(
+    connect, tell, memory_layer, monkeypatch
+):
+    woken = metrics.SENT.labels("wake")._value
+    client = await connect()
+    await client.register()
+    now, before = time.time, woken.get()
+    monkeypatch.setattr(time, "time", lambda: now() + 30 * 86400)
+    await tell(frame={"n": 1})
+    assert await client.read() == {"n": 1}
+    assert woken.get() == before + 1
+
+
+async def test_in_memory_a_thousand_notifications_at_once_are_all_carried(memory_layer):
+    got = []
+
+    async def deliver(message):
+        got.append(message["seq"])
+
+    members = [groups.Membership(user_id=f"user {n}", deliver=deliver) for n in range(1000)]
+    await asyncio.gather(*(member.tried() for member in members))
+    await asyncio.gather(
+        *(groups._send(f"user {n}", {"type": "feed.notification", "seq": n}) for n in range(1000))
+    )
+    await until(lambda: sorted(got) == list(range(1000)))
+    for member in members:
+        member.leave()
+    await asyncio.gather(*(member.left() for member in members))
+
+
 # Without the channel layer
 
 

@@ -1,0 +1,29 @@
+import pytest
+from django.db import connection
+
+from payments_project.settings import POSTGRESQL, _database
+from tests.services import STACK
+
+ADDRESS = "postgresql://user@host/name"
+
+
+def test_what_the_address_of_a_postgresql_says_holds():
+    assert _database(ADDRESS)["OPTIONS"] == POSTGRESQL
+    options = _database(f"{ADDRESS}?options=-c%20lock_timeout%3D1s&sslmode=require")["OPTIONS"]
+    assert options == POSTGRESQL | {"options": "-c lock_timeout=1s", "sslmode": "require"}
+
+
+def test_two_writers_of_sqlite_take_turns():
+    options = _database("sqlite:///db.sqlite3")["OPTIONS"]
+    assert (options["transaction_mode"], options["timeout"]) == ("IMMEDIATE", 20)
+
+
+if STACK == "services":
+
+    @pytest.mark.django_db
+    def test_postgresql_ends_what_waits_or_stands_still():
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW lock_timeout")
+            assert cursor.fetchone() == ("5s",)
+            cursor.execute("SHOW idle_in_transaction_session_timeout")
+            assert cursor.fetchone() == ("30s",)

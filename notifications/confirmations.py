@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 
 WATCHED_MAX = 64
 """How many sent notifications of a connection are told apart."""
-CROSSING_SECONDS = (0.1, 1.0)
+CROSSING_SECONDS = (0.3, 1.0)
 """The least and the longest time for which a frame and a client's close may cross each other on the way."""
+TICK_SECONDS = 0.1
 GATHER_SECONDS = 0.02
 RETRY_SECONDS = 1.0
 BATCH_SIZE = 500
@@ -32,8 +33,32 @@ def window_seconds() -> float:
     return float(2 * settings.WEBSOCKET_PING_SECONDS + 5)
 
 
+class Clock:
+    """Seconds that this process has really run, as far as it was seen to: while it stands still, so does the clock.
+
+    A process that is stopped, or whose event loop is held up, can neither ping nor hear that a client has gone.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    async def run(self) -> None:
+        """Let it go, until cancelled."""
+        loop = asyncio.get_running_loop()
+        last = loop.time()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.now += min(loop.time() - last, 2 * TICK_SECONDS)
+            last = loop.time()
+
+
+def clock() -> Clock:
+    """Return the clock of the running event loop."""
+    return _clocks.setdefault(asyncio.get_running_loop(), Clock())
+
+
 class Receipt:
-    """What one connection was sent, and since when. Times are seconds of the event loop's clock.
+    """What one connection was sent, and since when. Times are seconds of a Clock.
 
     A notification counts as delivered once its connection has outlived the ping window after it: a ping went out
     behind it and was answered. Or the client closed the connection cleanly, later than the two could cross.
@@ -57,10 +82,6 @@ class Receipt:
     def closed(self, *, now: float) -> int | None:
         """Return the same after the client closed the connection cleanly."""
         return self._take(now - self._crossing)
-
-    def postpone(self, seconds: float) -> None:
-        """Leave a time out of account in which this process stood still and would not have seen a ping fail."""
-        self._sent = [(seq, at + seconds) for seq, at in self._sent]
 
     def _take(self, until: float) -> int | None:
         confirmed = None
@@ -123,4 +144,5 @@ class _Writer:
         return {user_id: batch[user_id] for user_id in busy}
 
 
+_clocks: "WeakKeyDictionary[asyncio.AbstractEventLoop, Clock]" = WeakKeyDictionary()
 _writers: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Writer]" = WeakKeyDictionary()

@@ -1,6 +1,5 @@
 """How far into its user's feed one connection has been sent: what comes next, and what must have arrived."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -91,18 +90,15 @@ class Cursor:
         """Tell whether a plain client was sent all that it was offered when it registered."""
         return self._unoffered is None
 
-    def confirm_outlived(self, *, now: float, stood_still: float) -> None:
-        """Confirm what a plain client must have got by now; `stood_still` seconds of it this process did not run."""
-        if self._receipt is None:
-            return
-        if stood_still:
-            self._receipt.postpone(stood_still)
-        self._confirm(self._receipt.outlived(now=now))
+    def confirm_outlived(self) -> None:
+        """Confirm what a plain client must have got by now."""
+        if self._receipt is not None:
+            self._confirm(self._receipt.outlived(now=confirmations.clock().now))
 
     def confirm_closed(self) -> None:
         """Confirm what a plain client has got that closed its connection cleanly."""
         if self._receipt is not None:
-            self._confirm(self._receipt.closed(now=asyncio.get_running_loop().time()))
+            self._confirm(self._receipt.closed(now=confirmations.clock().now))
 
     def _confirm(self, seq: int | None) -> None:
         if seq:
@@ -158,7 +154,7 @@ class Cursor:
 
     def _note_sent(self) -> None:
         if self._receipt is not None:
-            self._receipt.sent(self.seq, at=asyncio.get_running_loop().time())
+            self._receipt.sent(self.seq, at=confirmations.clock().now)
 
 
 _SENT = {path: metrics.SENT.labels(path) for path in ("wake", "gap", "resume", "offer", "reconciler")}

@@ -11,7 +11,7 @@ from collections import defaultdict
 
 from django.db import Error as DatabaseError
 
-from notifications import feed, metrics
+from notifications import confirmations, feed, metrics
 from notifications.database import in_thread
 from notifications.subscriptions import Subscription
 
@@ -40,6 +40,7 @@ def discard(subscription: Subscription) -> None:
     reconciler.subscriptions.discard(subscription)
     if not reconciler.subscriptions:
         reconciler.task.cancel()
+        reconciler.ticking.cancel()
         del _reconcilers[loop]
 
 
@@ -47,14 +48,14 @@ class _Reconciler:
     def __init__(self) -> None:
         self.subscriptions: set[Subscription] = set()
         self.task = asyncio.create_task(self._run())
+        self.ticking = asyncio.create_task(confirmations.clock().run())
         self._failing = False
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + INTERVAL_SECONDS
             await asyncio.sleep(INTERVAL_SECONDS)
-            self._confirm(now=loop.time(), late=loop.time() - due)
+            for subscription in self.subscriptions:
+                subscription.confirm_outlived()
             try:
                 await self._compare()
             except DatabaseError as error:
@@ -69,11 +70,6 @@ class _Reconciler:
                 if self._failing:
                     logger.warning("The feeds can be read again.")
                 self._failing = False
-
-    def _confirm(self, *, now: float, late: float) -> None:
-        """Note which notifications have come to be delivered. While the process stood still, no ping could fail."""
-        for subscription in self.subscriptions:
-            subscription.confirm_outlived(now=now, stood_still=late if late > INTERVAL_SECONDS else 0.0)
 
     async def _compare(self) -> None:
         """Read the heads of all users' feeds here, and hold each connection that was there before against its own.

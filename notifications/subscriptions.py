@@ -98,9 +98,9 @@ class Subscription:
         if self._membership:
             await self._membership.left()
 
-    def confirm_outlived(self, *, now: float, stood_still: float) -> None:
+    def confirm_outlived(self) -> None:
         """Confirm what the connection has outlived; see Cursor."""
-        self._cursor.confirm_outlived(now=now, stood_still=stood_still)
+        self._cursor.confirm_outlived()
 
     def confirm_closed(self) -> None:
         """Confirm what arrived before the client closed the connection cleanly."""

@@ -68,7 +68,7 @@ class Client:
 
     def close(self):
         """Close the connection as a page does that is left: later than its last frame could have crossed it."""
-        time.sleep(0.15)
+        time.sleep(0.5)
         self._socket.close(1001)
 
     def close_code(self):

@@ -34,7 +34,7 @@ async def hold(*, options: Namespace, folder: Path, console: Console) -> bool:
     report.show(outcome, console)
     if options.markdown:
         with options.markdown.open("a") as file:
-            file.write(report.markdown(outcome, _title(options)))
+            file.write("\n" + report.markdown(outcome, _title(options)))
     return outcome.verdict.holds
 
 

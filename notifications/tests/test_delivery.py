@@ -260,6 +260,18 @@ async def test_in_memory_a_connection_is_in_its_group_for_longer_than_a_day(
     assert woken.get() == before + 1
 
 
+async def test_in_memory_any_user_id_has_a_group(connect, tell, memory_layer):
+    woken = metrics.SENT.labels("wake")._value
+    before = woken.get()
+    client = await connect()
+    user_ids = ["a@b.com", "auth0|1", "😀", "user 1", "x" * 128, "%00", "ü"]
+    for user_id in user_ids:
+        await client.register(user_id)
+        await tell(user_id, frame={"for": user_id})
+        assert await client.read() == {"for": user_id}
+    assert woken.get() == before + len(user_ids)
+
+
 async def test_in_memory_a_thousand_notifications_at_once_are_all_carried(memory_layer):
     got = []
 

@@ -3,8 +3,8 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -43,6 +43,7 @@ class Cluster(cluster.Cluster):
         self.window = 2 * PING_SECONDS + 5
         self.postgresql = Proxy(ports["CLUSTER_POSTGRESQL_PORT"])
         self.valkey = RedisProxy(ports["CLUSTER_VALKEY_PORT"])
+        self._frozen = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -75,15 +76,14 @@ class Cluster(cluster.Cluster):
         """Kill a worker; it is started again by itself."""
         self._kill(f"worker:worker-{number}")
 
-    @contextmanager
-    def standing_still(self, number: int) -> Iterator[None]:
-        """Let a worker do nothing for a while, as on a machine that is overloaded or moved."""
-        pid = self._living(f"worker:worker-{number}")
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
+    def freeze(self, number: int) -> None:
+        """Let a worker do nothing until `thaw`, as on a machine that is overloaded or moved."""
+        self._frozen = self._living(f"worker:worker-{number}")
+        os.kill(self._frozen, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the frozen worker go on."""
+        os.kill(self._frozen, signal.SIGCONT)
 
     def restart_workers(self) -> None:
         """Restart the workers one by one, each once the one before serves again."""

@@ -3,7 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 
 from . import plan
@@ -46,36 +47,38 @@ class Faults:
             clock.go()
 
     async def _happen(self, fault: PlannedFault) -> None:
-        cluster, rng = self._cluster, Random(fault.seed)
-        match fault.kind:
-            case "worker killed":
-                await asyncio.to_thread(cluster.kill_worker, rng.randrange(cluster.workers))
-            case "worker stands still":
-                with cluster.standing_still(rng.randrange(cluster.workers)):
-                    await asyncio.sleep(fault.hold)
-            case plan.ROLLING_RESTART:
-                await asyncio.to_thread(cluster.restart_workers)
-            case "Valkey restarted":
-                await asyncio.to_thread(cluster.restart_valkey)
-            case "PostgreSQL restarted":
-                await asyncio.to_thread(cluster.restart_postgresql)
-            case "Valkey in a black hole":
-                await _for_a_while(cluster.valkey.black_hole, cluster.valkey.heal, fault.hold)
-            case "PostgreSQL in a black hole":
-                await _for_a_while(cluster.postgresql.black_hole, cluster.postgresql.heal, fault.hold)
-            case "PostgreSQL cut off":
-                await _for_a_while(
-                    lambda: cluster.postgresql.cut(refuse=True), cluster.postgresql.heal, fault.hold
-                )
-            case "clients stop reading":
-                count = round(len(self._clients) * SHARE_THAT_STOPS_READING)
-                chosen = rng.sample(self._clients, count)
-                await asyncio.gather(*(client.stop_reading(2 * fault.hold) for client in chosen))
+        """Do the one thing, or hold the other for as long as planned; return when it is over."""
+        rng = Random(fault.seed)
+        momentary, lasting = self._momentary(rng), self._lasting(rng)
+        if fault.kind in momentary:
+            await asyncio.to_thread(momentary[fault.kind])
+        elif fault.kind in lasting:
+            start, end = lasting[fault.kind]
+            await asyncio.to_thread(start)
+            try:
+                await asyncio.sleep(fault.hold)
+            finally:
+                end()
+        else:
+            chosen = rng.sample(self._clients, round(len(self._clients) * SHARE_THAT_STOPS_READING))
+            await asyncio.gather(*(client.stop_reading(2 * fault.hold) for client in chosen))
 
+    def _momentary(self, rng: Random) -> Mapping[str, Callable[[], object]]:
+        cluster = self._cluster
+        return {
+            "worker killed": partial(cluster.kill_worker, rng.randrange(cluster.workers)),
+            plan.ROLLING_RESTART: cluster.restart_workers,
+            "Valkey restarted": cluster.restart_valkey,
+            "Valkey's connections dead": cluster.valkey.strand,
+            "PostgreSQL restarted": cluster.restart_postgresql,
+        }
 
-async def _for_a_while(start: Callable[[], None], end: Callable[[], None], seconds: float) -> None:
-    start()
-    try:
-        await asyncio.sleep(seconds)
-    finally:
-        end()
+    def _lasting(self, rng: Random) -> Mapping[str, tuple[Callable[[], object], Callable[[], object]]]:
+        """Return how each begins and ends."""
+        cluster, postgresql, valkey = self._cluster, self._cluster.postgresql, self._cluster.valkey
+        return {
+            "worker stands still": (partial(cluster.freeze, rng.randrange(cluster.workers)), cluster.thaw),
+            "Valkey in a black hole": (valkey.black_hole, valkey.heal),
+            "PostgreSQL in a black hole": (postgresql.black_hole, postgresql.heal),
+            "PostgreSQL cut off": (partial(postgresql.cut, refuse=True), postgresql.heal),
+        }

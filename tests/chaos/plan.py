@@ -13,6 +13,7 @@ FAULTS = (
     ROLLING_RESTART,
     "Valkey restarted",
     "Valkey in a black hole",
+    "Valkey's connections dead",
     "PostgreSQL restarted",
     "PostgreSQL in a black hole",
     "PostgreSQL cut off",

@@ -110,9 +110,9 @@ def show(outcome: Outcome, console: Console) -> None:
     console.print(conclusion(outcome), style="bold green" if outcome.verdict.holds else "bold red")
 
 
-def markdown(outcome: Outcome) -> str:
+def markdown(outcome: Outcome, title: str) -> str:
     """Return the same as a section of a page."""
-    parts = [f"### SECONDS={outcome.plan.seconds:g} SEED={outcome.plan.seed}", *remarks(outcome)]
+    parts = [f"### {title}", *remarks(outcome)]
     for sheet in sheets(outcome):
         lines = [sheet.header, ["---", *["---:"] * (len(sheet.header) - 1)], *sheet.rows]
         parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))

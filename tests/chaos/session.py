@@ -34,8 +34,16 @@ async def hold(*, options: Namespace, folder: Path, console: Console) -> bool:
     report.show(outcome, console)
     if options.markdown:
         with options.markdown.open("a") as file:
-            file.write(report.markdown(outcome))
+            file.write("\n" + report.markdown(outcome, _title(options)))
     return outcome.verdict.holds
+
+
+def _title(options: Namespace) -> str:
+    """Return the command that repeats the run."""
+    title = f"make chaos SECONDS={options.seconds:g} SEED={options.seed}"
+    usual = {"clients": 200, "server": "uvicorn", "reconciler": "on"}
+    unusual = {name: value for name, value in vars(options).items() if usual.get(name, value) != value}
+    return " ".join([title, *(f"{name.upper()}={value}" for name, value in unusual.items())])
 
 
 async def _watched(run: Run, console: Console) -> Outcome:

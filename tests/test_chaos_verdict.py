@@ -15,7 +15,8 @@ STATUSES = ("pending", "succeeded", "disputed", "succeeded", "refunded")
 
 
 def frame(status):
-    return {"type": "payment_status_update", "rideId": "ride", "status": status}
+    kind = "payment_url" if status == "pending" else "payment_status_update"
+    return {"type": kind, "rideId": "ride", "status": status}
 
 
 def feed(*statuses):
@@ -102,6 +103,26 @@ def test_the_same_words_from_before_do_not_count_for_what_came_later():
     assert fresh.holds
 
 
+@pytest.mark.parametrize(
+    ("statuses", "sentence"),
+    [
+        (("pending", "succeeded", "succeeded"), "user was told the same twice"),
+        (("succeeded",), "user was not told first of a link"),
+    ],
+)
+def test_a_feed_that_says_the_same_twice_or_begins_without_a_link_is_wrong(statuses, sentence):
+    truth = Truth({"user": feed(*statuses)}, {"1": "succeeded"})
+    verdict = judge(
+        truth=truth,
+        clients=[],
+        made=[Made("1", "user", "paid", "succeeded")],
+        faults=FAULT,
+        window=WINDOW,
+    )
+    assert not verdict.holds
+    assert [sentence in wrong for wrong in verdict.wrong] == [True]
+
+
 def test_a_plain_client_may_be_shown_the_newest_alone():
     verdict, tally = plain(5)
     assert verdict.holds
@@ -182,9 +203,9 @@ def test_a_client_that_was_not_resumed_is_wrong():
 
 
 def test_a_feed_with_a_gap_is_wrong():
-    truth = Truth({"user": [n for n in feed(*STATUSES) if n.seq != 3]}, {"1": "refunded"})
+    truth = Truth({"user": [n for n in feed(*STATUSES) if n.seq != 2]}, {"1": "refunded"})
     verdict = judge(truth=truth, clients=[], made=MADE, faults=FAULT, window=WINDOW)
-    assert verdict.wrong == ["The feed of user has gaps: [1, 2, 4, 5]."]
+    assert verdict.wrong == ["The feed of user has gaps: [1, 3, 4, 5]."]
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,8 @@ class Client:
         try:
             await asyncio.wait({listening, leaving}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.sleep(LAST_LOOK_SECONDS)
+            if listening.done():
+                listening.result()
         finally:
             connection = self.record.connections[-1]
             connection.ended = time.time()

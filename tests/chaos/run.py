@@ -24,6 +24,8 @@ ANSWER_SECONDS = 60.0
 ARRIVAL_SECONDS = 20.0
 """How long after that a notification may be on its way: a dead connection has to be noticed, and a client to return."""
 
+CANCEL_SECONDS = 2.0
+
 
 @dataclass
 class Outcome:
@@ -69,10 +71,15 @@ class Run:
             await _until(lambda: not self._judge().lost, ARRIVAL_SECONDS)
             settled = time.time() - ended
             verdict = self._judge()
-        if not streaming.done():
-            streaming.cancel()
-            unfinished = len(self.plan.payments) - self.stream.done
+        if streaming.done():
+            streaming.result()
+        streaming.cancel()
+        if unfinished := len(self.plan.payments) - self.stream.done:
             verdict.wrong.append(f"The events of {unfinished} payments were not all answered with 200.")
+        if not self._cluster.valkey.dropped:
+            verdict.wrong.append("Nothing that was published was dropped.")
+        if not (verdict.resumable.reconnects and verdict.plain.reconnects):
+            verdict.wrong.append("Nobody had to come back.")
         return self._conclude(verdict, settled)
 
     def _judge(self) -> Verdict:
@@ -108,12 +115,18 @@ class Run:
 
 @asynccontextmanager
 async def _in_background(*coroutines) -> Iterator[None]:
-    """Run coroutines until the block ends; one that fails ends it with its error."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(coroutine) for coroutine in coroutines]
+    """Run coroutines until the block ends; one that failed is told of then."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
+    try:
         yield
         for task in tasks:
-            task.cancel()
+            if task.done():
+                task.result()
+    finally:
+        while left := [task for task in tasks if not task.done()]:  # one may be about to swallow it
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=CANCEL_SECONDS)
 
 
 async def _until(condition: Callable[[], object], seconds: float) -> None:

@@ -1,6 +1,8 @@
 """A run from the outside: the cluster around it, a line while it lasts, its report, and whether it holds."""
 
 import asyncio
+import os
+import time
 from argparse import Namespace
 from pathlib import Path
 
@@ -14,6 +16,13 @@ from .logs import unexpected_exceptions
 from .plan import make_plan
 from .run import Outcome, Run
 from .stream import Stream
+
+HANGS_SECONDS = 240.0
+"""How much longer than twice its time a run may take."""
+
+
+class HangsError(Exception):
+    """The run does not come to its end."""
 
 
 async def hold(*, options: Namespace, folder: Path, console: Console) -> bool:
@@ -29,7 +38,15 @@ async def hold(*, options: Namespace, folder: Path, console: Console) -> bool:
             payments=plan.payments,
         )
         run = Run(plan=plan, cluster=cluster, stream=stream)
-        outcome = await _watched(run, console)
+        try:
+            outcome = await _watched(run, console, deadline=HANGS_SECONDS + 2 * options.seconds)
+        except HangsError:
+            with (folder / "stacks").open("w") as file:
+                for task in asyncio.all_tasks():
+                    task.print_stack(file=file)
+            console.print(f"FAILED: the run hangs; {folder}/stacks says where.", highlight=False)
+            cluster.__exit__()
+            os._exit(1)  # what hangs cannot be cancelled either
     _look_into_logs(cluster, outcome)
     report.show(outcome, console)
     if options.markdown:
@@ -46,12 +63,16 @@ def _title(options: Namespace) -> str:
     return " ".join([title, *(f"{name.upper()}={value}" for name, value in unusual.items())])
 
 
-async def _watched(run: Run, console: Console) -> Outcome:
+async def _watched(run: Run, console: Console, *, deadline: float) -> Outcome:
+    """Show how the run goes; raise HangsError if it is not at its end after `deadline` seconds."""
     living = asyncio.create_task(run.live())
+    began = time.monotonic()
     faults_told = 0
     with Live(console=console, refresh_per_second=2, transient=True) as live:
         while not living.done():
             await asyncio.wait({living}, timeout=0.5)
+            if time.monotonic() - began > deadline:
+                raise HangsError
             live.update(report.progress(run))
             for fault in run.faults.records[faults_told:]:
                 at = fault.began - run.began

@@ -67,6 +67,14 @@ def _judge_feeds(truth: Truth, verdict: Verdict) -> None:
         numbers = [notification.seq for notification in feed]
         if numbers != list(range(1, len(feed) + 1)):
             verdict.wrong.append(f"The feed of {user_id} has gaps: {numbers}.")
+        told: dict[str, Notification] = {}
+        for notification in feed:
+            before = told.get(notification.subject)
+            if before is None and notification.frame["type"] != "payment_url":
+                verdict.wrong.append(f"{user_id} was not told first of a link: {says(notification.frame)}.")
+            if before and before.frame["status"] == notification.frame["status"]:
+                verdict.wrong.append(f"{user_id} was told the same twice: {says(notification.frame)}.")
+            told[notification.subject] = notification
 
 
 def _judge_payments(truth: Truth, made: Sequence[Made], verdict: Verdict) -> None:

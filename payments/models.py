@@ -72,6 +72,14 @@ class RefundRequest(models.Model):
         "refund", max_length=255, blank=True, help_text="Empty until Stripe answered."
     )
     refund_status = models.CharField(max_length=20, blank=True, help_text="As Stripe first answered.")
+    attempt = models.PositiveIntegerField(
+        default=1,
+        db_default=1,
+        help_text="Counts up when Stripe answered with an error, which it repeats to the same key.",
+    )
+    handed_out = models.BooleanField(
+        db_default=True, help_text="Whether who asked was answered: until then the same request is this one."
+    )
     given_up_at = models.DateTimeField(
         null=True, blank=True, help_text="When Stripe was found to have made no such refund (UTC)."
     )

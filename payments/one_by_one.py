@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from django.db import OperationalError
 from django.db.models import QuerySet
 
 from payments import gateway
@@ -12,7 +13,7 @@ from payments.currencies import format_amount
 from payments.models import Payment, RefundRequest
 
 OUTAGE = 3
-"""So many calls in a row without an answer are an outage of Stripe's."""
+"""So many calls in a row without an answer are an outage, of Stripe's or of the database's."""
 
 Row = TypeVar("Row", Payment, RefundRequest)
 
@@ -36,7 +37,7 @@ class Result:
 def look_at_each(due: QuerySet[Row], look: Callable[[Row], Result]) -> Iterator[Result]:
     """Look at each row that is due, unless somebody else did meanwhile; one that fails fails alone.
 
-    Raises StripeUnavailable in an outage, and StripeRefused where Stripe does not take the key.
+    Raises StripeUnavailable or OperationalError in an outage, and StripeRefused where Stripe does not take the key.
     """
     unanswered = 0
     for pk in list(due.values_list("pk", flat=True)):
@@ -45,11 +46,12 @@ def look_at_each(due: QuerySet[Row], look: Callable[[Row], Result]) -> Iterator[
             continue
         try:
             result = look(row)
-        except gateway.StripeUnavailable as error:
+        except (gateway.StripeUnavailable, OperationalError) as error:
             unanswered += 1
             if unanswered == OUTAGE:
                 raise
-            yield failed(row, str(error))
+            is_ours = isinstance(error, OperationalError)
+            yield failed(row, "the database did not answer" if is_ours else str(error))
             continue
         except gateway.StripeRefused as error:
             if error.is_about_key:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from payments import gateway, ledger
@@ -27,7 +28,10 @@ def refund(
     last two the same call made again asks Stripe for the same refund.
     """
     request = _reserve(payment_id=payment_id, amount=amount, idempotency_key=idempotency_key)
-    return request if request.refund_id else complete(request, cause=cause)
+    if not request.refund_id:
+        request = complete(request, cause=cause)
+    RefundRequest.objects.filter(pk=request.pk).update(handed_out=True)
+    return request
 
 
 def is_key_kept(request: RefundRequest) -> bool:
@@ -38,23 +42,35 @@ def is_key_kept(request: RefundRequest) -> bool:
 def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequest:
     """Ask Stripe for a refund that it has not answered yet, and record its answer.
 
-    It is the same refund however often this is done, also at the same time.
+    It is the same refund however often this is done, also at the same time. After an error of Stripe's own, which it
+    would repeat to the same key, it is looked for first: it may have been made all the same.
     Raises StripeRefused, with the request forgotten, or StripeUnavailable, with it kept.
     """
-    if not is_key_kept(request) and (made := find(request)):
+    is_first = request.attempt == 1 and is_key_kept(request)
+    if not is_first and (made := find(request)):
         return record(request, made, cause=cause)
     try:
         answer = gateway.create_refund(
             payment_intent_id=request.payment.payment_intent_id or "",
             amount=request.amount,
             metadata={"refund_request": str(request.pk)},
-            idempotency_key=f"refund-{request.payment_id}-{request.pk}",
+            idempotency_key=_key(request),
         )
+    except gateway.StripeUnavailable as error:
+        if error.is_final:
+            same = RefundRequest.objects.filter(pk=request.pk, refund_id="", attempt=request.attempt)
+            same.update(attempt=request.attempt + 1)
+        raise
     except gateway.StripeRefused as error:
         if not error.is_about_key:  # then an earlier try may have been answered, and its answer lost
             RefundRequest.objects.filter(pk=request.pk, refund_id="").delete()  # nothing was refunded
         raise
     return record(request, answer, cause=cause)
+
+
+def _key(request: RefundRequest) -> str:
+    first = f"refund-{request.payment_id}-{request.pk}"
+    return first if request.attempt == 1 else f"{first}-{request.attempt}"
 
 
 def record(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChange.Cause) -> RefundRequest:
@@ -108,10 +124,14 @@ def _reserve(*, payment_id: Any, amount: int | None, idempotency_key: str | None
 
 
 def _earlier(*, payment: Payment, amount: int | None, idempotency_key: str | None) -> RefundRequest | None:
-    """Return the request with this key; without a key, the same request if Stripe has not answered it yet."""
+    """Return the request with this key; without a key, the same request if who asked was not answered yet.
+
+    Stripe may have answered it meanwhile, to an event or to `fetch_webhooks`.
+    """
     asked = {"whole": True} if amount is None else {"whole": False, "amount": amount}
     if idempotency_key is None:
-        return payment.refund_requests.filter(refund_id="", idempotency_key=None, **asked).first()
+        unanswered = Q(refund_id="") | Q(handed_out=False)
+        return payment.refund_requests.filter(unanswered, idempotency_key=None, **asked).first()
     request = RefundRequest.objects.filter(idempotency_key=idempotency_key).first()
     if request is None:
         return None
@@ -135,4 +155,5 @@ def _new(*, payment: Payment, amount: int | None, idempotency_key: str | None) -
         amount=left if amount is None else amount,
         whole=amount is None,
         idempotency_key=idempotency_key,
+        handed_out=False,
     )

@@ -267,6 +267,33 @@ def test_a_refund_that_stripe_did_not_answer_is_the_same_refund_on_the_next_try(
     assert RefundRequest.objects.count() == 1
 
 
+def test_a_refund_after_an_error_of_stripe_is_another_request(paid, monkeypatch):
+    """Stripe repeats a stored answer to the same key, an error of its own too."""
+
+    def fail(**_):
+        raise OSError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(lifecycle, "refund", fail)
+        with pytest.raises(gateway.StripeUnavailable):
+            refund(paid, 500, "key-1")
+
+    assert refund(paid, 500, "key-1").refund_id
+    assert RefundRequest.objects.count() == 1
+
+
+def test_a_refund_that_others_completed_is_handed_to_who_asks_again_and_made_once(paid, settings):
+    there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
+    with pytest.raises(gateway.StripeUnavailable):
+        refund(paid, 500)
+    settings.STRIPE_API_BASE = there
+    completed = refunds.complete(RefundRequest.objects.get(), cause=StatusChange.Cause.RECONCILIATION)
+
+    assert refund(paid, 500).refund_id == completed.refund_id
+    assert refund(paid, 500).refund_id != completed.refund_id
+    assert RefundRequest.objects.count() == 2
+
+
 def test_a_refund_whose_answer_got_lost_is_known_by_its_event(paid):
     made = refund(paid, 500)
     lost = RefundRequest.objects.get(pk=made.pk)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.utils import timezone
 from rich.console import Console
@@ -69,6 +70,8 @@ class Command(BaseCommand):
         chosen, window = _chosen(options), _window(options)
         if chosen and window:
             raise CommandError("Choose events or payments: Stripe lists no events by payment.", returncode=2)
+        if chosen and not Payment.objects.filter(**chosen).exists():
+            raise CommandError("There is no such payment: check --payment, --ride and --user.")
         self._tally = Tally()
         self._dry_run = options["dry_run"]
         self._is_quiet = options["verbosity"] == 0 or not sys.stderr.isatty()
@@ -81,6 +84,8 @@ class Command(BaseCommand):
                 self._compare(chosen, pending=timedelta(minutes=options["pending_minutes"]))
         except (gateway.StripeUnavailable, gateway.StripeRefused) as error:
             trouble = _describe(error)
+        except DatabaseError as error:
+            trouble = f"The database failed ({type(error).__name__}). What was done stays done: run the command again."
         self.stdout.write(self._tally.summary(dry_run=self._dry_run))
         if trouble:
             raise CommandError(trouble)
@@ -158,7 +163,8 @@ def _window(options: dict[str, Any]) -> missed.Window | None:
     if since < earliest - timedelta(hours=1):
         raise CommandError("Stripe keeps events for 30 days: give --since 30d, or later.", returncode=2)
     if options["until"] and options["until"] <= since:
-        raise CommandError("Give an --until that is later than --since.", returncode=2)
+        told = "--since" if options["since"] else "30 days ago: Stripe keeps events no longer"
+        raise CommandError(f"Give an --until that is later than {told}.", returncode=2)
     return missed.Window(
         since=max(since, earliest),
         until=options["until"],

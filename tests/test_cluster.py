@@ -185,6 +185,15 @@ def test_commands_reach_the_cluster_by_its_file_of_settings(cluster, user_id):
 
 
 @on_uvicorn
+def test_a_second_restart_at_the_same_time_is_refused(cluster):
+    with restart.alone(cluster.folder):
+        refusal = cluster.run("deploy.cluster.restart")
+
+    assert refusal.returncode == 1
+    assert refusal.stderr == "A restart is under way already: wait until it has ended.\n"
+
+
+@on_uvicorn
 def test_a_second_cluster_in_the_same_folder_is_refused(cluster):
     refusal = cluster.run("deploy.cluster")
 

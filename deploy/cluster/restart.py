@@ -1,5 +1,6 @@
 """`python -m deploy.cluster.restart`: new workers for old ones, one at a time, while the others serve."""
 
+import fcntl
 import os
 import re
 import socket
@@ -12,6 +13,7 @@ from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
 from rich.console import Console
 from supervisor.xmlrpc import SupervisorTransport
 
@@ -27,13 +29,17 @@ def main() -> None:
     """Exit 1 with a sentence if a worker does not come up; the ones after it are left as they are."""
     try:
         folder = cluster_folder()
-        with connected(folder) as supervisor:
+        with connected(folder) as supervisor, alone(folder):
             os.environ |= settings_of(folder)
             load_settings()
             prepare_database()
             restart_workers(folder=folder, supervisor=supervisor)
     except (Refusal, ImproperlyConfigured) as error:
         sys.exit(str(error))
+    except DatabaseError as error:
+        sys.exit(
+            f"The database does not answer ({type(error).__name__}). No worker was restarted: try again."
+        )
 
 
 @contextmanager
@@ -49,6 +55,17 @@ def connected(folder: Path) -> Iterator[Any]:
         ) from None
     with closing(transport):
         yield supervisor
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let nobody else restart this cluster meanwhile."""
+    with (folder / "restart.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refusal("A restart is under way already: wait until it has ended.") from None
+        yield
 
 
 def settings_of(folder: Path) -> dict[str, str]:

@@ -9,7 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
+from websockets.uri import parse_uri
 
 from tests import backend, frames, webhook
 from tests.client import connected
@@ -143,6 +146,38 @@ def test_a_client_that_does_not_wait_for_answers_is_sent_away_by_daphne(daphne, 
         for n in range(1000):
             client.send({"type": "register", "userId": f"{user_id} {n}"})
     assert read_to_the_end(client)[1] == 4429
+
+
+def open_websocket(sock):
+    """Make a connection a WebSocket, of which nobody reads; return the protocol, which makes frames."""
+    protocol = ClientProtocol(parse_uri("ws://localhost/basic/ws"))
+    protocol.send_request(protocol.connect())
+    sock.sendall(b"".join(protocol.data_to_send()))
+    while protocol.state is not State.OPEN:
+        protocol.receive_data(sock.recv(65536))
+    return protocol
+
+
+def send_pings(sock, protocol, number):
+    for _ in range(number):
+        protocol.send_ping(b"x" * 125)
+    sock.sendall(b"".join(protocol.data_to_send()))
+
+
+@pytest.mark.parametrize("name", ["daphne", "uvicorn"])
+def test_a_client_that_asks_for_pongs_and_reads_none_is_cut_off(request, name):
+    """Long before the 20 seconds that a client has that does not read: what it asks for itself is bounded."""
+    server = request.getfixturevalue(name)
+    at_start, asked = memory(server), 0
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        protocol = open_websocket(sock)
+        with suppress(ConnectionResetError, BrokenPipeError):
+            while asked < 400:  # 50 MB
+                send_pings(sock, protocol, 1000)
+                asked += 1
+    assert asked < 400
+    assert memory(server) - at_start < 8
 
 
 IMPATIENT = """

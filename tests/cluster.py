@@ -3,13 +3,14 @@
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import httpx
 import psutil
 
 from deploy.cluster import restart
 from tests.ports import free_port
-from tests.server import ROOT, environment
+from tests.server import ROOT, environment, eventually
 
 
 class Cluster:
@@ -68,11 +69,15 @@ class Cluster:
 
     def worker_of(self, client):
         """Return the name of the worker that a client is connected to."""
+        return eventually(lambda: self._worker_that_serves(client.port))
+
+    def _worker_that_serves(self, port):
         for name in ("worker:worker-0", "worker:worker-1"):
-            connections = psutil.Process(self.pid(name)).net_connections("tcp4")
-            if client.port in {connection.raddr.port for connection in connections if connection.raddr}:
-                return name
-        raise AssertionError("nobody has accepted the connection")
+            with suppress(psutil.NoSuchProcess):  # it may just be started again
+                connections = psutil.Process(self.pid(name)).net_connections("tcp4")
+                if port in {connection.raddr.port for connection in connections if connection.raddr}:
+                    return name
+        return None
 
     def stop(self):
         """End it as Ctrl-C does; return its exit code."""

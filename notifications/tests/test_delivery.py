@@ -169,7 +169,7 @@ async def test_a_user_without_feed_is_at_zero(connect, tell):
 async def test_a_gap_that_is_no_longer_kept_is_not_resumed_and_nothing_of_it_is_sent(connect, tell):
     for n in (1, 2, 3):
         await tell(frame={"n": n})
-    await sync_to_async(Notification.objects.filter(seq=1).delete)()
+    await database_sync_to_async(Notification.objects.filter(seq=1).delete)()
     client = await connect()
     answer = await client.register(lastSeq=0)
     assert (answer["lastSeq"], answer["resumed"]) == (3, False)

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 
 from notifications import cursor
 from notifications.cursor import ClientGoneError
@@ -160,7 +160,7 @@ async def test_a_registration_stands_though_what_was_missed_cannot_be_read(
 async def test_many_missed_notifications_are_read_page_by_page(subscribe):
     many = cursor.PAGE_SIZE * 2 + 1
 
-    @sync_to_async
+    @database_sync_to_async
     def fill():
         feed = Feed.objects.create(user_id="user_123", last_seq=many)
         Notification.objects.bulk_create(
@@ -176,7 +176,7 @@ async def test_notifications_that_are_not_kept_are_passed(subscribe, tell_silent
     subscription, socket = await subscribe()
     for _ in range(3):
         await tell_silently()
-    await sync_to_async(Notification.objects.all().delete)()
+    await database_sync_to_async(Notification.objects.all().delete)()
     subscription.compare(Head(3, ""))
     await until(lambda: subscription._cursor.seq == 3)
     await subscription.receive(message(4, '{"n":4}'))

@@ -25,10 +25,14 @@ def serve(tmp_path_factory):
                 database = stack.enter_context(empty_database(folder))
             server = Server(folder=folder, database=database, **settings)
             stack.callback(server.close)
+            servers.append(server)
             server.start(*command)
             return server
 
+        servers = []
         yield start
+        for server in servers:  # all of them, then wait for each
+            server.ask_to_stop()
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,7 @@ class Server:
         self._settings = {"PORT": str(self.port), "DATABASE_URL": database.url} | changes
         self._out, self._log = folder / "out", folder / "log"
         self._process = None
+        self._is_asked_to_stop = False
 
     @property
     def out(self):
@@ -72,6 +73,7 @@ class Server:
     def start(self, *arguments, pass_fds=(), **changes):
         """Start `manage.py serve`, or another command of Python's."""
         self._settings |= changes
+        self._is_asked_to_stop = False
         with self._out.open("a") as out, self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [sys.executable, *(arguments or ("manage.py", "serve"))],
@@ -96,11 +98,17 @@ class Server:
         return self._process.pid
 
     def stop(self, number=signal.SIGTERM, *, seconds=10):
-        """Ask the process to end; return its exit code."""
-        died = self._process.poll()
-        assert died is None, f"It ended by itself, with exit code {died}: {self.log}"
-        self._process.send_signal(number)
+        """Ask the process to end, unless it was asked; return its exit code."""
+        if not self._is_asked_to_stop:
+            self.ask_to_stop(number)
         return self._wait(seconds)
+
+    def ask_to_stop(self, number=signal.SIGTERM):
+        if self._process:
+            died = self._process.poll()
+            assert died is None, f"It ended by itself, with exit code {died}: {self.log}"
+            self._process.send_signal(number)
+            self._is_asked_to_stop = True
 
     def kill(self):
         self._process.kill()

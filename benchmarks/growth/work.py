@@ -1,0 +1,166 @@
+"""What the service asks its database for, by the service's own functions: each time of other users and payments."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from benchmarks.growth.sample import Sample
+from notifications import feed, reconciler
+from notifications import retention as notifications_retention
+from payments import findings, missed, overdue, replay, unfinished, webhooks
+from payments import retention as events_retention
+from payments.models import Payment
+
+PAGE_SIZE = 100
+FRAME = {"type": "payment_status_update", "rideId": "ride_1", "status": "succeeded", "stripeSessionId": "cs_1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Something that is asked for, `times` times: `draw` says of what, and is not timed, `do` asks."""
+
+    name: str
+    do: Callable[[Any], object]
+    draw: Callable[[], Any] = field(default=lambda: None)
+    times: int = 200
+
+
+def sockets(sample: Sample) -> Iterator[Work]:
+    """What connections ask for, and the notifications they get."""
+    yield Work(
+        name="feed.read_position",
+        draw=sample.user,
+        do=lambda user_id: feed.read_position(user_id=user_id),
+    )
+    yield Work(
+        name="feed.read_after, the newest 5",
+        draw=sample.feed,
+        do=lambda row: feed.read_after(user_id=row.user_id, seq=row.last_seq - 5, limit=PAGE_SIZE),
+    )
+    yield Work(
+        name="feed.read_after, 100 of 5,000",
+        draw=sample.long_feed,
+        do=lambda row: feed.read_after(user_id=row.user_id, seq=2500, limit=PAGE_SIZE),
+    )
+    yield Work(
+        name="feed.offer, up to 3 unconfirmed",
+        draw=sample.feed,
+        do=lambda row: feed.offer(
+            user_id=row.user_id, after=row.confirmed_seq, up_to=row.last_seq, limit=PAGE_SIZE
+        ),
+    )
+    yield Work(
+        name="feed.offer, 5,000 unconfirmed",
+        draw=sample.long_feed,
+        do=lambda row: feed.offer(user_id=row.user_id, after=0, up_to=row.last_seq, limit=PAGE_SIZE),
+        times=20,
+    )
+    yield Work(
+        name="feed.read_heads of 500 users",
+        draw=lambda: sample.users(500),
+        do=lambda user_ids: feed.read_heads(user_ids=user_ids),
+    )
+    yield Work(
+        name="the reconciler's round, 1,000 connections",
+        draw=lambda: sample.users(1000),
+        do=lambda user_ids: asyncio.run(_compare(user_ids)),
+    )
+    yield Work(name="feed.notify and its commit", draw=sample.user, do=_notify)
+
+
+def events(sample: Sample) -> Iterator[Work]:
+    """What webhooks ask for."""
+    yield Work(
+        name="findings.named_by, a session",
+        draw=sample.named_by_session,
+        do=lambda rows: list(findings.named_by(rows)),
+    )
+    yield Work(
+        name="findings.named_by, an intent",
+        draw=sample.named_by_intent,
+        do=lambda rows: list(findings.named_by(rows)),
+    )
+    yield Work(
+        name="webhooks.receive, a payment is paid",
+        draw=sample.paid_now,
+        do=lambda told: webhooks.receive(body=told[0], signature=told[1]),
+    )
+
+
+def schedule(sample: Sample) -> Iterator[Work]:
+    """What the commands that run on a schedule ask for, and staff who replay."""
+    hour_ago = timezone.now() - timedelta(hours=1)
+    due = overdue.open_payments(asked_before=hour_ago)
+    yield Work(name="missed.since_last_fetch", do=lambda _: missed.since_last_fetch())
+    yield Work(
+        name="webhooks.no_longer_waiting",
+        do=lambda _: webhooks.no_longer_waiting(Payment.objects.all()),
+        times=20,
+    )
+    yield Work(
+        name="overdue.open_payments, which",
+        do=lambda _: list(due.values_list("pk", flat=True)),
+        times=20,
+    )
+    yield Work(
+        name="unfinished.payments, which",
+        do=lambda _: list(unfinished.payments().values_list("pk", flat=True)),
+        times=20,
+    )
+    yield Work(
+        name="unfinished.refund_requests, which",
+        do=lambda _: list(unfinished.refund_requests().values_list("pk", flat=True)),
+        times=20,
+    )
+    yield Work(
+        name="replay.select, failed",
+        do=lambda _: replay.select(replay.Selection(failed=True)),
+        times=20,
+    )
+    yield Work(
+        name="replay.select, a user's",
+        draw=sample.user,
+        do=lambda user_id: replay.select(replay.Selection(user_id=user_id)),
+        times=20,
+    )
+    yield Work(
+        name="prune, a batch of notifications",
+        do=lambda _: next(notifications_retention.prune(days=30, dry_run=True)),
+        times=20,
+    )
+    yield Work(
+        name="prune, a batch of events",
+        do=lambda _: next(events_retention.prune(days=30, dry_run=True)),
+        times=20,
+    )
+
+
+class _Connection:
+    """A connection of which the reconciler knows whose it is. There is nobody to send to."""
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+
+    def confirm_outlived(self) -> None:
+        pass
+
+    def compare(self, head: feed.Head) -> None:
+        pass
+
+
+async def _compare(user_ids: list[str]) -> None:
+    task = reconciler._Reconciler()  # noqa: SLF001 its one round, without the second between two of them
+    task.subscriptions = {_Connection(user_id) for user_id in user_ids}  # type: ignore[misc,assignment]
+    await task._compare()  # noqa: SLF001
+    task.task.cancel()
+    task.ticking.cancel()
+
+
+def _notify(user_id: str) -> None:
+    with transaction.atomic():
+        feed.notify(user_id=user_id, frame=FRAME, collapse_key="payment:1", expires_at=None)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import F, Max, OuterRef, Q, Subquery
+from django.db.models import Case, F, Max, OuterRef, Q, Subquery, When, Window
 from django.utils import timezone
 
 from notifications import groups, protocol
@@ -115,11 +115,15 @@ def offer(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple[int
     These are numbers and frames of at most `limit` notifications: of each collapse key the newest, unless it has
     expired or was offered OFFERS_MAX times before. That they are offered once more is written down.
     """
-    unconfirmed = Notification.objects.filter(feed__user_id=user_id, seq__gt=after, seq__lte=up_to)
-    newest = unconfirmed.values("collapse_key").annotate(newest=Max("seq")).values("newest")
     is_news = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-    wanted = unconfirmed.filter(is_news, seq__in=newest, offers__lt=OFFERS_MAX).order_by("seq")
-    rows = list(wanted.values_list("pk", "seq", "frame")[:limit])
+    is_newest = Q(seq=Window(Max("seq"), partition_by="collapse_key"))
+    unconfirmed = Notification.objects.filter(feed__user_id=user_id, seq__gt=after, seq__lte=up_to)
+    # All is judged in one go after the window: conditions of their own would take rows away from it, and a subquery
+    # for the newest would be carried out for each row.
+    wanted = unconfirmed.filter(
+        Case(When(is_newest & is_news & Q(offers__lt=OFFERS_MAX), then=True), default=False)
+    )
+    rows = list(wanted.order_by("seq").values_list("pk", "seq", "frame")[:limit])
     if rows:
         Notification.objects.filter(pk__in=[pk for pk, *_ in rows]).update(offers=F("offers") + 1)
     return [(seq, frame) for _, seq, frame in rows]

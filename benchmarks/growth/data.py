@@ -65,7 +65,9 @@ def environment(url: str) -> dict[str, str]:
         "SECRET_KEY": "of-a-benchmark-that-serves-nobody-but-itself-0123456789",
         "NOTIFICATIONS_TOKEN_SECRET": "of-a-benchmark-that-mints-no-tokens-0123456789",
         "API_KEYS": "of-a-benchmark-0123456789",
-        "STRIPE_SECRET_KEY": "sk_live_ofabenchmark", "PUBLIC_URL": "https://growth.invalid", "ALLOWED_HOSTS": "growth.invalid",
+        "STRIPE_SECRET_KEY": "sk_live_ofabenchmark",
+        "PUBLIC_URL": "https://growth.invalid",
+        "ALLOWED_HOSTS": "growth.invalid",
         "STRIPE_WEBHOOK_SECRETS": "whsec_ofabenchmark",
         "LOG_LEVEL": "ERROR",
     }
@@ -100,9 +102,7 @@ def filled_database(*, notifications: int) -> Iterator[str]:
 
 def sizes(url: str) -> dict[str, tuple[int, int]]:
     """Return how many rows each big table has, about, and how many bytes with its indexes."""
-    query = (
-        "SELECT relname, reltuples::bigint, pg_total_relation_size(oid) FROM pg_class WHERE relname = ANY (%s)"
-    )
+    query = "SELECT relname, reltuples::bigint, pg_total_relation_size(oid) FROM pg_class WHERE relname = ANY (%s)"
     with psycopg.connect(url) as connection:
         return {name: (rows, size) for name, rows, size in connection.execute(query, [list(BIG_TABLES)])}
 

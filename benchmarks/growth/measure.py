@@ -31,7 +31,9 @@ def main() -> None:
         "Admin": pages.admin_pages(sample),
         "Schedule and replay": work.schedule(sample),
     }
-    json.dump([{"group": name} | one for name, pieces in groups.items() for one in _measure(pieces)], sys.stdout)
+    json.dump(
+        [{"group": name} | one for name, pieces in groups.items() for one in _measure(pieces)], sys.stdout
+    )
 
 
 def _measure(pieces: "Iterable[Work]") -> Iterator[dict[str, Any]]:

@@ -17,7 +17,12 @@ from payments import retention as events_retention
 from payments.models import Payment
 
 PAGE_SIZE = 100
-FRAME = {"type": "payment_status_update", "rideId": "ride_1", "status": "succeeded", "stripeSessionId": "cs_1"}
+FRAME = {
+    "type": "payment_status_update",
+    "rideId": "ride_1",
+    "status": "succeeded",
+    "stripeSessionId": "cs_1",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

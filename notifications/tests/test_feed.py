@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
+from benchmarks.growth.plans import explain
 from notifications import feed
 from notifications.feed import Head, OutsideTransactionError, Position
 from notifications.models import Feed, Notification
@@ -170,3 +172,16 @@ def test_the_newest_connection_claims_a_feed_and_changes_nothing_else_of_it():
     notify_and_commit(user_id="other")
     heads = feed.read_heads(user_ids=["user_123", "other", "nobody"])
     assert heads == {"user_123": Head(1, "b"), "other": Head(1, "")}
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="its plans")
+def test_what_is_offered_is_found_by_reading_a_long_feed_once():
+    row = Feed.objects.create(user_id="user_123", last_seq=600)
+    keys = [(seq, f"payment:{seq % 200}") for seq in range(1, 601)]
+    Notification.objects.bulk_create(
+        Notification(feed=row, seq=seq, frame="{}", collapse_key=key) for seq, key in keys
+    )
+    with CaptureQueriesContext(connection) as queries:
+        offered = feed.offer(user_id="user_123", after=0, up_to=600, limit=100)
+    assert [seq for seq, _ in offered] == list(range(401, 501))
+    assert explain(queries.captured_queries[0]["sql"]).faults == ()

@@ -117,7 +117,10 @@ def list_payments(
     payments = Payment.objects.filter(**{k: v for k, v in wanted.items() if v is not None})
     if cursor is not None:
         created_at, payment_id = _read_cursor(cursor)
-        payments = payments.filter(Q(created_at__lt=created_at) | Q(created_at=created_at, pk__lt=payment_id))
+        # No index serves the OR: the time beside it is where the index is entered.
+        payments = payments.filter(
+            Q(created_at__lt=created_at) | Q(pk__lt=payment_id), created_at__lte=created_at
+        )
     page = list(payments.order_by("-created_at", "-pk")[: limit + 1])
     more = len(page) > limit
     page = page[:limit]

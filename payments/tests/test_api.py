@@ -2,9 +2,12 @@ import base64
 import uuid
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from payments.models import Payment
 from payments.sandbox import lifecycle
+from tests.plans import on_postgresql, plan_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -215,6 +218,18 @@ def test_lists_are_filtered_and_come_in_pages_newest_first(api, make_payment):
     assert len(api("get", "/payments?rideId=ride_you").json()["payments"]) == 1
     assert len(api("get", "/payments?status=pending&userId=you").json()["payments"]) == 1
     assert api("get", "/payments?status=succeeded").json()["payments"] == []
+
+
+@on_postgresql
+def test_a_page_further_on_is_found_without_reading_those_before_it(api, make_payment):
+    for _ in range(5):
+        make_payment()
+    cursor = api("get", "/payments?limit=2").json()["nextCursor"]
+    with CaptureQueriesContext(connection) as queries:
+        api("get", f"/payments?limit=2&cursor={cursor}")
+    plan = plan_of(queries)
+    assert "Index Scan using payment_by_age" in plan
+    assert "Index Cond: (created_at <= " in plan
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,8 @@ def _of_payments(events: QuerySet[WebhookEvent], selection: Selection) -> QueryS
     wanted = {field: value for field, value in wanted.items() if value is not None}
     if not wanted:
         return events
-    payments = Payment.objects.filter(**wanted)
-    intents = payments.filter(payment_intent_id__isnull=False).values("payment_intent_id")
-    return events.filter(Q(payment__in=payments) | Q(payment_intent_id__in=intents))
+    payments = dict(Payment.objects.filter(**wanted).values_list("pk", "payment_intent_id"))
+    intents = [intent for intent in payments.values() if intent]
+    # Looked up before, and not in subqueries: of an OR between those no index serves either side.
+    waiting = Q(state=WebhookEvent.State.PARKED, payment_intent_id__in=intents)
+    return events.filter(Q(payment__in=list(payments)) | waiting)

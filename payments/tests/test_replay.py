@@ -4,12 +4,15 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from payments import intake
 from payments.models import Payment, StatusChange, WebhookEvent
-from payments.replay import BATCH_SIZE
+from payments.replay import BATCH_SIZE, Selection, select
 from payments.status import Status
+from tests.plans import on_postgresql, plan_of
 
 from . import stripe_events as stripe
 from . import wire
@@ -165,3 +168,12 @@ def test_wrong_usage_is_refused_with_what_to_send(arguments, code, hint, capfd, 
         ManagementUtility(["manage.py", "replay_webhooks", *arguments]).execute()
     assert ended.value.code == code
     assert hint in capfd.readouterr().err
+
+
+@on_postgresql
+def test_a_users_events_are_found_without_reading_those_of_others(paid):
+    with CaptureQueriesContext(connection) as queries:
+        assert len(select(Selection(user_id=paid.user_id))) == 2
+    plan = plan_of(queries, without=("seqscan", "indexscan"))
+    assert "Index Scan on payments_webhookevent_payment_id" in plan
+    assert "Index Scan on parked_events" in plan

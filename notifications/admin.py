@@ -89,6 +89,18 @@ class NotificationAdmin(ReadOnlyAdmin):
     fields = ("feed_link", "seq", "subject", "created", "expires", "offers", "pretty_frame")
     readonly_fields = ("feed_link", "subject", "created", "expires", "pretty_frame")
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Take a number only of a feed that is named: no index has the numbers of all feeds."""
+        is_of_feed = any(name.startswith("feed__") for name in request.GET)
+        return super().lookup_allowed(lookup, value, request) and (lookup != "seq" or is_of_feed)
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Return the newest first. In a feed they are asked for by number.
+
+        By id PostgreSQL may look for them from the end of the table, however long nothing came to this feed.
+        """
+        return ("-seq",) if "feed__id__exact" in request.GET else ("-pk",)
+
     def find(self, term: str) -> Q:
         return Q(feed__user_id=term)
 

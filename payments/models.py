@@ -55,6 +55,7 @@ class Payment(models.Model):
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="payment_by_age"),
             models.Index(fields=["status", "-created_at"], name="payment_by_status"),
+            models.Index(fields=["currency", "-created_at"], name="payment_by_currency"),
         ]
 
     def __str__(self) -> str:
@@ -138,6 +139,8 @@ class WebhookEvent(models.Model):
                 fields=["payment_intent_id"], name="parked_events", condition=models.Q(state="parked")
             ),
             models.Index(fields=["state", "-received_at"], name="event_by_state"),
+            # How a type begins is looked for, which PostgreSQL's usual index does not serve.
+            models.Index(fields=["type"], name="event_by_type", opclasses=["varchar_pattern_ops"]),
         ]
 
     def __str__(self) -> str:

@@ -3,9 +3,12 @@ from html import unescape
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from notifications.models import Feed, Notification
+from tests.plans import on_postgresql, plan_of
 
 FEEDS = "admin:notifications_feed_changelist"
 NOTIFICATIONS = "admin:notifications_notification_changelist"
@@ -134,7 +137,16 @@ def test_without_the_setting_a_subject_is_plain_text(admin_client, make_feed, se
     assert "payment:7</a>" not in shown
 
 
-@pytest.mark.parametrize("lookup", ["frame__contains", "collapse_key", "feed__latest_connection"])
+@on_postgresql
+def test_the_notifications_of_a_feed_are_found_without_reading_those_of_others(admin_client, make_feed):
+    feed = make_feed("user", length=3)
+    with CaptureQueriesContext(connection) as queries:
+        admin_client.get(reverse(NOTIFICATIONS), {"feed__id__exact": feed.pk})
+    plan = plan_of(queries, without=("seqscan", "bitmapscan"))
+    assert "Index Scan Backward using one_notification_a_number" in plan
+
+
+@pytest.mark.parametrize("lookup", ["frame__contains", "collapse_key", "feed__latest_connection", "seq"])
 def test_a_url_cannot_ask_for_fields_that_are_hidden_or_not_indexed(admin_client, db, lookup):
     assert admin_client.get(reverse(NOTIFICATIONS), {lookup: "h"}).status_code == 400
 

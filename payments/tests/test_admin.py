@@ -6,6 +6,8 @@ from html import unescape
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -15,6 +17,7 @@ from payments.admin.webhook_event import SELECTED_AT_MOST
 from payments.facts import money
 from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.status import Status
+from tests.plans import on_postgresql, plan_of
 
 from . import stripe_events as stripe
 
@@ -138,6 +141,20 @@ def test_payments_are_filtered_by_status_day_and_currency(admin_client, make_pay
     query = {"status": "failed", "currency": "JPY", "since": "2026-03-01", "until": "2026-03-01"}
     assert found(admin_client.get(reverse(PAYMENTS), query)) == [wanted]
     assert found(admin_client.get(reverse(PAYMENTS), query | {"until": "2026-02-28"})) == []
+
+
+@on_postgresql
+@pytest.mark.parametrize(
+    ("page", "query", "index"),
+    [
+        (PAYMENTS, {"currency": "isk"}, "payment_by_currency"),
+        (EVENTS, {"type": "charge.dispute"}, "event_by_type"),
+    ],
+)
+def test_what_is_rare_is_found_without_reading_the_rest(admin_client, page, query, index):
+    with CaptureQueriesContext(connection) as queries:
+        admin_client.get(reverse(page), query)
+    assert f"using {index}" in plan_of(queries, without=("seqscan", "bitmapscan"))
 
 
 def test_fields_of_the_filters_that_were_left_empty_leave_the_url(admin_client, db):

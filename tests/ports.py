@@ -5,7 +5,7 @@ import socket
 from contextlib import suppress
 
 
-def free_port():
+def free_port() -> int:
     """Return a port below those that the system gives to clients: it is still free a moment later."""
     while True:
         port = 20_000 + secrets.randbelow(12_000)

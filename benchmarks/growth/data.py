@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -100,11 +101,16 @@ def filled_database(*, notifications: int) -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-def sizes(url: str) -> dict[str, tuple[int, int]]:
-    """Return how many rows each big table has, about, and how many bytes with its indexes."""
-    query = "SELECT relname, reltuples::bigint, pg_total_relation_size(oid) FROM pg_class WHERE relname = ANY (%s)"
+def describe(url: str) -> dict[str, Any]:
+    """Return PostgreSQL's `version`, and for each of the big `tables` its rows, about, and bytes with its indexes."""
+    sizes = "SELECT relname, reltuples::bigint, pg_total_relation_size(oid) FROM pg_class WHERE relname = ANY (%s)"
     with psycopg.connect(url) as connection:
-        return {name: (rows, size) for name, rows, size in connection.execute(query, [list(BIG_TABLES)])}
+        tables = {
+            name: (rows, size)
+            for name, rows, size in connection.execute(sizes, [list(BIG_TABLES)]).fetchall()
+        }
+        version = connection.info.parameter_status("server_version")
+    return {"version": version, "tables": {name: tables[name] for name in BIG_TABLES}}
 
 
 def _check_room(folder: Path, notifications: int) -> None:

@@ -76,8 +76,8 @@ def _plans(piece: "Work") -> tuple[int, list[dict[str, Any]]]:
     with CaptureQueriesContext(connection) as captured:
         piece.do(what)
     statements = [query["sql"] for query in captured.captured_queries]
-    plans = [plan for plan in map(explain, statements) if plan and plan.of_big_table]
-    return len(statements), [asdict(plan) for plan in plans]
+    plans = [explain(statement, rows_max=piece.rows_max) for statement in statements]
+    return len(statements), [asdict(plan) for plan in plans if plan and plan.of_big_table]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import random
 import time
 import uuid
+from collections.abc import Mapping
 
 from django.conf import settings
 
@@ -38,7 +39,7 @@ class Sample:
 
     def payment(self) -> Payment:
         """Return one that was paid."""
-        return Payment.objects.filter(user_id=self.user(), payment_intent_id__isnull=False).first()
+        return Payment.objects.filter(user_id=self.user(), payment_intent_id__isnull=False)[0]
 
     def paid_now(self) -> tuple[bytes, str]:
         """Return the body and the signature of an event that an open payment, another each time, is paid."""
@@ -66,7 +67,7 @@ class Sample:
         return [WebhookEvent(body=json.dumps(_event("charge.refunded", charge)))]
 
 
-def _event(type_: str, obj: dict[str, object]) -> dict[str, object]:
+def _event(type_: str, obj: Mapping[str, object]) -> dict[str, object]:
     return {
         "object": "event",
         "id": f"evt_{uuid.uuid4().hex}",

@@ -1,5 +1,6 @@
 """A user's feed: the one door through which notifications get in, and the reads that bring them out again."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -17,6 +18,13 @@ _NEXT_NUMBER = """
     INSERT INTO notifications_feed (user_id, last_seq, latest_connection) VALUES (%s, 1, '')
     ON CONFLICT (user_id) DO UPDATE SET last_seq = notifications_feed.last_seq + 1
     RETURNING id, last_seq
+"""
+
+# All users are one parameter: Django would build and adapt one for each, four times the work, each second.
+_HEADS = "SELECT user_id, last_seq, latest_connection FROM notifications_feed WHERE user_id = ANY (%s)"
+_HEADS_ON_SQLITE = """
+    SELECT user_id, last_seq, latest_connection FROM notifications_feed
+    WHERE user_id IN (SELECT value FROM json_each(%s))
 """
 
 FRAME_MAX_BYTES = 16 * 1024
@@ -146,8 +154,13 @@ def confirm(numbers: Mapping[str, int]) -> set[str]:
 
 def read_heads(*, user_ids: Sequence[str]) -> dict[str, Head]:
     """Return the heads of these users' feeds, by user id. Who has no feed is left out."""
-    rows = Feed.objects.filter(user_id__in=user_ids).values_list("user_id", "last_seq", "latest_connection")
-    return {user_id: Head(newest, latest) for user_id, newest, latest in rows}
+    ids = list(user_ids)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(_HEADS, [ids])
+        else:
+            cursor.execute(_HEADS_ON_SQLITE, [json.dumps(ids)])
+        return {user_id: Head(newest, latest) for user_id, newest, latest in cursor.fetchall()}
 
 
 def claim(*, user_id: str, connection_id: str) -> None:

@@ -44,7 +44,7 @@ def _measure(pieces: "Iterable[Work]") -> Iterator[dict[str, Any]]:
             "name": piece.name,
             "first_ms": first,
             "median_ms": statistics.median(warm),
-            "p95_ms": statistics.quantiles(warm, n=20)[-1],
+            "p95_ms": statistics.quantiles(warm, n=20, method="inclusive")[-1],
             "cpu_ms": cpu,
             "statements": statements,
             "plans": plans,

@@ -116,6 +116,7 @@ def schedule(sample: Sample) -> Iterator[Work]:
         name="overdue.open_payments, which",
         do=lambda _: list(due.values_list("pk", flat=True)),
         times=20,
+        rows_max=1_000_000,  # they are the answer
     )
     yield Work(
         name="unfinished.payments, which",
@@ -142,7 +143,7 @@ def schedule(sample: Sample) -> Iterator[Work]:
         name="prune, a batch of notifications",
         do=lambda _: next(notifications_retention.prune(days=30, dry_run=True)),
         times=20,
-        rows_max=100_000,  # of each of 1,000 feeds those that a real run removes with them, or has removed
+        rows_max=1_000_000,  # of each feed all that is old, which a run that removes it meets once
     )
     yield Work(
         name="prune, a batch of events",

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from benchmarks.growth.sample import Sample
 from benchmarks.growth.work import Work
+from payments.api import _write_cursor
 from payments.models import Payment, WebhookEvent
 
 TIMES = 15
@@ -121,8 +122,7 @@ def _notifications(sample: Sample) -> dict[str, dict[str, Any]]:
 
 
 def _cursor_of_the_middle() -> str:
-    from payments.api import _write_cursor  # noqa: PLC0415 what a caller would have got
-
+    """Return what a caller has got that has read half of all payments."""
     middle = Payment.objects.filter(created_at__lt=timezone.now() - timedelta(days=20))[0]
     return _write_cursor(middle)
 

@@ -54,7 +54,7 @@ class Line:
         self._task: asyncio.Task[None] | None = None
         self._changed: set[str] = set()
         self._telling: asyncio.Task[None] | None = None
-        self._again = False
+        self._is_left = asyncio.Event()
         self._tried = asyncio.Event()
         self._open: tuple[BaseChannelLayer, str] | None = None
         self._is_broken = False
@@ -69,8 +69,6 @@ class Line:
         self._members.setdefault(group, []).append(deliver)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        elif self._task.cancelling():
-            self._again = True
         return self._tell_layer_of(group)
 
     def leave(self, group: str, deliver: Deliver) -> asyncio.Task[None] | None:
@@ -81,20 +79,17 @@ class Line:
         if members:
             return None
         self._members.pop(group, None)
-        if self._members:
-            return self._tell_layer_of(group)
-        self._again = False
-        if self._task and not self._task.cancelling():
+        if not self._members and self._task:
             self._tried.clear()
-            self._task.cancel()
-        return self._task
+            self._is_left.set()
+        return self._tell_layer_of(group)
 
     def _tell_layer_of(self, group: str) -> asyncio.Task[None]:
         """Have the layer told whether the group has members, together with all that changes until it is told.
 
         Nobody cancels the task: cut off in the middle, it would break the connection.
         """
-        if self._telling is None or not self._changed:
+        if self._telling is None or self._telling.done() or not self._changed:
             self._telling = asyncio.create_task(self._tell_layer(after=self._telling))
         self._changed.add(group)
         return self._telling
@@ -108,24 +103,36 @@ class Line:
         await self._unsubscribe([group for group in changed if group not in self._members])
 
     async def _run(self) -> None:
+        """Keep the line open while there are members.
+
+        Nobody cancels this: redis-py goes on with a call that is cancelled in the moment in which it was sent.
+        """
         try:
-            while True:
+            while self._members:
+                self._is_left.clear()
                 try:
                     await self._hold(current())
                 except ChannelLayerAwayError:
                     metrics.JOIN_FAILURES.inc()
-                    self._tried.set()
-                    await asyncio.sleep(RETRY_SECONDS)
+                    self._let_joiners_go_on()
+                    await self._rest(RETRY_SECONDS)
         finally:
-            if self._again:
-                self._again, self._task = False, asyncio.create_task(self._run())
-            else:
-                self._task = None
-                self._tried.set()
-                _lines.pop(asyncio.get_running_loop(), None)
+            self._task = None
+            self._tried.set()
+            _lines.pop(asyncio.get_running_loop(), None)
+
+    def _let_joiners_go_on(self) -> None:
+        if not self._is_left.is_set():
+            self._tried.set()
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait so long, or until nobody is left."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._is_left.wait()
 
     async def _hold(self, layer: BaseChannelLayer) -> None:
-        """Open the line, and return when it is of no use any more."""
+        """Open the line; return when it is of no use any more."""
         async with bounded(layer):
             await layer.flush()  # in redis's pub/sub layer: close the connections, forget channels and groups
             channel = await layer.new_channel()
@@ -133,7 +140,7 @@ class Line:
         reader = asyncio.create_task(self._read(layer, channel))
         try:
             await self._subscribe(list(self._members))
-            self._tried.set()
+            self._let_joiners_go_on()
             await self._beat(layer, channel)
         finally:
             self._open = None
@@ -143,7 +150,7 @@ class Line:
             reader.cancel()
 
     async def _read(self, layer: BaseChannelLayer, channel: str) -> None:
-        while True:
+        while self._open == (layer, channel):
             try:
                 message = await layer.receive(channel)
                 self._hear()
@@ -160,10 +167,12 @@ class Line:
             logger.warning("The channel layer brings messages again.")
 
     async def _beat(self, layer: BaseChannelLayer, channel: str) -> None:
-        """Talk on the line; return when too much of that was not heard."""
+        """Talk on the line; return when too much of that was not heard, or nobody is left."""
         is_taken = False
         while self._unheard < UNHEARD_MAX and not self._is_broken:
-            await asyncio.sleep(BEAT_SECONDS)
+            await self._rest(BEAT_SECONDS)
+            if self._is_left.is_set():
+                return
             self._unheard += 1
             is_taken = False
             with suppress(ChannelLayerAwayError):

@@ -12,6 +12,8 @@ from notifications import feed
 from notifications.database import in_thread
 
 BATCH_SIZE = 500
+PAUSE_SECONDS = 0.02
+"""The least time from one read to the next, in which those who come gather."""
 PATIENCE_SECONDS = 0.5
 """How long those that come later wait for a read that takes its time. Then theirs goes on beside it."""
 
@@ -30,7 +32,7 @@ class _Request(NamedTuple):
 
 
 class _Reader:
-    """Reads for all that gathered while the last read was under way; its task ends when nobody waits."""
+    """Reads for all that gathered since the last read began; its task ends when nobody waits."""
 
     def __init__(self) -> None:
         self._waiting: list[_Request] = []
@@ -47,6 +49,7 @@ class _Reader:
         while self._waiting:
             batch, self._waiting = self._waiting[:BATCH_SIZE], self._waiting[BATCH_SIZE:]
             await asyncio.wait({asyncio.create_task(_answer(batch))}, timeout=PATIENCE_SECONDS)
+            await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def _answer(batch: list[_Request]) -> None:

@@ -65,6 +65,19 @@ async def test_a_read_that_takes_its_time_holds_up_others_only_for_a_while(reads
     assert await asyncio.gather(*slow) == [(0, None, 0)]
 
 
+async def test_in_a_storm_those_who_come_after_a_read_gather_for_the_next(reads, monkeypatch):
+    monkeypatch.setattr(positions, "PAUSE_SECONDS", 0.5)
+    await asyncio.gather(*read_all("a"))
+    await asyncio.gather(*(later(turns) for turns in range(3)))
+    assert reads == [["a"], ["0", "1", "2"]]
+
+
+async def later(turns):
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    return await read_position(user_id=str(turns))
+
+
 async def test_no_read_is_larger_than_a_batch(reads, monkeypatch):
     monkeypatch.setattr(positions, "BATCH_SIZE", 2)
     await asyncio.gather(*read_all("a", "b", "c"))

@@ -24,9 +24,6 @@ class NotificationConsumer(AsyncConsumer):
     A client that is not registered has `registration_seconds` to become so.
     """
 
-    # No layer has this alias: Channels would open a channel before the socket is accepted, see groups.Membership.
-    channel_layer_alias = ""
-
     def __init__(self, *, registration_seconds: float = 30.0) -> None:
         self._registration_seconds = registration_seconds
         self._connection_id = uuid.uuid4().hex
@@ -38,11 +35,19 @@ class NotificationConsumer(AsyncConsumer):
         self._round_trip: float | None = None
         self._ended = False
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve the connection; however it ends, it is forgotten everywhere."""
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 ASGI's signature
+        """Serve the connection; however it ends, it is forgotten everywhere.
+
+        Channels' own way has two tasks for each connection and a new one for each message, so as to listen to a
+        layer as well, which this consumer does not.
+        """
+        self.base_send = send
         with metrics.CONNECTIONS.track_inprogress(), connections.is_open(self):
             try:
-                await super().__call__(scope, receive, send)
+                while True:
+                    await self.dispatch(await receive())
+            except StopConsumer:
+                pass
             finally:
                 await self._end()
 

@@ -1,7 +1,7 @@
 """A user's feed: the one door through which notifications get in, and the reads that bring them out again."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -109,12 +109,13 @@ def read_after(*, user_id: str, seq: int, limit: int) -> list[tuple[int, str]]:
     return list(rows.values_list("seq", "frame")[:limit])
 
 
-def read_position(*, user_id: str) -> Position:
-    """Return how far the user's feed goes."""
+def read_positions(*, user_ids: Collection[str]) -> dict[str, Position]:
+    """Return how far the feed of each of these users goes, by user id."""
     oldest = Notification.objects.filter(feed=OuterRef("pk")).order_by("seq").values("seq")[:1]
-    feeds = Feed.objects.filter(user_id=user_id)
-    row = feeds.values_list("last_seq", Subquery(oldest), "confirmed_seq").first()
-    return Position(*row) if row else Position(0, None, 0)
+    feeds = Feed.objects.filter(user_id__in=user_ids)
+    rows = feeds.values_list("user_id", "last_seq", Subquery(oldest), "confirmed_seq")
+    found = {user_id: Position(*row) for user_id, *row in rows}
+    return dict.fromkeys(user_ids, Position(0, None, 0)) | found
 
 
 def offer(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple[int, str]]:

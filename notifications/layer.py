@@ -6,11 +6,13 @@ The channel layer is at most once, and it may be away. What it does not bring, t
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from weakref import WeakKeyDictionary
 
 from channels.layers import BaseChannelLayer, get_channel_layer
+
+from notifications.redis_layer import RedisLayer
 
 logger = logging.getLogger(__name__)
 
@@ -56,3 +58,21 @@ async def bounded(layer: BaseChannelLayer) -> AsyncIterator[None]:
         raise ChannelLayerAwayError from error
     if _retry_at.pop(layer, None):
         logger.warning("The channel layer works again.")
+
+
+async def add_to_groups(layer: BaseChannelLayer, groups: Sequence[str], channel: str) -> None:
+    """Have a channel join groups, with one call where the layer can."""
+    if isinstance(layer, RedisLayer):
+        await layer.group_add_many(groups, channel)
+    else:
+        for group in groups:
+            await layer.group_add(group, channel)
+
+
+async def discard_from_groups(layer: BaseChannelLayer, groups: Sequence[str], channel: str) -> None:
+    """Have a channel leave groups, with one call where the layer can."""
+    if isinstance(layer, RedisLayer):
+        await layer.group_discard_many(groups, channel)
+    else:
+        for group in groups:
+            await layer.group_discard(group, channel)

@@ -7,14 +7,22 @@ forgets its connections, a new channel is opened, and every group is joined anew
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from channels.layers import BaseChannelLayer
 
 from notifications import metrics
-from notifications.layer import RETRY_SECONDS, TIMEOUT_SECONDS, ChannelLayerAwayError, bounded, current
+from notifications.layer import (
+    RETRY_SECONDS,
+    TIMEOUT_SECONDS,
+    ChannelLayerAwayError,
+    add_to_groups,
+    bounded,
+    current,
+    discard_from_groups,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +30,8 @@ BEAT_SECONDS = 1.0
 UNHEARD_MAX = 3
 """How many beats in a row may be missed."""
 UNREADABLE_SECONDS = 0.1
+GROUPS_MAX = 500
+"""How many groups are joined or left by one call to the layer."""
 
 Deliver = Callable[[dict[str, Any]], None]
 
@@ -42,8 +52,9 @@ class Line:
     def __init__(self) -> None:
         self._members: dict[str, list[Deliver]] = {}
         self._task: asyncio.Task[None] | None = None
-        self._calls: set[asyncio.Task[None]] = set()
-        self._again = False
+        self._changed: set[str] = set()
+        self._telling: asyncio.Task[None] | None = None
+        self._is_left = asyncio.Event()
         self._tried = asyncio.Event()
         self._open: tuple[BaseChannelLayer, str] | None = None
         self._is_broken = False
@@ -58,9 +69,7 @@ class Line:
         self._members.setdefault(group, []).append(deliver)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
-        elif self._task.cancelling():
-            self._again = True
-        return self._start(self._subscribe_when_open(group))
+        return self._tell_layer_of(group)
 
     def leave(self, group: str, deliver: Deliver) -> asyncio.Task[None] | None:
         """Hand over nothing more. Returns the task that tells the layer, where it has to be told."""
@@ -70,49 +79,68 @@ class Line:
         if members:
             return None
         self._members.pop(group, None)
-        if self._members:
-            return self._start(self._unsubscribe(group))
-        self._again = False
-        if self._task and not self._task.cancelling():
+        if not self._members and self._task:
             self._tried.clear()
-            self._task.cancel()
-        return self._task
+            self._is_left.set()
+        return self._tell_layer_of(group)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Start a call to the layer. Nobody cancels it: cut off in the middle, it would break the connection."""
-        task = asyncio.create_task(work)
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
-        return task
+    def _tell_layer_of(self, group: str) -> asyncio.Task[None]:
+        """Have the layer told whether the group has members, together with all that changes until it is told.
+
+        Nobody cancels the task: cut off in the middle, it would break the connection.
+        """
+        if self._telling is None or self._telling.done() or not self._changed:
+            self._telling = asyncio.create_task(self._tell_layer(after=self._telling))
+        self._changed.add(group)
+        return self._telling
+
+    async def _tell_layer(self, *, after: asyncio.Task[None] | None) -> None:
+        if after:
+            await asyncio.wait({after})
+        await self._tried.wait()
+        changed, self._changed = self._changed, set()
+        await self._subscribe([group for group in changed if group in self._members])
+        await self._unsubscribe([group for group in changed if group not in self._members])
 
     async def _run(self) -> None:
+        """Keep the line open while there are members.
+
+        Nobody cancels this: redis-py goes on with a call that is cancelled in the moment in which it was sent.
+        """
         try:
-            while True:
+            while self._members:
+                self._is_left.clear()
                 try:
                     await self._hold(current())
                 except ChannelLayerAwayError:
                     metrics.JOIN_FAILURES.inc()
-                    self._tried.set()
-                    await asyncio.sleep(RETRY_SECONDS)
+                    self._let_joiners_go_on()
+                    await self._rest(RETRY_SECONDS)
         finally:
-            if self._again:
-                self._again, self._task = False, asyncio.create_task(self._run())
-            else:
-                self._task = None
-                self._tried.set()
-                _lines.pop(asyncio.get_running_loop(), None)
+            self._task = None
+            self._tried.set()
+            _lines.pop(asyncio.get_running_loop(), None)
+
+    def _let_joiners_go_on(self) -> None:
+        if not self._is_left.is_set():
+            self._tried.set()
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait so long, or until nobody is left."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._is_left.wait()
 
     async def _hold(self, layer: BaseChannelLayer) -> None:
-        """Open the line, and return when it is of no use any more."""
+        """Open the line; return when it is of no use any more."""
         async with bounded(layer):
             await layer.flush()  # in redis's pub/sub layer: close the connections, forget channels and groups
             channel = await layer.new_channel()
         self._open, self._is_broken, self._unheard = (layer, channel), False, 0
         reader = asyncio.create_task(self._read(layer, channel))
         try:
-            for group in tuple(self._members):
-                await self._subscribe(group)
-            self._tried.set()
+            await self._subscribe(list(self._members))
+            self._let_joiners_go_on()
             await self._beat(layer, channel)
         finally:
             self._open = None
@@ -122,7 +150,7 @@ class Line:
             reader.cancel()
 
     async def _read(self, layer: BaseChannelLayer, channel: str) -> None:
-        while True:
+        while self._open == (layer, channel):
             try:
                 message = await layer.receive(channel)
                 self._hear()
@@ -139,10 +167,12 @@ class Line:
             logger.warning("The channel layer brings messages again.")
 
     async def _beat(self, layer: BaseChannelLayer, channel: str) -> None:
-        """Talk on the line; return when too much of that was not heard."""
+        """Talk on the line; return when too much of that was not heard, or nobody is left."""
         is_taken = False
         while self._unheard < UNHEARD_MAX and not self._is_broken:
-            await asyncio.sleep(BEAT_SECONDS)
+            await self._rest(BEAT_SECONDS)
+            if self._is_left.is_set():
+                return
             self._unheard += 1
             is_taken = False
             with suppress(ChannelLayerAwayError):
@@ -155,27 +185,25 @@ class Line:
                 logger.warning("The channel layer takes messages and brings none; connecting anew.")
             self._is_deaf = True
 
-    async def _subscribe_when_open(self, group: str) -> None:
-        await self._tried.wait()
-        await self._subscribe(group)
-
-    async def _subscribe(self, group: str) -> None:
-        if self._open is None or group not in self._members:
+    async def _subscribe(self, groups: list[str]) -> None:
+        if self._open is None:
             return
         layer, channel = self._open
         try:
-            async with bounded(layer):
-                await layer.group_add(group, channel)
+            for start in range(0, len(groups), GROUPS_MAX):
+                async with bounded(layer):
+                    await add_to_groups(layer, groups[start : start + GROUPS_MAX], channel)
         except ChannelLayerAwayError:
             metrics.JOIN_FAILURES.inc()
             self._is_broken = True
 
-    async def _unsubscribe(self, group: str) -> None:
-        if self._open is None or group in self._members:
+    async def _unsubscribe(self, groups: list[str]) -> None:
+        if self._open is None:
             return
         layer, channel = self._open
         try:
-            async with bounded(layer):
-                await layer.group_discard(group, channel)
+            for start in range(0, len(groups), GROUPS_MAX):
+                async with bounded(layer):
+                    await discard_from_groups(layer, groups[start : start + GROUPS_MAX], channel)
         except ChannelLayerAwayError:
             self._is_broken = True

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from notifications import feed, groups
+from notifications import feed, groups, positions
 from notifications.cursor import ClientGoneError, Cursor
 from notifications.database import in_thread
 from notifications.protocol import CloseCode
@@ -63,7 +63,7 @@ class Subscription:
         async with self._lock:
             self._membership = groups.Membership(user_id=self.user_id, deliver=self.receive)
             await self._membership.tried()
-            position = await in_thread(feed.read_position, user_id=self.user_id)
+            position = await positions.read_position(user_id=self.user_id)
             if self._exclusive:  # before it is confirmed: who registers later then claims later
                 await in_thread(feed.claim, user_id=self.user_id, connection_id=self._connection_id)
             await self._cursor.take_place(position)

@@ -138,7 +138,7 @@ CHANNEL_LAYERS: dict[str, Any]
 if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": "notifications.redis_layer.RedisLayer",
             "CONFIG": {"hosts": [{"address": REDIS_URL, **REDIS_CONNECTION}]},
         }
     }

@@ -100,9 +100,7 @@ def silent_layer():
 
 def redis_layer(port):
     host = {"address": f"redis://127.0.0.1:{port}/0", **settings.REDIS_CONNECTION}
-    return {
-        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [host]}}
-    }
+    return {"default": {"BACKEND": "notifications.redis_layer.RedisLayer", "CONFIG": {"hosts": [host]}}}
 
 
 @pytest.fixture

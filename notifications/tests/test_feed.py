@@ -26,6 +26,10 @@ def notify_and_commit(**kwargs):
         return notify(**kwargs)
 
 
+def position():
+    return feed.read_positions(user_ids=["user_123"])["user_123"]
+
+
 def numbers(user_id="user_123"):
     return [seq for seq, _ in feed.read_after(user_id=user_id, seq=0, limit=10_000)]
 
@@ -135,14 +139,22 @@ def test_a_feed_is_read_in_pages_from_any_number():
 
 
 def test_a_position_is_the_newest_number_and_the_oldest_that_is_kept():
-    assert feed.read_position(user_id="user_123") == Position(0, None, 0)
+    assert position() == Position(0, None, 0)
     for _ in range(4):
         notify_and_commit()
-    assert feed.read_position(user_id="user_123") == Position(4, 1, 0)
+    assert position() == Position(4, 1, 0)
     Notification.objects.filter(seq__lte=2).delete()
-    assert feed.read_position(user_id="user_123") == Position(4, 3, 0)
+    assert position() == Position(4, 3, 0)
     Notification.objects.all().delete()
-    assert feed.read_position(user_id="user_123") == Position(4, None, 0)
+    assert position() == Position(4, None, 0)
+
+
+def test_positions_of_many_are_read_at_once(django_assert_num_queries):
+    for user_id in ("a", "b", "b"):
+        notify_and_commit(user_id=user_id)
+    with django_assert_num_queries(1):
+        positions = feed.read_positions(user_ids=["a", "b", "c"])
+    assert positions == {"a": Position(1, 1, 0), "b": Position(2, 1, 0), "c": Position(0, None, 0)}
 
 
 @pytest.mark.parametrize(

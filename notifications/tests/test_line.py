@@ -8,7 +8,7 @@ import errno
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from channels.layers import get_channel_layer
@@ -341,3 +341,26 @@ async def test_who_comes_while_the_last_leaves_has_a_line(network, connect, path
         await asyncio.gather(leaving.disconnect(timeout=PATIENCE), coming.register("somebody else"))
         await path.gets_fast(coming, "somebody else")
         await coming.disconnect(timeout=PATIENCE)
+
+
+async def test_a_line_is_closed_in_the_middle_of_a_call_to_redis_and_opened_again(
+    network, connect, path, monkeypatch
+):
+    """On Python 3.11 redis-py goes on with a call that is cancelled in the moment in which it was sent."""
+    monkeypatch.setattr(line, "BEAT_SECONDS", 0.001)
+    leaving, coming, sending = await connect(), await connect(), asyncio.Event()
+    backend = get_channel_layer()
+    own_send = backend.send
+
+    async def send(*message):
+        sending.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
+        await own_send(*message)
+
+    monkeypatch.setattr(backend, "send", send, raising=False)
+    await leaving.register()
+    await asyncio.wait_for(sending.wait(), PATIENCE)
+    await leaving.disconnect(timeout=PATIENCE)
+    await coming.register("somebody else")
+    await path.gets_fast(coming, "somebody else")

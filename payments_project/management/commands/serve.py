@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_project.checks import refuse_bad_settings
-from payments_project.serving import limits
+from payments_project.serving import garbage, limits
 
 DEVELOPMENT_LOGIN = ("admin", "admin")
 
@@ -50,6 +50,7 @@ class Command(BaseCommand):
         )  # Daphne's sets up Twisted
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 
+        garbage.collect_less()
         server.serve(application=application, sockets=sockets)
 
 

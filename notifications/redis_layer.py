@@ -1,0 +1,53 @@
+"""Channels' pub/sub layer for Redis, which joins and leaves many groups at once."""
+
+# ruff: noqa: SLF001 it adds to channels-redis, whose version is bounded for that
+
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Any
+
+from channels_redis.pubsub import RedisPubSubChannelLayer
+
+
+class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
+    """Adds to Channels' interface what many registrations at a time need: one command for many groups."""
+
+    async def group_add_many(self, groups: Collection[str], channel: str) -> None:
+        """Do what `group_add` does, for each of the groups."""
+        layer = self._get_layer()
+        names = [layer._get_group_channel_name(group) for group in groups]
+        for name in names:
+            layer.groups.setdefault(name, set()).add(channel)
+        for shard, share in _by_shard(layer, names).items():
+            async with shard._lock:
+                new = [name for name in share if name not in shard._subscribed_to]
+                if new:
+                    shard._ensure_redis()
+                    shard._ensure_receiver()
+                    await shard._pubsub.subscribe(*new)
+                    shard._subscribed_to.update(new)
+
+    async def group_discard_many(self, groups: Collection[str], channel: str) -> None:
+        """Do what `group_discard` does, for each of the groups."""
+        layer = self._get_layer()
+        names = [layer._get_group_channel_name(group) for group in groups]
+        for name in names:
+            layer.groups.get(name, set()).discard(channel)
+        empty = [name for name in names if not layer.groups.get(name)]
+        for name in empty:
+            layer.groups.pop(name, None)
+        for shard, share in _by_shard(layer, empty).items():
+            async with shard._lock:
+                old = [name for name in share if name in shard._subscribed_to]
+                if old:
+                    shard._ensure_redis()
+                    shard._ensure_receiver()
+                    await shard._pubsub.unsubscribe(*old)
+                    shard._subscribed_to.difference_update(old)
+
+
+def _by_shard(layer: Any, names: Collection[str]) -> dict[Any, list[str]]:
+    shares = defaultdict(list)
+    for name in names:
+        shares[layer._get_shard(name)].append(name)
+    return shares

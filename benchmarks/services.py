@@ -54,7 +54,7 @@ def services() -> Iterator[Services]:
         valkey.start()
         stack.callback(valkey.stop)
         yield Services(
-            stripe_url=stack.enter_context(_stripe()),
+            stripe_url=f"http://127.0.0.1:{stack.enter_context(answering('benchmarks.stripe'))}",
             redis_url=f"redis://127.0.0.1:{valkey.port}/0",
             _postgresql_port=port,
             _password=password,
@@ -62,13 +62,12 @@ def services() -> Iterator[Services]:
 
 
 @contextmanager
-def _stripe() -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.stripe"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+def answering(module: str) -> Iterator[int]:
+    """Run one of our own servers while the block runs; yield the port, which it prints first of all."""
+    process = subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        yield int(process.stdout.readline())
     finally:
         process.kill()
         process.communicate()

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import psycopg
+
+from .peers import PEERS, SCHEMA
 from .rides import Ride
-from .seeding import SERVICE_TABLES, empty, seed_service
+from .seeding import PEER_TABLES, SERVICE_TABLES, empty, seed_peer, seed_service
 from .services import Services
 
 ROOT = Path(__file__).parents[1]
@@ -88,6 +91,35 @@ def service(
         seed=seed_service,
         prepare=migrate,
         token_secret=TOKEN_SECRET,
+    )
+
+
+def peer(*, name: str, services: Services) -> Subject:
+    """Return one of the peers; benchmarks/peers says what they are."""
+    made = PEERS[name]
+    database_url = services.database(name)
+
+    def prepare() -> None:
+        made.prepare()
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(SCHEMA.read_bytes())
+
+    return Subject(
+        name=name,
+        command=made.command,
+        folder=ROOT,
+        environment=_kept()
+        | {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": services.redis_url,
+            "WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "API_KEY": API_KEY,
+            "STRIPE_API_BASE": services.stripe_url,
+        },
+        database_url=database_url,
+        tables=PEER_TABLES,
+        seed=seed_peer,
+        prepare=prepare,
     )
 
 

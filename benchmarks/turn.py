@@ -26,8 +26,13 @@ class Turn:
     seconds: float
     _next: int = field(default=0)
 
-    def webhooks(self, count: int) -> None:
-        """Make payments and their signed webhooks, ready to be sent by the next loop."""
+    def webhooks(self, count: int, *, align: bool = False) -> None:
+        """Make payments and their signed webhooks, ready to be sent by the next loop.
+
+        `align`: the first is for the first user.
+        """
+        if align:
+            self._next += -self._next % self.users
         self.subject.add_payments(ride(number, users=self.users) for number in self._numbers(count))
         self.generator("build_webhooks", first=self._next - count, count=count)
 

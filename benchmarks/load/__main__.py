@@ -15,6 +15,7 @@ from . import requests as build
 from .http import Pool
 from .loops import closed_loop, open_loop
 from .riders import Riders
+from .storm import Storm
 from .tally import Tally
 
 HOST = "127.0.0.1"
@@ -71,6 +72,18 @@ class Load:
                 in_flight=in_flight,
                 seconds=seconds,
                 grace=grace,
+            )
+        finally:
+            pool.close()
+
+    async def storm(
+        self, *, pid: int, rate: float, count: int, seconds: float, connections: int = 64
+    ) -> dict[str, Any]:
+        """Kill a worker, and see how long it takes until all is well again."""
+        pool, tally = await self._begin(connections)
+        try:
+            return await Storm(riders=self._riders, pool=pool, tally=tally, requests=self._requests).run(
+                pid=pid, rate=rate, count=count, seconds=seconds
             )
         finally:
             pool.close()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from .alarm import Alarm
 from .http import Pool
 from .tally import Tally
 
@@ -25,13 +26,15 @@ async def open_loop(
     start = time.perf_counter() + 0.05
     worked = time.process_time()
     due, index = start, 0
-    while index < len(requests) and due < start + seconds:
-        wait = due - time.perf_counter()
-        if wait > 0:
-            await asyncio.sleep(wait)
-        _send(pool, tally, requests[index], index, due)
-        due += gaps.expovariate(rate)
-        index += 1
+    with Alarm() as alarm:
+        while index < len(requests) and due < start + seconds:
+            if due > time.perf_counter():
+                await alarm.wait_until(due)
+            else:
+                await asyncio.sleep(0)  # answers are read meanwhile
+            _send(pool, tally, requests[index], index, due)
+            due += gaps.expovariate(rate)
+            index += 1
     await _settle(tally, until=time.perf_counter() + grace)
     return _result(tally, start=start, worked=worked)
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.rides import user_id
@@ -27,8 +28,8 @@ class Riders:
         self._frames: dict[int, bytes] = {}
         self._waiting: dict[Client, asyncio.Future[bool]] = {}
         self.registered: set[Client] = set()
-        self.lost = 0
         self.tally: Tally | None = None
+        self.on_lost: Callable[[int], None] = lambda _: None
         self.users = 1
 
     async def connect(self, *, count: int, each: int = 1, seconds: float) -> dict[str, Any]:
@@ -98,7 +99,7 @@ class Riders:
     def closed(self, client: Client) -> None:
         if client in self.registered:
             self.registered.discard(client)
-            self.lost += 1
+            self.on_lost(client.user)
         future = self._waiting.get(client)
         if future is not None and not future.done():
             future.set_result(False)

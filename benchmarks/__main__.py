@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from .load.client import Generator
+from .peers import PEERS
 from .ports import free_port
 from .scenarios import SCENARIOS, run_all
+from .self_check import self_check
 from .services import ROOT, Services, services
-from .subjects import Subject, service
+from .subjects import Subject, peer, service
 from .turn import take_turn
 
 
@@ -24,6 +26,10 @@ def main() -> None:
         subjects = _subjects(options, running, port)
         for subject in subjects:
             subject.prepare()
+        check = self_check(generator)
+        _line("check", check["closed"] | {"cpu_ms": 0})
+        print(check["closed"]["per_second"])
+        _line("check", check["paced"] | {"cpu_ms": 0})
         for repetition in range(options.repetitions):
             for subject in subjects:
                 began = time.monotonic()
@@ -43,11 +49,16 @@ def main() -> None:
 
 
 def _subjects(options: argparse.Namespace, running: Services, port: int) -> list[Subject]:
+    """Return who is measured, in the order in which they take turns."""
     roots = {"service": options.service_root, "baseline": options.baseline}
+    names = options.subjects or ["service", *(n for n, p in PEERS.items() if p.is_available())]
+    if options.baseline and "baseline" not in names:
+        names.insert(1, "baseline")
     return [
-        service(name=name, root=root, services=running, port=port, workers=options.workers)
-        for name, root in roots.items()
-        if root
+        service(name=name, root=roots[name], services=running, port=port, workers=options.workers)
+        if name in roots
+        else peer(name=name, services=running)
+        for name in names
     ]
 
 
@@ -64,6 +75,9 @@ def print_early(runs: list[dict[str, Any]]) -> None:
             _line(f"{rate}/s", p)
         if t := figures.get("throughput"):
             _line(f"{t['per_second']:.0f}/s of 24", t)
+        if t := figures.get("payments"):
+            _line(f"{t['per_second']:.0f}/s paym", t)
+        print(figures.get("storm"))
 
 
 def _line(name: str, p: dict[str, Any]) -> None:
@@ -77,6 +91,7 @@ def _line(name: str, p: dict[str, Any]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--subjects", type=lambda text: text.split(","))
     parser.add_argument("--service-root", type=Path, default=ROOT, help="checkout of the service (this one)")
     parser.add_argument("--baseline", type=Path, help="another checkout, measured in turn with it")
     parser.add_argument("--repetitions", type=int, default=1)

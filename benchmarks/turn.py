@@ -46,6 +46,11 @@ class Turn:
         answer: dict[str, Any] = self.generator("connect", count=count)
         return answer
 
+    def settled_memory(self) -> float:
+        """Return the workers' memory in KiB, once what was only for the moment is gone."""
+        time.sleep(SETTLE_SECONDS)
+        return self.workers.memory_kib()
+
     def measured(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Let the generator do something; add the CPU time that the workers used meanwhile, in seconds."""
         before = self.workers.cpu_seconds()

@@ -34,8 +34,8 @@ class Load:
         self._port, self._secret, self._api_key = port, secret, api_key
         self._riders = Riders(host=HOST, port=port, token_secret=token_secret)
 
-    async def connect(self, *, count: int, each: int = 1, seconds: float = 30) -> dict[str, Any]:
-        return await self._riders.connect(count=count, each=each, seconds=seconds)
+    async def connect(self, *, seconds: float = 30, **arguments: Any) -> dict[str, Any]:
+        return await self._riders.connect(seconds=seconds, **arguments)
 
     async def disconnect(self) -> None:
         await self._riders.disconnect()

@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from benchmarks.rides import user_id
@@ -32,28 +33,31 @@ class Riders:
         self.on_lost: Callable[[int], None] = lambda _: None
         self.users = 1
 
-    async def connect(self, *, count: int, each: int = 1, seconds: float) -> dict[str, Any]:
-        """Connect and register users 0 to count - 1, `each` times. Those that take too long are counted, not waited for."""
-        self.users = count
-        for user in range(count):
+    async def connect(
+        self, *, first: int = 0, count: int, users: int | None = None, each: int = 1, seconds: float
+    ) -> dict[str, Any]:
+        """Connect and register `count` users from number `first` on, `each` times. Who takes too long is counted.
+
+        `users` is how many there will be in all, by default those.
+        """
+        self.users = users or first + count
+        for user in range(first, first + count):
             self._frames[user] = masked(self._registration(user))
-        todo = iter([user for user in range(count) for _ in range(each)])
+        todo = iter([user for user in range(first, first + count) for _ in range(each)])
+        before = len(self.registered)
         began = time.perf_counter()
-        failed = 0
 
         async def some() -> None:
-            nonlocal failed
             for user in todo:
-                failed += not await self.register(user)
+                await self.register(user)
 
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await asyncio.gather(*(some() for _ in range(CONCURRENCY)))
-        except TimeoutError:
-            failed = count * each - len(self.registered)
+        registered = len(self.registered) - before
         return {
-            "registered": len(self.registered),
-            "failed": failed,
+            "registered": registered,
+            "failed": count * each - registered,
             "seconds": time.perf_counter() - began,
         }
 

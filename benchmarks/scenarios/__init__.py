@@ -21,7 +21,7 @@ def run_all(turn: Turn, *, names: Iterable[str]) -> dict[str, Any]:
     """Return the figures of each scenario by its name."""
     figures: dict[str, Any] = {}
     if "connections" not in names:
-        turn.connect(connections.CONNECTIONS)
+        turn.connect(connections.STEPS[-1])
     for name, run in SCENARIOS.items():
         if name in names:
             figures[name] = run(turn)

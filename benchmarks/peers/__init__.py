@@ -61,4 +61,4 @@ CHANNELS = Peer(
     modules=("django", "channels", "channels_redis", "daphne", "psycopg_pool", "requests"),
 )
 
-PEERS = {peer.name: peer for peer in (NODE, FASTAPI)}
+PEERS = {peer.name: peer for peer in (NODE, FASTAPI, CHANNELS)}

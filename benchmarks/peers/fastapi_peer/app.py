@@ -12,9 +12,11 @@ import orjson
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response, WebSocket
 from redis.asyncio import Redis
 
-from . import payments, stripe
+from benchmarks.peers.orders import NewPayment, PaymentOut
+from benchmarks.peers.stripe import is_signed
+
+from . import payments
 from .hub import Hub
-from .payments import NewPayment, PaymentOut
 
 AUTHORIZATION = f"Bearer {os.environ['API_KEY']}".encode()
 
@@ -24,7 +26,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with (
         asyncpg.create_pool(os.environ["DATABASE_URL"]) as pool,
         Redis.from_url(os.environ["REDIS_URL"], decode_responses=True) as redis,
-        httpx.AsyncClient(base_url=os.environ["STRIPE_API_BASE"], trust_env=False) as http,
+        httpx.AsyncClient(trust_env=False) as http,
         Hub(redis) as hub,
     ):
         app.state.pool, app.state.http, app.state.hub = pool, http, hub
@@ -42,7 +44,7 @@ async def healthz() -> Response:
 @app.post("/webhooks/stripe/")
 async def webhook(request: Request) -> Response:
     body = await request.body()
-    if not stripe.is_signed(body=body, header=request.headers.get("stripe-signature", "")):
+    if not is_signed(body=body, header=request.headers.get("stripe-signature", "")):
         raise HTTPException(400, "The signature does not match.")
     pushed = await payments.take_event(app.state.pool, event=orjson.loads(body), body=body.decode())
     if pushed:

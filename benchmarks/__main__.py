@@ -5,7 +5,6 @@ import functools
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -121,4 +120,4 @@ def _options() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -97,7 +97,7 @@ class Goal:
 
 
 GOALS = (
-    Goal(text="At least 1.25 x Node's throughput", metric="throughput", peers=[NODE], share=1.25),
+    Goal(text="At least 1.25 times Node's throughput", metric="throughput", peers=[NODE], share=1.25),
     Goal(
         text="p99 at 400/s at most half the best peer's",
         metric="p99_400",

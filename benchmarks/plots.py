@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from .figures import CANNOT, Figures, Runs
 
@@ -26,8 +27,9 @@ LABELS = {
     "fastapi": "FastAPI (uvicorn, asyncpg)",
     "channels": "Channels as in tutorials",
 }
-STYLE: Mapping[str, Any] = {
+STYLE: Any = {  # of matplotlib's rcParams
     "axes.edgecolor": "#9aa0a6",
+    "axes.axisbelow": True,
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -54,8 +56,8 @@ def draw(runs: Runs, *, folder: Path) -> list[Path]:
     for name, (plot, scenario) in plots.items():
         if not any(scenario in figures for subject in runs.subjects() for figures in runs.turns(subject)):
             continue
-        with mpl.rc_context(dict(STYLE)):
-            figure = Figure(figsize=(7.2, 4), layout="constrained")
+        with mpl.rc_context(STYLE):
+            figure = Figure(figsize=(8, 4.2), layout="constrained")
             plot(figure.subplots(), runs)
             path = folder / f"{name}.svg"
             figure.savefig(path, metadata={"Date": None})
@@ -81,7 +83,8 @@ def _latency(axes: Axes, runs: Runs) -> None:
     rates = sorted({int(r) for s in runs.subjects() for f in runs.turns(s) for r in f.get("paced", {})})
     axes.set_xticks(rates, [f"{rate:,}" for rate in rates])
     axes.minorticks_off()
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axes.legend()
 
 

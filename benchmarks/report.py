@@ -52,7 +52,7 @@ def _medians(runs: Runs) -> Grid:
     ]
     turns = min((len(runs.turns(subject)) for subject in subjects), default=0)
     return Grid(
-        title="Medians (smallest – largest)",
+        title="Medians (smallest to largest)",
         head=["", *subjects],
         rows=rows,
         note=f"{len(runs.runs)} run(s), {turns} repetitions of each subject, in turn.",
@@ -161,7 +161,7 @@ def _spread(values: Sequence[float], digits: int) -> str:
     text = _number(middle, digits)
     if len(values) == 1 or values[0] == CANNOT:
         return text
-    return f"{text} ({_number(values[0], digits)} – {_number(values[-1], digits)})"
+    return f"{text} ({_number(values[0], digits)} to {_number(values[-1], digits)})"
 
 
 def _number(value: float, digits: int) -> str:
@@ -169,7 +169,7 @@ def _number(value: float, digits: int) -> str:
 
 
 def _times(ratio: float | None) -> str:
-    return "" if ratio is None else f"{ratio:.2f} ×"
+    return "" if ratio is None else f"{ratio:.2f}"
 
 
 def show(runs: Runs, *, markdown: Path | None, plots: Path | None) -> None:

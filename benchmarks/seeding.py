@@ -9,10 +9,14 @@ import psycopg
 
 from .rides import AMOUNT, CURRENCY, Ride
 
-SERVICE_TABLES = (
-    "payments_payment payments_webhookevent payments_statuschange payments_refundrequest "
-    "notifications_feed notifications_notification"
-).split()
+SERVICE_TABLES = [
+    "payments_payment",
+    "payments_webhookevent",
+    "payments_statuschange",
+    "payments_refundrequest",
+    "notifications_feed",
+    "notifications_notification",
+]
 PEER_TABLES = ["payments", "events", "notifications"]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 import psycopg
 from psycopg import sql
@@ -64,10 +65,10 @@ def services() -> Iterator[Services]:
 @contextmanager
 def answering(module: str) -> Iterator[int]:
     """Run one of our own servers while the block runs; yield the port, which it prints first of all."""
-    process = subprocess.Popen([sys.executable, "-m", module], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", module]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)  # noqa: S603 our own
     try:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
+        yield int(cast("IO[str]", process.stdout).readline())
     finally:
         process.kill()
         process.communicate()

@@ -59,7 +59,7 @@ class Workers:
 
     def _start(self) -> subprocess.Popen[bytes]:
         fd = self._socket.fileno()
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 a command of this repository
             [part.replace("{fd}", str(fd)) for part in self._command],
             cwd=self._folder,
             env=dict(self._environment) | {"LISTEN_FD": str(fd)},
@@ -79,7 +79,7 @@ class Workers:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
                 time.sleep(0.05)
                 waiting -= {pid for pid in waiting if self._has_connection(pid)}
-        urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10).close()  # noqa: S310
+        urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10).close()
 
     def _has_connection(self, pid: int) -> bool:
         with suppress(psutil.Error):

@@ -96,7 +96,7 @@ class Load:
     async def _begin(self, connections: int) -> tuple[Pool, Tally]:
         pool = Pool(host=HOST, port=self._port)
         await pool.open(connections)
-        tally = Tally(first=self._first, count=len(self._requests), kind=self._kind)
+        tally = Tally(first=self._first, count=len(self._requests), kind=self._kind, each=self._riders.each)
         self._riders.tally = tally
         return pool, tally
 

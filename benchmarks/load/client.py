@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +21,8 @@ class Generator:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._commands = cast("IO[str]", self._process.stdin)
+        self._answers = cast("IO[str]", self._process.stdout)
         return self
 
     def __exit__(
@@ -35,14 +37,12 @@ class Generator:
 
     def tell(self, do: str, **arguments: Any) -> None:
         """Say what to do, and do not wait for it."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": do} | arguments) + "\n")
-        self._process.stdin.flush()
+        self._commands.write(json.dumps({"do": do} | arguments) + "\n")
+        self._commands.flush()
 
     def answer(self) -> Any:
         """Return what became of what was told."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             raise RuntimeError("The load generator ended.")
         answer = json.loads(line)

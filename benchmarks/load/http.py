@@ -68,6 +68,9 @@ def _body(head: bytes, rest: bytes) -> bytes | None:
     return rest
 
 
+_HEALTH = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
 class Pool:
     """Connections to one server, used in turn, so that each worker process gets its share."""
 
@@ -83,10 +86,7 @@ class Pool:
         """Open so many, one after the other: opened at once, one worker would accept nearly all of them."""
         while len(self._all) < count:
             connection = await self._connect()
-            answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{self._address[1]}\r\n\r\n".encode()
-            connection.request(request, lambda status, _, f=answered: f.done() or f.set_result(status))
-            await asyncio.wait_for(answered, 10)
+            await self._greet(connection)
             self._give_back(connection)
 
     def send(self, request: bytes, done: Done) -> None:
@@ -110,6 +110,12 @@ class Pool:
             if connection.transport is not None:
                 connection.transport.abort()
         self._all.clear()
+
+    async def _greet(self, connection: Connection) -> None:
+        """Return once a worker has this connection and answers on it."""
+        answered = asyncio.Event()
+        connection.request(_HEALTH, lambda _, __: answered.set())
+        await asyncio.wait_for(answered.wait(), 10)
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()

@@ -42,7 +42,7 @@ def payment(ride: Ride, *, api_key: str, port: int) -> bytes:
 
 def _session() -> dict[str, Any]:
     """Return a paid Checkout Session, of the size of Stripe's: https://docs.stripe.com/api/checkout/sessions/object."""
-    unknown = (
+    unknown = (  # noqa: SIM905 as a list it would hide the rest
         "after_expiration allow_promotion_codes billing_address_collection client_secret collected_information "
         "consent consent_collection currency_conversion customer customer_account customer_email discounts invoice "
         "locale managed_payments origin_context payment_link payment_method_configuration_details permissions "

@@ -1,23 +1,30 @@
 """The riders' connections: opened, registered, and what they are told."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import hashlib
 import hmac
 import json
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.rides import user_id
 
-from .tally import Tally
 from .websocket import CLOSE, Client, masked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .tally import Tally
 
 CONCURRENCY = 32
 """How many connect at the same time."""
 TOKEN_SECONDS = 3600
+PORTS = 20_000
+"""How many users come from one address."""
 
 
 class Riders:
@@ -32,6 +39,7 @@ class Riders:
         self.tally: Tally | None = None
         self.on_lost: Callable[[int], None] = lambda _: None
         self.users = 1
+        self.each = 1
 
     async def connect(
         self, *, first: int = 0, count: int, users: int | None = None, each: int = 1, seconds: float
@@ -40,7 +48,7 @@ class Riders:
 
         `users` is how many there will be in all, by default those.
         """
-        self.users = users or first + count
+        self.users, self.each = users or first + count, each
         for user in range(first, first + count):
             self._frames[user] = masked(self._registration(user))
         todo = iter([user for user in range(first, first + count) for _ in range(each)])
@@ -65,10 +73,11 @@ class Riders:
         """Connect and register; tell whether it came about."""
         loop = asyncio.get_running_loop()
         client = Client(user=user, listener=self)
-        future = self._waiting[client] = loop.create_future()
+        future: asyncio.Future[bool] = loop.create_future()
+        self._waiting[client] = future
         try:
             async with asyncio.timeout(seconds):
-                await loop.create_connection(lambda: client, *self._address)
+                await loop.create_connection(lambda: client, *self._address, local_addr=_from(user))
                 return await future
         except (OSError, TimeoutError):
             return False
@@ -121,6 +130,12 @@ class Riders:
             _base64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)
         )
         return (text + b"." + _base64(hmac.digest(self._token_secret, text, hashlib.sha256))).decode()
+
+
+def _from(user: int) -> tuple[str, int] | None:
+    """Return the address that a user comes from, or None for the system's choice: one has only so many ports."""
+    number = user // PORTS
+    return (f"127.0.0.{number + 1}", 0) if number else None
 
 
 def _base64(data: bytes) -> bytes:

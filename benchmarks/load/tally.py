@@ -13,9 +13,12 @@ _REFUSED = "refused or lost"
 
 
 class Tally:
-    """Rides `first` to `first + count - 1`. Every time is of `time.perf_counter`, in seconds."""
+    """Rides `first` to `first + count - 1`. Every time is of `time.perf_counter`, in seconds.
 
-    def __init__(self, *, first: int, count: int, kind: bytes) -> None:
+    `each` is how many connections a user has: a frame is there when all of them have it.
+    """
+
+    def __init__(self, *, first: int, count: int, kind: bytes, each: int = 1) -> None:
         self.first = first
         self.due = [_UNKNOWN] * count
         self.sent = [_UNKNOWN] * count
@@ -28,6 +31,7 @@ class Tally:
         self.duplicates = 0
         self.misdirected = 0
         self._kind = kind
+        self._missing = [each] * count
 
     def begin(self, index: int, *, due: float) -> None:
         """Note that a request is sent now which was due then."""
@@ -51,11 +55,13 @@ class Tally:
             return
         if number % users != user:
             self.misdirected += 1
-        elif self.framed[index] != _UNKNOWN:
+        elif not self._missing[index]:
             self.duplicates += 1
         else:
-            self.framed[index] = time.perf_counter()
-            self.open_frames -= 1
+            self._missing[index] -= 1
+            if not self._missing[index]:
+                self.framed[index] = time.perf_counter()
+                self.open_frames -= 1
 
     def is_complete(self) -> bool:
         return self.open_answers <= 0 and self.open_frames <= 0

@@ -1,6 +1,7 @@
 """PostgreSQL, Valkey and a Stripe that answers at once: the same for every subject."""
 
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,7 @@ class Services:
 @contextmanager
 def services() -> Iterator[Services]:
     """Run them while the block runs, in a folder that goes with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or else they would be left behind
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         folder.chmod(0o755)  # PostgreSQL does not run as root: its own user has to get in

@@ -41,9 +41,10 @@ class Turn:
         self._numbers(count)
         self.generator("build_payments", first=self._next - count, count=count)
 
-    def connect(self, count: int) -> dict[str, Any]:
+    def connect(self, count: int, *, each: int = 1) -> dict[str, Any]:
+        """Connect so many users, with `each` connections."""
         self.users = count
-        answer: dict[str, Any] = self.generator("connect", count=count)
+        answer: dict[str, Any] = self.generator("connect", count=count, each=each)
         return answer
 
     def settled_memory(self) -> float:

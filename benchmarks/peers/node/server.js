@@ -11,6 +11,7 @@ const { API_KEY, DATABASE_URL, LISTEN_FD, REDIS_URL } = process.env;
 const BODY_MAX_BYTES = 1024 * 1024;
 
 const pool = new pg.Pool({ connectionString: DATABASE_URL });
+pool.on("error", console.error); // a connection that broke while idle: the pool makes another
 const hub = new Hub(REDIS_URL);
 
 async function webhook(request) {

@@ -8,7 +8,7 @@ CONNECTIONS = 2000
 TOLD = 200
 """How many of the lost users are told something meanwhile, and how many others afterwards."""
 TOLD_PER_SECOND = 100
-LIMIT_SECONDS = 20
+LIMIT_SECONDS = 12
 
 
 def run(turn: Turn) -> dict[str, Any]:

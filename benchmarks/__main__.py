@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from .figures import Runs
+from .files import allow_files
 from .load.client import Generator
 from .peers import PEERS
 from .ports import free_port
@@ -23,6 +24,8 @@ from .self_check import self_check
 from .services import ROOT, Services, services
 from .subjects import Subject, peer, service
 from .turn import take_turn
+
+FILES = 4096
 
 
 def main() -> None:
@@ -36,6 +39,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Return the raw figures of a whole run."""
+    allow_files(FILES)
     with services() as running, Generator() as generator:
         port = free_port()
         subjects = _subjects(options, running, port)

@@ -108,7 +108,7 @@ def _memory(axes: Axes, runs: Runs) -> None:
         points = [point for figures in runs.turns(subject) for point in _growth(figures)]
         _line(axes, subject, _by_x(points))
     axes.set(
-        title="Memory of both workers, less what they had before",
+        title="Memory of the workers, less what they had before",
         xlabel="registered connections, idle",
         ylabel="MiB",
     )

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from .load.client import Generator
 from .ports import free_port
-from .report import Grid
+from .report import Grid, console_for_tables
 from .scenarios import paced
 from .services import ROOT, services
 from .subjects import service
@@ -86,7 +84,7 @@ def main() -> None:
         figures: dict[str, Any] = take_turn(
             subject=subject, generator=generator, port=port, count=1, seconds=SECONDS, scenarios=rounds
         )
-    Console().print(grid(figures).rich())
+    console_for_tables().print(grid(figures).rich())
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Several runs are taken together: medians and spreads are over the repetitions of
 
 import argparse
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from rich.table import Table
 
 from .figures import CANNOT, GOALS, METRICS, SERVICE, Runs
 from .plots import draw
+
+WIDTH = 140
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,9 +175,14 @@ def _times(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.2f}"
 
 
+def console_for_tables() -> Console:
+    """Return a console on which the tables fit, also where no terminal says how wide it is."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
+
+
 def show(runs: Runs, *, markdown: Path | None, plots: Path | None) -> None:
     """Print the tables; write them, and draw the plots, where asked to."""
-    console = Console(width=None)
+    console = console_for_tables()
     for grid in grids(runs):
         console.print(grid.rich())
     if markdown is not None:

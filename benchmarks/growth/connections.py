@@ -6,18 +6,16 @@ do to latency and memory; and how much more two workers take than one.
 
 import argparse
 import json
-import resource
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from benchmarks.files import allow_files
 from benchmarks.load.client import Generator
 from benchmarks.ports import free_port
-from benchmarks.report import Grid
+from benchmarks.report import Grid, console_for_tables
 from benchmarks.scenarios import paced, throughput
 from benchmarks.services import ROOT, services
 from benchmarks.subjects import Subject, service
@@ -32,7 +30,6 @@ RATE = 100
 IDLE_SECONDS = 5.0
 CONNECT_SECONDS = 300.0
 FILES = 16_384
-"""Each connection is an open file in the generator, and one in a worker."""
 PUSH, SIZE, WORKERS = "push", "size", "workers"
 
 
@@ -141,6 +138,7 @@ def _size_grid(figures: dict[str, Any]) -> Grid:
             "lost",
         ],
         rows=rows,
+        note="What idling costs is part of the CPU per webhook: pings, and looking for what was missed.",
     )
 
 
@@ -167,7 +165,7 @@ def _ms(value: float | None) -> str:
 
 def measure(*, root: Path, seconds: float) -> dict[str, Any]:
     """Return the raw figures of all three."""
-    allow_files()
+    allow_files(FILES)
     with ExitStack() as stack:
         running, generator = stack.enter_context(services()), stack.enter_context(Generator())
         port = free_port()
@@ -193,14 +191,6 @@ def measure(*, root: Path, seconds: float) -> dict[str, Any]:
         }
 
 
-def allow_files() -> None:
-    """Let this process and those that it starts have enough files open; exit with a sentence where they may not."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < FILES:
-        raise SystemExit(f"No more than {hard} files may be open here: set `ulimit -Hn` to {FILES} or more.")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, FILES), hard))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth.connections", description=__doc__)
     parser.add_argument("--service-root", type=Path, default=ROOT, help="checkout of the service (this one)")
@@ -210,7 +200,7 @@ def main() -> None:
     options = parser.parse_args()
     run = measure(root=options.service_root.resolve(), seconds=options.seconds)
     for grid in grids(run):
-        Console().print(grid.rich())
+        console_for_tables().print(grid.rich())
     if options.json:
         options.json.write_text(json.dumps(run, indent=1) + "\n")
     if options.markdown:

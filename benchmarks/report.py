@@ -44,7 +44,9 @@ class Grid:
 
 
 def grids(runs: Runs) -> list[Grid]:
-    return [_medians(runs), _ratios(runs), _goals(runs), _counts(runs), _generator(runs)]
+    """Return the tables that these runs have something for."""
+    tables = [_medians(runs), _ratios(runs), _goals(runs), _counts(runs), _generator(runs)]
+    return [table for table in tables if any(any(row[1:]) for row in table.rows)]
 
 
 def _medians(runs: Runs) -> Grid:

@@ -1,0 +1,11 @@
+import secrets
+import socket
+from contextlib import suppress
+
+
+def free_port() -> int:
+    """Return a port below those that the system gives to clients: it is still free a moment later."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port

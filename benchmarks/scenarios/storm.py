@@ -1,0 +1,23 @@
+"""One worker of two is killed, and a process manager starts another: how long until its clients are well again."""
+
+from typing import Any
+
+from benchmarks.turn import Turn
+
+CONNECTIONS = 2000
+TOLD = 200
+"""How many of the lost users are told something meanwhile, and how many others afterwards."""
+TOLD_PER_SECOND = 100
+LIMIT_SECONDS = 12
+
+
+def run(turn: Turn) -> dict[str, Any]:
+    turn.generator("disconnect")
+    connected = turn.connect(CONNECTIONS)
+    turn.webhooks(CONNECTIONS, align=True)
+    turn.generator.tell(
+        "storm", pid=turn.workers.pids[0], rate=TOLD_PER_SECOND, count=TOLD, seconds=LIMIT_SECONDS
+    )
+    turn.workers.replace(0)
+    result: dict[str, Any] = turn.generator.answer()
+    return result | {"connected": connected["registered"]}

@@ -1,23 +1,47 @@
 """A user's feed: the one door through which notifications get in, and the reads that bring them out again."""
 
-import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import orjson
 from django.db import connection, transaction
 from django.db.models import Case, F, Max, OuterRef, Q, Subquery, When, Window
 from django.utils import timezone
 
+from bulk.execution import execute
 from notifications import groups, protocol
+from notifications.groups import Wake
 from notifications.models import Feed, Notification
 from notifications.user_ids import check_user_id
 
-# One statement makes the feed or locks it until the commit, so that numbers are given in the order of commits.
-_NEXT_NUMBER = """
-    INSERT INTO notifications_feed (user_id, last_seq, latest_connection) VALUES (%s, 1, '')
-    ON CONFLICT (user_id) DO UPDATE SET last_seq = notifications_feed.last_seq + 1
-    RETURNING id, last_seq
+# It makes feeds or locks them until the commit, so that numbers are given in the order of commits.
+_NUMBER = """
+    INSERT INTO notifications_feed (user_id, last_seq, latest_connection)
+    SELECT user_id, count(*), '' FROM told WHERE true GROUP BY user_id ORDER BY user_id
+    ON CONFLICT (user_id) DO UPDATE SET last_seq = notifications_feed.last_seq + excluded.last_seq
+    RETURNING id, user_id, last_seq
+"""
+_INSERT = """
+    INSERT INTO notifications_notification (feed_id, seq, frame, collapse_key, created_at, expires_at)
+    SELECT feed.id, feed.last_seq - newer, frame, collapse_key, created_at, expires_at
+    FROM told JOIN {} AS feed ON feed.user_id = told.user_id
+"""
+_ON_POSTGRESQL = f"""
+    WITH told AS (
+        SELECT * FROM json_to_recordset(%s) AS told (user_id text, newer integer, frame text, collapse_key text,
+                                                     created_at timestamptz, expires_at timestamptz)
+    ), feed AS ({_NUMBER}), written AS ({_INSERT.format("feed")})
+    TABLE feed
+"""  # noqa: S608 made of constants
+_ON_SQLITE = """
+    WITH told AS (
+        SELECT json_extract(value, '$.user_id') AS user_id, json_extract(value, '$.newer') AS newer,
+               json_extract(value, '$.frame') AS frame, json_extract(value, '$.collapse_key') AS collapse_key,
+               json_extract(value, '$.created_at') AS created_at, json_extract(value, '$.expires_at') AS expires_at
+        FROM json_each(%s)
+    )
 """
 
 # All users are one parameter: Django would build and adapt one for each, four times the work, each second.
@@ -43,6 +67,21 @@ class OutsideTransactionError(RuntimeError):
 
     def __init__(self) -> None:
         super().__init__("Call notify() within `with transaction.atomic():`, with the writes it tells of.")
+
+
+class News(NamedTuple):
+    """What a user is to be told.
+
+    `frame` is what goes over the socket: JSON values, keys in the client guide's order, at most FRAME_MAX_BYTES of
+    text.
+    Of the notifications that share a `collapse_key` (at most 100 characters) a late client needs only the newest.
+    From `expires_at` (UTC) on it is of no use to a client; None: it always is.
+    """
+
+    user_id: str
+    frame: Mapping[str, object]
+    collapse_key: str
+    expires_at: datetime | None
 
 
 class Position(NamedTuple):
@@ -72,35 +111,71 @@ class Head(NamedTuple):
 def notify(
     *, user_id: str, frame: Mapping[str, object], collapse_key: str, expires_at: datetime | None
 ) -> int:
-    """Tell a user something, as part of the caller's transaction; return the notification's number.
+    """Tell one user something; return the notification's number. Call it as `notify_all`, with the values of News."""
+    return notify_all([News(user_id, frame, collapse_key, expires_at)])[0]
 
-    `frame` is what goes over the socket: JSON values, keys in the client guide's order, at most FRAME_MAX_BYTES of
-    text.
-    Of the notifications that share a `collapse_key` (at most 100 characters) a late client needs only the newest.
-    From `expires_at` (UTC) on it is of no use to a client; None: it always is.
 
-    The feed stays locked until the commit: who notifies several users in one transaction takes them in the order
-    of their ids, or two such transactions can wait for each other.
+def notify_all(news: Sequence[News]) -> list[int]:
+    """Tell users something, as part of the caller's transaction; return the notifications' numbers.
 
-    The connections of the user are woken after the commit. Raises OutsideTransactionError, InvalidUserIdError,
-    and TypeError or ValueError where the frame is empty, too large or has no JSON form.
+    The feeds stay locked until the commit: call it once in a transaction and late, or take the users in the order of
+    their ids, or two such transactions can wait for each other.
+
+    The connections of the users are woken after the commit. Raises OutsideTransactionError, InvalidUserIdError,
+    and TypeError or ValueError where a frame is empty, too large or has no JSON form; then nothing is written.
     """
     if not connection.in_atomic_block:
         raise OutsideTransactionError
-    check_user_id(user_id)
-    if not frame:
+    texts = [_text(item) for item in news]
+    if not news:
+        return []
+    seqs = _insert(news, texts)
+    wakes = [Wake(item.user_id, seq, text) for item, seq, text in zip(news, seqs, texts, strict=True)]
+    transaction.on_commit(lambda: groups.wake(wakes), robust=True)
+    return seqs
+
+
+def _text(item: News) -> str:
+    check_user_id(item.user_id)
+    if not item.frame:
         raise ValueError("A frame has at least a type.")
-    text = protocol.encode(frame)
+    text = protocol.encode(item.frame)
     if len(text) > FRAME_MAX_BYTES:
         raise ValueError(f"A frame has at most {FRAME_MAX_BYTES} bytes of JSON, not {len(text)}.")
-    with connection.cursor() as cursor:
-        cursor.execute(_NEXT_NUMBER, [user_id])
-        feed_id, seq = cursor.fetchone()
-    Notification.objects.create(
-        feed_id=feed_id, seq=seq, frame=text, collapse_key=collapse_key, expires_at=expires_at
-    )
-    transaction.on_commit(lambda: groups.wake(user_id=user_id, seq=seq, frame=text), robust=True)
-    return int(seq)
+    return text
+
+
+def _insert(news: Sequence[News], texts: Sequence[str]) -> list[int]:
+    """Write notifications, with as many statements whatever their number; return their numbers."""
+    counts = Counter(item.user_id for item in news)
+    newer = dict(counts)
+    told: list[dict[str, Any]] = []
+    at = connection.ops.adapt_datetimefield_value
+    now = at(timezone.now())
+    for item, text in zip(news, texts, strict=True):
+        newer[item.user_id] -= 1  # how many of the same user come after this one
+        told.append(
+            {
+                "user_id": item.user_id,
+                "newer": newer[item.user_id],
+                "frame": text,
+                "collapse_key": item.collapse_key,
+                "created_at": now,
+                "expires_at": at(item.expires_at),
+            }
+        )
+    newest = _write(orjson.dumps(told).decode())
+    return [newest[row["user_id"]] - row["newer"] for row in told]
+
+
+def _write(told: str) -> dict[str, int]:
+    """Number and insert notifications, on PostgreSQL in one round trip; return the newest number of each user."""
+    if connection.vendor == "postgresql":
+        rows = execute(_ON_POSTGRESQL, told)
+    else:
+        rows = execute(_ON_SQLITE + _NUMBER, told)
+        execute(_ON_SQLITE + _INSERT.format("notifications_feed"), told)
+    return {user_id: int(last_seq) for _, user_id, last_seq in rows}
 
 
 def read_after(*, user_id: str, seq: int, limit: int) -> list[tuple[int, str]]:
@@ -112,7 +187,7 @@ def read_after(*, user_id: str, seq: int, limit: int) -> list[tuple[int, str]]:
 def read_positions(*, user_ids: Collection[str]) -> dict[str, Position]:
     """Return how far the feed of each of these users goes, by user id."""
     oldest = Notification.objects.filter(feed=OuterRef("pk")).order_by("seq").values("seq")[:1]
-    feeds = Feed.objects.filter(user_id__in=user_ids)
+    feeds = Feed.objects.filter(user_id__in=user_ids).order_by()
     rows = feeds.values_list("user_id", "last_seq", Subquery(oldest), "confirmed_seq")
     found = {user_id: Position(*row) for user_id, *row in rows}
     return dict.fromkeys(user_ids, Position(0, None, 0)) | found
@@ -160,7 +235,7 @@ def read_heads(*, user_ids: Sequence[str]) -> dict[str, Head]:
         if connection.vendor == "postgresql":
             cursor.execute(_HEADS, [ids])
         else:
-            cursor.execute(_HEADS_ON_SQLITE, [json.dumps(ids)])
+            cursor.execute(_HEADS_ON_SQLITE, [orjson.dumps(ids).decode()])
         return {user_id: Head(newest, latest) for user_id, newest, latest in cursor.fetchall()}
 
 

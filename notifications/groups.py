@@ -5,15 +5,14 @@ Nothing here raises for a layer that is away, and nothing waits for it longer th
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
 
-from asgiref.sync import async_to_sync
-
-from notifications import metrics
+from notifications import publisher
 from notifications.inbox import Inbox
-from notifications.layer import TIMEOUT_SECONDS, ChannelLayerAwayError, bounded, current
+from notifications.layer import TIMEOUT_SECONDS
 from notifications.line import line
+from notifications.publisher import Message
 
 
 def group_name(user_id: str) -> str:
@@ -21,35 +20,33 @@ def group_name(user_id: str) -> str:
     return "user." + hashlib.sha256(user_id.encode()).hexdigest()
 
 
-def wake(*, user_id: str, seq: int, frame: str) -> None:
-    """Hand a committed notification to the user's connections. Call it from synchronous code.
+class Wake(NamedTuple):
+    """A committed notification, on its way to the user's connections."""
 
-    In a view under ASGI it runs on the server's event loop, elsewhere on a short-lived one. A client that hangs
-    up cancels what its view has running there; what the view does after the commit has to go on.
-    """
-    try:
-        async_to_sync(_send)(user_id, {"type": "feed.notification", "seq": seq, "frame": frame})
-    except asyncio.CancelledError:
-        metrics.WAKE_FAILURES.inc()
+    user_id: str
+    seq: int
+    frame: str
+
+
+def wake(wakes: Sequence[Wake]) -> None:
+    """Hand committed notifications to their users' connections. Call it from synchronous code."""
+    publisher.publish(
+        [
+            _message(user_id, {"type": "feed.notification", "seq": seq, "frame": frame})
+            for user_id, seq, frame in wakes
+        ]
+    )
 
 
 async def wake_to_compare(*, user_id: str) -> None:
     """Have the user's connections compare themselves with the feed's row."""
-    await _send(user_id, {"type": "feed.sync"})
+    await publisher.send([_message(user_id, {"type": "feed.sync"})])
 
 
-async def _send(user_id: str, message: dict[str, str | int]) -> None:
-    """Send to a group. Values are text and numbers alone: serializers choke on others, some in the receiver.
-
-    The group is named in the message as well: the messages of all groups come to a process on one line.
-    """
+def _message(user_id: str, content: dict[str, str | int]) -> Message:
+    """Return a message to a user. It names its group: those of all groups come to a process on one line."""
     group = group_name(user_id)
-    try:
-        layer = current()
-        async with bounded(layer):
-            await layer.group_send(group, message | {"group": group})
-    except ChannelLayerAwayError:
-        metrics.WAKE_FAILURES.inc()
+    return Message(group, content | {"group": group})
 
 
 class Membership:

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from channels.layers import BaseChannelLayer, get_channel_layer
@@ -67,6 +68,15 @@ async def add_to_groups(layer: BaseChannelLayer, groups: Sequence[str], channel:
     else:
         for group in groups:
             await layer.group_add(group, channel)
+
+
+async def send_to_groups(layer: BaseChannelLayer, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Send each message to its group, with one call where the layer can."""
+    if isinstance(layer, RedisLayer):
+        await layer.group_send_many(messages)
+    else:
+        for group, message in messages:
+            await layer.group_send(group, message)
 
 
 async def discard_from_groups(layer: BaseChannelLayer, groups: Sequence[str], channel: str) -> None:

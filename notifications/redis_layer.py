@@ -1,16 +1,16 @@
-"""Channels' pub/sub layer for Redis, which joins and leaves many groups at once."""
+"""Channels' pub/sub layer for Redis, which joins, leaves and sends to many groups at once."""
 
 # ruff: noqa: SLF001 it adds to channels-redis, whose version is bounded for that
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
 
 class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
-    """Adds to Channels' interface what many registrations at a time need: one command for many groups."""
+    """Adds to Channels' interface what many registrations and notifications at a time need: one round trip for all."""
 
     async def group_add_many(self, groups: Collection[str], channel: str) -> None:
         """Do what `group_add` does, for each of the groups."""
@@ -45,9 +45,22 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
                     await shard._pubsub.unsubscribe(*old)
                     shard._subscribed_to.difference_update(old)
 
+    async def group_send_many(self, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Do what `group_send` does, for each group and message."""
+        layer = self._get_layer()
+        named = [(layer._get_group_channel_name(group), message) for group, message in messages]
+        for shard, share in _by_shard(layer, {name for name, _ in named}).items():
+            async with shard._lock:
+                shard._ensure_redis()
+                pipeline = shard._redis.pipeline(transaction=False)
+                for name, message in named:
+                    if name in share:
+                        pipeline.publish(name, self.serialize(message))
+                await pipeline.execute()
 
-def _by_shard(layer: Any, names: Collection[str]) -> dict[Any, list[str]]:
-    shares = defaultdict(list)
+
+def _by_shard(layer: Any, names: Collection[str]) -> dict[Any, set[str]]:
+    shares = defaultdict(set)
     for name in names:
-        shares[layer._get_shard(name)].append(name)
+        shares[layer._get_shard(name)].add(name)
     return shares

@@ -1,11 +1,12 @@
 """What a user is told of a payment: the frames of the client guide, written to the user's feed."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from django.utils import timezone
 
-from notifications.feed import notify
-from payments.models import Payment
+from notifications.feed import News, notify, notify_all
+from payments.models import Payment, StatusChange
 from payments.status import Status
 
 STATUS_KEPT_FOR = timedelta(days=7)
@@ -22,21 +23,31 @@ def announce_link(payment: Payment) -> int:
             "paymentUrl": payment.payment_url,
             "status": Status.PENDING.value,
         },
-        collapse_key=f"payment:{payment.pk}",
+        collapse_key=_collapse_key(payment),
         expires_at=payment.expires_at,
     )
 
 
-def announce_status(payment: Payment, *, status: str) -> int:
-    """Tell the user a new status; return the notification's number. Call it within a transaction."""
-    return notify(
-        user_id=payment.user_id,
-        frame={
-            "type": "payment_status_update",
-            "rideId": payment.ride_id,
-            "status": status,
-            "stripeSessionId": payment.session_id,
-        },
-        collapse_key=f"payment:{payment.pk}",
-        expires_at=timezone.now() + STATUS_KEPT_FOR,
+def announce_statuses(changes: Sequence[StatusChange]) -> list[int]:
+    """Tell each payment's user its new status; return the notifications' numbers. Call it within a transaction."""
+    expires_at = timezone.now() + STATUS_KEPT_FOR
+    return notify_all(
+        [
+            News(
+                user_id=change.payment.user_id,
+                frame={
+                    "type": "payment_status_update",
+                    "rideId": change.payment.ride_id,
+                    "status": change.after,
+                    "stripeSessionId": change.payment.session_id,
+                },
+                collapse_key=_collapse_key(change.payment),
+                expires_at=expires_at,
+            )
+            for change in changes
+        ]
     )
+
+
+def _collapse_key(payment: Payment) -> str:
+    return f"payment:{payment.pk}"

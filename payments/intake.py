@@ -43,7 +43,7 @@ def read(body: bytes) -> WebhookEvent:
         where = ".".join(str(part) for part in first["loc"]) or "body"
         message = f"Send one of Stripe's snapshot events as it is ({where}: {first['msg']})."
         raise MalformedEvent(message) from None
-    return WebhookEvent(
+    row = WebhookEvent(
         event_id=envelope.id,
         type=envelope.type,
         body=body.decode(),
@@ -52,11 +52,16 @@ def read(body: bytes) -> WebhookEvent:
         object_id=str(envelope.data.object.get("id") or "")[:255].replace("\0", ""),
         created_at=datetime.fromtimestamp(envelope.created, tz=UTC),
     )
+    row.content = {
+        "type": envelope.type,
+        "created": envelope.created,
+        "data": {"object": envelope.data.object},
+    }
+    return row
 
 
-def store(body: bytes) -> WebhookEvent:
-    """Return the row of a delivered event: a new one, or that of an earlier delivery. Raises MalformedEvent."""
-    row = read(body)
+def store(row: WebhookEvent) -> WebhookEvent:
+    """Return the stored row of a delivered event: this one, or that of an earlier delivery."""
     told = {name: getattr(row, name) for name in _TOLD}
     event, is_new = WebhookEvent.objects.get_or_create(event_id=row.event_id, defaults=told)
     if not is_new:

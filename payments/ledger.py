@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from payments.announcements import announce_status
+from bulk import statements
+from payments.announcements import announce_statuses
 from payments.facts import Facts, merge
 from payments.models import Payment, StatusChange, WebhookEvent
 from payments.status import derive, holds_ride
 
-_WRITTEN = ["facts", "status", "ride_claim", "session_id", "payment_intent_id", "updated_at"]
+_WRITTEN = ("facts", "status", "ride_claim", "session_id", "payment_intent_id", "updated_at")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +46,18 @@ def work_out(
 def record(findings: Sequence[Finding], *, cause: StatusChange.Cause) -> list[StatusChange]:
     """Write what was found, and tell the users of every change of a status.
 
-    The caller has locked the payments and is in a transaction. Statements are per table, not per finding; only
-    notifications are numbered one by one, in the order of their users, so that two transactions never wait for
-    each other's feeds.
+    The caller has locked the payments and is in a transaction. Statements are per table, not per finding.
     """
     learnt, changes = work_out(findings, cause=cause)
-    Payment.objects.bulk_update(learnt, _WRITTEN, batch_size=500)
-    for change in sorted(_net(changes), key=lambda change: change.payment.user_id):
-        if change.payment.session_id:  # the frame needs it; without a session the user never got a link
-            change.seq = announce_status(change.payment, status=change.after)
-    return StatusChange.objects.bulk_create(changes)
+    # A frame needs the session; without one the user never got a link.
+    told = [change for change in _net(changes) if change.payment.session_id]
+    for change, seq in zip(told, announce_statuses(told), strict=True):
+        change.seq = seq
+    writes = [statements.updating(learnt, _WRITTEN)] if learnt else []
+    writes += [statements.inserting(changes)] if changes else []
+    if writes:
+        statements.write(*writes)
+    return changes
 
 
 def _net(changes: Sequence[StatusChange]) -> list[StatusChange]:

@@ -1,4 +1,7 @@
+import json
 import uuid
+from functools import cached_property
+from typing import Any
 
 from django.db import models
 
@@ -145,6 +148,11 @@ class WebhookEvent(models.Model):
 
     def __str__(self) -> str:
         return self.event_id
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The body, parsed."""
+        return dict(json.loads(self.body))
 
 
 class StatusChange(models.Model):

@@ -1,43 +1,109 @@
-"""Where Stripe delivers its events."""
+"""Where Stripe delivers its events.
 
-from django.core.exceptions import RequestDataTooBig
+It is an ASGI application of its own, beside Django's. Django's handler starts and joins a thread for each request,
+also for an async view, and that costs more than all else of an event; middleware, which would be left out then, is of
+no use to an endpoint for the signed messages of a machine.
+"""
+
+import logging
+from typing import Any, NamedTuple
+
+import orjson
+from django.conf import settings
 from django.db import OperationalError
-from django.http import HttpRequest, JsonResponse
-from django.http.request import UnreadablePostError
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
-from payments import gateway, intake, webhooks
+from payments import gateway, intake, webhooks, writer
 from payments.metrics import REFUSED
 from payments.models import WebhookEvent
 
+logger = logging.getLogger("django.request")
 
-@csrf_exempt  # the signature is the proof
-@require_POST
-def stripe_webhook(request: HttpRequest) -> JsonResponse:
+PATHS = frozenset({"/webhooks/stripe/", "/webhooks/stripe"})
+
+
+class Answer(NamedTuple):
+    status: int
+    content: dict[str, Any]
+
+
+class TooLargeError(Exception):
+    """The body is larger than any event of Stripe's."""
+
+
+class HungUpError(Exception):
+    """The client went before its request was there."""
+
+
+async def stripe_webhook(scope: Any, receive: Any, send: Any) -> None:
     """Answer 200 once an event is stored and applied, 400 or 413 to what is not Stripe's, 5xx to be sent it again."""
     try:
-        return _answer(
-            webhooks.receive(body=request.body, signature=request.headers.get("Stripe-Signature", ""))
-        )
-    except RequestDataTooBig:
+        answer = await _take_in(scope, receive) if scope["method"] == "POST" else _NOT_POST
+    except HungUpError:
+        return
+    except Exception:
+        logger.exception("A webhook could not be answered.")
+        answer = _BROKEN
+    body = orjson.dumps(answer.content)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if answer is _NOT_POST:
+        headers.append((b"allow", b"POST"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _take_in(scope: Any, receive: Any) -> Answer:
+    try:
+        body = await _read(receive)
+        row = webhooks.receive(body=body, signature=_signature(scope))
+        outcome = await writer.take_in(row)
+    except TooLargeError:
         return _refuse(413, "too_large", "Send an event of at most 1 MiB.")
-    except UnreadablePostError:
-        return _refuse(400, "unreadable", "The body ended early: send it again.")
     except gateway.InvalidSignature as error:
         return _refuse(400, "invalid_signature", str(error))
     except intake.MalformedEvent as error:
         return _refuse(400, "malformed_event", str(error))
     except OperationalError:
         return _refuse(503, "unavailable", "The database did not answer: deliver the event again.")
-
-
-def _answer(outcome: webhooks.Outcome) -> JsonResponse:
     if outcome.state == WebhookEvent.State.FAILED:
         return _refuse(500, "not_applied", "The event is stored but could not be applied: deliver it again.")
-    return JsonResponse({"event": outcome.event_id, "state": outcome.state})
+    return Answer(200, {"event": outcome.event_id, "state": outcome.state})
 
 
-def _refuse(status: int, code: str, message: str) -> JsonResponse:
+async def _read(receive: Any) -> bytes:
+    """Return the body. Raises HungUpError, or TooLargeError, and then reads no further."""
+    body = b""
+    is_whole = False
+    while not is_whole:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HungUpError
+        body += message.get("body", b"")
+        if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise TooLargeError
+        is_whole = not message.get("more_body")
+    return body
+
+
+def _signature(scope: Any) -> str:
+    """Return the Stripe-Signature header; several are no signature."""
+    values = [value for name, value in scope["headers"] if name == b"stripe-signature"]
+    return ",".join(value.decode("latin1") for value in values)
+
+
+def _refuse(status: int, code: str, message: str) -> Answer:
     REFUSED.labels(reason=code).inc()
-    return JsonResponse({"error": {"code": code, "message": message}}, status=status)
+    return Answer(status, {"error": {"code": code, "message": message}})
+
+
+_NOT_POST = Answer(
+    405, {"error": {"code": "method_not_allowed", "message": "This address takes POST alone."}}
+)
+_BROKEN = Answer(
+    500,
+    {
+        "error": {
+            "code": "internal_error",
+            "message": "Something broke. It is logged; deliver the event again.",
+        }
+    },
+)

@@ -1,20 +1,21 @@
 """Stripe's events: verified, stored once, applied. Replays, staff and late finds enter here as well."""
 
-import json
 import logging
 import traceback
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 
-from payments import gateway, ledger
-from payments.findings import examine, named_by
-from payments.intake import store
+from bulk import statements
+from bulk.execution import execute
+from payments import gateway, intake, ledger
+from payments.findings import examine, lock_named_by, named_by
 from payments.metrics import EVENTS
 from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
 
@@ -22,6 +23,15 @@ logger = logging.getLogger(__name__)
 
 State = WebhookEvent.State
 Cause = StatusChange.Cause
+
+# With OR in place of UNION no index may serve either side.
+_PARKED = """
+    SELECT 1 FROM payments_webhookevent WHERE state = 'parked' AND {}
+    UNION ALL SELECT 1 FROM payments_webhookevent WHERE state = 'parked' AND {} LIMIT 1
+""".format(  # noqa: S608 made of names alone
+    statements.among(WebhookEvent, "payment_intent_id"), statements.among(WebhookEvent, "payment")
+)
+_WRITTEN = ("state", "attempts", "applied_at", "error", "payment", "payment_intent_id")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,21 +44,29 @@ class Outcome:
     changes: list[StatusChange] = field(default_factory=list)
 
 
-def receive(*, body: bytes, signature: str) -> Outcome:
-    """Verify a webhook's body, store its event once, and apply it.
+def receive(*, body: bytes, signature: str) -> WebhookEvent:
+    """Verify a webhook's body; return its event, which is not stored yet.
 
-    Raises gateway.InvalidSignature or intake.MalformedEvent, with nothing stored. An event that could not be applied
-    comes back with the state `failed`: it is stored, and delivering it again tries again.
+    Raises gateway.InvalidSignature or intake.MalformedEvent.
     """
     gateway.verify(body=body, signature=signature)
-    event = store(body)
-    if event.state in {State.APPLIED, State.IGNORED}:
-        outcome = Outcome(event_id=event.event_id, state=event.state, error=event.error)
-        _apply_what_waited_for([event], cause=Cause.EVENT)  # a crash may have come between the two
-    else:
-        outcome = apply([event.event_id])[0]
-    EVENTS.labels(state=outcome.state).inc()
-    return outcome
+    return intake.read(body)
+
+
+def take_in(rows: Sequence[WebhookEvent]) -> list[Outcome]:
+    """Store delivered events, each once, and apply them; return what became of each, in their order.
+
+    Those that are new are written as what became of them, in one transaction; where that fails, in one for each, so that
+    a bad one fails alone. It is kept with the state `failed`, and delivering it again tries again. What was delivered
+    before is counted, and applied if it was not.
+    """
+    fresh: dict[str, WebhookEvent] = {}
+    again = [row for row in rows if fresh.setdefault(row.event_id, row) is not row]
+    outcomes, left = _take_in_new(list(fresh.values()))
+    became = {outcome.event_id: outcome for outcome in outcomes + _take_in_again(left + again)}
+    for row in rows:
+        EVENTS.labels(state=became[row.event_id].state).inc()
+    return [became[row.event_id] for row in rows]
 
 
 def apply(event_ids: Sequence[str], *, cause: Cause = Cause.EVENT) -> list[Outcome]:
@@ -75,7 +93,9 @@ def preview(rows: Iterable[WebhookEvent]) -> list[Outcome]:
     payments: dict[Any, Payment] = {}
     for row in rows:
         try:
-            named = [payments.setdefault(payment.pk, payment) for payment in named_by([row])]
+            keys = named_by([row])
+            payments |= Payment.objects.in_bulk(keys - payments.keys())
+            named = {key: payments[key] for key in keys & payments.keys()}
             _, changes = ledger.work_out(examine([row], named), cause=Cause.REPLAY)
         except Exception as error:  # noqa: BLE001 whatever it is, it is shown
             outcomes.append(Outcome(event_id=row.event_id, state=State.FAILED, error=_describe(error)))
@@ -100,27 +120,94 @@ def no_longer_waiting(payments: QuerySet[Payment]) -> list[str]:
     return [event_id for _, event_id in waiting.order_by("pk")]
 
 
+def _take_in_new(rows: list[WebhookEvent]) -> tuple[list[Outcome], list[WebhookEvent]]:
+    """Store and apply the events that are new, in one transaction; where that fails, in one for each.
+
+    Returns what became of them, and the events that are left to be stored first: those that may be known.
+    """
+    before = connection.connection
+    try:
+        return (_apply_while_storing(rows) if rows else []), []
+    except _KnownError as error:
+        known = [row for row in rows if row.event_id in error.event_ids]
+        outcomes, left = _take_in_new([row for row in rows if row.event_id not in error.event_ids])
+        return outcomes, known + left
+    except Exception as error:
+        if connection.connection is None:  # it is lost, and there is no other
+            raise
+        if connection.connection is not before:  # it was lost, perhaps after the commit
+            return [], rows
+        if len(rows) > 1:
+            each = [_take_in_new([row]) for row in rows]
+            return [outcome for some, _ in each for outcome in some], [
+                row for _, some in each for row in some
+            ]
+        intake.store(rows[0])
+        return [_fail(rows[0].event_id, error)], []
+
+
+class _KnownError(Exception):
+    """Some events were delivered before: nothing was written."""
+
+    def __init__(self, event_ids: list[str]) -> None:
+        self.event_ids = event_ids
+
+
+def _apply_while_storing(rows: list[WebhookEvent]) -> list[Outcome]:
+    """Lock payments, then write events, then lock feeds, each in one fixed order. Raises _KnownError."""
+    with transaction.atomic():
+        payments = lock_named_by(rows)
+        identities = {key: _identity(payment) for key, payment in payments.items()}
+        for row in rows:
+            row.attempts = 0  # it may have been tried before
+        findings = examine(rows, payments)
+        if known := statements.insert_new(rows, key="event_id"):
+            raise _KnownError(known)
+        changes = ledger.record(findings, cause=Cause.EVENT)
+        _answer_refund_requests(findings)
+    found = {key for key, payment in payments.items() if _identity(payment) != identities[key]}
+    news = [row for row in rows if row.state == State.PARKED or row.payment_id in found]
+    return _outcomes(rows, changes) + _apply_what_waited_for(news, cause=Cause.EVENT)
+
+
+def _identity(payment: Payment) -> tuple[str | None, str | None]:
+    """Return by what else than its key events name a payment."""
+    return payment.session_id, payment.payment_intent_id
+
+
+def _take_in_again(rows: list[WebhookEvent]) -> list[Outcome]:
+    """Store events, or count that they were delivered before, and apply those that are not."""
+    if not rows:
+        return []
+    stored = [intake.store(row) for row in rows]
+    done = [row for row in stored if row.state in {State.APPLIED, State.IGNORED}]
+    due = [row.event_id for row in stored if row.state not in {State.APPLIED, State.IGNORED}]
+    outcomes = [Outcome(event_id=row.event_id, state=row.state, error=row.error) for row in done]
+    if due:
+        outcomes += apply(due)
+    _apply_what_waited_for(done, cause=Cause.EVENT)  # a crash may have come between the two
+    return outcomes
+
+
 def _apply_together(event_ids: Sequence[str], *, cause: Cause) -> tuple[list[WebhookEvent], list[Outcome]]:
     """Lock events, then payments, then feeds, each in one fixed order; write each table once."""
     with transaction.atomic():
         rows = list(WebhookEvent.objects.select_for_update().filter(event_id__in=event_ids).order_by("pk"))
-        findings = examine(rows, list(named_by(rows).select_for_update()))
+        findings = examine(rows, lock_named_by(rows))
         changes = ledger.record(findings, cause=cause)
         _answer_refund_requests(findings)
-        WebhookEvent.objects.bulk_update(
-            rows, ["state", "attempts", "applied_at", "error", "payment", "payment_intent_id"], batch_size=500
-        )
+        if rows:
+            statements.write(statements.updating(rows, _WRITTEN))
     return rows, _outcomes(rows, changes)
 
 
 def _outcomes(rows: Sequence[WebhookEvent], changes: Sequence[StatusChange]) -> list[Outcome]:
+    by_event = defaultdict(list)
+    for change in changes:
+        if change.event:
+            by_event[change.event.event_id].append(change)
     return [
-        Outcome(
-            event_id=row.event_id,
-            state=row.state,
-            error=row.error,
-            changes=[change for change in changes if change.event == row],
-        )
+        Outcome(event_id=row.event_id, state=row.state, error=row.error, changes=by_event[row.event_id])
         for row in rows
     ]
 
@@ -128,7 +215,7 @@ def _outcomes(rows: Sequence[WebhookEvent], changes: Sequence[StatusChange]) -> 
 def _answer_refund_requests(findings: Sequence[ledger.Finding]) -> None:
     """Note on refunds asked for here which of Stripe's they are, should its answer have got lost."""
     for finding in findings:
-        obj = json.loads(finding.event.body)["data"]["object"] if finding.event else {}
+        obj = finding.event.content["data"]["object"] if finding.event else {}
         request = str((obj.get("metadata") or {}).get("refund_request", ""))
         if obj.get("object") == "refund" and request.isdecimal():
             RefundRequest.objects.filter(pk=int(request), payment=finding.payment, refund_id="").update(
@@ -144,9 +231,22 @@ def _apply_what_waited_for(rows: Sequence[WebhookEvent], *, cause: Cause) -> lis
     again is not followed: nothing came to be known by it.
     """
     news = [row for row in rows if row.state != State.PARKED or row.attempts == 1]
+    if not news or not _may_wait_for(news):
+        return []
     intents = {row.payment_intent_id for row in news if row.payment_intent_id}
     named = Q(pk__in={row.payment_id for row in news if row.payment_id}) | Q(payment_intent_id__in=intents)
     return apply_parked(Payment.objects.filter(named), cause=cause)
+
+
+def _may_wait_for(rows: Sequence[WebhookEvent]) -> bool:
+    """Tell whether an event is parked that names what these do: a cheap question, before the whole one."""
+    known = {row.payment for row in rows if row.payment}
+    intents = {row.payment_intent_id for row in rows} | {payment.payment_intent_id for payment in known}
+    named = (
+        statements.values_of(WebhookEvent, "payment_intent_id", intents - {"", None}),
+        statements.values_of(WebhookEvent, "payment", {payment.pk for payment in known}),
+    )
+    return bool(execute(_PARKED, *named))
 
 
 def _fail(event_id: str, error: Exception) -> Outcome:
@@ -155,7 +255,8 @@ def _fail(event_id: str, error: Exception) -> Outcome:
     logger.error("Event %s could not be applied: %s", event_id, message)
     payment = None
     with suppress(KeyError, TypeError, AttributeError):
-        payment = named_by(WebhookEvent.objects.filter(event_id=event_id)).first()
+        keys = named_by(WebhookEvent.objects.filter(event_id=event_id))
+        payment = Payment.objects.filter(pk__in=keys).first()
     WebhookEvent.objects.filter(event_id=event_id).update(
         state=State.FAILED, error=message, attempts=F("attempts") + 1, payment=payment
     )

@@ -1,6 +1,8 @@
 """The ASGI application. It depends on no server and on no lifespan."""
 
+import asyncio
 import os
+from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
@@ -9,13 +11,24 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payments_project.settings")
 django_application = get_asgi_application()  # before anything imports models
 
+from notifications import publisher  # noqa: E402
 from notifications.routing import websocket_urlpatterns  # noqa: E402
+from payments import views  # noqa: E402
 from payments.sandbox import worker  # noqa: E402
 
 from .checks import refuse_bad_settings  # noqa: E402
 
 refuse_bad_settings()
-application = ProtocolTypeRouter({"http": django_application, "websocket": URLRouter(websocket_urlpatterns)})
+
+
+async def http(scope: Any, receive: Any, send: Any) -> None:
+    """Pass a request on to who answers it. What is notified meanwhile goes out by this event loop."""
+    publisher.publish_on(asyncio.get_running_loop())
+    application = views.stripe_webhook if scope["path"] in views.PATHS else django_application
+    await application(scope, receive, send)
+
+
+application = ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})
 
 if settings.STRIPE_SANDBOX:
     worker.start()

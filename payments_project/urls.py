@@ -3,15 +3,12 @@ from django.contrib import admin
 from django.urls import include, path
 
 from payments.api import api
-from payments.views import stripe_webhook
 
 from . import health
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", api.urls),
-    path("webhooks/stripe/", stripe_webhook),
-    path("webhooks/stripe", stripe_webhook),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.metrics),

@@ -38,6 +38,6 @@ def test_a_server_tells_its_manager_when_it_is_ready(serve, tmp_path, name):
 def test_the_image_gets_every_folder_that_the_service_is_made_of():
     kept = re.findall(r"^!(.+)$", (ROOT / "deploy/Dockerfile.dockerignore").read_text(), re.MULTILINE)
 
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"deploy", "tests"}
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"benchmarks", "deploy", "tests"}
     assert packages | {"templates", "static", "clients/js", "manage.py", "requirements.txt"} <= set(kept)
     assert all((ROOT / name).exists() for name in kept)

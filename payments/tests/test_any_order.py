@@ -32,7 +32,7 @@ def deliveries(draw, events):
 def deliver_batch(batch):
     """Store and apply a batch in one transaction, as the single webhook does with its list of one."""
     for event in batch:
-        intake.store(json.dumps(event).encode())
+        intake.store(intake.read(json.dumps(event).encode()))
     webhooks.apply([event["id"] for event in batch])
 
 

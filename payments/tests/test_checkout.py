@@ -306,7 +306,7 @@ def test_a_refund_whose_answer_got_lost_is_known_by_its_event(paid):
         payment_intent=paid.payment_intent_id,
         metadata={"refund_request": str(lost.pk)},
     )
-    intake.store(stripe_events.bodies([event])[0])
+    intake.store(intake.read(stripe_events.bodies([event])[0]))
     webhooks.apply([event["id"]])
     lost.refresh_from_db()
     assert lost.refund_id.startswith("re_1")

@@ -171,7 +171,9 @@ def test_what_could_not_be_applied_or_was_left_lying_is_tried_again(paid, make_p
     assert "1 stored event tried again (1 failed)" in out
     assert "KeyError: 'currency'" in out
     WebhookEvent.objects.filter(event_id=failing["id"]).update(body=whole)
-    left_lying = intake.store(stripe.bodies(stripe.refunded(other, "re_1", amount=5, total=5))[0])
+    left_lying = intake.store(
+        intake.read(stripe.bodies(stripe.refunded(other, "re_1", amount=5, total=5))[0])
+    )
     WebhookEvent.objects.filter(pk=left_lying.pk).update(received_at=timezone.now() - timedelta(minutes=2))
     code, out = fetch()
     assert code == 0, out

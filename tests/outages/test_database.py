@@ -173,10 +173,10 @@ def test_while_the_database_says_nothing_who_is_registered_is_served(workers, fa
     assert connect(far).register(user_id) == registered(user_id)
 
 
-# It has no connection left, or somebody holds a lock
+# Somebody holds a lock
 
 
-def test_without_a_connection_left_who_is_registered_is_served_and_all_are_answered(
+def test_while_no_event_can_be_written_who_is_registered_is_served_and_all_are_answered(
     workers, connect, user_id, pool
 ):
     first, second = workers
@@ -187,7 +187,7 @@ def test_without_a_connection_left_who_is_registered_is_served_and_all_are_answe
     with first.database.locked("payments_webhookevent"):
         started = time.monotonic()
         answers = [pool.submit(deliver, first, event()) for _ in range(20)]
-        eventually(lambda: len(is_waited_for(first)) == 20)
+        eventually(lambda: is_waited_for(first))
         payment = backend.ask(second, user_id)
         assert client.receive(seconds=3) == link(payment)
         assert late.register("somebody else") in (registered("somebody else"), UNAVAILABLE)
@@ -242,7 +242,7 @@ def test_a_worker_that_stands_still_in_a_transaction_is_made_to_let_go(
             assert client.receive() == status(payment, "succeeded")
         finally:
             os.kill(stopping.pid, signal.SIGCONT)
-        assert stopped.result().status_code == 500
+        assert stopped.result().status_code == 200
 
     assert deliver(stopping, body).status_code == 200
     assert client.receive_until_pong() == []

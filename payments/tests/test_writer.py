@@ -1,0 +1,212 @@
+"""What comes together is written together, and each event is answered for itself."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
+
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from payments import intake, webhooks, writer
+from payments.models import Payment, StatusChange, WebhookEvent
+from tests.server import eventually
+
+from . import stripe_events as stripe
+from . import wire
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def batches(monkeypatch):
+    """How many events each transaction of the writer was given. The first waits until `go` is set."""
+    sizes, go, began, take_in = [], threading.Event(), threading.Event(), webhooks.take_in
+
+    def counted(rows):
+        sizes.append(len(rows))
+        began.set()
+        assert go.wait(10)
+        return take_in(rows)
+
+    monkeypatch.setattr(webhooks, "take_in", counted)
+    yield SimpleNamespace(sizes=sizes, go=go, began=began)
+    go.set()
+
+
+async def together(bodies, batches):
+    """Deliver the first, and while it is being written all others at once; return the answers."""
+    first = asyncio.create_task(answer(bodies[0]))
+    await asyncio.to_thread(batches.began.wait, 10)
+    others = [asyncio.create_task(answer(body)) for body in bodies[1:]]
+    await asyncio.to_thread(eventually, lambda: writer._queue.qsize() == len(others))
+    batches.go.set()
+    return await asyncio.gather(first, *others)
+
+
+def end_of_writers():
+    for thread in tuple(writer._writers):
+        thread.join()
+
+
+async def answer(body):
+    return await writer.take_in(intake.read(body))
+
+
+def test_what_comes_while_another_is_written_is_written_in_one_transaction(make_payment, batches):
+    payments = [make_payment() for _ in range(9)]
+    bodies = [stripe.bodies(stripe.paid(payment))[0] for payment in payments]
+
+    outcomes = asyncio.run(together(bodies, batches))
+
+    assert batches.sizes == [1, 8]
+    assert [outcome.state for outcome in outcomes] == ["applied"] * 9
+    assert set(Payment.objects.values_list("status", flat=True)) == {"succeeded"}
+    assert [len(wire.frames(payment.user_id)) for payment in payments] == [1] * 9
+
+
+def test_a_bad_event_fails_alone_among_those_that_came_with_it(make_payment, batches):
+    payments = [make_payment() for _ in range(4)]
+    told = [stripe.paid(payment)[1] for payment in payments]
+    del told[2]["data"]["object"]["amount_total"]
+
+    outcomes = asyncio.run(together(stripe.bodies(told), batches))
+
+    assert batches.sizes == [1, 3]
+    assert [outcome.state for outcome in outcomes] == ["applied", "applied", "failed", "applied"]
+    assert [len(wire.frames(payment.user_id)) for payment in payments] == [1, 1, 0, 1]
+    assert WebhookEvent.objects.filter(state="failed").count() == 1
+
+
+def test_an_event_that_comes_twice_in_one_transaction_is_stored_once_and_counted(make_payment, batches):
+    first, second = stripe.bodies([stripe.paid(make_payment())[1] for _ in range(2)])
+
+    outcomes = asyncio.run(together([first, second, second, first], batches))
+
+    assert [outcome.state for outcome in outcomes] == ["applied"] * 4
+    assert list(WebhookEvent.objects.values_list("deliveries", flat=True)) == [2, 2]
+    assert StatusChange.objects.count() == 2
+
+
+def test_events_of_one_payment_that_come_together_are_told_once(make_payment, batches):
+    payment, other = make_payment(), make_payment()
+    bodies = stripe.bodies([stripe.paid(other)[0], *stripe.paid_later(payment), *stripe.confirmed(payment)])
+
+    asyncio.run(together(bodies, batches))
+
+    assert [frame["status"] for frame in wire.frames(payment.user_id)] == ["succeeded"]
+
+
+def test_an_event_whose_client_hung_up_is_taken_in_all_the_same(make_payment, batches):
+    body = stripe.bodies(stripe.paid(make_payment()))[0]
+
+    async def hang_up():
+        asking = asyncio.create_task(answer(body))
+        await asyncio.to_thread(batches.began.wait, 10)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        batches.go.set()
+
+    asyncio.run(hang_up())
+    end_of_writers()
+    assert Payment.objects.get().status == "succeeded"
+
+
+def test_who_has_waited_too_long_is_told_and_the_event_is_taken_in_later(make_payment, batches, monkeypatch):
+    monkeypatch.setattr(writer, "WAIT_SECONDS", 0.01)
+    body = stripe.bodies(stripe.paid(make_payment()))[0]
+
+    with pytest.raises(OperationalError, match="too long"):
+        asyncio.run(answer(body))
+
+    batches.go.set()
+    end_of_writers()
+    assert Payment.objects.get().status == "succeeded"
+
+
+def test_what_finds_no_room_is_refused_and_not_stored(make_payment, batches, monkeypatch):
+    bodies = [stripe.bodies(stripe.paid(make_payment()))[0] for _ in range(2)]
+
+    async def crowd():
+        waiting = asyncio.create_task(answer(bodies[0]))
+        await asyncio.to_thread(batches.began.wait, 10)
+        monkeypatch.setattr(writer, "WAITING_MAX_BYTES", 10)
+        with pytest.raises(OperationalError, match="Too many"):
+            await answer(bodies[1])
+        batches.go.set()
+        await waiting
+
+    asyncio.run(crowd())
+    assert WebhookEvent.objects.count() == 1
+
+
+def test_an_outage_is_every_waiting_events_own_and_the_writer_goes_on(make_payment, monkeypatch):
+    payment = make_payment()
+    body = stripe.bodies(stripe.paid(payment))[0]
+    take_in = webhooks.take_in
+
+    def away(rows):
+        raise OperationalError("away")
+
+    monkeypatch.setattr(webhooks, "take_in", away)
+    with pytest.raises(OperationalError, match="away"):
+        asyncio.run(answer(body))
+    monkeypatch.setattr(webhooks, "take_in", take_in)
+    assert asyncio.run(answer(body)).state == "applied"
+
+
+on_postgresql = pytest.mark.skipif(
+    connection.vendor != "postgresql",
+    reason="SQLite has no locks of rows, and no connection that could be lost",
+)
+
+
+@on_postgresql
+def test_a_connection_that_was_lost_between_two_events_costs_neither(make_payment):
+    first, second = [stripe.bodies(stripe.paid(make_payment()))[0] for _ in range(2)]
+
+    async def both():
+        await answer(first)
+        await asyncio.to_thread(lose_the_writers_connection)
+        return await answer(second)
+
+    assert asyncio.run(both()).state == "applied"
+
+
+def lose_the_writers_connection():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND query LIKE '%%UNION ALL SELECT 1 FROM payments_webhookevent%%'"
+        )
+        assert cursor.rowcount == 1
+    connection.close()
+
+
+@on_postgresql
+def test_an_event_that_waits_for_a_lock_holds_up_no_event_of_others(make_payment):
+    held, free = make_payment(), make_payment()
+    bodies = stripe.bodies([stripe.paid(held)[1], stripe.paid(free)[1]])
+
+    async def both():
+        waiting = asyncio.create_task(answer(bodies[0]))
+        await asyncio.to_thread(eventually, writer._queue.empty)
+        assert (await answer(bodies[1])).state == "applied"
+        assert not waiting.done()
+        release.set()
+        return await waiting
+
+    release, is_locked = threading.Event(), threading.Event()
+    holder = threading.Thread(target=hold, args=(held, is_locked, release))
+    holder.start()
+    assert is_locked.wait(10)
+    assert asyncio.run(both()).state == "applied"
+    holder.join()
+
+
+def hold(payment, is_locked, release):
+    with transaction.atomic():
+        Payment.objects.select_for_update().get(pk=payment.pk)
+        is_locked.set()
+        release.wait(10)
+    connection.close()

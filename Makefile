@@ -13,10 +13,10 @@ RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster restart test chaos coverage lint format types browser lock clean
+.PHONY: help run cluster restart test chaos bench bench-growth bench-quick coverage lint format types browser lock clean
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## /\1	/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*  ## /\1	/' | expand -t 16
 
 run: $(RUNTIME) .env  ## serve on port 9090 (PORT=… overrides)
 	@exec $(BIN)/python manage.py serve
@@ -33,6 +33,17 @@ test: $(DEVELOPMENT)  ## every test on PostgreSQL and Valkey, then what may diff
 
 chaos: $(DEVELOPMENT)  ## everything fails, nothing is lost (SECONDS=120 SEED=7)
 	@exec $(BIN)/python -m tests.chaos $(CHAOS)
+
+bench: $(DEVELOPMENT)  ## the service and three peers on the same work: tables and plots into docs/benchmarks
+	$(BIN)/python -m benchmarks --json docs/benchmarks/runs/$$(date -u +%Y%m%dT%H%M).json
+	$(BIN)/python -m benchmarks.report docs/benchmarks/runs/*.json --markdown docs/benchmarks/peers.md --plots docs/benchmarks
+
+bench-growth: $(DEVELOPMENT)  ## more connections, more workers, millions of notifications; needs 20 GB of disk
+	$(BIN)/python -m benchmarks.growth.connections --markdown docs/benchmarks/connections.md
+	$(BIN)/python -m benchmarks.growth.database --markdown docs/benchmarks/database.md
+
+bench-quick: $(DEVELOPMENT)  ## CPU per webhook and per push, as multiples of a fixed piece of Python: before a release
+	$(BIN)/python -m benchmarks.quick
 
 coverage: $(DEVELOPMENT)  ## the tests on PostgreSQL and Valkey, with branches counted
 	$(BIN)/coverage erase

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from notifications import protocol
 from notifications.models import Notification
 from payments import announcements, events
-from payments.models import Payment
+from payments.models import Payment, StatusChange
 from payments.status import Status
 from payments_project import checks
 from payments_project.environment import Environment
@@ -139,7 +139,7 @@ def announced():
     )
     with transaction.atomic():
         announcements.announce_link(payment)
-        announcements.announce_status(payment, status=Status.SUCCEEDED)
+        announcements.announce_statuses([StatusChange(payment=payment, after=Status.SUCCEEDED)])
     return list(Notification.objects.order_by("seq").values_list("frame", flat=True))
 
 
@@ -263,10 +263,10 @@ def test_every_page_can_be_reached_from_the_readme():
 
 @pytest.mark.parametrize("path", ["README.md", "CONTRIBUTING.md"])
 def test_every_make_target_exists(path):
-    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
     code = re.findall(r"`([^`\n]+)`", read(path)) + [block for _, block in FENCE.findall(read(path))]
     named = {
-        word for text in code for words in re.findall(r"\bmake ([a-z ]+)", text) for word in words.split()
+        word for text in code for words in re.findall(r"\bmake ([a-z -]+)", text) for word in words.split()
     }
     assert {"run", "test"} <= named
     assert named <= targets

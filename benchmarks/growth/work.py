@@ -43,9 +43,9 @@ class Work:
 def sockets(sample: Sample) -> Iterator[Work]:
     """What connections ask for, and the notifications they get."""
     yield Work(
-        name="feed.read_position",
+        name="feed.read_positions of one user",
         draw=sample.user,
-        do=lambda user_id: feed.read_position(user_id=user_id),
+        do=lambda user_id: feed.read_positions(user_ids=[user_id]),
     )
     yield Work(
         name="feed.read_after, the newest 5",
@@ -96,9 +96,9 @@ def events(sample: Sample) -> Iterator[Work]:
         do=lambda rows: list(findings.named_by(rows)),
     )
     yield Work(
-        name="webhooks.receive, a payment is paid",
+        name="webhooks.take_in, a payment is paid",
         draw=sample.paid_now,
-        do=lambda told: webhooks.receive(body=told[0], signature=told[1]),
+        do=lambda told: webhooks.take_in([webhooks.receive(body=told[0], signature=told[1])]),
     )
 
 

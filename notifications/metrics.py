@@ -30,3 +30,8 @@ DEAF = Counter(
 READ_FAILURES = Counter(
     "notifications_read_failures", "Reads of feeds that the database refused. The reconciler repeats them."
 )
+UNREAD = Counter(
+    "notifications_layer_unread",
+    "Messages of the channel layer that came faster than they are read, and were dropped. The reconciler repairs "
+    "them.",
+)

@@ -19,11 +19,7 @@ from notifications.tests.conftest import PATIENCE, redis_layer, total, until
 from tests.ports import free_port
 from tests.proxy import Proxy
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True, available_apps=["notifications"]),
-    # Where two tasks of redis-py connect again at once it forgets one of the two connections.
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <function StreamWriter.__del__"),
-]
+pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +85,24 @@ async def test_connections_that_lead_nowhere_any_more_are_replaced(network, conn
     for n, client in enumerate(clients):
         await client.register(f"user {n}")
         await path.gets_fast(client, f"user {n}")
-    deaf = total(metrics.DEAF)
 
     network.strand()
+
+    for n, client in enumerate(clients):
+        await path.gets_fast(client, f"user {n}")
+    assert said(caplog, "brings none") == said(caplog, "brings messages again")
+
+
+@pytest.mark.usefixtures("network")
+async def test_a_layer_that_takes_messages_and_brings_none_is_connected_to_anew(connect, path, caplog):
+    clients = [await connect() for _ in range(3)]
+    for n, client in enumerate(clients):
+        await client.register(f"user {n}")
+        await path.gets_fast(client, f"user {n}")
+    deaf = total(metrics.DEAF)
+
+    (shard,) = get_channel_layer()._get_layer()._shards
+    await shard._connection.send(("UNSUBSCRIBE", *shard._subscribed), answers=len(shard._subscribed))
 
     for n, client in enumerate(clients):
         await path.gets_fast(client, f"user {n}")
@@ -106,7 +117,7 @@ async def test_a_connection_that_the_system_gives_up_holds_nobody_up_for_long(co
     await path.gets_fast(client)
     (shard,) = get_channel_layer()._get_layer()._shards
     lost = TimeoutError(errno.ETIMEDOUT, "Connection timed out")  # as the system's keep-alive reports it
-    shard._pubsub.connection._reader.set_exception(lost)
+    shard._connection._transport._fatal_error(lost)
     started = time.monotonic()
     await asyncio.sleep(0.5)
     assert time.monotonic() - started < 3
@@ -286,7 +297,7 @@ def group(user_id):
     return f"asgi__group__{groups.group_name(user_id)}"
 
 
-async def test_any_number_of_users_needs_two_connections(network, redis, tell):
+async def test_any_number_of_users_needs_one_connection(network, redis, tell):
     got = []
 
     async def deliver(message):
@@ -300,7 +311,7 @@ async def test_any_number_of_users_needs_two_connections(network, redis, tell):
         await tell(f"user {n}")
 
     await until(lambda: got == [1] * 100)
-    assert redis.info("clients")["connected_clients"] <= 3  # with that of the test
+    assert redis.info("clients")["connected_clients"] <= 2  # with that of the test
     for member in members:
         member.leave()
     await asyncio.gather(*(member.left() for member in members))

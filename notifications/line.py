@@ -23,6 +23,7 @@ from notifications.layer import (
     current,
     discard_from_groups,
 )
+from notifications.redis_layer import RedisLayer
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class Line:
             await layer.flush()  # in redis's pub/sub layer: close the connections, forget channels and groups
             channel = await layer.new_channel()
         self._open, self._is_broken, self._unheard = (layer, channel), False, 0
-        reader = asyncio.create_task(self._read(layer, channel))
+        reader = self._start_reading(layer, channel)
         try:
             await self._subscribe(list(self._members))
             self._let_joiners_go_on()
@@ -147,18 +148,35 @@ class Line:
             with suppress(Exception):
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     await layer.flush()  # before the reader ends, which would first give its channel back
-            reader.cancel()
+            if reader:
+                reader.cancel()
+
+    def _start_reading(self, layer: BaseChannelLayer, channel: str) -> asyncio.Task[None] | None:
+        """Take what comes: at once, where the layer can, else in a task."""
+        if not isinstance(layer, RedisLayer):
+            return asyncio.create_task(self._read(layer, channel))
+
+        def take(content: bytes) -> None:
+            try:
+                self._take(layer.deserialize(content))
+            except Exception as error:  # noqa: BLE001 whatever it is, the next message has to be read
+                _say_unreadable(error)
+
+        layer.hand_over(channel, take)
+        return None
 
     async def _read(self, layer: BaseChannelLayer, channel: str) -> None:
         while self._open == (layer, channel):
             try:
-                message = await layer.receive(channel)
-                self._hear()
-                for deliver in tuple(self._members.get(message["group"], ())):
-                    deliver(message)
-            except Exception as error:  # noqa: BLE001 whatever it is, the next message has to be read
-                logger.warning("A message of the channel layer cannot be read (%s).", type(error).__name__)
+                self._take(await layer.receive(channel))
+            except Exception as error:  # noqa: BLE001 as above
+                _say_unreadable(error)
                 await asyncio.sleep(UNREADABLE_SECONDS)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        self._hear()
+        for deliver in tuple(self._members.get(message["group"], ())):
+            deliver(message)
 
     def _hear(self) -> None:
         self._unheard = 0
@@ -207,3 +225,7 @@ class Line:
                     await discard_from_groups(layer, groups[start : start + GROUPS_MAX], channel)
         except ChannelLayerAwayError:
             self._is_broken = True
+
+
+def _say_unreadable(error: Exception) -> None:
+    logger.warning("A message of the channel layer cannot be read (%s).", type(error).__name__)

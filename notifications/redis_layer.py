@@ -8,7 +8,7 @@ is handed over at once. Names, sharding and configuration are those of channels-
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from channels_redis.pubsub import RedisPubSubChannelLayer
@@ -29,6 +29,13 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         if is_new:
             layer._shards = [Shard(host=shard.host, layer=layer) for shard in layer._shards]
         return layer
+
+    def hand_over(self, channel: str, take: Callable[[bytes], None]) -> None:
+        """Have `take` called with each message of a channel of ours as it comes, for `deserialize` to read.
+
+        It takes the place of the queue that `receive` reads, until the layer is flushed.
+        """
+        self._get_layer().channels[channel] = take
 
     async def group_add_many(self, groups: Collection[str], channel: str) -> None:
         """Do what `group_add` does, for each of the groups."""
@@ -135,7 +142,9 @@ class Shard:
         channels = self._layer.channels
         for channel in (group,) if group in channels else self._layer.groups.get(group, ()):
             unread = channels.get(channel)
-            if unread and unread.qsize() < UNREAD_MAX:
+            if callable(unread):
+                unread(content)
+            elif unread and unread.qsize() < UNREAD_MAX:
                 unread.put_nowait(content)
             elif unread:
                 metrics.UNREAD.inc()

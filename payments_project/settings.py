@@ -126,8 +126,6 @@ REDIS_CONNECTION = {
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
     "socket_keepalive_options": {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3},
-    # After the system gave a connection up, redis-py holds the event loop until a health check is due.
-    "health_check_interval": 2,
 }
 MEMORY_LAYER = {
     "BACKEND": "channels.layers.InMemoryChannelLayer",
@@ -201,9 +199,6 @@ LOGGING = {
         "django.request": {"level": "ERROR", "filters": ["unforeseen"]},
         "daphne": {"level": "ERROR"},  # its warnings quote paths
         "uvicorn": {"level": "ERROR"},  # so does what it says of each WebSocket
-        "channels_redis.pubsub": {
-            "level": "CRITICAL"
-        },  # a traceback a second while Redis is away; we say it once
         # Each of these has a line for everybody who meets a database that is away.
         "notifications.consumers": {"filters": ["once_a_minute"]},
         "notifications.cursor": {"filters": ["once_a_minute"]},

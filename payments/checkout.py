@@ -59,7 +59,7 @@ def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
     """
     payment = _reserve(order=order, idempotency_key=idempotency_key)
     if payment.announced_seq is not None or not is_open(payment.facts):
-        webhooks.apply_parked(Payment.objects.filter(pk=payment.pk))
+        webhooks.apply_parked(payment)
         return payment
     return complete(payment)
 
@@ -80,7 +80,7 @@ def complete(payment: Payment) -> Payment:
         raise
     CREATED.labels(outcome="created").inc()
     payment = _hand_over(payment_id=payment.pk, session=session)
-    webhooks.apply_parked(Payment.objects.filter(pk=payment.pk))
+    webhooks.apply_parked(payment)
     return payment
 
 
@@ -189,7 +189,16 @@ def _hand_over(*, payment_id: Any, session: dict[str, Any]) -> Payment:
         was_canceled = payment.status == Status.CANCELED
         if payment.payment_url and is_open(payment.facts):
             payment.announced_seq = announce_link(payment)
-        payment.save()
+        payment.save(
+            update_fields=[
+                "session_id",
+                "payment_url",
+                "expires_at",
+                "stripe_error",
+                "announced_seq",
+                "updated_at",
+            ]
+        )
     if was_canceled:  # while Stripe was being asked; nobody has the link, so it may as well end by itself
         with contextlib.suppress(gateway.StripeRefused, gateway.StripeUnavailable):
             gateway.expire_session(session_id=session["id"])

@@ -7,9 +7,11 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
+import requests
 import stripe
 from django.conf import settings
 from django.db import connection
+from requests.adapters import HTTPAdapter
 
 SIGNATURE_TOLERANCE = 300
 """Seconds a signed webhook stays good: https://docs.stripe.com/webhooks#replay-attacks"""
@@ -21,6 +23,9 @@ EVENTS_KEPT = timedelta(days=30)
 """How long Stripe keeps events: https://docs.stripe.com/api/events"""
 PAGE_SIZE = 100
 """The largest page that Stripe gives: https://docs.stripe.com/api/pagination"""
+
+CONNECTIONS_KEPT = 20
+"""Open connections to Stripe that wait for the next request. More are made when they are needed, and closed after it."""
 
 stripe.enable_telemetry = False
 
@@ -54,11 +59,17 @@ class InvalidSignature(Exception):
 
 @functools.lru_cache(maxsize=4)
 def _client(key: str, base: str) -> stripe.StripeClient:
-    """Return the client: StripeClient itself would retry nothing and wait 80 seconds for an answer."""
+    """Return the client: StripeClient itself would retry nothing and wait 80 seconds for an answer.
+
+    It would also connect anew for each request of the API, which Django gives a thread of its own.
+    """
+    session = requests.Session()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS_KEPT))
     return stripe.StripeClient(
         key,
         base_addresses={"api": base} if base else {},
-        http_client=stripe.RequestsClient(timeout=(3, 10)),
+        http_client=stripe.RequestsClient(timeout=(3, 10), session=session),
         max_network_retries=2,
     )
 

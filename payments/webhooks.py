@@ -4,6 +4,7 @@ import logging
 import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,10 +105,11 @@ def preview(rows: Iterable[WebhookEvent]) -> list[Outcome]:
     return outcomes
 
 
-def apply_parked(payments: QuerySet[Payment], *, cause: Cause = Cause.EVENT) -> list[Outcome]:
-    """Apply the events that had to wait until one of these payments, and its session, was known."""
-    event_ids = no_longer_waiting(payments)
-    return apply(event_ids, cause=cause) if event_ids else []
+def apply_parked(payment: Payment, *, cause: Cause = Cause.EVENT) -> list[Outcome]:
+    """Apply the events that had to wait until this payment, and its session, was known."""
+    if not _is_parked(keys={payment.pk}, intents={payment.payment_intent_id}):
+        return []
+    return _apply_parked(Payment.objects.filter(pk=payment.pk), cause=cause)
 
 
 def no_longer_waiting(payments: QuerySet[Payment]) -> list[str]:
@@ -137,13 +139,10 @@ def _take_in_new(rows: list[WebhookEvent]) -> tuple[list[Outcome], list[WebhookE
             raise
         if connection.connection is not before:  # it was lost, perhaps after the commit
             return [], rows
-        if len(rows) > 1:
-            each = [_take_in_new([row]) for row in rows]
-            return [outcome for some, _ in each for outcome in some], [
-                row for _, some in each for row in some
-            ]
-        intake.store(rows[0])
-        return [_fail(rows[0].event_id, error)], []
+        if len(rows) == 1:
+            return _keep(rows[0], error), []
+        each = [_take_in_new([row]) for row in rows]
+        return [o for outcomes, _ in each for o in outcomes], [row for _, left in each for row in left]
 
 
 class _KnownError(Exception):
@@ -161,13 +160,22 @@ def _apply_while_storing(rows: list[WebhookEvent]) -> list[Outcome]:
         for row in rows:
             row.attempts = 0  # it may have been tried before
         findings = examine(rows, payments)
-        if known := statements.insert_new(rows, key="event_id"):
+        in_order = sorted(rows, key=lambda row: row.event_id)  # or two workers could wait for each other
+        if known := statements.insert_new(in_order, key="event_id"):
             raise _KnownError(known)
         changes = ledger.record(findings, cause=Cause.EVENT)
         _answer_refund_requests(findings)
     found = {key for key, payment in payments.items() if _identity(payment) != identities[key]}
     news = [row for row in rows if row.state == State.PARKED or row.payment_id in found]
     return _outcomes(rows, changes) + _apply_what_waited_for(news, cause=Cause.EVENT)
+
+
+def _keep(row: WebhookEvent, error: Exception) -> list[Outcome]:
+    """Store an event that could not be applied, as failed, unless somebody else has stored it meanwhile."""
+    event = intake.store(row)
+    if event.state == State.RECEIVED and not event.attempts:
+        return [_fail(event.event_id, error)]
+    return _finish([event])
 
 
 def _identity(payment: Payment) -> tuple[str | None, str | None]:
@@ -177,9 +185,11 @@ def _identity(payment: Payment) -> tuple[str | None, str | None]:
 
 def _take_in_again(rows: list[WebhookEvent]) -> list[Outcome]:
     """Store events, or count that they were delivered before, and apply those that are not."""
-    if not rows:
-        return []
-    stored = [intake.store(row) for row in rows]
+    return _finish([intake.store(row) for row in rows])
+
+
+def _finish(stored: list[WebhookEvent]) -> list[Outcome]:
+    """Apply those of stored events that are not applied, and what may still wait for the others."""
     done = [row for row in stored if row.state in {State.APPLIED, State.IGNORED}]
     due = [row.event_id for row in stored if row.state not in {State.APPLIED, State.IGNORED}]
     outcomes = [Outcome(event_id=row.event_id, state=row.state, error=row.error) for row in done]
@@ -231,20 +241,26 @@ def _apply_what_waited_for(rows: Sequence[WebhookEvent], *, cause: Cause) -> lis
     again is not followed: nothing came to be known by it.
     """
     news = [row for row in rows if row.state != State.PARKED or row.attempts == 1]
-    if not news or not _may_wait_for(news):
-        return []
+    known = {row.payment for row in news if row.payment}
+    keys = {payment.pk for payment in known}
     intents = {row.payment_intent_id for row in news if row.payment_intent_id}
-    named = Q(pk__in={row.payment_id for row in news if row.payment_id}) | Q(payment_intent_id__in=intents)
-    return apply_parked(Payment.objects.filter(named), cause=cause)
+    if not news or not _is_parked(keys=keys, intents=intents | {p.payment_intent_id for p in known}):
+        return []
+    return _apply_parked(
+        Payment.objects.filter(Q(pk__in=keys) | Q(payment_intent_id__in=intents)), cause=cause
+    )
 
 
-def _may_wait_for(rows: Sequence[WebhookEvent]) -> bool:
-    """Tell whether an event is parked that names what these do: a cheap question, before the whole one."""
-    known = {row.payment for row in rows if row.payment}
-    intents = {row.payment_intent_id for row in rows} | {payment.payment_intent_id for payment in known}
+def _apply_parked(payments: QuerySet[Payment], *, cause: Cause) -> list[Outcome]:
+    event_ids = no_longer_waiting(payments)
+    return apply(event_ids, cause=cause) if event_ids else []
+
+
+def _is_parked(*, keys: AbstractSet[Any], intents: AbstractSet[str | None]) -> bool:
+    """Tell whether an event is parked that names one of these: a cheap question, before the whole one."""
     named = (
-        statements.values_of(WebhookEvent, "payment_intent_id", intents - {"", None}),
-        statements.values_of(WebhookEvent, "payment", {payment.pk for payment in known}),
+        statements.values_of(WebhookEvent, "payment_intent_id", intents - {None}),
+        statements.values_of(WebhookEvent, "payment", keys),
     )
     return bool(execute(_PARKED, *named))
 

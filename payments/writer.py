@@ -87,6 +87,8 @@ def _write() -> None:
                     _writers.discard(threading.current_thread())
                     return
     finally:
+        with _lock:
+            _writers.discard(threading.current_thread())  # whatever ended it, another can start
         connection.close()
 
 

@@ -2,7 +2,7 @@ import threading
 import time
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from payments import gateway, intake, webhooks
 from payments.models import Payment, StatusChange, WebhookEvent
@@ -272,6 +272,23 @@ def test_an_object_that_is_not_as_it_should_be_adds_no_fact(make_payment, delive
     assert deliver(stripe.bodies([stripe.event(payment, type_, of="x", **fields)])[0]).state == "failed"
     payment.refresh_from_db()
     assert payment.status == Status.SUCCEEDED
+
+
+def test_an_event_that_was_applied_before_an_error_came_is_not_kept_as_failed(
+    make_payment, deliver, monkeypatch
+):
+    payment = make_payment()
+    body = stripe.bodies(stripe.paid(payment))[0]
+    apply = webhooks._apply_while_storing
+
+    def apply_and_fail(rows):
+        apply(rows)
+        raise OperationalError("canceling statement due to lock timeout")
+
+    monkeypatch.setattr(webhooks, "_apply_while_storing", apply_and_fail)
+    assert deliver(body).state == "applied"
+    assert WebhookEvent.objects.get().state == "applied"
+    assert len(frames(payment)) == 1
 
 
 def test_a_failed_event_is_found_by_its_payment_and_its_error_quotes_no_row(make_payment, deliver):

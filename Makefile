@@ -36,8 +36,8 @@ chaos: $(DEVELOPMENT)  ## everything fails, nothing is lost (SECONDS=120 SEED=7)
 	@exec $(BIN)/python -m tests.chaos $(CHAOS)
 
 bench: $(DEVELOPMENT)  ## the service and three peers on the same work: tables and plots into docs/benchmarks
-	$(BIN)/python -m benchmarks --json docs/benchmarks/runs/$$(date -u +%Y%m%dT%H%M).json
-	$(BIN)/python -m benchmarks.report docs/benchmarks/runs/*.json --markdown docs/benchmarks/peers.md --plots docs/benchmarks
+	$(BIN)/python -m benchmarks --json docs/benchmarks/runs/$$(date -u +%Y%m%dT%H%M).json \
+		--markdown docs/benchmarks/peers.md --plots docs/benchmarks
 
 bench-growth: $(DEVELOPMENT)  ## more connections, more workers, millions of notifications; needs 20 GB of disk
 	$(BIN)/python -m benchmarks.growth.connections --markdown docs/benchmarks/connections.md

@@ -106,7 +106,11 @@ def _counts(runs: Runs) -> Grid:
             for key in ("sent", "answered", "unanswered", "lost", "duplicates", "misdirected")
         }
         refused = sums["sent"] - sums["answered"] - sums["unanswered"]
-        unheard = sum(figures["storm"]["never_told"] for figures in runs.turns(subject) if "storm" in figures)
+        unheard = sum(
+            figures["storm"]["never_told"] + figures["storm"]["never_told_later"]
+            for figures in runs.turns(subject)
+            if "storm" in figures
+        )
         rows.append(
             [
                 subject,

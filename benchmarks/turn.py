@@ -13,6 +13,8 @@ from .workers import Workers
 WARM_CONNECTIONS = 20
 WARM_WEBHOOKS = 60
 SETTLE_SECONDS = 1.0
+CONNECTIONS = {"open_loop": 64, "closed_loop": 24, "storm": 64}
+"""Of the generator's loads: how many HTTP connections each uses, unless it is told."""
 
 
 @dataclass(kw_only=True)
@@ -54,6 +56,8 @@ class Turn:
 
     def measured(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Let the generator do something; add the CPU time that the workers used meanwhile, in seconds."""
+        if connections := CONNECTIONS.get(do):
+            self.generator("open", connections=arguments.get("in_flight", connections))
         before = self.workers.cpu_seconds()
         result: dict[str, Any] = self.generator(do, **arguments)
         return result | {"cpu_seconds": self.workers.cpu_seconds() - before}

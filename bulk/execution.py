@@ -8,6 +8,7 @@ it is about: values, and any number of them, go into its parameters.
 
 import re
 from functools import cache
+from hashlib import sha256
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,6 +17,8 @@ import psycopg
 from django.db import connection
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
+_OF_ANOTHER_TIME = {"0A000", "26000", "42P05"}
+"""The statement's result has another type since a migration, or somebody else has dropped or made the statement."""
 _DONE = {ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK}
 
 _prepared: WeakKeyDictionary[Any, dict[str, bytes]] = WeakKeyDictionary()
@@ -39,26 +42,31 @@ def execute(text: str, *parameters: str) -> list[tuple[Any, ...]]:
 def _execute(raw: Any, text: str, parameters: tuple[str, ...]) -> list[tuple[Any, ...]]:
     pgconn = raw.pgconn
     if not raw.autocommit and pgconn.transaction_status == TransactionStatus.IDLE:
-        _checked(pgconn, pgconn.exec_(b"BEGIN"))  # as psycopg's cursors do before the first statement
+        _checked(raw, pgconn.exec_(b"BEGIN"))  # as psycopg's cursors do before the first statement
     names = _prepared.setdefault(raw, {})
     if text not in names:
-        name = b"bulk_%d" % len(names)
-        _checked(pgconn, pgconn.prepare(name, _numbered(text)))
+        name = (
+            f"bulk_{sha256(text.encode()).hexdigest()[:24]}".encode()
+        )  # behind a pooler others prepare, too
+        _checked(raw, pgconn.prepare(name, _numbered(text)))
         names[text] = name
     values = [parameter.encode() for parameter in parameters]
-    result = _checked(pgconn, pgconn.exec_prepared(names[text], values))
+    result = _checked(raw, pgconn.exec_prepared(names[text], values))
     columns = range(result.nfields)
     return [
         tuple(_text(result.get_value(row, column)) for column in columns) for row in range(result.ntuples)
     ]
 
 
-def _checked(pgconn: Any, result: Any) -> Any:
+def _checked(raw: Any, result: Any) -> Any:
     if result.status in _DONE:
         return result
-    if pgconn.status != ConnStatus.OK:
+    if raw.pgconn.status != ConnStatus.OK:
         raise psycopg.OperationalError("The connection to the database is lost.")
-    raise psycopg.errors.error_from_result(result, "utf-8")
+    error = psycopg.errors.error_from_result(result, "utf-8")
+    if error.sqlstate in _OF_ANOTHER_TIME:
+        raw.close()  # the pool makes another, on which it is prepared anew
+    raise error
 
 
 def _text(value: bytes | None) -> str | None:

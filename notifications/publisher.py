@@ -64,7 +64,7 @@ class _Publisher:
         self._waiting.extend(messages[:room])
         if len(messages) > room:
             metrics.WAKE_FAILURES.inc(len(messages) - room)
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:

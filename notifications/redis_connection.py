@@ -17,6 +17,8 @@ from channels_redis.utils import create_pool
 
 SILENT_SECONDS = 2.0
 """Who does not answer for so long is taken for dead. As long as anybody waits for an answer."""
+FAREWELL_SECONDS = 0.2
+"""How long a connection that is closed waits for answers."""
 
 _INCOMPLETE = object()
 
@@ -84,6 +86,11 @@ class Connection(asyncio.Protocol):
         self._unanswered.append(_Request(self._loop.time(), len(commands) == 1, answers, done))
         self._transport.write(b"".join(map(hiredis.pack_command, commands)))  # type: ignore[arg-type]
         return done
+
+    async def answered(self) -> None:
+        """Return when what is under way by now has its answer, or has had FAREWELL_SECONDS."""
+        if self._unanswered and self.is_alive():
+            await asyncio.wait({self._unanswered[-1].done}, timeout=FAREWELL_SECONDS)
 
     async def close(self) -> None:
         """Close the socket at once. What is under way fails."""

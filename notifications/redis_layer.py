@@ -114,6 +114,7 @@ class Shard:
         self._subscribed.clear()
         connection, self._connection = self._connection, None
         if connection:
+            await connection.answered()  # what somebody has just sent need not fail
             await connection.close()
 
     async def _connected(self) -> Connection:

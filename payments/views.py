@@ -71,7 +71,7 @@ async def _take_in(scope: Any, receive: Any) -> Answer:
 
 async def _read(receive: Any) -> bytes:
     """Return the body. Raises HungUpError, or TooLargeError, and then reads no further."""
-    body = b""
+    body = bytearray()
     is_whole = False
     while not is_whole:
         message = await receive()
@@ -81,7 +81,7 @@ async def _read(receive: Any) -> bytes:
         if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise TooLargeError
         is_whole = not message.get("more_body")
-    return body
+    return bytes(body)
 
 
 def _signature(scope: Any) -> str:

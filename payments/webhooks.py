@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q, QuerySet
 
 from bulk import statements
@@ -32,6 +32,8 @@ _PARKED = """
 """.format(  # noqa: S608 made of names alone
     statements.among(WebhookEvent, "payment_intent_id"), statements.among(WebhookEvent, "payment")
 )
+_BRIEFLY = "SET LOCAL lock_timeout = '250ms'"
+"""Several events do not wait for one of them: by itself it may wait as long as the database's setting says."""
 _WRITTEN = ("state", "attempts", "applied_at", "error", "payment", "payment_intent_id")
 
 
@@ -54,16 +56,19 @@ def receive(*, body: bytes, signature: str) -> WebhookEvent:
     return intake.read(body)
 
 
-def take_in(rows: Sequence[WebhookEvent]) -> list[Outcome]:
+def take_in(rows: Sequence[WebhookEvent], *, together: bool = False) -> list[Outcome]:
     """Store delivered events, each once, and apply them; return what became of each, in their order.
 
-    Those that are new are written as what became of them, in one transaction; where that fails, in one for each, so that
-    a bad one fails alone. It is kept with the state `failed`, and delivering it again tries again. What was delivered
-    before is counted, and applied if it was not.
+    Those that are new are written as what became of them, in one transaction. Where that fails the event is kept with
+    the state `failed`, and delivering it again tries again. What was delivered before is counted, and applied if it
+    was not.
+
+    `together`: raise NotTogetherError, with nothing of the new ones written, where that fails or has to wait for
+    somebody's lock. Several are always taken in so: then take in each by itself.
     """
     fresh: dict[str, WebhookEvent] = {}
     again = [row for row in rows if fresh.setdefault(row.event_id, row) is not row]
-    outcomes, left = _take_in_new(list(fresh.values()))
+    outcomes, left = _take_in_new(list(fresh.values()), together=together or len(fresh) > 1)
     became = {outcome.event_id: outcome for outcome in outcomes + _take_in_again(left + again)}
     for row in rows:
         EVENTS.labels(state=became[row.event_id].state).inc()
@@ -122,27 +127,32 @@ def no_longer_waiting(payments: QuerySet[Payment]) -> list[str]:
     return [event_id for _, event_id in waiting.order_by("pk")]
 
 
-def _take_in_new(rows: list[WebhookEvent]) -> tuple[list[Outcome], list[WebhookEvent]]:
-    """Store and apply the events that are new, in one transaction; where that fails, in one for each.
+def _take_in_new(rows: list[WebhookEvent], *, together: bool) -> tuple[list[Outcome], list[WebhookEvent]]:
+    """Store and apply the events that are new, in one transaction.
 
     Returns what became of them, and the events that are left to be stored first: those that may be known.
     """
+    connection.ensure_connection()
     before = connection.connection
     try:
-        return (_apply_while_storing(rows) if rows else []), []
+        return (_apply_while_storing(rows, together=together) if rows else []), []
     except _KnownError as error:
         known = [row for row in rows if row.event_id in error.event_ids]
-        outcomes, left = _take_in_new([row for row in rows if row.event_id not in error.event_ids])
+        new = [row for row in rows if row.event_id not in error.event_ids]
+        outcomes, left = _take_in_new(new, together=together)
         return outcomes, known + left
     except Exception as error:
         if connection.connection is None:  # it is lost, and there is no other
             raise
         if connection.connection is not before:  # it was lost, perhaps after the commit
             return [], rows
-        if len(rows) == 1:
-            return _keep(rows[0], error), []
-        each = [_take_in_new([row]) for row in rows]
-        return [o for outcomes, _ in each for o in outcomes], [row for _, left in each for row in left]
+        if together:
+            raise NotTogetherError from error
+        return _keep(rows[0], error), []
+
+
+class NotTogetherError(Exception):
+    """Events could not be written in one transaction: one of them is bad, or has to wait."""
 
 
 class _KnownError(Exception):
@@ -152,9 +162,11 @@ class _KnownError(Exception):
         self.event_ids = event_ids
 
 
-def _apply_while_storing(rows: list[WebhookEvent]) -> list[Outcome]:
+def _apply_while_storing(rows: list[WebhookEvent], *, together: bool) -> list[Outcome]:
     """Lock payments, then write events, then lock feeds, each in one fixed order. Raises _KnownError."""
     with transaction.atomic():
+        if together and connection.vendor == "postgresql":
+            execute(_BRIEFLY)
         payments = lock_named_by(rows)
         identities = {key: _identity(payment) for key, payment in payments.items()}
         for row in rows:
@@ -266,16 +278,15 @@ def _is_parked(*, keys: AbstractSet[Any], intents: AbstractSet[str | None]) -> b
 
 
 def _fail(event_id: str, error: Exception) -> Outcome:
-    """Keep the event as failed, with its error, and with its payment, so that it is found by that."""
+    """Keep the event as failed, with its error, and, if that can be, with its payment, so that it is found by that."""
     message = _describe(error)
     logger.error("Event %s could not be applied: %s", event_id, message)
-    payment = None
-    with suppress(KeyError, TypeError, AttributeError):
-        keys = named_by(WebhookEvent.objects.filter(event_id=event_id))
-        payment = Payment.objects.filter(pk__in=keys).first()
-    WebhookEvent.objects.filter(event_id=event_id).update(
-        state=State.FAILED, error=message, attempts=F("attempts") + 1, payment=payment
-    )
+    event = WebhookEvent.objects.filter(event_id=event_id)
+    event.update(state=State.FAILED, error=message, attempts=F("attempts") + 1)
+    with suppress(KeyError, TypeError, AttributeError, DatabaseError), transaction.atomic():
+        if connection.vendor == "postgresql":
+            execute(_BRIEFLY)  # the payment may be what somebody holds
+        event.update(payment=Payment.objects.filter(pk__in=named_by(event)).first())
     return Outcome(event_id=event_id, state=State.FAILED, error=message)
 
 

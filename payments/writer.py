@@ -44,20 +44,20 @@ async def take_in(row: WebhookEvent) -> Outcome:
     It is taken in also where who asks is cancelled. Raises OperationalError where the database does not answer in
     time, or too much waits for it already.
     """
-    global _waiting_bytes  # noqa: PLW0603 of the event loop alone
-    if _waiting_bytes > WAITING_MAX_BYTES:
-        raise OperationalError("Too many events wait for the database.")
+    global _waiting_bytes  # noqa: PLW0603
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[Outcome] = loop.create_future()
     too_long = OperationalError("The database took too long.")
     clocks = loop.call_later(STALL_SECONDS, _help), loop.call_later(WAIT_SECONDS, _settle, outcome, too_long)
-    _waiting_bytes += len(row.body)
-    _queue.put((row, outcome))
-    _start_writer(most=1)
     try:
+        with _lock:
+            if _waiting_bytes > WAITING_MAX_BYTES:
+                raise OperationalError("Too many events wait for the database.")
+            _waiting_bytes += len(row.body)
+            _queue.put((row, outcome))
+        _start_writer(most=1)
         return await outcome
     finally:
-        _waiting_bytes -= len(row.body)
         for clock in clocks:
             clock.cancel()
 
@@ -71,8 +71,8 @@ def _start_writer(*, most: int) -> None:
     with _lock:
         if len(_writers) < most:
             writer = threading.Thread(target=_write, name="webhooks", daemon=True)
-            _writers.add(writer)
             writer.start()
+            _writers.add(writer)
 
 
 def _write() -> None:
@@ -93,18 +93,48 @@ def _write() -> None:
 
 
 def _write_together(first: _Waiting) -> None:
-    together = [first]
+    """Write what waits in one transaction; where that fails each by itself, those last that have to wait for a lock."""
+    together = _rest(first)
+    if not together:
+        return
+    try:
+        _take_in(together, together=len(together) > 1)
+    except webhooks.NotTogetherError:
+        last = []
+        for waiting in together:
+            try:
+                _take_in([waiting], together=True)
+            except webhooks.NotTogetherError:
+                last.append(waiting)
+        for waiting in last:
+            _take_in([waiting], together=False)
+
+
+def _rest(first: _Waiting) -> list[_Waiting]:
+    """Return what waits, without those that have been told that it took too long: Stripe delivers them again."""
+    global _waiting_bytes  # noqa: PLW0603
+    taken = [first]
     with suppress(queue.Empty):
-        while len(together) < TOGETHER_MAX:
-            together.append(_queue.get_nowait())
+        while len(taken) < TOGETHER_MAX:
+            taken.append(_queue.get_nowait())
+    with _lock:
+        _waiting_bytes -= sum(len(row.body) for row, _ in taken)
+    return [(row, outcome) for row, outcome in taken if outcome.cancelled() or not outcome.done()]
+
+
+def _take_in(waiting: list[_Waiting], *, together: bool) -> None:
+    """Write events in one transaction, and answer each. Raises webhooks.NotTogetherError, with none answered."""
     results: list[Outcome | Exception]
     try:
-        results = [*webhooks.take_in([row for row, _ in together])]
+        results = [*webhooks.take_in([row for row, _ in waiting], together=together)]
+    except webhooks.NotTogetherError:
+        raise
     except Exception as error:  # noqa: BLE001 whatever it is, each request answers it
-        results = [error] * len(together)
-    if connection.errors_occurred:
-        connection.close()  # the pool looks whether it is still good
-    for (_, outcome), result in zip(together, results, strict=True):
+        results = [error] * len(waiting)
+    finally:
+        if connection.errors_occurred:
+            connection.close()  # the pool looks whether it is still good
+    for (_, outcome), result in zip(waiting, results, strict=True):
         with suppress(RuntimeError):  # its event loop has ended
             outcome.get_loop().call_soon_threadsafe(_settle, outcome, result)
 

@@ -24,7 +24,8 @@ refuse_bad_settings()
 async def http(scope: Any, receive: Any, send: Any) -> None:
     """Pass a request on to who answers it. What is notified meanwhile goes out by this event loop."""
     publisher.publish_on(asyncio.get_running_loop())
-    application = views.stripe_webhook if scope["path"] in views.PATHS else django_application
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    application = views.stripe_webhook if path in views.PATHS else django_application
     await application(scope, receive, send)
 
 

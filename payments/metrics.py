@@ -3,7 +3,9 @@
 from prometheus_client import Counter
 
 EVENTS = Counter(
-    "payments_webhook_events_total", "Webhook deliveries, by what became of the event.", ["state"]
+    "payments_webhook_events_total",
+    "Webhook deliveries, by what became of the event, and why.",
+    ["state", "reason"],
 )
 REFUSED = Counter("payments_webhooks_refused_total", "Webhook deliveries that did not verify.", ["reason"])
 CREATED = Counter("payments_created_total", "Payments asked for, by what Stripe said.", ["outcome"])

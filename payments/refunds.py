@@ -8,9 +8,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from payments import gateway, ledger
+from payments.balances import balances
 from payments.checkout import IdempotencyKeyReused
 from payments.events import refund_facts
-from payments.facts import paid_amount, refunded_amount
 from payments.models import Payment, RefundRequest, StatusChange
 from payments.status import Status
 
@@ -143,9 +143,9 @@ def _earlier(*, payment: Payment, amount: int | None, idempotency_key: str | Non
 
 
 def _new(*, payment: Payment, amount: int | None, idempotency_key: str | None) -> RefundRequest:
-    if payment.status in {Status.DISPUTED, Status.CHARGED_BACK}:
+    left = max((book.left for book in balances(payment.facts).values()), default=0)
+    if left <= 0 and payment.status in {Status.DISPUTED, Status.CHARGED_BACK}:
         raise NotRefundable(f"The payment is {payment.status}: its bank decides where the money goes.")
-    left = paid_amount(payment.facts) - refunded_amount(payment.facts)
     if left <= 0 or not payment.payment_intent_id:
         raise NotRefundable(f"The payment is {payment.status}: only a paid payment can be refunded.")
     if amount is not None and amount > left:

@@ -19,6 +19,8 @@ def lint(*, app: str | None = None) -> bool:
         ignore_initial_migrations=True,
         quiet=["ignore", "ok"],
         no_cache=True,
+        # A longer varchar is not rewritten, and dropping the index of a unique column takes a moment.
+        ignore_name=["0009_money_in_sums"],
     )
     linter.lint_all_migrations(app_label=app)
     return not linter.has_errors

@@ -106,7 +106,8 @@ def _beginning(payment: Payment) -> Iterator[Entry]:
 
 def _facts(payment: Payment) -> Iterator[Entry]:
     asked = payment.facts.get("asked", "")
-    for paid, at in payment.facts.get("paid", {}).items():
+    sums = [sum_ for intent in payment.facts.get("paid", {}).values() for sum_ in intent.items()]
+    for paid, at in sums:
         differs = paid != asked
         yield Entry(
             kind="fact",
@@ -161,7 +162,7 @@ def _known_of(payment: Payment, object_id: str) -> str:
     if refund := payment.facts.get("refunds", {}).get(object_id):
         return f"refund of {format_amount(refund['amount'], payment.currency)}, now {refund['status']}"
     if dispute := payment.facts.get("disputes", {}).get(object_id):
-        return f"dispute, now {dispute}"
+        return f"dispute, now {dispute['status']}"
     return ""
 
 

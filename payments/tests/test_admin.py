@@ -258,7 +258,7 @@ def test_the_time_line_merges_all_there_is_newest_last():
         announced_seq=4,
         facts={
             "asked": money(1250, "usd"),
-            "paid": {"1250 usd": int(at(1).timestamp())},
+            "paid": {"pi_1": {"1250 usd": int(at(1).timestamp())}},
             "refunds": {"re_1": refund},
         },
     )

@@ -69,7 +69,7 @@ def test_every_field_of_an_order_reaches_stripe(api):
 
 def test_the_same_key_and_body_gets_the_same_answer_even_after_payment(api):
     first = api("post", "/payments", ORDER, idempotency_key="k1")
-    Payment.objects.update(status="succeeded", facts={"asked": "1250 usd", "paid": {"1250 usd": 1}})
+    Payment.objects.update(status="succeeded", facts={"asked": "1250 usd", "paid": {"pi_1": {"1250 usd": 1}}})
     second = api("post", "/payments", ORDER, idempotency_key="k1")
     assert (second.status_code, second.json()) == (201, first.json())
     assert api("get", f"/payments/{first.json()['id']}").json()["status"] == "succeeded"
@@ -258,7 +258,7 @@ def test_a_payment_is_canceled_and_shows_no_link_any_more(api):
 
 
 def test_a_paid_payment_is_not_canceled_and_an_unpaid_one_not_refunded(api, make_payment):
-    paid = make_payment(status="succeeded", facts={"asked": "1250 usd", "paid": {"1250 usd": 1}})
+    paid = make_payment(status="succeeded", facts={"asked": "1250 usd", "paid": {"pi_1": {"1250 usd": 1}}})
     assert refusal(api("post", f"/payments/{paid.pk}/cancel")) == (409, "not_cancelable")
     assert refusal(api("post", f"/payments/{make_payment().pk}/refund")) == (409, "not_refundable")
 
@@ -269,7 +269,7 @@ def test_a_refund_answers_with_the_refund_and_its_payment(api):
     Payment.objects.update(
         status="succeeded",
         payment_intent_id=intent,
-        facts={"asked": "1250 usd", "paid": {"1250 usd": 1}},
+        facts={"asked": "1250 usd", "paid": {intent: {"1250 usd": 1}}},
     )
     refund = api("post", f"/payments/{payment['id']}/refund", {"amount": 500}, idempotency_key="r1")
     assert refund.status_code == 201

@@ -218,9 +218,10 @@ def paid(start):
     payment = start()
     session = lifecycle.pay(session_id=payment.session_id)
     payment.payment_intent_id = session.payment_intent.stripe_id
-    payment.facts |= {"paid": {"1250 usd": 1}}
+    payment.facts |= {"paid": {payment.payment_intent_id: {"1250 usd": 1}}}
     payment.status = Status.SUCCEEDED
     payment.save()
+    payment.intents.create(intent_id=payment.payment_intent_id)
     return payment
 
 
@@ -313,7 +314,10 @@ def test_a_refund_whose_answer_got_lost_is_known_by_its_event(paid):
 
 
 def test_a_payment_with_another_sum_can_be_given_back(paid):
-    Payment.objects.update(status="pending", facts={"asked": "1300 usd", "paid": {"1250 usd": 1}})
+    Payment.objects.update(
+        status="pending",
+        facts={"asked": "1300 usd", "paid": {paid.payment_intent_id: {"1250 usd": 1}}},
+    )
     assert refund(paid).amount == 1250
     paid.refresh_from_db()
     assert (paid.status, paid.ride_claim) == (Status.REFUNDED, None)

@@ -149,7 +149,7 @@ def paid():
     payment = start()
     session = pay(payment)
     payment.payment_intent_id = session.payment_intent.stripe_id
-    payment.facts |= {"paid": {"1250 usd": 1}}
+    payment.facts |= {"paid": {payment.payment_intent_id: {"1250 usd": 1}}}
     payment.status = Status.SUCCEEDED
     payment.save()
     return payment
@@ -178,7 +178,9 @@ def unsaved_refund(paid):
     """A refund that Stripe made, and whose answer got lost, two minutes ago."""
     refund(paid, 500, "key-1")
     RefundRequest.objects.update(refund_id="", refund_status="")
-    Payment.objects.update(facts={"asked": "1250 usd", "paid": {"1250 usd": 1}}, status="succeeded")
+    intent_id = paid.payment_intent_id
+    facts = {"asked": "1250 usd", "paid": {intent_id: {"1250 usd": 1}}}
+    Payment.objects.update(facts=facts, status="succeeded")
     age_requests(minutes=2)
     return paid
 

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 from django.db.models import F
 from pydantic import BaseModel, Field, ValidationError
 
+from payments import bodies
 from payments.models import WebhookEvent
 
 _TOLD = ("type", "body", "api_version", "livemode", "object_id", "created_at")
-_STORABLE = r"^[^\x00]*$"
-"""PostgreSQL stores no NUL."""
+_STORABLE = r"^[^\ufffd]*$"
+"""What is no character was replaced: it would make one id of two."""
 
 
 class MalformedEvent(ValueError):
@@ -37,19 +38,22 @@ class _Envelope(BaseModel):
 def read(body: bytes) -> WebhookEvent:
     """Return the event's row, which is not stored yet. Raises MalformedEvent."""
     try:
-        envelope = _Envelope.model_validate_json(body)
+        content = bodies.parse(body)
+        envelope = _Envelope.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "body"
         message = f"Send one of Stripe's snapshot events as it is ({where}: {first['msg']})."
         raise MalformedEvent(message) from None
+    except ValueError as error:
+        raise MalformedEvent(f"Send one of Stripe's snapshot events as it is (body: {error}).") from None
     row = WebhookEvent(
         event_id=envelope.id,
         type=envelope.type,
-        body=body.decode(),
+        body=bodies.serialize(content),
         api_version=envelope.api_version or "",
         livemode=envelope.livemode,
-        object_id=str(envelope.data.object.get("id") or "")[:255].replace("\0", ""),
+        object_id=str(envelope.data.object.get("id") or "")[:255],
         created_at=datetime.fromtimestamp(envelope.created, tz=UTC),
     )
     row.content = {

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from payments import bodies
 from payments.models import WebhookEvent
+from payments.scrubbing import scrub
 
 _TOLD = ("type", "body", "api_version", "livemode", "object_id", "created_at")
 _STORABLE = r"^[^\ufffd]*$"
@@ -36,7 +37,10 @@ class _Envelope(BaseModel):
 
 
 def read(body: bytes) -> WebhookEvent:
-    """Return the event's row, which is not stored yet. Raises MalformedEvent."""
+    """Return the event's row, which is not stored yet: its content is whole, its body is what is kept of it.
+
+    Raises MalformedEvent.
+    """
     try:
         content = bodies.parse(body)
         envelope = _Envelope.model_validate(content)
@@ -47,13 +51,14 @@ def read(body: bytes) -> WebhookEvent:
         raise MalformedEvent(message) from None
     except ValueError as error:
         raise MalformedEvent(f"Send one of Stripe's snapshot events as it is (body: {error}).") from None
+    kept = scrub(content)
     row = WebhookEvent(
         event_id=envelope.id,
         type=envelope.type,
-        body=bodies.serialize(content),
+        body=bodies.serialize(kept),
         api_version=envelope.api_version or "",
         livemode=envelope.livemode,
-        object_id=str(envelope.data.object.get("id") or "")[:255],
+        object_id=str(kept["data"]["object"].get("id") or "")[:255],
         created_at=datetime.fromtimestamp(envelope.created, tz=UTC),
     )
     row.content = {

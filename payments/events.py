@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from payments.facts import Charge, Dispute, Facts, Failure, Movement, Refund, Review, Warning_, merge, money
+from payments.scrubbing import REMOVED
 from payments.states import (
     BLOCKED,
     DISPUTE_STAGES,
@@ -193,8 +194,8 @@ def _text(value: Any, *, most: int = 100) -> str:
 
 
 def _shown(value: Any, *, most: int = 100) -> str:
-    """Return a text that is only shown; what is no text says nothing."""
-    return _text(value, most=most) if isinstance(value, str) else ""
+    """Return a text that is only shown; what is no text, or was removed before it was stored, says nothing."""
+    return _text(value, most=most) if isinstance(value, str) and value != REMOVED else ""
 
 
 def _at(obj: Any, *path: str) -> Any:

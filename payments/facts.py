@@ -153,6 +153,11 @@ def _latest(a: Any, b: Any) -> Any:
     return max(a, b, key=lambda snapshot: (snapshot["at"], _snapshot(snapshot)))
 
 
+def _fullest(a: Any, b: Any) -> Any:
+    """A stored event lacks texts that the delivered one had."""
+    return {name: max(value, b[name]) for name, value in a.items()}
+
+
 def _each(rule: Rule, *, most: int | None = None, when: Callable[[Any], int] = lambda at: at) -> Rule:
     """Merge two mappings key by key; keep the `most` latest entries.
 
@@ -169,7 +174,7 @@ def _each(rule: Rule, *, most: int | None = None, when: Callable[[Any], int] = l
     return merge_mappings
 
 
-_OBJECTS = _each(_latest, most=OBJECTS_KEPT, when=lambda snapshot: snapshot["at"])
+_BY_TIME: Mapping[str, Any] = {"most": OBJECTS_KEPT, "when": lambda snapshot: snapshot["at"]}
 _RULES: Mapping[str, Rule] = {
     "asked": lambda a, _: a,
     "paid": _each(_each(min)),
@@ -187,9 +192,9 @@ _RULES: Mapping[str, Rule] = {
     "refunds": _each(_refund),
     "refunded_at_least": _each(max),
     "disputes": _each(_dispute),
-    "charges": _OBJECTS,
-    "warnings": _OBJECTS,
-    "reviews": _OBJECTS,
+    "charges": _each(_fullest, **_BY_TIME),
+    "warnings": _each(_latest, **_BY_TIME),
+    "reviews": _each(_latest, **_BY_TIME),
     "foreign_session": min,
     "unknown": _each(min),
 }

@@ -7,13 +7,15 @@ from typing import Annotated, Any, Literal
 from django.db.models import F, QuerySet
 from pydantic import BaseModel, Field, ValidationError
 
+from payments import bodies
 from payments.models import WebhookEvent
+from payments.scrubbing import scrub
 
 _TOLD = ("type", "body", "api_version", "livemode", "object_id", "created_at")
 _COPY = ("body", "api_version", "object_id")
 """What may differ between two copies of one event, which come in two versions of Stripe's API."""
-_STORABLE = r"^[^\x00]*$"
-"""PostgreSQL stores no NUL."""
+_STORABLE = r"^[^\ufffd]*$"
+"""What is no character was replaced: it would make one id of two."""
 
 
 class MalformedEvent(ValueError):
@@ -29,7 +31,7 @@ class _Envelope(BaseModel):
 
     object: Literal["event"]
     id: Annotated[str, Field(min_length=1, max_length=255, pattern=_STORABLE)]
-    type: Annotated[str, Field(min_length=1)]
+    type: Annotated[str, Field(min_length=1, pattern=_STORABLE)]
     created: Annotated[int, Field(ge=0, lt=2**32)]
     livemode: bool
     api_version: Any = None
@@ -39,21 +41,28 @@ class _Envelope(BaseModel):
 
 
 def read(body: bytes) -> WebhookEvent:
-    """Return the event's row, which is not stored yet. Raises MalformedEvent."""
+    """Return the event's row, which is not stored yet: its content is whole, its body is what is kept of it.
+
+    Raises MalformedEvent.
+    """
     try:
-        envelope = _Envelope.model_validate_json(body)
+        content = bodies.parse(body)
+        envelope = _Envelope.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "body"
         message = f"Send one of Stripe's snapshot events as it is ({where}: {first['msg']})."
         raise MalformedEvent(message) from None
+    except ValueError as error:
+        raise MalformedEvent(f"Send one of Stripe's snapshot events as it is (body: {error}).") from None
+    kept = scrub(content)
     row = WebhookEvent(
         event_id=envelope.id,
         type=_fitting(envelope.type, most=100),
-        body=body.decode(),
+        body=bodies.serialize(kept),
         api_version=_fitting(envelope.api_version, most=255),
         livemode=envelope.livemode,
-        object_id=_fitting(envelope.data.object.get("id"), most=255),
+        object_id=_fitting(kept["data"]["object"].get("id"), most=255),
         created_at=datetime.fromtimestamp(envelope.created, tz=UTC),
     )
     row.content = {

@@ -136,7 +136,7 @@ class RefundRequest(models.Model):
 
 
 class WebhookEvent(models.Model):
-    """An event of Stripe's, kept once as it came, and what became of it."""
+    """An event of Stripe's, kept once, and what became of it."""
 
     class State(models.TextChoices):
         RECEIVED = "received", "received"
@@ -163,7 +163,7 @@ class WebhookEvent(models.Model):
 
     event_id = models.CharField("event", max_length=255, unique=True)
     type = models.CharField(max_length=100)
-    body = models.TextField(help_text="The verified body, as it came.")
+    body = models.TextField(help_text="What is kept of the verified body.")
     api_version = models.CharField(max_length=255, blank=True)
     livemode = models.BooleanField()
     object_id = models.CharField("object", max_length=255, blank=True, db_index=True)

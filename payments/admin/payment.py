@@ -1,4 +1,3 @@
-import json
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -15,6 +14,7 @@ from payments.admin.readonly import ReadOnlyAdmin, as_uuid, instant, label, pret
 from payments.currencies import format_amount
 from payments.facts import mismatches
 from payments.models import Payment
+from payments.scrubbing import scrub
 from payments.status import Status, is_open
 
 EVENTS_SHOWN = 200
@@ -113,11 +113,12 @@ class PaymentAdmin(ReadOnlyAdmin):
 
     @admin.display(description="what is known")
     def known(self, payment: Payment) -> SafeString:
-        return pretty_json(json.dumps(payment.facts))
+        return pretty_json(payment.facts)
 
     @admin.display(description="asked of Stripe")
     def asked_of_stripe(self, payment: Payment) -> SafeString:
-        return pretty_json(json.dumps(payment.stripe_params))
+        """Hide where Stripe sends the customer afterwards: an app's address may carry a login."""
+        return pretty_json(scrub(payment.stripe_params))
 
 
 def _story(payment: Payment) -> dict[str, Any]:

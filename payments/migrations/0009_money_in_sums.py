@@ -66,6 +66,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterField(
             model_name='webhookevent',
+            name='body',
+            field=models.TextField(help_text='What is kept of the verified body.'),
+        ),
+        migrations.AlterField(
+            model_name='webhookevent',
             name='api_version',
             field=models.CharField(blank=True, max_length=255),
         ),

@@ -16,9 +16,11 @@ from payments.admin import timeline
 from payments.admin.webhook_event import SELECTED_AT_MOST
 from payments.facts import money
 from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
+from payments.scrubbing import REMOVED
 from payments.status import Status
 from tests.plans import on_postgresql, plan_of
 
+from . import recorded
 from . import stripe_events as stripe
 
 PAYMENTS = "admin:payments_payment_changelist"
@@ -316,12 +318,28 @@ def test_a_story_of_very_many_events_is_cut_to_the_newest(
 
 
 def test_a_payload_is_shown_escaped(admin_client, make_payment, make_event):
-    note = "<script>alert(1)</script> 🚕"
-    body = stripe.event(make_payment(), "payment_intent.succeeded", note=note)
+    text = "<script>alert(1)</script> 🚕"
+    body = stripe.event(make_payment(), "payment_intent.succeeded", last_payment_error={"message": text})
     response = admin_client.get(page_of(make_event(body, error="<b>bad</b>")))
     assert b"<script>alert" not in response.content
     assert b"<b>bad" not in response.content
-    assert '"note": "<script>alert(1)</script> 🚕"' in text_of(response)
+    assert '"message": "<script>alert(1)</script> 🚕"' in text_of(response)
+
+
+@pytest.mark.parametrize("name", recorded.NAMES)
+def test_of_an_event_that_was_stored_whole_staff_see_what_would_be_kept_now(staff_client, make_event, name):
+    shown = text_of(staff_client.get(page_of(make_event(recorded.event(name), object_id="x")))).casefold()
+    assert REMOVED in shown
+    for word in ("quimb", "hush19", "tok_login", "29033", "fprint", "203.0.113"):
+        assert word not in shown
+
+
+def test_where_an_app_wants_its_customer_back_is_not_shown(staff_client, make_payment):
+    asked = {"success_url": "https://app.example/?login=tok_1", "cancel_url": "myapp://no", "mode": "payment"}
+    shown = text_of(staff_client.get(page_of(make_payment(stripe_params=asked))))
+    assert '"mode": "payment"' in shown
+    assert "tok_1" not in shown
+    assert "myapp" not in shown
 
 
 @pytest.mark.parametrize(

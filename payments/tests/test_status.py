@@ -301,6 +301,14 @@ def test_never_more_can_be_refunded_than_is_here(facts):
         assert 0 <= book.left <= book.here <= book.paid
 
 
+def test_a_link_to_a_receipt_is_not_lost_to_a_replay_of_an_event_that_was_stored_without_it():
+    delivered = {"at": 1, "brand": "visa", "receipt_url": "https://pay.stripe.example/receipts/1"}
+    stored = delivered | {"at": 2, "receipt_url": ""}
+    for a, b in ((delivered, stored), (stored, delivered)):
+        merged = merge({"charges": {"ch_1": a}}, {"charges": {"ch_1": b}})
+        assert merged["charges"]["ch_1"] == delivered | {"at": 2}
+
+
 def test_attempts_are_kept_up_to_a_bound_and_the_last_one_decides():
     facts = {"asked": ASKED}
     for n in range(500):

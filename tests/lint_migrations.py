@@ -6,6 +6,9 @@
 import os
 import sys
 
+SAFE = ["0003_longer_dispute_states"]
+"""Refused as it alters a column; a longer limit of a varchar reads and writes no row."""
+
 
 def lint(*, app: str | None = None) -> bool:
     """Print what is wrong with our migrations, or with those of one app; return whether nothing is.
@@ -17,6 +20,7 @@ def lint(*, app: str | None = None) -> bool:
     linter = MigrationLinter(
         all_warnings_as_errors=True,
         ignore_initial_migrations=True,
+        ignore_name=SAFE,
         quiet=["ignore", "ok"],
         no_cache=True,
         # A longer varchar is not rewritten, and dropping the index of a unique column takes a moment.

@@ -14,7 +14,7 @@ from ninja import Status as Answer
 from ninja.errors import HttpError, ValidationError
 from ninja.security import HttpBearer
 
-from payments import checkout, refunds
+from payments import checkout, looking, refunds
 from payments.deadline import REQUEST_SECONDS, within
 from payments.models import Payment, StatusChange
 from payments.refusals import HANDLERS, IdempotencyKeyRequired
@@ -126,8 +126,8 @@ def list_payments(
 
 @router.get("/payments/{uuid:payment_id}", response={200: PaymentOut, **_REFUSALS}, summary="Read a payment")
 def read_payment(request: HttpRequest, payment_id: UUID) -> PaymentOut:  # noqa: ARG001 ninja's signature
-    """Return the payment as it is now."""
-    return PaymentOut.of(Payment.objects.get(pk=payment_id))
+    """Return the payment as it is now. Of one that Stripe may have finished meanwhile, Stripe is asked."""
+    return PaymentOut.of(looking.for_reader(Payment.objects.get(pk=payment_id)))
 
 
 @router.post(

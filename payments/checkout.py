@@ -17,6 +17,10 @@ from payments.metrics import CREATED
 from payments.models import Payment, StatusChange
 from payments.status import Status, holds_ride, is_open
 
+_SUCCESS = "/checkout/success?session_id={CHECKOUT_SESSION_ID}"
+"""Where a customer comes back to. Stripe fills the session in:
+https://docs.stripe.com/payments/checkout/custom-success-page"""
+
 
 class IdempotencyKeyReused(Exception):
     """The Idempotency-Key came with another body before: send a new key for a new request."""
@@ -87,9 +91,10 @@ def _note_failure(payment: Payment, error: gateway.StripeRefused | gateway.Strip
     """Keep why there is no session, and have the next try be another request where Stripe would repeat its answer.
 
     Source: https://docs.stripe.com/api/idempotent_requests. A session that was made all the same is never handed
-    to anybody, and ends by itself.
+    to anybody, and ends by itself. A refusal of our key is not repeated: with a good one, the request finds the
+    session of an earlier try whose answer got lost.
     """
-    is_final = isinstance(error, gateway.StripeRefused) or error.is_final
+    is_final = not error.is_about_key if isinstance(error, gateway.StripeRefused) else error.is_final
     Payment.objects.filter(pk=payment.pk, session_id=None, attempt=payment.attempt).update(
         stripe_error=str(error), attempt=payment.attempt + is_final
     )
@@ -171,7 +176,7 @@ def _stripe_params(payment: Payment, order: Order) -> dict[str, Any]:
         ],
         "metadata": metadata,
         "payment_intent_data": {"metadata": metadata},
-        "success_url": order.success_url or f"{settings.PUBLIC_URL}/checkout/success",
+        "success_url": order.success_url or settings.PUBLIC_URL + _SUCCESS,
         "cancel_url": order.cancel_url or f"{settings.PUBLIC_URL}/checkout/cancel",
     }
 

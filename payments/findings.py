@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from bulk import statements
 from bulk.execution import execute
-from payments import events, gateway
+from payments import events, gateway, transport
 from payments.facts import Facts
 from payments.ledger import Finding, Foreign
 from payments.models import Intent, Payment, WebhookEvent
@@ -237,7 +237,7 @@ def _belongs_elsewhere(reference: events.Reference, payment: Payment, known: Kno
 
 def _unreadable(row: WebhookEvent, error: events.UnreadableError, payment: Payment | None = None) -> _Verdict:
     """An event in a shape that is not read fails: a copy of it in another version may follow, and takes its place."""
-    ours = gateway.API_VERSION
+    ours = transport.API_VERSION
     if row.api_version in {"", ours}:
         return _Verdict(
             state=State.FAILED,

@@ -113,8 +113,13 @@ class RefundRequest(models.Model):
         db_default=1,
         help_text="Counts up when Stripe answered with an error, which it repeats to the same key.",
     )
-    handed_out = models.BooleanField(
-        db_default=True, help_text="Whether who asked was answered: until then the same request is this one."
+    payment_intent_id = models.CharField(
+        "payment intent", max_length=255, blank=True, db_default="", help_text="The intent that is refunded."
+    )
+    stripe_params = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="What Stripe is asked for, frozen so that a retry is the same request.",
     )
     given_up_at = models.DateTimeField(
         null=True, blank=True, help_text="When Stripe was found to have made no such refund (UTC)."

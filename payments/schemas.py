@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from payments.currencies import LARGEST, refuse_amount
 from payments.models import Payment, RefundRequest
+from payments.refundable import intent_id
 from payments.status import Status, is_open
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -70,6 +71,13 @@ class NewRefund(Body):
     amount: int | None = Field(
         default=None, gt=0, le=LARGEST, description="In minor units; without it, all that is left."
     )
+    payment_intent_id: str | None = Field(
+        default=None,
+        pattern=r"^[\x21-\x7e]+$",
+        max_length=255,
+        description="The payment intent to refund, where the payment was paid by several. "
+        "Default: that of which the most is left.",
+    )
 
 
 class PaymentOut(Body):
@@ -121,6 +129,7 @@ class RefundOut(Body):
     id: str
     amount: int = Field(description="In minor units.")
     currency: str
+    payment_intent_id: str = Field(description="What was refunded, by Stripe's id.")
     status: str = Field(description="As Stripe first answered; later changes are the payment's status.")
     payment: PaymentOut
 
@@ -130,6 +139,7 @@ class RefundOut(Body):
             id=request.refund_id,
             amount=request.amount,
             currency=request.payment.currency,
+            payment_intent_id=intent_id(request),
             status=request.refund_status,
             payment=PaymentOut.of(request.payment),
         )

@@ -256,8 +256,10 @@ def _answer_refund_requests(findings: Sequence[ledger.Finding | ledger.Foreign])
         obj = finding.event.content["data"]["object"] if finding.event else {}
         request = str((obj.get("metadata") or {}).get("refund_request", ""))
         if obj.get("object") == "refund" and request.isdecimal():
-            RefundRequest.objects.filter(pk=int(request), payment=finding.payment, refund_id="").update(
-                refund_id=obj["id"], refund_status=obj["status"] or ""
+            # A database that was restored gives numbers out again.
+            same = RefundRequest.objects.filter(pk=int(request), amount=obj["amount"], refund_id="")
+            same.filter(payment=finding.payment).update(
+                refund_id=obj["id"], refund_status=(obj["status"] or "")[:20]
             )
 
 

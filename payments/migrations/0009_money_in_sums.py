@@ -34,7 +34,7 @@ def count_in_sums(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0007_events_by_type'),
+        ('payments', '0008_frozen_refunds'),
     ]
 
     operations = [

@@ -49,7 +49,7 @@ def amiss(settings):
 def paid():
     payment = start()
     payment.payment_intent_id = pay(payment).payment_intent.stripe_id
-    payment.facts |= {"paid": {"1250 usd": 1}}
+    payment.facts |= {"paid": {payment.payment_intent_id: {"1250 usd": 1}}}
     payment.status = Status.SUCCEEDED
     payment.save()
     return payment

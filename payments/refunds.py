@@ -101,11 +101,12 @@ def record(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChan
     """Note which of Stripe's refunds a request became, and what that says of the payment."""
     with transaction.atomic():
         payment = Payment.objects.select_for_update().get(pk=request.payment_id)
-        request.refund_id, request.refund_status = made["id"], (made["status"] or "pending")[:_STATUS_MAX]
+        request.refund_id, request.refund_status = made["id"], (made["status"] or "succeeded")[:_STATUS_MAX]
         RefundRequest.objects.filter(pk=request.pk).update(
             refund_id=request.refund_id, refund_status=request.refund_status, given_up_at=None
         )
-        ledger.record([ledger.Finding(payment=payment, facts=refund_facts(made))], cause=cause)
+        of_intent = {"payment_intent": refundable.intent_id(request), **made}
+        ledger.record([ledger.Finding(payment=payment, facts=refund_facts(of_intent))], cause=cause)
     request.payment = payment
     return request
 

@@ -93,7 +93,7 @@ class PaymentAdmin(ReadOnlyAdmin):
     def state(self, payment: Payment) -> SafeString:
         """Return the status, and a flag where another sum was paid than was asked for."""
         status = label(payment.get_status_display(), tone=TONES[Status(payment.status)])
-        wrong = [timeline.read_sum(paid) for paid in mismatches(payment.facts)]
+        wrong = [timeline.read_sum(paid) for sums in mismatches(payment.facts).values() for paid in sums]
         flag = label(f"paid {', '.join(wrong)}", tone="danger") if wrong else ""
         return format_html("{} {}", status, flag)
 

@@ -53,14 +53,14 @@ class DisputeOut(Part):
         """Return the open dispute that is due first, else the latest."""
         if (found := shown.dispute(facts)) is None:
             return None
-        dispute_id, dispute = found
+        dispute_id, dispute, currency = found
         due_by = dispute["due_by"]
         return cls(
             id=dispute_id,
             status=dispute["status"],
             reason=dispute["reason"],
             amount=dispute["amount"],
-            currency=dispute["currency"],
+            currency=currency,
             due_by=datetime.fromtimestamp(due_by, tz=UTC) if due_by else None,
         )
 

@@ -1,7 +1,5 @@
 """Which of a payment's facts speaks for it, of the failures, disputes, refunds and charges that there are."""
 
-from typing import cast
-
 from payments.balances import balances
 from payments.facts import Charge, Dispute, Facts, Failure, Refund
 from payments.states import BLOCKED, DISPUTE_STAGES, RESOLVED, Stage
@@ -18,18 +16,19 @@ def failure(facts: Facts) -> Failure | None:
     return facts.get("failure") if is_failed(facts) else None
 
 
-def dispute(facts: Facts) -> tuple[str, Dispute] | None:
-    """Return the id and the snapshot of the dispute to look at: the open one that is due first, else the latest."""
-    disputes = facts.get("disputes", {}).items()
-    if not disputes:
-        return None
-    pending = [item for item in disputes if is_open(item[1])]
-    if pending:
-        dispute_id, found = min(pending, key=lambda item: (item[1]["due_by"] or 2**32, item[0]))
-    else:
-        dispute_id, found = max(disputes, key=lambda item: (_last_moved(item[1]), item[1]["due_by"], item[0]))
-    currency = found["currency"] or balances(facts)[found["intent"]].currency
-    return dispute_id, cast("Dispute", {**found, "currency": currency})
+def disputes(facts: Facts) -> list[tuple[str, Dispute, str]]:
+    """Return the id, the snapshot and the currency of each dispute, in the order of their ids."""
+    books = balances(facts)
+    known = sorted(facts.get("disputes", {}).items())
+    return [(name, found, found["currency"] or books[found["intent"]].currency) for name, found in known]
+
+
+def dispute(facts: Facts) -> tuple[str, Dispute, str] | None:
+    """Return the same of the dispute to look at: the open one that is due first, else the latest."""
+    known = disputes(facts)
+    if pending := [row for row in known if is_open(row[1])]:
+        return min(pending, key=lambda row: row[1]["due_by"] or 2**32)
+    return max(known, key=lambda row: (_last_moved(row[1]), row[1]["due_by"], row[0]), default=None)
 
 
 def is_open(dispute: Dispute) -> bool:

@@ -288,7 +288,8 @@ def _charge(charge: Object, at: int) -> Facts:
     made = Charge(
         at=at,
         intent=_id(charge.get("payment_intent")) or "",
-        brand=_shown(_at(details, kind, "brand")) or kind,
+        kind=kind,
+        brand=_shown(_at(details, kind, "brand")),
         last4=_shown(_at(details, kind, "last4"), most=4),
         wallet=_shown(_at(details, kind, "wallet", "type")),
         risk_level=_shown(_at(charge, "outcome", "risk_level")),

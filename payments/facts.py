@@ -69,6 +69,8 @@ class Charge(TypedDict):
 
     at: int
     intent: str
+    kind: str
+    """Such as `card` (https://docs.stripe.com/api/charges/object#charge_object-payment_method_details-type)."""
     brand: str
     last4: str
     wallet: str
@@ -219,7 +221,8 @@ def read_money(text: str) -> tuple[int, str]:
     return int(amount), currency
 
 
-def mismatches(facts: Facts) -> list[str]:
-    """Return each sum that Stripe says was paid though another was asked for."""
-    sums = {paid for intent in facts.get("paid", {}).values() for paid in intent}
-    return sorted(sums - {facts.get("asked", "")})
+def mismatches(facts: Facts) -> dict[str, list[str]]:
+    """Return by payment intent each sum that Stripe says was paid though another was asked for."""
+    asked = facts.get("asked", "")
+    others = {intent: sorted(sums.keys() - {asked}) for intent, sums in facts.get("paid", {}).items()}
+    return {intent: sums for intent, sums in others.items() if sums}

@@ -8,6 +8,7 @@ from django.utils import timezone
 from bulk import statements
 from payments.announcements import announce_statuses
 from payments.facts import Facts, merge
+from payments.metrics import UNKNOWN_VALUES
 from payments.models import Intent, Payment, StatusChange, WebhookEvent
 from payments.status import attention, derive, holds_ride
 
@@ -72,6 +73,7 @@ def record(findings: Sequence[Finding | Foreign], *, cause: StatusChange.Cause) 
 
     The caller has locked the payments and is in a transaction. Statements are per table, not per finding.
     """
+    unknown = _new_unknown(findings)
     learnt, changes = work_out(findings, cause=cause)
     # A frame needs the session; without one the user never got a link.
     told = [change for change in _net(changes) if change.payment.session_id]
@@ -83,7 +85,19 @@ def record(findings: Sequence[Finding | Foreign], *, cause: StatusChange.Cause) 
         writes.append(statements.inserting(found, on_conflict=_CLAIM_INTENT))
     if writes:
         statements.write(*writes)
+    for _, value in unknown:
+        UNKNOWN_VALUES.labels(field=value.partition("=")[0]).inc()
     return changes
+
+
+def _new_unknown(findings: Sequence[Finding | Foreign]) -> set[tuple[object, str]]:
+    """Return the values that nobody knows and that a payment did not bear before, by the payment's key."""
+    return {
+        (finding.payment.pk, value)
+        for finding in findings
+        if isinstance(finding, Finding)
+        for value in finding.facts.get("unknown", {}).keys() - finding.payment.facts.get("unknown", {}).keys()
+    }
 
 
 def _net(changes: Sequence[StatusChange]) -> list[StatusChange]:

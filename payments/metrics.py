@@ -9,3 +9,8 @@ EVENTS = Counter(
 )
 REFUSED = Counter("payments_webhooks_refused_total", "Webhook deliveries that did not verify.", ["reason"])
 CREATED = Counter("payments_created_total", "Payments asked for, by what Stripe said.", ["outcome"])
+UNKNOWN_VALUES = Counter(
+    "payments_unknown_values_total",
+    "Values of Stripe's that no table has, when a payment first bears them, by where they stood.",
+    ["field"],
+)

@@ -196,6 +196,12 @@ class WebhookEvent(models.Model):
                 fields=["payment_intent_id"], name="parked_events", condition=models.Q(state="parked")
             ),
             models.Index(fields=["state", "-received_at"], name="event_by_state"),
+            # Only the reasons that are rare: those of another integration, and of types, are found by age.
+            models.Index(
+                fields=["reason", "-received_at"],
+                name="event_by_reason",
+                condition=~models.Q(reason__in=["", "type", "not_ours"]),
+            ),
             # How a type begins is looked for, which PostgreSQL's usual index does not serve.
             models.Index(fields=["type"], name="event_by_type", opclasses=["varchar_pattern_ops"]),
         ]

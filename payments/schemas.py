@@ -9,8 +9,11 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from payments.balances import refunded_amount
 from payments.currencies import LARGEST, refuse_amount
+from payments.facts import Facts
 from payments.models import Payment, RefundRequest
+from payments.outcome_schemas import CardOut, DisputeOut, FailureOut, MadeRefundOut
 from payments.refundable import intent_id
 from payments.status import Status, is_open
 
@@ -91,21 +94,27 @@ class PaymentOut(Body):
     stripe_session_id: str | None
     created_at: datetime
     expires_at: datetime | None = Field(description="When the Checkout link ends.")
+    failure: FailureOut | None = Field(description="Why the last attempt to pay failed, while that counts.")
+    dispute: DisputeOut | None = Field(description="The open dispute that is due first, else the latest.")
+    amount_refunded: int = Field(description="What refunds that succeeded gave back, in minor units.")
+    refunds: list[MadeRefundOut] = Field(description="Each refund that is known, in whatever state it is.")
+    card: CardOut | None = Field(description="The card that paid.")
 
     @classmethod
     def of(cls, payment: Payment) -> "PaymentOut":
         """Return the payment as it is now."""
-        return cls._show(payment, status=Status(payment.status), with_link=is_open(payment.facts))
+        link = is_open(payment.facts)
+        return cls._show(payment, status=Status(payment.status), with_link=link, facts=payment.facts)
 
     @classmethod
     def as_created(cls, payment: Payment) -> "PaymentOut":
         """Return the payment as it was when its link was made: a repeated request gets the same answer."""
         if payment.announced_seq is None:
             return cls.of(payment)
-        return cls._show(payment, status=Status.PENDING, with_link=True)
+        return cls._show(payment, status=Status.PENDING, with_link=True, facts={})
 
     @classmethod
-    def _show(cls, payment: Payment, *, status: Status, with_link: bool) -> "PaymentOut":
+    def _show(cls, payment: Payment, *, status: Status, with_link: bool, facts: Facts) -> "PaymentOut":
         return cls(
             id=payment.pk,
             ride_id=payment.ride_id,
@@ -117,6 +126,11 @@ class PaymentOut(Body):
             stripe_session_id=payment.session_id,
             created_at=payment.created_at,
             expires_at=payment.expires_at,
+            failure=FailureOut.of(facts),
+            dispute=DisputeOut.of(facts),
+            amount_refunded=refunded_amount(facts),
+            refunds=MadeRefundOut.each(facts),
+            card=CardOut.of(facts, intent_id=payment.payment_intent_id),
         )
 
 

@@ -59,6 +59,12 @@ def holds_ride(facts: Facts) -> bool:
     return "nothing_due" in facts or not ENDS & facts.keys() or _is_recovered(facts)
 
 
+def is_failed(facts: Facts) -> bool:
+    """Tell whether the last attempt to pay failed and nothing came of the payment since, be it over or not."""
+    is_paid = "nothing_due" in facts or balances(facts)
+    return not is_paid and not _is_recovered(facts) and _under_way(facts) is Status.FAILED
+
+
 def attention(facts: Facts) -> list[Attention]:
     """Return each reason why a person should look at the payment."""
     return list(_attention(facts))
@@ -120,8 +126,9 @@ def _is_attempted(facts: Facts) -> bool:
 
 
 def _attention(facts: Facts) -> Iterator[Attention]:
-    books = balances(facts).values()
-    if mismatches(facts):
+    by_intent = balances(facts)
+    books = by_intent.values()
+    if any(by_intent[intent].here for intent in mismatches(facts)):
         yield Attention.OTHER_SUM
     if sum(bool(book.here) for book in books) > 1:
         yield Attention.PAID_TWICE

@@ -242,7 +242,7 @@ UNFOLD = {
                 ],
             },
             {
-                "title": "Told to users",
+                "title": "Written to users",
                 "items": [
                     _page("Feeds", "rss_feed", "notifications.feed"),
                     _page("Notifications", "notifications", "notifications.notification"),

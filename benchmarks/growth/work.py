@@ -15,7 +15,6 @@ from notifications import feed, reconciler
 from notifications import retention as notifications_retention
 from payments import findings, missed, overdue, replay, unfinished, webhooks
 from payments import retention as events_retention
-from payments.models import Payment
 
 PAGE_SIZE = 100
 FRAME = {
@@ -86,14 +85,14 @@ def sockets(sample: Sample) -> Iterator[Work]:
 def events(sample: Sample) -> Iterator[Work]:
     """What webhooks ask for."""
     yield Work(
-        name="findings.named_by, a session",
+        name="findings.look_up, a session",
         draw=sample.named_by_session,
-        do=lambda rows: list(findings.named_by(rows)),
+        do=lambda rows: findings.look_up(rows, lock=False),
     )
     yield Work(
-        name="findings.named_by, an intent",
+        name="findings.look_up, an intent",
         draw=sample.named_by_intent,
-        do=lambda rows: list(findings.named_by(rows)),
+        do=lambda rows: findings.look_up(rows, lock=False),
     )
     yield Work(
         name="webhooks.take_in, a payment is paid",
@@ -109,7 +108,7 @@ def schedule(sample: Sample) -> Iterator[Work]:
     yield Work(name="missed.since_last_fetch", do=lambda _: missed.since_last_fetch())
     yield Work(
         name="webhooks.no_longer_waiting",
-        do=lambda _: webhooks.no_longer_waiting(Payment.objects.all()),
+        do=lambda _: webhooks.no_longer_waiting(),
         times=20,
     )
     yield Work(

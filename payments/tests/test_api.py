@@ -48,6 +48,11 @@ def test_a_payment_is_created_with_exactly_the_keys_that_are_promised(api):
         "stripeSessionId",
         "createdAt",
         "expiresAt",
+        "failure",
+        "dispute",
+        "amountRefunded",
+        "refunds",
+        "card",
     ]
     assert payment.items() >= (ORDER | {"status": "pending"}).items()
     assert payment["paymentUrl"].startswith("http")
@@ -70,7 +75,9 @@ def test_every_field_of_an_order_reaches_stripe(api):
 
 def test_the_same_key_and_body_gets_the_same_answer_even_after_payment(api):
     first = api("post", "/payments", ORDER, idempotency_key="k1")
-    Payment.objects.update(status="succeeded", facts={"asked": "1250 usd", "paid": {"pi_1": {"1250 usd": 1}}})
+    refund = {"amount": 500, "status": "succeeded", "intent": "pi_1"}
+    facts = {"asked": "1250 usd", "paid": {"pi_1": {"1250 usd": 1}}, "refunds": {"re_1": refund}}
+    Payment.objects.update(status="succeeded", facts=facts)
     second = api("post", "/payments", ORDER, idempotency_key="k1")
     assert (second.status_code, second.json()) == (201, first.json())
     assert api("get", f"/payments/{first.json()['id']}").json()["status"] == "succeeded"

@@ -275,6 +275,7 @@ def test_another_sum_than_asked_pays_nothing_but_holds_the_ride_until_it_is_give
     assert holds_ride(facts)
     given_back = facts | {"refunds": {"re_1": refund(1000)}}
     assert derive(given_back) == Status.REFUNDED
+    assert attention(given_back) == []
     assert not holds_ride(given_back)
 
 

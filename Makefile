@@ -3,13 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Where SQLite and the layer in memory may differ: processes and sockets, delivery, events at once and in any order.
 # Left out: what brings its own PostgreSQL and Valkey, and what no database makes a difference to.
-NOT_EMBEDDED := chaos chaos_verdict cluster deploy docs drain proxy slow_clients
+NOT_EMBEDDED := chaos chaos_verdict cluster deploy development_servers docs drain proxy slow_clients
 EMBEDDED := tests $(NOT_EMBEDDED:%=--ignore tests/test_%.py) --ignore tests/outages notifications \
 	--ignore notifications/tests/test_line.py --ignore notifications/tests/test_redis_layer.py bulk \
 	payments/tests/test_any_order.py payments/tests/test_webhooks.py payments/tests/test_writer.py
 IN_PARALLEL := -n 3 --dist loadfile
 # The variables that make chaos takes, as options; docs/chaos.md describes them.
-CHAOS = $(foreach name,SECONDS SEED CLIENTS SERVER RECONCILER MARKDOWN,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
+CHAOS = $(foreach name,SECONDS SEED CLIENTS RECONCILER MARKDOWN,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 

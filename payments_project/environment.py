@@ -38,9 +38,6 @@ class Environment(BaseSettings):
     )
     HOST: str = Field(default="localhost", description="Address `manage.py serve` listens on.")
     PORT: int = Field(default=9090, ge=1, le=65535, description="Port `manage.py serve` listens on.")
-    SERVER: Literal["daphne", "uvicorn"] = Field(
-        default="daphne", description="The ASGI server that `manage.py serve` runs."
-    )
     PUBLIC_URL: AnyHttpUrl | None = Field(
         default=None, description="Where browsers reach the service. Default: http://localhost:PORT."
     )

@@ -20,12 +20,13 @@ ALLOWED_HOSTS = env.ALLOWED_HOSTS
 HOST = env.HOST
 PORT = env.PORT
 PUBLIC_URL = str(env.PUBLIC_URL or f"http://localhost:{env.PORT}").rstrip("/")
-SERVER = env.SERVER
 WORKERS = env.WORKERS
 WEBSOCKET_PING_SECONDS = env.WEBSOCKET_PING_SECONDS
 
 INSTALLED_APPS = [
     "payments_project",
+    # Gives `runserver` WebSockets. A production has no use for it, and it loads Twisted: 17 MiB in each process.
+    *(["daphne"] if DEBUG else []),
     "notifications",
     "payments",
     "payments.sandbox",

@@ -83,15 +83,20 @@ class Server:
                 stderr=log,
                 pass_fds=pass_fds,
             )
-        eventually(self._is_serving, seconds=60)
+        eventually(self.is_serving, seconds=60)
 
-    def _is_serving(self):
+    def is_serving(self):
+        """Tell whether it answers; fail where the process has ended."""
         if self._process.poll() is not None:
             pytest.fail(f"The server did not start: {self.log}")
         try:
             return self.http.get("/healthz").is_success
         except httpx.TransportError:
             return False
+
+    def unset(self, name):
+        """Start without this setting from now on."""
+        del self._settings[name]
 
     @property
     def pid(self):

@@ -16,10 +16,10 @@ from tests.webhook import deliver, event
 EVENTS = "payments_webhookevent"
 
 
-@pytest.fixture(params=["daphne", "uvicorn"])
-def server(request, serve):
+@pytest.fixture
+def server(serve):
     """A server that a test may end."""
-    return serve(SERVER=request.param)
+    return serve()
 
 
 def is_listening(server):

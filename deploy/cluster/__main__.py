@@ -103,7 +103,7 @@ def cluster_banner(plan: Plan) -> Table:
     """Return where everything is, for a person to read."""
     table = banner()
     folder = os.path.relpath(plan.folder)
-    table.add_row("Workers", f"{plan.workers}, {plan.server}")
+    table.add_row("Workers", str(plan.workers))
     table.add_row("PostgreSQL", f"127.0.0.1:{plan.postgresql_port}, database payments")
     table.add_row("Valkey", f"127.0.0.1:{plan.valkey_port}")
     table.add_row("Their passwords", f"in {folder}/env")

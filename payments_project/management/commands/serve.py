@@ -1,7 +1,6 @@
 """`manage.py serve`: everything from a checked configuration to a running server."""
 
 import argparse
-import importlib
 import os
 import socket
 from typing import Any
@@ -17,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_project.checks import refuse_bad_settings
-from payments_project.serving import garbage, limits
+from payments_project.serving import garbage, limits, uvicorn
 
 DEVELOPMENT_LOGIN = ("admin", "admin")
 
@@ -45,13 +44,10 @@ class Command(BaseCommand):
         else:  # one of several: who started them has prepared the database, once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
-        server = importlib.import_module(
-            f"payments_project.serving.{settings.SERVER}"
-        )  # Daphne's sets up Twisted
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 
         garbage.collect_less()
-        server.serve(application=application, sockets=sockets)
+        uvicorn.serve(application=application, sockets=sockets)
 
 
 def listen(*, host: str, port: int) -> list[socket.socket]:

@@ -3,13 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Where SQLite and the layer in memory may differ: processes and sockets, delivery, events at once and in any order.
 # Left out: what brings its own PostgreSQL and Valkey, and what no database makes a difference to.
-NOT_EMBEDDED := chaos chaos_verdict cluster deploy development_servers docs drain proxy slow_clients
+NOT_EMBEDDED := chaos chaos_verdict cluster deploy development_servers docs drain listening proxy slow_clients
 EMBEDDED := tests $(NOT_EMBEDDED:%=--ignore tests/test_%.py) --ignore tests/outages notifications \
 	--ignore notifications/tests/test_line.py --ignore notifications/tests/test_redis_layer.py bulk \
 	payments/tests/test_any_order.py payments/tests/test_webhooks.py payments/tests/test_writer.py
 IN_PARALLEL := -n 3 --dist loadfile
 # The variables that make chaos takes, as options; docs/chaos.md describes them.
 CHAOS = $(foreach name,SECONDS SEED CLIENTS RECONCILER MARKDOWN,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
+# What runs wherever Python does. The cluster needs a Unix, and the benchmarks Linux.
+SERVICE := bulk notifications payments payments_project
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 
@@ -63,8 +65,10 @@ format: $(DEVELOPMENT)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-types: $(DEVELOPMENT)  ## mypy, strict
-	ENV_FILE= DEBUG=1 $(BIN)/mypy
+types: $(DEVELOPMENT)  ## mypy, strict, for Linux, macOS and Windows
+	ENV_FILE= DEBUG=1 $(BIN)/mypy --platform linux
+	ENV_FILE= DEBUG=1 $(BIN)/mypy --platform darwin $(SERVICE:%=--package %) --package deploy
+	ENV_FILE= DEBUG=1 $(BIN)/mypy --platform win32 $(SERVICE:%=--package %)
 
 browser: $(DEVELOPMENT)  ## the pages in Chromium (CHROMIUM=/path/to/chromium)
 	TEST_STACK=embedded $(BIN)/python -m pytest tests/browser

@@ -9,7 +9,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
-from .environment import BASE_DIR, read_environment
+from .environment import BASE_DIR, local_host, read_environment
 from .logs import is_unforeseen
 
 env = read_environment()
@@ -17,9 +17,11 @@ env = read_environment()
 DEBUG = env.DEBUG
 SECRET_KEY = env.SECRET_KEY
 ALLOWED_HOSTS = env.ALLOWED_HOSTS
-HOST = env.HOST
+HOST = env.HOST.strip("[]")
 PORT = env.PORT
-PUBLIC_URL = str(env.PUBLIC_URL or f"http://localhost:{env.PORT}").rstrip("/")
+LOCAL_HOST = local_host(HOST)
+LOCAL_URL = f"http://{LOCAL_HOST}:{PORT}"
+PUBLIC_URL = str(env.PUBLIC_URL or LOCAL_URL).rstrip("/")
 WORKERS = env.WORKERS
 WEBSOCKET_PING_SECONDS = env.WEBSOCKET_PING_SECONDS
 
@@ -122,11 +124,15 @@ DATABASES = {"default": _database(env.DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.REDIS_URL
+# Seconds of silence, seconds between probes, probes. macOS has another name for the first.
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 REDIS_CONNECTION = {
     "socket_timeout": 5,
     "socket_connect_timeout": 2,
     "socket_keepalive": True,
-    "socket_keepalive_options": {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3},
+    "socket_keepalive_options": {
+        getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)
+    },
 }
 MEMORY_LAYER = {
     "BACKEND": "channels.layers.InMemoryChannelLayer",
@@ -161,12 +167,14 @@ STRIPE_CONFIGURED_KEY = env.STRIPE_SECRET_KEY
 if STRIPE_SANDBOX:
     STRIPE_SECRET_KEY = _sandbox_secret("sk_test_")
     STRIPE_WEBHOOK_SECRETS = [_sandbox_secret("whsec_")]
-    STRIPE_API_BASE = f"http://localhost:{PORT}"
-    ALLOWED_HOSTS = [*ALLOWED_HOSTS, "localhost"]  # by which the service and its sandbox talk to each other
+    STRIPE_API_BASE = LOCAL_URL
 else:
     STRIPE_SECRET_KEY = env.STRIPE_SECRET_KEY
     STRIPE_WEBHOOK_SECRETS = env.STRIPE_WEBHOOK_SECRETS
     STRIPE_API_BASE = str(env.STRIPE_API_BASE).rstrip("/") if env.STRIPE_API_BASE else ""
+
+if STRIPE_SANDBOX or DEBUG:  # the service and its sandbox talk to each other by it, and links lead there
+    ALLOWED_HOSTS = [*ALLOWED_HOSTS, LOCAL_HOST]
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

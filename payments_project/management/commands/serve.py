@@ -1,8 +1,6 @@
 """`manage.py serve`: everything from a checked configuration to a running server."""
 
 import argparse
-import os
-import socket
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from payments_project.checks import refuse_bad_settings
-from payments_project.serving import garbage, limits, uvicorn
+from payments_project.serving import garbage, uvicorn
+from payments_project.serving.listening import adopt, listen
 
 DEVELOPMENT_LOGIN = ("admin", "admin")
 
@@ -48,34 +47,6 @@ class Command(BaseCommand):
 
         garbage.collect_less()
         uvicorn.serve(application=application, sockets=sockets)
-
-
-def listen(*, host: str, port: int) -> list[socket.socket]:
-    """Return sockets that listen on every address of `host`: `localhost` is 127.0.0.1 and ::1."""
-    sockets = []
-    try:
-        for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
-                continue
-            sockets.append(socket.create_server(address[:2], family=family, backlog=limits.BACKLOG))
-    except OSError as error:
-        message = f"Cannot listen on {host}:{port}: {error.strerror or error}. Set PORT to a free port."
-        raise CommandError(message) from None
-    return sockets
-
-
-def adopt(fd: int) -> socket.socket:
-    """Return the listening socket that was passed to this process."""
-    try:
-        sock = socket.socket(fileno=os.dup(fd))
-        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise OSError  # noqa: TRY301 it is of no use either
-    except OSError:
-        message = (
-            f"File descriptor {fd} is no listening socket. Let a process manager pass one, or leave out --fd."
-        )
-        raise CommandError(message) from None
-    return sock
 
 
 def prepare_database(*, may_migrate: bool) -> None:

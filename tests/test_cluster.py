@@ -6,6 +6,7 @@ import signal
 import stat
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -195,3 +196,13 @@ def test_a_port_that_is_taken_is_refused(cluster):
 
     assert refusal.returncode == 1
     assert refusal.stderr.endswith("Set PORT to a free port.\n")
+
+
+def test_a_terminal_that_is_closed_ends_it_in_good_order(folder):
+    cluster = Cluster(folder / "terminal")
+    cluster.start()
+    with connected(cluster) as client, ThreadPoolExecutor(1) as pool:
+        code = pool.submit(cluster.stop, signal.SIGHUP)
+        assert client.close_code() == 4412
+        assert code.result() == 0
+    cluster.close()

@@ -21,7 +21,7 @@ from .postgresql import PostgreSQL
 from .refusal import Refusal
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
-SUPERVISOR = (sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION))
+SUPERVISOR = (sys.executable, "-m", "deploy.cluster.supervisord", "-c", str(CONFIGURATION))
 WORKER_COMMAND = f'"{sys.executable}" manage.py serve --fd 0'
 POOL_MAX = 20
 """Connections to PostgreSQL that each worker may have, see settings.py; and as many for commands and people."""

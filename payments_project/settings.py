@@ -126,14 +126,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.REDIS_URL
 # Seconds of silence, seconds between probes, probes. macOS has another name for the first.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-REDIS_CONNECTION = {
-    "socket_timeout": 5,
-    "socket_connect_timeout": 2,
-    "socket_keepalive": True,
-    "socket_keepalive_options": {
+REDIS_CONNECTION: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2}
+if not REDIS_URL.startswith("unix://"):  # nothing is lost on the way to one of these
+    REDIS_CONNECTION["socket_keepalive"] = True
+    REDIS_CONNECTION["socket_keepalive_options"] = {
         getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)
-    },
-}
+    }
 MEMORY_LAYER = {
     "BACKEND": "channels.layers.InMemoryChannelLayer",
     # By default it forgets who joined a day ago, and what comes faster than 100 messages can be read.

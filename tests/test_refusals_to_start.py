@@ -57,11 +57,11 @@ REFUSALS = {
         {"DEBUG": "0", "SECRET_KEY": ""},
         (
             "CommandError: SECRET_KEY is the development key, or short. "
-            "Set SECRET_KEY to 50 or more random characters. "
+            "Set SECRET_KEY to 50 or more random characters.\n"
             "API_KEYS holds the development key, or a short one. "
-            "Set API_KEYS to a key of 20 or more random characters. "
+            "Set API_KEYS to a key of 20 or more random characters.\n"
             "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
-            "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters. "
+            "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters.\n"
             "STRIPE_SECRET_KEY is empty, so that nothing can be paid. Set STRIPE_SECRET_KEY and "
             "STRIPE_WEBHOOK_SECRETS, or STRIPE_SANDBOX=1 to try without Stripe."
         ),

@@ -9,7 +9,10 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
+from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
+
+from .serve import check_connection, use_database
 
 BEARERS = ("sandbox", "v1", "checkout")
 """What follows these in a path may open a payment page: it is not written to the terminal."""
@@ -37,7 +40,11 @@ class Command(runserver.Command):  # type: ignore[misc]  # Daphne has no types
             refuse_bad_settings()
         except ImproperlyConfigured as error:
             advice = "To develop, set DEBUG=1: `make run` writes a .env with it."
-            raise CommandError(f"{error} {advice}") from None
+            raise CommandError(f"{error}\n{advice}") from None
+        with use_database():
+            check_connection()
+        if complaint := redis_check.complaint():
+            self.stderr.write(self.style.WARNING(complaint))
         super().run(**options)
 
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:

@@ -1,6 +1,9 @@
 """`manage.py serve`: everything from a checked configuration to a running server."""
 
 import argparse
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -13,9 +16,12 @@ from django.db.migrations.executor import MigrationExecutor
 from rich.console import Console
 from rich.table import Table
 
+from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
 from payments_project.serving import garbage, uvicorn
 from payments_project.serving.listening import adopt, listen
+
+logger = logging.getLogger(__name__)
 
 DEVELOPMENT_LOGIN = ("admin", "admin")
 
@@ -43,6 +49,8 @@ class Command(BaseCommand):
         else:  # one of several: who started them has prepared the database, once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
+        if complaint := redis_check.complaint():
+            logger.warning(complaint)
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 
         garbage.collect_less()
@@ -51,7 +59,7 @@ class Command(BaseCommand):
 
 def prepare_database(*, may_migrate: bool) -> None:
     """In development, migrate and make a login; in production, refuse a database that is behind."""
-    try:
+    with use_database():
         check_connection()
         executor = MigrationExecutor(connection)
         is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
@@ -61,6 +69,13 @@ def prepare_database(*, may_migrate: bool) -> None:
             call_command("migrate", verbosity=0)
         if may_migrate:
             make_development_login()
+
+
+@contextmanager
+def use_database() -> Iterator[None]:
+    """Say in a sentence why the database cannot be used; leave no connection behind."""
+    try:
+        yield
     except DatabaseError as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CommandError(f"Cannot use the database: {reason}. Check DATABASE_URL.") from None

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "payments_project.hosts.known_hosts",
     "payments_project.json_errors.json_errors",
     "django.middleware.security.SecurityMiddleware",
     "payments_project.static_files.StaticFilesMiddleware",
@@ -172,7 +173,7 @@ else:
     STRIPE_API_BASE = str(env.STRIPE_API_BASE).rstrip("/") if env.STRIPE_API_BASE else ""
 
 if STRIPE_SANDBOX or DEBUG:  # the service and its sandbox talk to each other by it, and links lead there
-    ALLOWED_HOSTS = [*ALLOWED_HOSTS, LOCAL_HOST]
+    ALLOWED_HOSTS = list(dict.fromkeys([*ALLOWED_HOSTS, LOCAL_HOST]))
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -209,6 +210,7 @@ LOGGING = {
         # Each of these has a line for everybody who meets a database that is away.
         "notifications.consumers": {"filters": ["once_a_minute"]},
         "notifications.cursor": {"filters": ["once_a_minute"]},
+        "payments_project.hosts": {"filters": ["once_a_minute"]},
         "payments.refusals": {"filters": ["once_a_minute"]},
         "psycopg.pool": {"filters": ["once_a_minute"]},
         "httpx": {"level": "WARNING"},

@@ -12,7 +12,7 @@ from tests import backend
 from tests.client import connected
 from tests.database import empty_database
 from tests.frames import registered
-from tests.server import Server
+from tests.server import Server, run
 
 PLAIN_UVICORN = (
     "-m",
@@ -97,3 +97,29 @@ def test_what_is_no_listening_socket_is_refused(server):
     assert refusal.stderr.strip().endswith(
         "File descriptor 99 is no listening socket. Let a process manager pass one, or leave out --fd."
     )
+
+
+def test_with_debug_no_statement_is_kept():
+    """Django keeps 9,000 of each thread, for as long as the thread makes no request of Django's own."""
+    code = (
+        "from payments_project.asgi import application\n"
+        "from django.db import connection\n"
+        "from threading import Thread\n"
+        "def work():\n"
+        "    connection.cursor().execute('SELECT 1')\n"
+        "    print(connection.queries_logged, connection.queries)\n"
+        "Thread(target=work).start()"
+    )
+
+    told = run(
+        "-W",
+        "ignore",
+        "-c",
+        code,
+        DATABASE_URL="sqlite:///:memory:",
+        STRIPE_SANDBOX="0",
+        STRIPE_SECRET_KEY="sk_test_12345678",
+        STRIPE_WEBHOOK_SECRETS="whsec_12345678",
+    )
+
+    assert told.stdout == "True []\n", told.stderr

@@ -45,10 +45,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "payments_project.hosts.known_hosts",
     "payments_project.json_errors.json_errors",
     "django.middleware.security.SecurityMiddleware",
     "payments_project.static_files.StaticFilesMiddleware",
+    "payments_project.hosts.known_hosts",  # after static files: its page has a style
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -65,6 +65,7 @@ def test_it_says_where_everything_is(server):
     assert server.url.replace("http", "ws", 1) + "/basic/ws" in said
     assert "admin / admin" in said
     assert "Authorization: Bearer dev-key" in said
+    assert said.endswith(f"Open {server.url}/ first. Ctrl-C stops it.\n")
 
 
 def test_processes_share_a_listening_socket_that_they_are_passed(tmp_path):

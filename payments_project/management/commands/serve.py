@@ -46,6 +46,7 @@ class Command(BaseCommand):
             sockets = listen(host=settings.HOST, port=settings.PORT)
             prepare_database(may_migrate=settings.DEBUG)
             Console().print(banner())
+            Console().print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)
         else:  # one of several: who started them has prepared the database, once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
@@ -105,7 +106,7 @@ def banner() -> Table:
     """Return where everything is, for a person to read."""
     url = settings.PUBLIC_URL
     rows = [
-        ("Demo page", f"{url}/"),
+        ("Demo page" if settings.DEBUG else "Page", f"{url}/"),
         ("WebSocket", f"{url.replace('http', 'ws', 1)}/basic/ws"),
         ("API page", f"{url}/api/docs"),
         ("Admin", f"{url}/admin/"),

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from django.conf import settings
 from django.db import Error as DatabaseError
 
+from bulk.errors import describe
 from notifications import feed
 from notifications.database import in_thread
 
@@ -137,9 +138,7 @@ class _Writer:
         try:
             busy = await in_thread(feed.confirm, batch)
         except DatabaseError as error:
-            logger.warning(
-                "Confirmations could not be written, and are tried again: %s", type(error).__name__
-            )
+            logger.warning("Confirmations could not be written, and are tried again: %s", describe(error))
             return batch
         return {user_id: batch[user_id] for user_id in busy}
 

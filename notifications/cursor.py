@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from django.db import Error as DatabaseError
 
+from bulk.errors import describe
 from notifications import confirmations, feed, metrics, protocol
 from notifications.confirmations import Receipt
 from notifications.database import in_thread
@@ -140,7 +141,7 @@ class Cursor:
             return await in_thread(read, user_id=self._user_id, limit=PAGE_SIZE, **which)
         except DatabaseError as error:
             metrics.READ_FAILURES.inc()
-            logger.warning("A feed could not be read (%s); the reconciler tries again.", type(error).__name__)
+            logger.warning("A feed could not be read: %s; the reconciler tries again.", describe(error))
             return None
 
     async def _send_notification(self, seq: int, frame: str, *, path: str) -> None:

@@ -85,6 +85,8 @@ POSTGRESQL = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
+    # Of a cluster's addresses, and after a failover, only a server that writes is one.
+    "target_session_attrs": "read-write",
     # Nobody waits for long for who stopped in the middle of a transaction.
     "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
 }
@@ -113,6 +115,7 @@ def _database(url: str) -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }
     elif config["ENGINE"] == "django.db.backends.postgresql":
+        config["ENGINE"] = "payments_project.postgresql"
         config["OPTIONS"] = POSTGRESQL | options
     else:
         raise ImproperlyConfigured(
@@ -208,8 +211,10 @@ LOGGING = {
         "daphne": {"level": "ERROR"},  # its warnings quote paths
         "uvicorn": {"level": "ERROR"},  # so does what it says of each WebSocket
         # Each of these has a line for everybody who meets a database that is away.
+        "notifications.confirmations": {"filters": ["once_a_minute"]},
         "notifications.consumers": {"filters": ["once_a_minute"]},
         "notifications.cursor": {"filters": ["once_a_minute"]},
+        "payments_project.postgresql": {"filters": ["once_a_minute"]},
         "payments_project.hosts": {"filters": ["once_a_minute"]},
         "payments.refusals": {"filters": ["once_a_minute"]},
         "psycopg.pool": {"filters": ["once_a_minute"]},

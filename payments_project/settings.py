@@ -111,7 +111,7 @@ def _database(url: str) -> dict[str, Any]:
             config["NAME"] = BASE_DIR / config["NAME"]
         options |= {
             "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
+            "timeout": 5,  # shorter than anybody waits for an answer
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }
     elif config["ENGINE"] == "django.db.backends.postgresql":

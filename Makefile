@@ -1,20 +1,22 @@
-# Everything is set up on the way: `make run` and `make test` need Python 3.11 or newer, pip and make.
+# Everything is set up on the way: `make run` and `make test` need Python 3.11 or newer with venv and pip, and make.
 PYTHON ?= python3
 BIN := .venv/bin
 # Where SQLite and the layer in memory may differ: processes and sockets, delivery, events at once and in any order.
 # Left out: what brings its own PostgreSQL and Valkey, and what no database makes a difference to.
-NOT_EMBEDDED := chaos chaos_verdict cluster deploy docs drain proxy slow_clients
+NOT_EMBEDDED := chaos chaos_verdict cluster deploy development_servers docs drain listening make proxy slow_clients
 EMBEDDED := tests $(NOT_EMBEDDED:%=--ignore tests/test_%.py) --ignore tests/outages notifications \
 	--ignore notifications/tests/test_line.py --ignore notifications/tests/test_redis_layer.py bulk \
 	payments/tests/test_any_order.py payments/tests/test_webhooks.py payments/tests/test_writer.py
 IN_PARALLEL := -n 3 --dist loadfile
 # The variables that make chaos takes, as options; docs/chaos.md describes them.
-CHAOS = $(foreach name,SECONDS SEED CLIENTS SERVER RECONCILER MARKDOWN,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
+CHAOS = $(foreach name,SECONDS SEED CLIENTS RECONCILER MARKDOWN,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
+# What runs wherever Python does. The cluster needs a Unix, and the benchmarks Linux.
+SERVICE := bulk notifications payments payments_project
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster restart test chaos bench bench-growth bench-quick coverage lint format types browser lock clean
+.PHONY: help run cluster restart test tests chaos bench bench-growth bench-quick coverage lint format types browser lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*  ## /\1	/' | expand -t 16
@@ -31,6 +33,8 @@ restart: $(DEVELOPMENT)  ## give the cluster new workers, one at a time
 test: $(DEVELOPMENT)  ## every test on PostgreSQL and Valkey, then what may differ on the embedded defaults
 	TEST_STACK=services $(BIN)/python -m pytest $(IN_PARALLEL)
 	TEST_STACK=embedded $(BIN)/python -m pytest $(IN_PARALLEL) $(EMBEDDED)
+
+tests: test
 
 chaos: $(DEVELOPMENT)  ## everything fails, nothing is lost (SECONDS=120 SEED=7)
 	@exec $(BIN)/python -m tests.chaos $(CHAOS)
@@ -63,8 +67,10 @@ format: $(DEVELOPMENT)  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-types: $(DEVELOPMENT)  ## mypy, strict
-	ENV_FILE= DEBUG=1 $(BIN)/mypy
+types: $(DEVELOPMENT)  ## mypy, strict, for Linux, macOS and Windows
+	ENV_FILE= DEBUG=1 $(BIN)/mypy --platform linux
+	ENV_FILE= DEBUG=1 $(BIN)/mypy --platform darwin $(SERVICE:%=--package %) --package deploy
+	ENV_FILE= DEBUG=1 $(BIN)/mypy --platform win32 $(SERVICE:%=--package %)
 
 browser: $(DEVELOPMENT)  ## the pages in Chromium (CHROMIUM=/path/to/chromium)
 	TEST_STACK=embedded $(BIN)/python -m pytest tests/browser
@@ -81,12 +87,25 @@ clean:  ## forget the virtual environment and what was built
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: set PYTHON.")'
-	$(PYTHON) -m venv .venv
+	@# what it leaves behind when it fails, without pip, must not count as made
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 $(RUNTIME): requirements.txt .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
+	@echo "Installing the $$(grep -c == $<) packages of $< into .venv: about a minute, once."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@echo "Installing the $$(grep -c == $<) packages of $<, for development: some minutes, once."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
+
+# A word that happens to be a folder would be up to date, and say nothing.
+FOLDERS := $(filter-out tests,$(patsubst %/,%,$(wildcard */)))
+.PHONY: $(FOLDERS)
+$(FOLDERS):
+	@echo "$@ is a folder, nothing that is made. 'make help' lists what can be made." >&2; exit 2
+
+.DEFAULT:
+	@echo "There is no '$@' to make. 'make help' lists what can be made." >&2; exit 2

@@ -2,7 +2,17 @@
 """Django's command line for this project."""
 
 import os
+import signal
 import sys
+from types import FrameType
+
+if os.getpid() == 1:
+    # The kernel keeps signals without a handler from the first process of a container, which then could not be ended
+    # while it starts.
+    def end(number: int, _: FrameType | None) -> None:
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line

@@ -61,7 +61,6 @@ def service(
             "SECRET_KEY": DJANGO_SECRET,
             "HOST": "127.0.0.1",
             "PORT": str(port),
-            "SERVER": "uvicorn",
             "WORKERS": str(workers),
             "DATABASE_URL": database_url,
             "REDIS_URL": services.redis_url,

@@ -10,8 +10,9 @@ from weakref import WeakKeyDictionary
 from django.conf import settings
 from django.db import Error as DatabaseError
 
+from bulk.errors import describe
 from notifications import feed
-from notifications.database import in_thread
+from notifications.database import in_writing_thread
 
 logger = logging.getLogger(__name__)
 
@@ -135,11 +136,9 @@ class _Writer:
     async def _write(self, batch: dict[str, int]) -> dict[str, int]:
         """Return what could not be written for now."""
         try:
-            busy = await in_thread(feed.confirm, batch)
+            busy = await in_writing_thread(feed.confirm, batch)
         except DatabaseError as error:
-            logger.warning(
-                "Confirmations could not be written, and are tried again: %s", type(error).__name__
-            )
+            logger.warning("Confirmations could not be written, and are tried again: %s", describe(error))
             return batch
         return {user_id: batch[user_id] for user_id in busy}
 

@@ -10,6 +10,7 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.db import Error as DatabaseError
 
+from bulk.errors import describe
 from notifications import auth, confirmations, connections, metrics, protocol, reconciler
 from notifications.cursor import ClientGoneError
 from notifications.protocol import CloseCode
@@ -125,7 +126,7 @@ class NotificationConsumer(AsyncConsumer):
         except Exception as error:
             # In an outage of the database this is written for each client that tries: in one line.
             unforeseen = not isinstance(error, DatabaseError)
-            logger.warning("A registration failed: %r", error, exc_info=unforeseen)
+            logger.warning("A registration failed: %s", describe(error), exc_info=unforeseen)
             metrics.REGISTRATIONS.labels("unavailable").inc()
             self._leave()
             await self._send(protocol.UNAVAILABLE)

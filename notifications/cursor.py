@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 
 from django.db import Error as DatabaseError
 
+from bulk.errors import describe
 from notifications import confirmations, feed, metrics, protocol
 from notifications.confirmations import Receipt
-from notifications.database import in_thread
+from notifications.database import in_thread, in_writing_thread
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +111,9 @@ class Cursor:
         It comes before all that is newer: a client of the guide shows what came last.
         """
         while self._unoffered is not None:
-            rows = await self._read(feed.offer, after=self._unoffered, up_to=self._newest_at_start)
+            rows = await self._read(
+                feed.offer, thread=in_writing_thread, after=self._unoffered, up_to=self._newest_at_start
+            )
             if rows is None:
                 return False
             for seq, frame in rows:
@@ -133,14 +136,18 @@ class Cursor:
                 return True
 
     async def _read(
-        self, read: Callable[..., list[tuple[int, str]]], **which: int
+        self,
+        read: Callable[..., list[tuple[int, str]]],
+        *,
+        thread: Callable[..., Awaitable[list[tuple[int, str]]]] = in_thread,
+        **which: int,
     ) -> list[tuple[int, str]] | None:
         """Return a page of notifications, or None where the database fails: the reconciler tries again."""
         try:
-            return await in_thread(read, user_id=self._user_id, limit=PAGE_SIZE, **which)
+            return await thread(read, user_id=self._user_id, limit=PAGE_SIZE, **which)
         except DatabaseError as error:
             metrics.READ_FAILURES.inc()
-            logger.warning("A feed could not be read (%s); the reconciler tries again.", type(error).__name__)
+            logger.warning("A feed could not be read: %s; the reconciler tries again.", describe(error))
             return None
 
     async def _send_notification(self, seq: int, frame: str, *, path: str) -> None:

@@ -14,6 +14,8 @@ _R = TypeVar("_R")
 WAIT_SECONDS = 10.0
 
 _THREADS = ThreadPoolExecutor(8, thread_name_prefix="notifications-database")
+_WRITING_THREADS = ThreadPoolExecutor(4, thread_name_prefix="notifications-database-writing")
+"""Apart, for where somebody holds a lock all of them wait: on SQLite there is one for the whole database."""
 
 
 async def in_thread(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -23,9 +25,20 @@ async def in_thread(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs)
     hold up every socket. Raises OperationalError after WAIT_SECONDS: if all threads are taken by a database that
     says nothing, work that has not begun is given up, and work that has is no longer waited for.
     """
+    return await _in_one_of(_THREADS, work, *args, **kwargs)
+
+
+async def in_writing_thread(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    """Do what `in_thread` does, for work that writes."""
+    return await _in_one_of(_WRITING_THREADS, work, *args, **kwargs)
+
+
+async def _in_one_of(
+    threads: ThreadPoolExecutor, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
+) -> _R:
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            return await database_sync_to_async(work, thread_sensitive=False, executor=_THREADS)(
+            return await database_sync_to_async(work, thread_sensitive=False, executor=threads)(
                 *args, **kwargs
             )
     except TimeoutError:

@@ -117,6 +117,10 @@ class Line:
                     metrics.JOIN_FAILURES.inc()
                     self._let_joiners_go_on()
                     await self._rest(RETRY_SECONDS)
+                except Exception:
+                    logger.exception("The line to the channel layer broke; it is opened anew.")
+                    self._let_joiners_go_on()
+                    await self._rest(RETRY_SECONDS)
         finally:
             self._task = None
             self._tried.set()
@@ -176,7 +180,10 @@ class Line:
     def _take(self, message: dict[str, Any]) -> None:
         self._hear()
         for deliver in tuple(self._members.get(message["group"], ())):
-            deliver(message)
+            try:
+                deliver(message)
+            except Exception:
+                logger.exception("A message of a group could not be taken.")
 
     def _hear(self) -> None:
         self._unheard = 0

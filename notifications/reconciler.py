@@ -11,6 +11,7 @@ from collections import defaultdict
 
 from django.db import Error as DatabaseError
 
+from bulk.errors import describe
 from notifications import confirmations, feed, metrics
 from notifications.database import in_thread
 from notifications.subscriptions import Subscription
@@ -61,8 +62,7 @@ class _Reconciler:
             except DatabaseError as error:
                 metrics.READ_FAILURES.inc()
                 if not self._failing:
-                    name = type(error).__name__
-                    logger.warning("The feeds cannot be read (%s); trying on every second.", name)
+                    logger.warning("The feeds cannot be read: %s; trying on every second.", describe(error))
                 self._failing = True
             except Exception:
                 logger.exception("The connections could not be compared with the feeds.")

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from notifications import feed, groups, positions
 from notifications.cursor import ClientGoneError, Cursor
-from notifications.database import in_thread
+from notifications.database import in_thread, in_writing_thread
 from notifications.protocol import CloseCode
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Subscription:
             await self._membership.tried()
             position = await positions.read_position(user_id=self.user_id)
             if self._exclusive:  # before it is confirmed: who registers later then claims later
-                await in_thread(feed.claim, user_id=self.user_id, connection_id=self._connection_id)
+                await in_writing_thread(feed.claim, user_id=self.user_id, connection_id=self._connection_id)
             await self._cursor.take_place(position)
         if self._exclusive:
             await groups.wake_to_compare(user_id=self.user_id)

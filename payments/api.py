@@ -9,13 +9,14 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest
-from ninja import Body, Header, NinjaAPI, Query, Router
+from ninja import Body, Header, Query, Router
 from ninja import Status as Answer
 from ninja.errors import HttpError, ValidationError
 from ninja.security import HttpBearer
 
 from payments import checkout, looking, refunds
 from payments.deadline import REQUEST_SECONDS, within
+from payments.examples import Api, Page
 from payments.models import Payment, StatusChange
 from payments.refusals import HANDLERS, IdempotencyKeyRequired
 from payments.schemas import (
@@ -45,16 +46,17 @@ class ApiKey(HttpBearer):
         return "backend" if any(matches) else None
 
 
-api = NinjaAPI(
+api = Api(
     title="Payments",
     version="1",
     description="Ask for a ride's payment; the rider's WebSocket gets the link and every later status.",
     auth=ApiKey(),
+    docs=Page({"persistAuthorization": True, "tryItOutEnabled": True}),
     docs_url="/docs",
     openapi_url="/openapi.json",
 )
 
-router = Router(by_alias=True)
+router = Router(by_alias=True, tags=["Payments"])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IdempotencyKey = Annotated[
     str | None,

@@ -9,6 +9,7 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
+from bulk.errors import describe
 from payments import checkout, gateway, refundable
 from payments.models import Payment
 
@@ -56,8 +57,13 @@ def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse: 
     return _refuse(413, "too_large", "Send a body of at most 1 MiB.")
 
 
+def log_outage(error: OperationalError) -> None:
+    """Say, once a minute, what a request met of the database."""
+    logger.error("The database did not answer: %s", describe(error))
+
+
 def _no_database(request: HttpRequest, error: OperationalError) -> HttpResponse:  # noqa: ARG001
-    logger.error("The database did not answer: %s", type(error).__name__)
+    log_outage(error)
     response = _refuse(503, "unavailable", "The database did not answer. Send the same request again.")
     response["Retry-After"] = str(_RETRY_SECONDS)
     return response

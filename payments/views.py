@@ -15,6 +15,7 @@ from django.db import OperationalError
 from payments import gateway, intake, webhooks, writer
 from payments.metrics import REFUSED
 from payments.models import WebhookEvent
+from payments.refusals import log_outage
 
 logger = logging.getLogger("django.request")
 
@@ -62,7 +63,8 @@ async def _take_in(scope: Any, receive: Any) -> Answer:
         return _refuse(400, "invalid_signature", str(error))
     except intake.MalformedEvent as error:
         return _refuse(400, "malformed_event", str(error))
-    except OperationalError:
+    except OperationalError as error:
+        log_outage(error)
         return _refuse(503, "unavailable", "The database did not answer: deliver the event again.")
     if outcome.state == WebhookEvent.State.FAILED:
         return _refuse(500, "not_applied", "The event is stored but could not be applied: deliver it again.")

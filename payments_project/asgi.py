@@ -7,6 +7,7 @@ from typing import Any
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.core.asgi import get_asgi_application
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payments_project.settings")
 django_application = get_asgi_application()  # before anything imports models
@@ -19,6 +20,10 @@ from payments.sandbox import worker  # noqa: E402
 from .checks import refuse_bad_settings  # noqa: E402
 
 refuse_bad_settings()
+
+# With DEBUG Django keeps each thread's last 9,000 statements, values and all, until the thread begins a request. Those of
+# sockets, webhooks and the sandbox never do.
+BaseDatabaseWrapper.queries_limit = 0
 
 
 async def http(scope: Any, receive: Any, send: Any) -> None:

@@ -23,11 +23,11 @@ TOKEN_SECRET_MIN_LENGTH = 32
 
 
 def refuse_bad_settings() -> None:
-    """Raise ImproperlyConfigured with a sentence for each setting that must not be served with."""
+    """Raise ImproperlyConfigured with a line for each setting that must not be served with."""
     errors = [message for message in run_checks(tags=["service"]) if message.is_serious()]
     if errors:
         raise ImproperlyConfigured(
-            " ".join(f"{error.msg} {error.hint}" for error in sorted(errors, key=_number))
+            "\n".join(f"{error.msg} {error.hint}" for error in sorted(errors, key=_number))
         )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,11 +56,8 @@ class Environment(BaseSettings):
     )
     HOST: str = Field(default="localhost", description="Address `manage.py serve` listens on.")
     PORT: int = Field(default=9090, ge=1, le=65535, description="Port `manage.py serve` listens on.")
-    SERVER: Literal["daphne", "uvicorn"] = Field(
-        default="daphne", description="The ASGI server that `manage.py serve` runs."
-    )
     PUBLIC_URL: AnyHttpUrl | None = Field(
-        default=None, description="Where browsers reach the service. Default: http://localhost:PORT."
+        default=None, description="Where browsers reach the service. Default: http://HOST:PORT."
     )
     APP_SCHEME: Annotated[str, AfterValidator(_app_scheme)] = Field(
         default="", description="Scheme of the rider's app, to which the pages after Checkout lead back."
@@ -108,6 +106,17 @@ class Environment(BaseSettings):
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="What is logged on standard error."
     )
+
+
+def local_host(host: str) -> str:
+    """Return the host name by which a server here that listens on `host` is reached from here."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:  # it listens everywhere
+        return "localhost"
+    return f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004 the number is its name
 
 
 def read_environment() -> Environment:

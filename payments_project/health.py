@@ -17,7 +17,7 @@ def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's sign
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signature
-    """Answer 200 while the database answers and the process is not about to end, else 503.
+    """Answer 200 while the database can be written to and the process is not about to end, else 503.
 
     Redis does not count: the service works without it, only later.
     """
@@ -25,7 +25,11 @@ def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signa
         return JsonResponse({"status": "draining"}, status=503)
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+            cursor.execute(
+                "SHOW transaction_read_only" if connection.vendor == "postgresql" else "SELECT 'off'"
+            )
+            if cursor.fetchone() != ("off",):
+                return JsonResponse({"status": "unavailable", "database": "read-only"}, status=503)
     except DatabaseError:
         return JsonResponse({"status": "unavailable", "database": "unreachable"}, status=503)
     return JsonResponse({"status": "ok", "database": "ok"})

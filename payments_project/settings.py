@@ -9,7 +9,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
-from .environment import BASE_DIR, read_environment
+from .environment import BASE_DIR, local_host, read_environment
 from .logs import is_unforeseen
 
 env = read_environment()
@@ -17,16 +17,19 @@ env = read_environment()
 DEBUG = env.DEBUG
 SECRET_KEY = env.SECRET_KEY
 ALLOWED_HOSTS = env.ALLOWED_HOSTS
-HOST = env.HOST
+HOST = env.HOST.strip("[]")
 PORT = env.PORT
-PUBLIC_URL = str(env.PUBLIC_URL or f"http://localhost:{env.PORT}").rstrip("/")
+LOCAL_HOST = local_host(HOST)
+LOCAL_URL = f"http://{LOCAL_HOST}:{PORT}"
+PUBLIC_URL = str(env.PUBLIC_URL or LOCAL_URL).rstrip("/")
 APP_SCHEME = env.APP_SCHEME
-SERVER = env.SERVER
 WORKERS = env.WORKERS
 WEBSOCKET_PING_SECONDS = env.WEBSOCKET_PING_SECONDS
 
 INSTALLED_APPS = [
     "payments_project",
+    # Gives `runserver` WebSockets. A production has no use for it, and it loads Twisted: 17 MiB in each process.
+    *(["daphne"] if DEBUG else []),
     "notifications",
     "payments",
     "payments.sandbox",
@@ -46,6 +49,7 @@ MIDDLEWARE = [
     "payments_project.json_errors.json_errors",
     "django.middleware.security.SecurityMiddleware",
     "payments_project.static_files.StaticFilesMiddleware",
+    "payments_project.hosts.known_hosts",  # after static files: its page has a style
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -82,6 +86,8 @@ POSTGRESQL = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
+    # Of a cluster's addresses, and after a failover, only a server that writes is one.
+    "target_session_attrs": "read-write",
     # Nobody waits for long for who stopped in the middle of a transaction.
     "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
 }
@@ -106,10 +112,11 @@ def _database(url: str) -> dict[str, Any]:
             config["NAME"] = BASE_DIR / config["NAME"]
         options |= {
             "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
+            "timeout": 5,  # shorter than anybody waits for an answer
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }
     elif config["ENGINE"] == "django.db.backends.postgresql":
+        config["ENGINE"] = "payments_project.postgresql"
         config["OPTIONS"] = POSTGRESQL | options
     else:
         raise ImproperlyConfigured(
@@ -122,12 +129,14 @@ DATABASES = {"default": _database(env.DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.REDIS_URL
-REDIS_CONNECTION = {
-    "socket_timeout": 5,
-    "socket_connect_timeout": 2,
-    "socket_keepalive": True,
-    "socket_keepalive_options": {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3},
-}
+# Seconds of silence, seconds between probes, probes. macOS has another name for the first.
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+REDIS_CONNECTION: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2}
+if not REDIS_URL.startswith("unix://"):  # nothing is lost on the way to one of these
+    REDIS_CONNECTION["socket_keepalive"] = True
+    REDIS_CONNECTION["socket_keepalive_options"] = {
+        getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)
+    }
 MEMORY_LAYER = {
     "BACKEND": "channels.layers.InMemoryChannelLayer",
     # By default it forgets who joined a day ago, and what comes faster than 100 messages can be read.
@@ -161,12 +170,14 @@ STRIPE_CONFIGURED_KEY = env.STRIPE_SECRET_KEY
 if STRIPE_SANDBOX:
     STRIPE_SECRET_KEY = _sandbox_secret("sk_test_")
     STRIPE_WEBHOOK_SECRETS = [_sandbox_secret("whsec_")]
-    STRIPE_API_BASE = f"http://localhost:{PORT}"
-    ALLOWED_HOSTS = [*ALLOWED_HOSTS, "localhost"]  # by which the service and its sandbox talk to each other
+    STRIPE_API_BASE = LOCAL_URL
 else:
     STRIPE_SECRET_KEY = env.STRIPE_SECRET_KEY
     STRIPE_WEBHOOK_SECRETS = env.STRIPE_WEBHOOK_SECRETS
     STRIPE_API_BASE = str(env.STRIPE_API_BASE).rstrip("/") if env.STRIPE_API_BASE else ""
+
+if STRIPE_SANDBOX or DEBUG:  # the service and its sandbox talk to each other by it, and links lead there
+    ALLOWED_HOSTS = list(dict.fromkeys([*ALLOWED_HOSTS, LOCAL_HOST]))
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -201,8 +212,11 @@ LOGGING = {
         "daphne": {"level": "ERROR"},  # its warnings quote paths
         "uvicorn": {"level": "ERROR"},  # so does what it says of each WebSocket
         # Each of these has a line for everybody who meets a database that is away.
+        "notifications.confirmations": {"filters": ["once_a_minute"]},
         "notifications.consumers": {"filters": ["once_a_minute"]},
         "notifications.cursor": {"filters": ["once_a_minute"]},
+        "payments_project.postgresql": {"filters": ["once_a_minute"]},
+        "payments_project.hosts": {"filters": ["once_a_minute"]},
         "payments.refusals": {"filters": ["once_a_minute"]},
         "psycopg.pool": {"filters": ["once_a_minute"]},
         "httpx": {"level": "WARNING"},

@@ -79,10 +79,10 @@ class Cluster:
                     return name
         return None
 
-    def stop(self):
-        """End it as Ctrl-C does; return its exit code."""
+    def stop(self, number=signal.SIGINT):
+        """End it, as Ctrl-C does unless told otherwise; return its exit code."""
         process, self._process = self._process, None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         return process.wait(timeout=60)
 
     def close(self):

@@ -36,27 +36,15 @@ def serve(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def daphne(serve):
-    """`manage.py serve`, as everybody starts with."""
+def server(serve):
+    """`manage.py serve`, as everybody starts with. No test ends it or changes how it behaves for others."""
     return serve()
-
-
-@pytest.fixture(scope="session")
-def uvicorn(serve):
-    """The same application on another server."""
-    return serve(SERVER="uvicorn")
 
 
 @pytest.fixture(scope="session")
 def frail(serve):
     """A server whose Redis is away for good, and that writes all it can into its log."""
     return serve(REDIS_URL="redis://localhost:1/0", LOG_LEVEL="DEBUG")
-
-
-@pytest.fixture(params=["daphne", "uvicorn"])
-def server(request):
-    """Each server in turn: what clients see must not depend on it."""
-    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

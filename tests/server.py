@@ -50,10 +50,11 @@ def eventually(condition, *, seconds=15):
 class Server:
     """A server process with a database of its own. `start` again after `kill` is the same server, restarted."""
 
-    def __init__(self, *, folder, database, port=None, **changes):
+    def __init__(self, *, folder, database, port=None, local_host="localhost", **changes):
+        """`local_host` is what leads to it from here, if it listens elsewhere."""
         self.database = database
         self.port = port or free_port()
-        self.url = f"http://localhost:{self.port}"
+        self.url = f"http://{local_host}:{self.port}"
         self.http = httpx.Client(base_url=self.url, timeout=20, trust_env=False)
         self._settings = {"PORT": str(self.port), "DATABASE_URL": database.url} | changes
         self._out, self._log = folder / "out", folder / "log"
@@ -83,15 +84,20 @@ class Server:
                 stderr=log,
                 pass_fds=pass_fds,
             )
-        eventually(self._is_serving, seconds=60)
+        eventually(self.is_serving, seconds=60)
 
-    def _is_serving(self):
+    def is_serving(self):
+        """Tell whether it answers; fail where the process has ended."""
         if self._process.poll() is not None:
             pytest.fail(f"The server did not start: {self.log}")
         try:
             return self.http.get("/healthz").is_success
         except httpx.TransportError:
             return False
+
+    def unset(self, name):
+        """Start without this setting from now on."""
+        del self._settings[name]
 
     @property
     def pid(self):

@@ -6,6 +6,7 @@ import signal
 import stat
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -33,16 +34,12 @@ def folder():
 
 
 @pytest.fixture(scope="module")
-def cluster(request, folder):
-    """A cluster of two workers that run the server that the test names."""
-    cluster = Cluster(folder, SERVER=request.param)
+def cluster(folder):
+    """A cluster of two workers."""
+    cluster = Cluster(folder)
     cluster.start()
     yield cluster
     cluster.close()
-
-
-on_uvicorn = pytest.mark.parametrize("cluster", ["uvicorn"], indirect=True)
-on_both_servers = pytest.mark.parametrize("cluster", ["uvicorn", "daphne"], indirect=True)
 
 
 @contextmanager
@@ -111,7 +108,6 @@ class Visitors:
         assert deliver(self, event()).status_code == 200
 
 
-@on_both_servers
 def test_new_workers_take_over_one_by_one_and_nobody_is_refused(cluster, user_id):
     before = [cluster.pid(name) for name in WORKERS]
 
@@ -127,7 +123,6 @@ def test_new_workers_take_over_one_by_one_and_nobody_is_refused(cluster, user_id
     assert visitors.visits > 20
 
 
-@on_uvicorn
 def test_workers_deliver_to_each_others_clients(cluster, user_id):
     with a_client_on_each_worker(cluster, user_id) as clients:
         payment = backend.ask(cluster, user_id)
@@ -136,7 +131,6 @@ def test_workers_deliver_to_each_others_clients(cluster, user_id):
             assert client.receive() == frames.link(payment)
 
 
-@on_uvicorn
 def test_what_is_killed_comes_back_while_the_other_worker_serves(cluster, user_id):
     kill = {"worker:worker-0": signal.SIGKILL, "valkey": signal.SIGTERM, "postgresql": signal.SIGKILL}
     with a_client_on_each_worker(cluster, user_id) as clients:
@@ -152,7 +146,6 @@ def test_what_is_killed_comes_back_while_the_other_worker_serves(cluster, user_i
         assert clients["worker:worker-1"].receive() == frames.link(payment)
 
 
-@on_uvicorn
 def test_a_worker_that_does_not_come_up_leaves_the_others_as_they_are(cluster, monkeypatch):
     before = cluster.pid(WORKERS[1])
     monkeypatch.setattr(restart, "READY_SECONDS", 3)
@@ -173,7 +166,6 @@ def test_a_worker_that_does_not_come_up_leaves_the_others_as_they_are(cluster, m
     assert cluster.pid(WORKERS[1]) == before
 
 
-@on_uvicorn
 def test_commands_reach_the_cluster_by_its_file_of_settings(cluster, user_id):
     payment = backend.ask(cluster, user_id)
     settings = restart.settings_of(cluster.folder)
@@ -184,7 +176,6 @@ def test_commands_reach_the_cluster_by_its_file_of_settings(cluster, user_id):
     assert stat.S_IMODE((cluster.folder / "env").stat().st_mode) == 0o600
 
 
-@on_uvicorn
 def test_a_second_restart_at_the_same_time_is_refused(cluster):
     with restart.alone(cluster.folder):
         refusal = cluster.run("deploy.cluster.restart")
@@ -193,7 +184,6 @@ def test_a_second_restart_at_the_same_time_is_refused(cluster):
     assert refusal.stderr == "A restart is under way already: wait until it has ended.\n"
 
 
-@on_uvicorn
 def test_a_second_cluster_in_the_same_folder_is_refused(cluster):
     refusal = cluster.run("deploy.cluster")
 
@@ -201,9 +191,18 @@ def test_a_second_cluster_in_the_same_folder_is_refused(cluster):
     assert f"A cluster runs in {cluster.folder} already." in refusal.stderr
 
 
-@on_uvicorn
 def test_a_port_that_is_taken_is_refused(cluster):
     refusal = cluster.run("deploy.cluster", CLUSTER_DIR=str(cluster.folder / "other"))
 
     assert refusal.returncode == 1
     assert refusal.stderr.endswith("Set PORT to a free port.\n")
+
+
+def test_a_terminal_that_is_closed_ends_it_in_good_order(folder):
+    cluster = Cluster(folder / "terminal")
+    cluster.start()
+    with connected(cluster) as client, ThreadPoolExecutor(1) as pool:
+        code = pool.submit(cluster.stop, signal.SIGHUP)
+        assert client.close_code() == 4412
+        assert code.result() == 0
+    cluster.close()

@@ -3,8 +3,6 @@
 import re
 import socket
 
-import pytest
-
 from tests.ports import free_port
 from tests.server import ROOT, run
 
@@ -25,12 +23,11 @@ def test_the_health_check_fails_where_nobody_answers():
     assert ask(PORT=str(free_port())) == 1
 
 
-@pytest.mark.parametrize("name", ["daphne", "uvicorn"])
-def test_a_server_tells_its_manager_when_it_is_ready(serve, tmp_path, name):
+def test_a_server_tells_its_manager_when_it_is_ready(serve, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(60)
-        server = serve(SERVER=name, NOTIFY_SOCKET=str(tmp_path / "notify"))
+        server = serve(NOTIFY_SOCKET=str(tmp_path / "notify"))
 
         assert manager.recv(4096) == f"READY=1\nMAINPID={server.pid}".encode()
 

@@ -7,11 +7,6 @@ from tests.frames import status, story
 
 
 @pytest.fixture
-def server(daphne):
-    return daphne
-
-
-@pytest.fixture
 def payment(server, rider):
     return backend.ask(server, rider.user_id)
 

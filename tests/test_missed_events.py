@@ -14,11 +14,6 @@ if os.environ["REDIS_URL"]:
 
 
 @pytest.fixture
-def server(daphne):
-    return daphne
-
-
-@pytest.fixture
 def paid(server, rider, deliver):
     """A payment that is paid, of which nothing arrived."""
     payment = backend.ask(server, rider.user_id)

@@ -53,15 +53,15 @@ def test_the_demo_loads_its_style_and_its_client_from_here(server):
     assert re.search(r'src="/static/[^"]+\.js"', page)
 
 
-def test_the_development_login_opens_the_admin(daphne):
-    with httpx.Client(base_url=daphne.url, timeout=20, trust_env=False, follow_redirects=True) as browser:
+def test_the_development_login_opens_the_admin(server):
+    with httpx.Client(base_url=server.url, timeout=20, trust_env=False, follow_redirects=True) as browser:
         login = browser.get("/admin/")
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', login.text)[1]
         form = {"csrfmiddlewaretoken": token, "username": "admin", "password": "admin"}
 
         inside = browser.post(login.url, data=form)
 
-        assert inside.url == f"{daphne.url}/admin/"
+        assert inside.url == f"{server.url}/admin/"
         for model in ("payments/payment", "payments/webhookevent", "notifications/feed"):
             assert browser.get(f"/admin/{model}/").status_code == 200
 

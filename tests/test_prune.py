@@ -11,11 +11,6 @@ OF_RIDE = "payment_id IN (SELECT id FROM payments_payment WHERE ride_id = %s)"
 
 
 @pytest.fixture
-def server(daphne):
-    return daphne
-
-
-@pytest.fixture
 def missed(server, user_id):
     """A payment with the three frames that nobody was there to hear. What is left of it does not stay old."""
     payment = backend.ask(server, user_id)

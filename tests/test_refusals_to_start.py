@@ -23,6 +23,13 @@ REFUSALS = {
         {"PORT": "abc"},
         "These settings are wrong. PORT: Input should be a valid integer, unable to parse string as an integer",
     ),
+    "an address of another machine": (
+        {"HOST": "192.0.2.1"},
+        (
+            "CommandError: HOST is 192.0.2.1, which is no address of this machine. "
+            "Set HOST to localhost, to an address of this machine, or to 0.0.0.0 for all of them."
+        ),
+    ),
     "no database's address": (
         {"DATABASE_URL": "nonsense"},
         "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME.",
@@ -50,11 +57,11 @@ REFUSALS = {
         {"DEBUG": "0", "SECRET_KEY": ""},
         (
             "CommandError: SECRET_KEY is the development key, or short. "
-            "Set SECRET_KEY to 50 or more random characters. "
+            "Set SECRET_KEY to 50 or more random characters.\n"
             "API_KEYS holds the development key, or a short one. "
-            "Set API_KEYS to a key of 20 or more random characters. "
+            "Set API_KEYS to a key of 20 or more random characters.\n"
             "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
-            "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters. "
+            "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters.\n"
             "STRIPE_SECRET_KEY is empty, so that nothing can be paid. Set STRIPE_SECRET_KEY and "
             "STRIPE_WEBHOOK_SECRETS, or STRIPE_SANDBOX=1 to try without Stripe."
         ),

@@ -14,11 +14,6 @@ if os.environ["REDIS_URL"]:
 
 
 @pytest.fixture
-def server(daphne):
-    return daphne
-
-
-@pytest.fixture
 def paid(server, rider):
     """A payment that is paid, as its rider knows."""
     payment = backend.ask(server, rider.user_id)

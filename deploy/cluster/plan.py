@@ -23,7 +23,6 @@ class Plan:
     folder: Path
     host: str
     port: int
-    server: str
     workers: int
     postgresql_port: int
     valkey_port: int
@@ -37,7 +36,6 @@ class Plan:
         return {
             "HOST": self.host,
             "PORT": str(self.port),
-            "SERVER": self.server,
             "WORKERS": str(self.workers),
             "DATABASE_URL": f"postgresql://postgres:{login}:{postgresql_port or self.postgresql_port}/payments",
             "REDIS_URL": f"redis://:{login}:{valkey_port or self.valkey_port}/0",
@@ -47,7 +45,7 @@ class Plan:
 def make_plan() -> Plan:
     """Return the plan that the environment and the file of settings ask for.
 
-    What they leave open: uvicorn, two workers, PostgreSQL and Valkey on the next free ports above PORT.
+    What they leave open: two workers, PostgreSQL and Valkey on the next free ports above PORT.
     """
     service = read_environment()
     given = service.model_fields_set
@@ -56,7 +54,6 @@ def make_plan() -> Plan:
         folder=cluster_folder(),
         host=service.HOST,
         port=service.PORT,
-        server=service.SERVER if "SERVER" in given else "uvicorn",
         workers=service.WORKERS if "WORKERS" in given else 2,
         postgresql_port=port_from("CLUSTER_POSTGRESQL_PORT") or next(free),
         valkey_port=port_from("CLUSTER_VALKEY_PORT") or next(free),

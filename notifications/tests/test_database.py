@@ -8,7 +8,7 @@ import pytest
 from django.db import OperationalError
 
 from notifications import database
-from notifications.database import in_thread
+from notifications.database import in_thread, in_writing_thread
 from notifications.tests.conftest import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
@@ -17,10 +17,10 @@ THREADS = 8
 
 
 @asynccontextmanager
-async def busy(count):
+async def busy(count, run=in_thread):
     """Occupy so many threads, as a database does that takes its time."""
     done = threading.Event()
-    tasks = [asyncio.create_task(in_thread(done.wait, PATIENCE)) for _ in range(count)]
+    tasks = [asyncio.create_task(run(done.wait, PATIENCE)) for _ in range(count)]
     await asyncio.sleep(0)
     try:
         yield
@@ -35,6 +35,16 @@ async def test_slow_queries_of_some_hold_up_nobody_else(connect, tell):
         assert (await client.register())["type"] == "registration_success"
         await tell(frame={"n": 1})
         assert await client.read() == {"n": 1}
+
+
+async def test_while_the_sockets_writes_wait_nobody_who_reads_does(connect, tell):
+    client = await connect()
+    await tell(frame={"n": 0})
+    async with busy(3 * THREADS, in_writing_thread), asyncio.timeout(PATIENCE / 2):
+        assert (await client.register(lastSeq=0))["type"] == "registration_success"
+        assert await client.read() == {"n": 0, "seq": 1}
+        await tell(frame={"n": 1})
+        assert await client.read() == {"n": 1, "seq": 2}
 
 
 async def test_when_every_thread_is_busy_registered_clients_are_served_and_others_are_told(

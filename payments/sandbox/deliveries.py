@@ -83,7 +83,7 @@ def send(delivery: Delivery, *, http: requests.Session, now: datetime) -> Outcom
         "Stripe-Signature": signature(body=body, secret=secret, timestamp=int(now.timestamp())),
         "User-Agent": "Stripe/1.0 (+https://docs.stripe.com/webhooks)",
     }
-    url = f"http://localhost:{settings.PORT}/webhooks/stripe/"
+    url = f"{settings.LOCAL_URL}/webhooks/stripe/"
     try:
         with http.post(
             url, data=body, headers=headers, timeout=TIMEOUTS, allow_redirects=False, stream=True

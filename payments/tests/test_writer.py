@@ -234,6 +234,47 @@ def test_an_event_that_waits_for_a_lock_holds_up_none_that_came_with_it(make_pay
         assert asyncio.run(all_three()).state == "applied"
 
 
+def test_a_burst_above_capacity_is_written_by_one_writer(make_payment, monkeypatch):
+    """Each event waits for longer than a stall, and no transaction takes as long."""
+    end_of_writers()
+    most, take_in = [], webhooks.take_in
+    bodies = stripe.bodies([stripe.paid(make_payment())[1] for _ in range(12)])
+    monkeypatch.setattr(writer, "TOGETHER_MAX", 1)
+    monkeypatch.setattr(writer, "STALL_SECONDS", 1)
+
+    def slowly(rows, **options):
+        most.append(len(writer._writers))
+        threading.Event().wait(0.15)
+        return take_in(rows, **options)
+
+    async def burst():
+        return await asyncio.gather(*map(answer, bodies))
+
+    monkeypatch.setattr(webhooks, "take_in", slowly)
+    assert {outcome.state for outcome in asyncio.run(burst())} == {"applied"}
+    assert most == [1] * len(bodies)
+
+
+@on_postgresql
+def test_once_a_stall_is_over_one_writer_is_left(make_payment, monkeypatch, locked):
+    end_of_writers()
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 4)
+    held, free = make_payment(), make_payment()
+    bodies = stripe.bodies([stripe.paid(held)[1], stripe.paid(free)[1]])
+
+    async def both():
+        waiting = asyncio.create_task(answer(bodies[0]))
+        await asyncio.to_thread(eventually, lambda: is_waited_for() and writer._queue.empty())
+        await answer(bodies[1])
+        assert len(writer._writers) == 2
+        release()
+        await waiting
+
+    with locked(held) as release:
+        asyncio.run(both())
+    eventually(lambda: len(writer._writers) == 1, seconds=2)
+
+
 def is_waited_for():
     try:
         with connection.cursor() as cursor:

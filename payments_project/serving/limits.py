@@ -1,4 +1,4 @@
-"""What every server grants to clients, beside the setting WEBSOCKET_PING_SECONDS."""
+"""What `serve` grants to clients, beside the setting WEBSOCKET_PING_SECONDS."""
 
 STOP_SECONDS = 30.0
 """How long a stop may take. What has no answer by then gets none."""
@@ -9,10 +9,6 @@ FAREWELL_SECONDS = 5.0
 BACKLOG_MAX_BYTES = 1024 * 1024
 """How much may wait to be written to one WebSocket. What it asks for itself, such as pongs, counts."""
 REQUEST_SECONDS = 60
-"""How long an HTTP request may take to arrive. On Daphne: how long a connection may say nothing meanwhile."""
+"""How long an HTTP request may take to arrive."""
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
-WAITING_MAX = 64
-"""Messages of one client that may wait to be answered, on Daphne; uvicorn reads no further after one."""
-HANDSHAKE_SECONDS = 20
-"""How long Daphne waits until the application has accepted a WebSocket, which it does at once."""

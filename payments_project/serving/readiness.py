@@ -5,13 +5,14 @@ Who sets NOTIFY_SOCKET gets one datagram: systemd for a unit with Type=notify, a
 
 import os
 import socket
+import sys
 from contextlib import suppress
 
 
 def tell_ready() -> None:
     """Say that connections are accepted from now on. Nobody has to listen."""
     address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
+    if not address or sys.platform == "win32":
         return
     if address.startswith("@"):  # Linux's abstract names
         address = "\0" + address[1:]

@@ -83,7 +83,7 @@ def test_a_production_that_is_open_default_keyed_or_half_configured_is_refused(c
 
 def test_everything_that_is_wrong_is_said_at_once(configure):
     configure(API_KEYS=[], WORKERS=3)
-    with pytest.raises(ImproperlyConfigured, match=r"API_KEYS.*REDIS_URL"):
+    with pytest.raises(ImproperlyConfigured, match=r"(?s)API_KEYS.*REDIS_URL"):
         refuse_bad_settings()
 
 

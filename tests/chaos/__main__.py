@@ -42,9 +42,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="the same seed makes the same plan; default a random one")
     parser.add_argument("--clients", type=int, default=200, help="how many of each kind; default %(default)s")
     parser.add_argument(
-        "--server", choices=["uvicorn", "daphne"], default="uvicorn", help="default %(default)s"
-    )
-    parser.add_argument(
         "--reconciler", choices=["on", "off"], default="on", help="off proves that a run can fail"
     )
     parser.add_argument("--markdown", type=Path, help="add the tables to this file")

@@ -26,12 +26,11 @@ START_SECONDS = 60
 class Cluster(cluster.Cluster):
     """A context manager. The workers reach PostgreSQL and Valkey through the proxies `postgresql` and `valkey`."""
 
-    def __init__(self, *, folder: Path, server: str, reconciler: bool) -> None:
+    def __init__(self, *, folder: Path, reconciler: bool) -> None:
         """`folder` gets everything, logs included. Without `reconciler` the workers lose what the layer loses."""
         ports = {name: free_port() for name in ("CLUSTER_POSTGRESQL_PORT", "CLUSTER_VALKEY_PORT")}
         super().__init__(
             folder,
-            SERVER=server,
             WORKERS=str(WORKERS),
             WEBSOCKET_PING_SECONDS=str(PING_SECONDS),
             CLUSTER_WORKER_COMMAND=""

@@ -30,7 +30,7 @@ async def hold(*, options: Namespace, folder: Path, console: Console) -> bool:
     plan = make_plan(
         seed=options.seed, seconds=options.seconds, clients=options.clients, rate=2 + options.clients / 100
     )
-    with Cluster(folder=folder, server=options.server, reconciler=options.reconciler == "on") as cluster:
+    with Cluster(folder=folder, reconciler=options.reconciler == "on") as cluster:
         stream = Stream(
             url=cluster.url,
             api_key=settings.API_KEYS[0],
@@ -58,7 +58,7 @@ async def hold(*, options: Namespace, folder: Path, console: Console) -> bool:
 def _title(options: Namespace) -> str:
     """Return the command that repeats the run."""
     title = f"make chaos SECONDS={options.seconds:g} SEED={options.seed}"
-    usual = {"clients": 200, "server": "uvicorn", "reconciler": "on"}
+    usual = {"clients": 200, "reconciler": "on"}
     unusual = {name: value for name, value in vars(options).items() if usual.get(name, value) != value}
     return " ".join([title, *(f"{name.upper()}={value}" for name, value in unusual.items())])
 

@@ -25,7 +25,7 @@ def workers(serve, valkey):
         workers = []
         for network in (first, second):
             url = f"redis://127.0.0.1:{network.port}/0"
-            worker = serve(SERVER="uvicorn", REDIS_URL=url, beside=workers[0] if workers else None)
+            worker = serve(REDIS_URL=url, beside=workers[0] if workers else None)
             worker.network = network
             worker.redis_url = url
             workers.append(worker)

@@ -73,7 +73,7 @@ def paid(server, user_id, undelivered):
 def restartable(serve):
     """A worker that has a PostgreSQL of its own, `restartable.database`."""
     with PostgreSQL() as database:
-        yield serve(SERVER="uvicorn", database=database)
+        yield serve(database=database)
 
 
 def test_a_restart_of_the_database_is_survived(restartable, connect, user_id, pool):
@@ -148,7 +148,6 @@ def far(serve, workers):
     url = workers[0].database.url
     with Proxy(target(url)) as line:
         server = serve(
-            SERVER="uvicorn",
             DATABASE_URL=through(line, url),
             REDIS_URL=workers[0].redis_url,
             beside=workers[0],
@@ -227,7 +226,7 @@ def test_a_worker_that_stands_still_in_a_transaction_is_made_to_let_go(
     impatient = "options=-c%20idle_in_transaction_session_timeout%3D1s"
     url = first.database.url
     url += f"{'&' if '?' in url else '?'}{impatient}"
-    stopping = serve(SERVER="uvicorn", DATABASE_URL=url, beside=first)
+    stopping = serve(DATABASE_URL=url, beside=first)
     client = connect(first)
     client.register(user_id)
     client.receive_until(link(payment))

@@ -38,7 +38,7 @@ def test_a_worker_that_dies_between_commit_and_wake_loses_nothing(workers, serve
     first, second = workers
     client = connect(second)
     client.register(user_id)
-    dying = serve(SERVER="uvicorn", REDIS_URL=f"redis://127.0.0.1:{first.network.port}/0", beside=first)
+    dying = serve(REDIS_URL=f"redis://127.0.0.1:{first.network.port}/0", beside=first)
     first.network.black_hole()
     try:
         with ThreadPoolExecutor(1) as pool:
@@ -56,7 +56,7 @@ def test_a_worker_that_dies_between_commit_and_wake_loses_nothing(workers, serve
 
 def test_clients_of_a_worker_that_is_killed_miss_nothing_on_another(workers, serve, connect, user_id):
     first, _ = workers
-    dying = serve(SERVER="uvicorn", beside=first)
+    dying = serve(beside=first)
     users = [f"{user_id} {n}" for n in range(8)]
     lost = [connect(dying) for _ in users]
     for client, user in zip(lost, users, strict=True):
@@ -132,7 +132,7 @@ def test_refunds_and_disputes_on_two_workers_at_the_same_moment(workers, user_id
 def skewed(request, workers, serve):
     """A worker whose clock is wrong."""
     command = ("-m", "tests.skewed", str(request.param), "manage.py", "serve")
-    return serve(*command, SERVER="uvicorn", beside=workers[0])
+    return serve(*command, beside=workers[0])
 
 
 def test_clocks_that_differ_neither_lose_nor_reorder_anything(workers, skewed, connect, user_id):

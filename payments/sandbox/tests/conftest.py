@@ -105,7 +105,7 @@ def receiver():
     server = Receiver()
     thread = threading.Thread(target=server.serve_forever, args=[0.01])
     thread.start()
-    with override_settings(PORT=server.server_port):
+    with override_settings(LOCAL_URL=f"http://localhost:{server.server_port}"):
         yield server
     server.hold.set()
     server.shutdown()

@@ -131,7 +131,7 @@ def test_a_try_that_failed_does_not_hold_up_the_next_event(receiver, http):
 
 def test_without_a_server_the_reason_is_kept_and_the_event_tried_again(receiver, http):
     expired_session()
-    with override_settings(PORT=1):  # nobody listens there
+    with override_settings(LOCAL_URL="http://localhost:1"):  # nobody listens there
         deliver(http)
     delivery = Delivery.objects.get()
     assert (delivery.state, delivery.attempts, delivery.last_status) == ("pending", 1, None)

@@ -1,9 +1,9 @@
 """`manage.py serve`: everything from a checked configuration to a running server."""
 
 import argparse
-import importlib
-import os
-import socket
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -16,8 +16,12 @@ from django.db.migrations.executor import MigrationExecutor
 from rich.console import Console
 from rich.table import Table
 
+from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
-from payments_project.serving import garbage, limits
+from payments_project.serving import garbage, uvicorn
+from payments_project.serving.listening import adopt, listen
+
+logger = logging.getLogger(__name__)
 
 DEVELOPMENT_LOGIN = ("admin", "admin")
 
@@ -42,49 +46,21 @@ class Command(BaseCommand):
             sockets = listen(host=settings.HOST, port=settings.PORT)
             prepare_database(may_migrate=settings.DEBUG)
             Console().print(banner())
+            Console().print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)
         else:  # one of several: who started them has prepared the database, once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
-        server = importlib.import_module(
-            f"payments_project.serving.{settings.SERVER}"
-        )  # Daphne's sets up Twisted
+        if complaint := redis_check.complaint():
+            logger.warning(complaint)
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 
         garbage.collect_less()
-        server.serve(application=application, sockets=sockets)
-
-
-def listen(*, host: str, port: int) -> list[socket.socket]:
-    """Return sockets that listen on every address of `host`: `localhost` is 127.0.0.1 and ::1."""
-    sockets = []
-    try:
-        for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
-                continue
-            sockets.append(socket.create_server(address[:2], family=family, backlog=limits.BACKLOG))
-    except OSError as error:
-        message = f"Cannot listen on {host}:{port}: {error.strerror or error}. Set PORT to a free port."
-        raise CommandError(message) from None
-    return sockets
-
-
-def adopt(fd: int) -> socket.socket:
-    """Return the listening socket that was passed to this process."""
-    try:
-        sock = socket.socket(fileno=os.dup(fd))
-        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise OSError  # noqa: TRY301 it is of no use either
-    except OSError:
-        message = (
-            f"File descriptor {fd} is no listening socket. Let a process manager pass one, or leave out --fd."
-        )
-        raise CommandError(message) from None
-    return sock
+        uvicorn.serve(application=application, sockets=sockets)
 
 
 def prepare_database(*, may_migrate: bool) -> None:
     """In development, migrate and make a login; in production, refuse a database that is behind."""
-    try:
+    with use_database():
         check_connection()
         executor = MigrationExecutor(connection)
         is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
@@ -94,6 +70,13 @@ def prepare_database(*, may_migrate: bool) -> None:
             call_command("migrate", verbosity=0)
         if may_migrate:
             make_development_login()
+
+
+@contextmanager
+def use_database() -> Iterator[None]:
+    """Say in a sentence why the database cannot be used; leave no connection behind."""
+    try:
+        yield
     except DatabaseError as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CommandError(f"Cannot use the database: {reason}. Check DATABASE_URL.") from None
@@ -123,7 +106,7 @@ def banner() -> Table:
     """Return where everything is, for a person to read."""
     url = settings.PUBLIC_URL
     rows = [
-        ("Demo page", f"{url}/"),
+        ("Demo page" if settings.DEBUG else "Page", f"{url}/"),
         ("WebSocket", f"{url.replace('http', 'ws', 1)}/basic/ws"),
         ("API page", f"{url}/api/docs"),
         ("Admin", f"{url}/admin/"),

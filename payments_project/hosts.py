@@ -1,0 +1,60 @@
+"""Requests for a host name that the service does not answer to: refused by that name, with the setting that admits it.
+
+Django would call them a bad request, show a traceback with DEBUG, and log one without.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from asgiref.sync import iscoroutinefunction
+from django.conf import settings
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.decorators import sync_and_async_middleware
+
+logger = logging.getLogger(__name__)
+
+NAME_MAX = 100
+"""Characters of a host name that are shown and logged: it is whatever a stranger sends."""
+_FOR_PROGRAMS = ("/api/", "/webhooks/", "/v1/")
+
+
+@sync_and_async_middleware
+def known_hosts(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+    """Middleware: let through what asks for one of ALLOWED_HOSTS."""
+    if iscoroutinefunction(get_response):
+
+        async def answer_async(request: HttpRequest) -> HttpResponse:
+            return _refuse_unknown(request) or await cast("Awaitable[HttpResponse]", get_response(request))
+
+        return answer_async
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        return _refuse_unknown(request) or get_response(request)
+
+    return answer
+
+
+def _refuse_unknown(request: HttpRequest) -> HttpResponse | None:
+    try:
+        request.get_host()
+    except DisallowedHost:
+        name = ascii(request.META.get("HTTP_HOST", ""))[1:-1][:NAME_MAX]
+        logger.warning(
+            "A request for the host %s was refused. If that is this service, add it to ALLOWED_HOSTS.", name
+        )
+        return _refusal(request, name)
+    return None
+
+
+def _refusal(request: HttpRequest, name: str) -> HttpResponse:
+    message = f"This service does not answer to the host {name}. If it should, add it to ALLOWED_HOSTS."
+    if request.path.startswith(_FOR_PROGRAMS):
+        return JsonResponse({"error": {"code": "unknown_host", "message": message}}, status=400)
+    if "text/html" not in request.headers.get("Accept", ""):  # not a browser
+        return HttpResponse(f"{message}\n", content_type="text/plain; charset=utf-8", status=400)
+    host = name.partition(":")[0] if not name.startswith("[") else name.partition("]")[0] + "]"
+    shown = {"name": name, "setting": ",".join([*settings.ALLOWED_HOSTS, host]) if settings.DEBUG else ""}
+    return render(request, "unknown_host.html", shown, status=400)

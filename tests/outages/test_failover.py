@@ -1,0 +1,87 @@
+"""A database that answers, and is the wrong one or has no room: callers are told to come back, and the log says why."""
+
+import pytest
+
+from tests import backend
+from tests.frames import link, registered
+from tests.outages.postgresql import PostgreSQL
+from tests.server import eventually
+from tests.webhook import deliver, event
+
+
+@pytest.fixture(scope="module")
+def database():
+    with PostgreSQL() as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def server(serve, database):
+    return serve(database=database)
+
+
+def only_reads(database, switch):
+    """Make of it what an old primary is after a failover, or a primary again."""
+    database.execute(f"ALTER SYSTEM SET default_transaction_read_only = {switch}")
+    database.execute("SELECT pg_reload_conf()")
+
+
+def sessions(database):
+    found = database.execute(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    return {pid for (pid,) in found}
+
+
+def ask(server, user_id):
+    return backend.post(server, "/api/payments", backend.order(user_id))
+
+
+def test_a_database_that_only_reads_is_a_lost_one(server, database, connect, user_id):
+    client = connect(server)
+    assert client.register(user_id, lastSeq=0)["type"] == "registration_success"
+    assert ask(server, user_id).status_code == 201
+    old, body = sessions(database), event()
+
+    only_reads(database, "on")
+    for answer in (ask(server, user_id), deliver(server, body)):
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "unavailable"
+    eventually(lambda: server.http.get("/readyz").status_code == 503)
+    eventually(lambda: not old & sessions(database))
+
+    only_reads(database, "off")
+    eventually(lambda: server.http.get("/readyz").status_code == 200)
+    eventually(lambda: deliver(server, body).status_code == 200)
+    payment = backend.ask(server, user_id)
+    assert client.receive_until(link(payment) | {"seq": 2}) != []
+    assert connect(server).register("another") == registered("another")
+    assert server.log.count("The database only reads (SQLSTATE 25006)") == 1
+    assert "Traceback" not in server.log
+
+
+def test_a_session_that_began_before_the_server_only_reads_is_not_ready(server, database):
+    """It is asked itself, for the server's name may lead to another by now."""
+    only_reads(database, "on")
+    try:
+        eventually(lambda: server.http.get("/readyz").status_code == 503)
+    finally:
+        only_reads(database, "off")
+    eventually(lambda: server.http.get("/readyz").status_code == 200)
+
+
+def test_a_full_disk_is_named_as_one_once_a_minute(server, database, user_id):
+    database.execute(
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$"
+    )
+    for table in ("payments_payment", "payments_webhookevent"):
+        database.execute(f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} EXECUTE FUNCTION no_room()")
+    try:
+        for _ in range(3):
+            assert ask(server, user_id).status_code == 503
+    finally:
+        database.execute("DROP FUNCTION no_room CASCADE")
+
+    assert server.log.count("The database did not answer: OperationalError") == 1
+    eventually(lambda: ask(server, user_id).status_code == 201)

@@ -1,0 +1,99 @@
+"""The servers of a Django developer: `manage.py runserver` and plain `daphne`. All that `serve` serves is there."""
+
+import os
+import re
+import signal
+from itertools import count
+
+import pytest
+
+from tests import backend, frames, sandbox
+from tests.client import connected
+from tests.ports import free_port
+from tests.server import Server, eventually, run
+from tests.webhook import deliver, event
+
+RUNSERVER = ("manage.py", "runserver")
+DAPHNE = ("-m", "daphne", "-v", "0", "payments_project.asgi:application", "-b", "127.0.0.1", "-p")
+
+
+@pytest.fixture
+def start(serve, server):
+    """Start a development server that has the database of the shared server."""
+    return lambda *command, **settings: serve(*command, beside=server, **settings)
+
+
+def commands(port):
+    return {
+        "runserver with an address": ((*RUNSERVER, f"127.0.0.1:{port}"), {}),
+        "runserver without reload": ((*RUNSERVER, "--noreload"), {"PORT": str(port)}),
+        "daphne": ((*DAPHNE, str(port)), {"PORT": str(port)}),
+    }
+
+
+@pytest.fixture(scope="module", params=commands(0))
+def developer(request, tmp_path_factory, server):
+    """Each of them in turn. Where the command line has the port, PORT is not set."""
+    port = free_port()
+    command, settings = commands(port)[request.param]
+    developer = Server(folder=tmp_path_factory.mktemp("server"), database=server.database, port=port)
+    if not settings:
+        developer.unset("PORT")
+    developer.start(*command)
+    yield developer
+    developer.stop(signal.SIGTERM)
+    developer.close()
+
+
+def test_a_rider_gets_the_link_and_pays(developer, connect, user_id):
+    client = connect(developer)
+    assert client.register(user_id) == frames.registered(user_id)
+    client.send("nonsense")
+    assert client.receive() == frames.INVALID
+
+    payment = backend.ask(developer, user_id)
+    assert client.receive() == frames.link(payment)
+    assert payment["paymentUrl"].startswith(f"http://localhost:{developer.port}/")
+    assert sandbox.choose(developer, payment, "pay").status_code == 303
+    assert client.receive() == frames.status(payment, "succeeded")
+    assert deliver(developer, event()).status_code == 200
+    assert payment["stripeSessionId"] not in developer.out + developer.log
+
+
+def test_pages_and_what_they_load_are_there(developer):
+    for path in ("/", "/api/docs", "/admin/login/", "/sandbox/", "/checkout/success", "/readyz"):
+        page = developer.http.get(path)
+        assert page.status_code == 200, path
+        loaded = re.findall(r'(?:src|href)="(/[^"#?]+\.(?:js|css|svg))"', page.text)
+        assert [url for url in loaded if developer.http.get(url).status_code != 200] == []
+
+
+def test_runserver_serves_again_when_the_code_changes(start, tmp_path):
+    code = tmp_path / "changing_settings.py"
+    code.write_text("from payments_project.settings import *\n")
+    developer = start(*RUNSERVER, PYTHONPATH=str(tmp_path), DJANGO_SETTINGS_MODULE="changing_settings")
+
+    def started():
+        text = developer.http.get("/metrics", headers=backend.KEY).text
+        return re.search(r"^process_start_time_seconds (.+)$", text, re.MULTILINE)[1]
+
+    before, times = started(), count(2**31)
+
+    def change_until_it_is_seen():
+        os.utime(code, (1, next(times)))  # the first look of the one who watches may just be to come
+        return "changed, reloading" in developer.log
+
+    eventually(change_until_it_is_seen)
+    eventually(developer.is_serving)
+    assert started() != before
+    with connected(developer) as client:
+        assert client.register("a user") == frames.registered("a user")
+
+
+def test_runserver_refuses_a_production_and_says_how_to_develop():
+    refusal = run(*RUNSERVER, DEBUG="0", PORT=str(free_port()))
+
+    assert refusal.returncode == 1
+    assert refusal.stderr.startswith("CommandError: ")
+    assert refusal.stderr.endswith("To develop, set DEBUG=1: `make run` writes a .env with it.\n")
+    assert "Traceback" not in refusal.stderr

@@ -1,0 +1,54 @@
+"""A request for a host name that is not the service's: whoever sends it learns which setting admits it."""
+
+import pytest
+
+from tests import backend
+from tests.server import eventually
+
+REFUSAL = (
+    "This service does not answer to the host elsewhere.example:81. If it should, add it to ALLOWED_HOSTS."
+)
+ELSEWHERE = {"Host": "elsewhere.example:81"}
+
+
+def test_a_program_is_told_in_json(server):
+    answer = server.http.get("/api/payments", headers=ELSEWHERE | backend.KEY)
+
+    assert answer.status_code == 400
+    assert answer.json() == {"error": {"code": "unknown_host", "message": REFUSAL}}
+
+
+def test_a_probe_is_told_in_a_line_of_text(server):
+    answer = server.http.get("/healthz", headers=ELSEWHERE | {"Accept": "*/*"})
+
+    assert (answer.status_code, answer.text) == (400, f"{REFUSAL}\n")
+
+
+def test_a_browser_is_shown_the_setting(server):
+    answer = server.http.get("/admin/", headers=ELSEWHERE | {"Accept": "text/html,*/*;q=0.8"})
+
+    assert answer.status_code == 400
+    assert "This service does not answer to elsewhere.example:81" in answer.text
+    assert "ALLOWED_HOSTS=localhost,127.0.0.1,[::1],elsewhere.example<" in answer.text
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("name", ["<script>", "a b", "[::", "x" * 500, "ü".encode(), "localhost:port"])
+def test_what_is_no_host_name_is_refused_the_same_way(server, name):
+    answer = server.http.get("/", headers={"Host": name, "Accept": "text/html"})
+
+    assert answer.status_code == 400
+    assert "does not answer to" in answer.text
+    assert "<script>" not in answer.text
+    assert "x" * 101 not in answer.text
+
+
+def test_the_log_says_it_once_a_minute_without_a_traceback(serve):
+    server = serve()
+    for _ in range(5):
+        server.http.get("/", headers=ELSEWHERE)
+
+    said = "A request for the host elsewhere.example:81 was refused. If that is this service, add it to ALLOWED_HOSTS."
+    eventually(lambda: said in server.log)
+    assert server.log.count("refused") == 1
+    assert len(server.log.splitlines()) == 1

@@ -16,7 +16,9 @@ class Balance:
     currency: str
     paid: int
     refunded: int
-    """What refunds that succeeded gave back."""
+    """What went back by refunds."""
+    given_back: int
+    """What refunds gave back that are known one by one to have succeeded."""
     under_way: int
     """What refunds that are under way, or in a state that nobody knows, may still give back."""
     withdrawn: int
@@ -31,6 +33,11 @@ class Balance:
     def here(self) -> int:
         """What is still here, be it disputed or on its way back."""
         return max(0, self.paid - self.refunded - self.withdrawn)
+
+    @property
+    def kept(self) -> int:
+        """What is still here as far as is proven: a charge counts a refund that may still be under way."""
+        return max(0, self.paid - self.given_back - self.withdrawn)
 
     @property
     def left(self) -> int:
@@ -49,6 +56,9 @@ def balances(facts: Facts) -> dict[str, Balance]:
     disputes = facts.get("disputes", {}).values()
     intents = {*paid, *facts.get("refunded_at_least", {})}
     intents |= {refund["intent"] for refund in refunds} | {dispute["intent"] for dispute in disputes}
+    intents -= facts.get("disowned", {}).keys()
+    if len(paid) > 1:
+        intents.discard("")  # a session that named no intent: it is one of the others
     return {intent: _balance(facts, intent, paid.get(intent, {})) for intent in sorted(intents)}
 
 
@@ -62,7 +72,10 @@ def _balance(facts: Facts, intent: str, sums: dict[str, int]) -> Balance:
     is_full = asked in sums
     paid, currency = read_money(asked if is_full or not sums else max(sums, key=read_money))
     refunds = [r for r in facts.get("refunds", {}).values() if r["intent"] == intent]
-    refunded, under_way = _refunds(refunds, at_least=facts.get("refunded_at_least", {}).get(intent, 0))
+    given_back, under_way, unproven = _refunds(
+        refunds, at_least=facts.get("refunded_at_least", {}).get(intent, 0)
+    )
+    refunded = given_back + unproven
     left = max(0, paid - refunded)
     effects = [
         _effect(dispute, left=left, currency=currency)
@@ -73,6 +86,7 @@ def _balance(facts: Facts, intent: str, sums: dict[str, int]) -> Balance:
         currency=currency,
         paid=paid,
         refunded=refunded,
+        given_back=given_back,
         under_way=under_way,
         withdrawn=sum(withdrawn for withdrawn, _, _ in effects),
         disputed=sum(disputed for _, disputed, _ in effects),
@@ -81,8 +95,8 @@ def _balance(facts: Facts, intent: str, sums: dict[str, int]) -> Balance:
     )
 
 
-def _refunds(refunds: list[Refund], *, at_least: int) -> tuple[int, int]:
-    """Return what refunds gave back, and what those may that are under way.
+def _refunds(refunds: list[Refund], *, at_least: int) -> tuple[int, int, int]:
+    """Return what refunds gave back, what those may that are under way, and what a charge alone says went back.
 
     A charge counts a refund as soon as it is made, and the count is not lowered in each event when the refund fails. So
     the charge's own sum is trusted only for refunds of which nothing else is known: the most that it ever said, less
@@ -94,7 +108,7 @@ def _refunds(refunds: list[Refund], *, at_least: int) -> tuple[int, int]:
         by_stage[stage] = by_stage.get(stage, 0) + refund["amount"]
     given_back = by_stage.pop(Stage.GONE, 0)
     not_yet = by_stage.get(Stage.OPEN, 0) + by_stage.get(Stage.UNKNOWN, 0)
-    return max(given_back, at_least - sum(by_stage.values())), not_yet
+    return given_back, not_yet, max(0, at_least - sum(by_stage.values()) - given_back)
 
 
 def _effect(dispute: Dispute, *, left: int, currency: str) -> tuple[int, int, bool]:
@@ -104,9 +118,12 @@ def _effect(dispute: Dispute, *, left: int, currency: str) -> tuple[int, int, bo
     """
     amount = min(dispute["amount"], left) if dispute["currency"] in {"", currency} else left
     withdrawn = _withdrawn(dispute, amount=amount, currency=currency)
+    is_reinstated = any(movement["amount"] > 0 for movement in dispute["movements"].values())
     match _stage(dispute):
         case Stage.INQUIRY | Stage.BACK if not withdrawn:
             return 0, 0, False
+        case Stage.BACK if is_reinstated:  # a part of it came back
+            return withdrawn, 0, False
         case Stage.GONE if withdrawn or not dispute["movements"]:
             return withdrawn or amount, 0, False
         case Stage.GONE:  # lost once, and since then its money came back
@@ -123,9 +140,12 @@ def _stage(dispute: Dispute) -> Stage:
 
 
 def _withdrawn(dispute: Dispute, *, amount: int, currency: str) -> int:
-    """Return what the balance transactions add up to; in another currency only whether they take anything is known."""
-    movements = dispute["movements"].values()
-    total = -sum(movement["amount"] for movement in movements)
-    if total <= 0:
-        return 0
-    return total if all(movement["currency"] == currency for movement in movements) else amount
+    """Return what the balance transactions add up to.
+
+    In another currency they differ by the rates of their days: then it counts whether more went than came.
+    """
+    amounts = [movement["amount"] for movement in dispute["movements"].values()]
+    if all(movement["currency"] == currency for movement in dispute["movements"].values()):
+        return max(0, -sum(amounts))
+    went, came = (sum(sign * each > 0 for each in amounts) for sign in (-1, 1))
+    return amount if went > came else 0

@@ -26,6 +26,10 @@ LARGEST_READ = 10**15
 Object = Mapping[str, Any]
 
 
+_IMPOSSIBLE = "impossible"
+"""Takes the place of the state of what names an impossible sum: no table has it."""
+
+
 class UnreadableError(Exception):
     """The event is not as Stripe describes it in the version that this service reads."""
 
@@ -111,12 +115,12 @@ def _reference(obj: Object) -> Reference:
 
 
 def refund_facts(refund: Object) -> Facts:
-    """Return what a refund says, be it from an event or from Stripe's answer."""
-    # A refund of an old version, or of a method that takes no time, has no status: it is made.
-    status = _text(refund["status"] or "succeeded")
-    intent = _id(refund.get("payment_intent")) or ""
-    made = Refund(amount=_minor_units(refund["amount"]), status=status, intent=intent)
-    return {"refunds": {_key(refund): made}}
+    """Return what a refund says that Stripe answered with. Raises UnreadableError."""
+    try:
+        # What the answer says was so when the refund was made, or later: an event that says more outranks it.
+        return _refund(refund, _seconds(refund.get("created")))
+    except _NOT_AS_DESCRIBED as error:
+        raise UnreadableError(_describe(error)) from error
 
 
 def session_facts(session: Object, at: int) -> Facts:
@@ -127,7 +131,10 @@ def session_facts(session: Object, at: int) -> Facts:
     known = _unknown("session.status", session["status"], SESSION_STATES, at)
     for type_ in _passed(session):
         obj = session if type_.startswith("checkout.session.") else session["payment_intent"]
-        known = merge(known, _FACTS[type_](obj, at))
+        try:
+            known = merge(known, _FACTS[type_](obj, at))
+        except ImpossibleSumError:
+            known = merge(known, {"unknown": {f"{type_}.amount": at}})
     if status := (session["payment_intent"] or {}).get("status"):
         known = merge(known, _unknown("payment_intent.status", status, INTENT_STATES, at))
     return known
@@ -223,7 +230,9 @@ def _session_completed(session: Object, at: int) -> Facts:
     if status == "no_payment_required":
         return {"nothing_due": at}
     unknown = _unknown("session.payment_status", status, PAYMENT_STATES, at)
-    return merge(_of_session("completed_unpaid")(session, at), unknown)
+    if session.get("recovered_from"):
+        return merge(_of_session("completed_unpaid")(session, at), unknown)
+    return merge({"completed_unpaid": {_id(session.get("payment_intent")) or "": at}}, unknown)
 
 
 def _of_session(fact: Literal["completed_unpaid", "async_failed", "expired"]) -> "Reader":
@@ -236,7 +245,7 @@ def _of_session(fact: Literal["completed_unpaid", "async_failed", "expired"]) ->
         known: Facts = {}
         if session.get("recovered_from"):
             known["recovered"] = {_key(session): {fact: at}}
-        else:
+        elif fact != "completed_unpaid":
             known[fact] = at
         return known
 
@@ -253,8 +262,8 @@ def _intent_canceled(intent: Object, at: int) -> Facts:
     Source: https://docs.stripe.com/api/payment_intents/object#payment_intent_object-cancellation_reason.
     """
     if intent.get("cancellation_reason") in {"automatic", "expired"}:
-        return {"expired": at}
-    return {"canceled": at}
+        return {"expired_intents": {_key(intent): at}}
+    return {"canceled_intents": {_key(intent): at}}
 
 
 def _charge_id(intent: Object) -> str:
@@ -268,7 +277,7 @@ def _charge_id(intent: Object) -> str:
 
 
 def _intent_failed(intent: Object, at: int) -> Facts:
-    known: Facts = {"failed": {_charge_id(intent): at}}
+    known: Facts = {"failed": {_charge_id(intent): at}, "attempted": {_key(intent): at}}
     if isinstance(error := intent.get("last_payment_error"), Mapping):
         known["failure"] = Failure(
             at=at,
@@ -304,18 +313,39 @@ def _charge_refunded(charge: Object, at: int) -> Facts:
 
 
 def _refund(refund: Object, at: int) -> Facts:
-    return merge(
-        refund_facts(refund), _unknown("refund.status", refund["status"] or "succeeded", REFUND_STAGES, at)
+    # A refund of an old version, or of a method that takes no time, has no status: it is made.
+    status = refund["status"] or "succeeded"
+    unknown = _unknown("refund.status", status, REFUND_STAGES, at)
+    amount, impossible = _amount(refund, "refund", at)
+    made = Refund(
+        at=at,
+        amount=amount,
+        status=_IMPOSSIBLE if impossible else _text(status),
+        intent=_id(refund.get("payment_intent")) or "",
     )
+    return merge(merge({"refunds": {_key(refund): made}}, unknown), impossible)
+
+
+def _amount(obj: Object, name: str, at: int) -> tuple[int, Facts]:
+    """Return an amount that may be impossible: then all there is may be meant, and the value is one nobody knows."""
+    try:
+        return _minor_units(obj["amount"]), {}
+    except ImpossibleSumError:
+        return LARGEST_READ, {"unknown": {f"{name}.amount": at}}
 
 
 def _dispute(dispute: Object, at: int) -> Facts:
-    movements = _movements(dispute)
+    amount, impossible = _amount(dispute, "dispute", at)
+    try:
+        movements = _movements(dispute)
+    except ImpossibleSumError:
+        movements, impossible = {}, {"unknown": {"dispute.balance_transactions.amount": at}}
     snapshot = Dispute(
+        at=at,
         intent=_id(dispute.get("payment_intent")) or "",
-        amount=_minor_units(dispute["amount"]),
+        amount=amount,
         currency=_shown(dispute.get("currency")).lower(),
-        status=_text(dispute["status"]),
+        status=_IMPOSSIBLE if impossible else _text(dispute["status"]),
         reason=_shown(dispute.get("reason")),
         due_by=_seconds(_at(dispute, "evidence_details", "due_by")),
         case_type=_shown(_at(dispute, "payment_method_details", "card", "case_type")),
@@ -325,7 +355,7 @@ def _dispute(dispute: Object, at: int) -> Facts:
     unknown = _unknown("dispute.status", dispute["status"], DISPUTE_STAGES, at)
     if dispute["status"] == "prevented":
         unknown = _unknown("dispute.case_type", snapshot["case_type"], {BLOCKED, RESOLVED}, at)
-    return merge({"disputes": {_key(dispute): snapshot}}, unknown)
+    return merge(merge({"disputes": {_key(dispute): snapshot}}, unknown), impossible)
 
 
 def _movements(dispute: Object) -> dict[str, Movement]:
@@ -373,8 +403,14 @@ _FACTS: Mapping[str, Reader] = {
     "checkout.session.async_payment_failed": _of_session("async_failed"),
     "checkout.session.expired": _of_session("expired"),
     "payment_intent.succeeded": _intent_succeeded,
-    "payment_intent.processing": lambda intent, at: {"processing": {_charge_id(intent): at}},
-    "payment_intent.requires_action": lambda _, at: {"action_required": at},
+    "payment_intent.processing": lambda intent, at: {
+        "processing": {_charge_id(intent): at},
+        "attempted": {_key(intent): at},
+    },
+    "payment_intent.requires_action": lambda intent, at: {
+        "action_required": at,
+        "attempted": {_key(intent): at},
+    },
     "payment_intent.payment_failed": _intent_failed,
     "payment_intent.canceled": _intent_canceled,
     **dict.fromkeys(("charge.succeeded", "charge.updated"), _charge),

@@ -4,9 +4,8 @@ Stripe sends events twice, late and in any order. Every field merges by a rule t
 idempotent (the earliest time, the largest number, the latest snapshot): merging the same facts in any order, any number
 of times, gives the same result.
 
-Which of two snapshots of an object is the later one is read off the object itself where it says so: the state of a
-refund, the balance transactions of a dispute. `created` has whole seconds only, so it decides nothing but which attempt
-to pay was the last, and which of very many entries are kept.
+Which of two snapshots of one object is the later one: of a dispute the one with more balance transactions, then the one
+of the later event. `created` has whole seconds only, so within a second the state that comes later in `states` counts.
 
 Source: https://docs.stripe.com/webhooks#event-ordering
 """
@@ -21,10 +20,15 @@ ATTEMPTS_KEPT = 20
 """A link can be tried thousands of times (https://docs.stripe.com/disputes/prevention/card-testing). The last attempts
 decide what is shown."""
 OBJECTS_KEPT = 10
-"""Of charges, fraud warnings and reviews."""
+"""Of fraud warnings, reviews, and payment intents that something was tried with."""
+UNKNOWN_KEPT = 20
+"""Values of Stripe's that nobody knows."""
 
 
 class Refund(TypedDict):
+    """The latest snapshot of a refund."""
+
+    at: int
     amount: int
     status: str
     intent: str
@@ -42,6 +46,7 @@ class Movement(TypedDict):
 class Dispute(TypedDict, total=False):
     """The latest snapshot of a dispute, and each of its balance transactions."""
 
+    at: int
     intent: str
     amount: int
     currency: str
@@ -102,12 +107,18 @@ class Facts(TypedDict, total=False):
     """By payment intent what was paid, and when first said so. Another sum than `asked` pays nothing: it is flagged."""
     nothing_due: int
     """The session was completed and there was nothing to pay."""
-    completed_unpaid: int
-    """The customer finished Checkout with a delayed method."""
+    completed_unpaid: dict[str, int]
+    """By payment intent when the customer finished Checkout with a delayed method."""
     async_failed: int
     expired: int
     cancel_requested: int
     canceled: int
+    """The payment was given up before there was a session."""
+    canceled_intents: dict[str, int]
+    expired_intents: dict[str, int]
+    """Those that Stripe canceled because their session's time was up."""
+    attempted: dict[str, int]
+    """By payment intent when something was last tried with it; the last ones."""
     recovered: dict[str, dict[str, int]]
     """Of sessions that Stripe made from the expired one: `completed_unpaid`, `async_failed`, `expired`."""
     processing: dict[str, int]
@@ -125,6 +136,10 @@ class Facts(TypedDict, total=False):
     charges: dict[str, Charge]
     warnings: dict[str, Warning_]
     reviews: dict[str, Review]
+    disowned: dict[str, int]
+    """Payment intents whose metadata named this payment, and whose session is another payment's."""
+    rewritten: int
+    """When something of this payment was first seen to name another in its metadata."""
     foreign_session: int
     """When a session that this service did not make was first seen to name this payment."""
     unknown: dict[str, int]
@@ -140,14 +155,16 @@ def _snapshot(value: Any) -> str:
 
 
 def _refund(a: Refund, b: Refund) -> Refund:
-    return max(a, b, key=lambda r: (rank(REFUND_STAGES, r["status"]), r["amount"], _snapshot(r)))
+    return max(a, b, key=lambda r: (r["at"], rank(REFUND_STAGES, r["status"]), _snapshot(r)))
 
 
 def _dispute(a: Dispute, b: Dispute) -> Dispute:
-    """Money that moves is the one thing of a dispute that only grows. At the same point the later state counts."""
+    """Balance transactions only become more; at the same point the later event counts."""
     movements = _each(_latest)(a["movements"], b["movements"])
     bare = [{**dispute, "movements": {}} for dispute in (a, b)]
-    later = max(bare, key=lambda d: (d["moved"], rank(DISPUTE_STAGES, str(d["status"])), _snapshot(d)))
+    later = max(
+        bare, key=lambda d: (d["moved"], d["at"], rank(DISPUTE_STAGES, str(d["status"])), _snapshot(d))
+    )
     return cast("Dispute", {**later, "movements": movements})
 
 
@@ -176,16 +193,24 @@ def _each(rule: Rule, *, most: int | None = None, when: Callable[[Any], int] = l
     return merge_mappings
 
 
+def _first(rule: Rule, *, most: int) -> Rule:
+    """Keep the `most` entries with the smallest names: as good a choice as any, as it is always the same."""
+    return lambda a, b: dict(sorted(rule(a, b).items())[:most])
+
+
 _BY_TIME: Mapping[str, Any] = {"most": OBJECTS_KEPT, "when": lambda snapshot: snapshot["at"]}
 _RULES: Mapping[str, Rule] = {
     "asked": lambda a, _: a,
     "paid": _each(_each(min)),
     "nothing_due": min,
-    "completed_unpaid": min,
+    "completed_unpaid": _each(min),
     "async_failed": min,
     "expired": min,
     "cancel_requested": min,
     "canceled": min,
+    "canceled_intents": _each(min),
+    "expired_intents": _each(min),
+    "attempted": _each(max, most=OBJECTS_KEPT),
     "recovered": _each(_each(min)),
     "processing": _each(max, most=ATTEMPTS_KEPT),
     "failed": _each(max, most=ATTEMPTS_KEPT),
@@ -194,11 +219,13 @@ _RULES: Mapping[str, Rule] = {
     "refunds": _each(_refund),
     "refunded_at_least": _each(max),
     "disputes": _each(_dispute),
-    "charges": _each(_fullest, **_BY_TIME),
+    "charges": _each(_fullest),  # each is money that was paid, so that they stay few
     "warnings": _each(_latest, **_BY_TIME),
     "reviews": _each(_latest, **_BY_TIME),
+    "disowned": _each(min),
+    "rewritten": min,
     "foreign_session": min,
-    "unknown": _each(min),
+    "unknown": _first(_each(min), most=UNKNOWN_KEPT),
 }
 
 

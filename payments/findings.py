@@ -9,7 +9,7 @@ from django.utils import timezone
 from bulk import statements
 from bulk.execution import execute
 from payments import events, gateway, transport
-from payments.facts import Facts
+from payments.facts import Facts, merge
 from payments.ledger import Finding, Foreign
 from payments.models import Intent, Payment, WebhookEvent
 
@@ -44,11 +44,18 @@ class Known:
     """By session or payment intent the payment that it belongs to; None: another integration's."""
 
     def owner(self, reference: events.Reference) -> Payment | None:
-        """Return the payment that an event names: by our metadata, or by what belongs to one."""
-        if reference.payment_id is not None:
-            return self.payments.get(reference.payment_id)
-        keys = [self.owners.get(name) for name in _names(reference)]
-        return next((self.payments[key] for key in keys if key in self.payments), None)
+        """Return the payment that an event is about.
+
+        A session that we made outranks its metadata, which can be rewritten; so does an intent its own.
+        """
+        named = self.payments.get(reference.payment_id) if reference.payment_id else None
+        of_session = self._owner_of(reference.session_id)
+        of_intent = self._owner_of(reference.payment_intent_id)
+        return (of_session or named or of_intent) if reference.session_id else (of_intent or named)
+
+    def _owner_of(self, name: str | None) -> Payment | None:
+        key = self.owners.get(name) if name else None
+        return self.payments.get(key) if key else None
 
     def is_foreign(self, intent_id: str) -> bool:
         """Tell whether a payment intent is known to be another integration's."""
@@ -62,7 +69,7 @@ class _Verdict:
     error: str = ""
     payment: Payment | None = None
     payment_intent_id: str | None = None
-    finding: Finding | Foreign | None = None
+    findings: tuple[Finding | Foreign, ...] = ()
 
 
 def look_up(rows: Iterable[WebhookEvent], *, lock: bool) -> Known:
@@ -72,25 +79,26 @@ def look_up(rows: Iterable[WebhookEvent], *, lock: bool) -> Known:
     """
     references = list(_references(rows))
     owners = _owners({name for r in references if r.payment_id is None for name in _names(r)})
-    keys = {r.payment_id or r.claimed_id for r in references} | set(owners.values())
+    payments = _payments({r.payment_id or r.claimed_id for r in references} | set(owners.values()), lock=lock)
+    for reference in references:
+        if reference.payment_id in payments:
+            owners |= dict.fromkeys(_own(payments[reference.payment_id]), reference.payment_id)
+    owners |= _owners({name for r in references for name in _names(r)} - owners.keys())
+    # Where metadata names another payment than a session or an intent belongs to.
+    payments |= _payments(set(owners.values()) - payments.keys(), lock=lock)
+    return Known(payments=payments, owners=owners)
+
+
+def _payments(keys: set[uuid.UUID | None], *, lock: bool) -> dict[uuid.UUID, Payment]:
     named = keys - {None}
     if lock:
-        payments = {payment.pk: payment for payment in statements.lock(Payment, named, fields=_EXAMINED)}
-    else:
-        payments = Payment.objects.in_bulk(named)
-    new = {
-        name
-        for r in references
-        if r.payment_id and (p := payments.get(r.payment_id))
-        for name in _names(r) - _own(p)
-    }
-    return Known(payments=payments, owners=owners | _owners(new))
+        return {p.pk: p for p in statements.lock(Payment, named, fields=_EXAMINED)} if named else {}
+    return Payment.objects.in_bulk(named)
 
 
 def examine(rows: Sequence[WebhookEvent], known: Known) -> list[Finding | Foreign]:
     """Set what becomes of each event; return what they add."""
-    findings = (_examine(row, known) for row in rows)
-    return [finding for finding in findings if finding is not None]
+    return [finding for row in rows for finding in _examine(row, known)]
 
 
 def _references(rows: Iterable[WebhookEvent]) -> Iterator[events.Reference]:
@@ -124,15 +132,15 @@ def _owners(names: set[str]) -> dict[str, uuid.UUID | None]:
     return {name: uuid.UUID(key) if key else None for name, key in rows}
 
 
-def _examine(row: WebhookEvent, known: Known) -> Finding | Foreign | None:
-    """Set what becomes of the event; return what it adds, if it adds anything."""
+def _examine(row: WebhookEvent, known: Known) -> Iterable[Finding | Foreign]:
+    """Set what becomes of the event; return what it adds."""
     row.attempts += 1
     verdict = _judge(row, known)
     row.state, row.reason, row.error = verdict.state, verdict.reason or "", verdict.error
     row.payment, row.payment_intent_id = verdict.payment, verdict.payment_intent_id or ""
     if verdict.state == State.APPLIED:
         row.applied_at = row.applied_at or timezone.now()
-    return verdict.finding
+    return verdict.findings
 
 
 def _judge(row: WebhookEvent, known: Known) -> _Verdict:
@@ -146,13 +154,10 @@ def _judge(row: WebhookEvent, known: Known) -> _Verdict:
     payment = known.owner(reference)
     if payment is None:
         return _without_payment(row, reference, known)
-    if _belongs_elsewhere(reference, payment, known):
-        text = "Its session or payment intent belongs to another payment than its metadata names."
-        return _ignored(Reason.OTHER_PAYMENT, text, payment=payment)
-    return _read(row, reference, payment)
+    return _read(row, reference, payment, known)
 
 
-def _read(row: WebhookEvent, reference: events.Reference, payment: Payment) -> _Verdict:
+def _read(row: WebhookEvent, reference: events.Reference, payment: Payment, known: Known) -> _Verdict:
     """Return what an event adds to the payment that it is about."""
     try:
         facts = events.facts(row.content)
@@ -160,12 +165,14 @@ def _read(row: WebhookEvent, reference: events.Reference, payment: Payment) -> _
         return _unreadable(row, error, payment=payment)
     except events.ImpossibleSumError as error:
         unknown: Facts = {"unknown": {f"{row.type}.amount": row.content["created"]}}
-        found = _finding(row, reference, payment, unknown)
-        return _ignored(Reason.IMPOSSIBLE_SUM, str(error), payment=payment, finding=found)
-    return _applied(row, reference, payment, facts)
+        found = _findings(row, reference, payment, unknown, known)
+        return _ignored(Reason.IMPOSSIBLE_SUM, str(error), payment=payment, findings=found)
+    return _applied(row, reference, payment, facts, known)
 
 
-def _applied(row: WebhookEvent, reference: events.Reference, payment: Payment, facts: Facts) -> _Verdict:
+def _applied(
+    row: WebhookEvent, reference: events.Reference, payment: Payment, facts: Facts, known: Known
+) -> _Verdict:
     session_id = reference.session_id or payment.session_id
     if session_id is None:
         return _parked("Its payment's session is not known yet.", reference, payment=payment)
@@ -176,19 +183,29 @@ def _applied(row: WebhookEvent, reference: events.Reference, payment: Payment, f
         state=State.APPLIED,
         payment=payment,
         payment_intent_id=reference.payment_intent_id,
-        finding=_finding(row, reference, payment, facts),
+        findings=_findings(row, reference, payment, facts, known),
     )
 
 
-def _finding(row: WebhookEvent, reference: events.Reference, payment: Payment, facts: Facts) -> Finding:
-    return Finding(
+def _findings(
+    row: WebhookEvent, reference: events.Reference, payment: Payment, facts: Facts, known: Known
+) -> tuple[Finding, ...]:
+    """Return what an event adds to its payment, and what it takes from another whose metadata was on its intent."""
+    if reference.payment_id not in {None, payment.pk}:
+        facts = merge(facts, {"rewritten": row.content["created"]})
+    intent_id = reference.payment_intent_id
+    found = Finding(
         payment=payment,
         facts=facts,
         event=row,
         session_id=reference.session_id,
-        payment_intent_id=reference.payment_intent_id,
-        is_new_intent=bool(reference.payment_intent_id) and reference.payment_intent_id not in _own(payment),
+        payment_intent_id=intent_id,
+        is_new_intent=intent_id is not None and known.owners.get(intent_id) != payment.pk,
     )
+    other = known.payments.get(known.owners.get(intent_id or "") or payment.pk)
+    if intent_id is None or other is None or other.pk == payment.pk:
+        return (found,)
+    return found, Finding(payment=other, facts={"disowned": {intent_id: row.content["created"]}}, event=row)
 
 
 def _at_the_gate(row: WebhookEvent) -> _Verdict | None:
@@ -214,25 +231,26 @@ def _without_payment(row: WebhookEvent, reference: events.Reference, known: Know
     """An event that names no payment of ours: another integration's, or one that came before what makes it known."""
     if claimed := known.payments.get(reference.claimed_id) if reference.claimed_id else None:
         text = "Its client_reference_id names the payment, but this service did not make its session."
-        found = Finding(payment=claimed, facts={"foreign_session": row.content["created"]}, event=row)
-        return _ignored(Reason.FOREIGN_SESSION, text, payment=claimed, finding=found)
+        flagged = Finding(payment=claimed, facts={"foreign_session": row.content["created"]}, event=row)
+        found: tuple[Finding | Foreign, ...] = (flagged, *_foreign(reference, known))
+        return _ignored(Reason.FOREIGN_SESSION, text, payment=claimed, findings=found)
     intent_id = reference.payment_intent_id
     if intent_id is None or reference.names_us or known.is_foreign(intent_id):
-        is_new = reference.names_us and intent_id is not None and intent_id not in known.owners
         return _Verdict(
             state=State.IGNORED,
             reason=Reason.NOT_OURS,
             error="It names no payment of this service: another integration made it.",
             payment_intent_id=intent_id,
-            finding=Foreign(intent_id=intent_id) if is_new and intent_id else None,
+            findings=_foreign(reference, known),
         )
     return _parked("Its payment is not known yet.", reference)
 
 
-def _belongs_elsewhere(reference: events.Reference, payment: Payment, known: Known) -> bool:
-    """Tell whether what an event is about is known to belong to another payment than the one it names."""
-    owners = (known.owners.get(name) for name in _names(reference) - _own(payment))
-    return any(owner not in {None, payment.pk} for owner in owners)
+def _foreign(reference: events.Reference, known: Known) -> tuple[Foreign, ...]:
+    """Return the payment intent of an event that is none of ours, if it is not known as another integration's yet."""
+    intent_id = reference.payment_intent_id
+    is_new = reference.names_us and intent_id is not None and intent_id not in known.owners
+    return (Foreign(intent_id=intent_id),) if is_new and intent_id else ()
 
 
 def _unreadable(row: WebhookEvent, error: events.UnreadableError, payment: Payment | None = None) -> _Verdict:
@@ -250,9 +268,13 @@ def _unreadable(row: WebhookEvent, error: events.UnreadableError, payment: Payme
 
 
 def _ignored(
-    reason: Reason, error: str, *, payment: Payment | None = None, finding: Finding | None = None
+    reason: Reason,
+    error: str,
+    *,
+    payment: Payment | None = None,
+    findings: tuple[Finding | Foreign, ...] = (),
 ) -> _Verdict:
-    return _Verdict(state=State.IGNORED, reason=reason, error=error, payment=payment, finding=finding)
+    return _Verdict(state=State.IGNORED, reason=reason, error=error, payment=payment, findings=findings)
 
 
 def _parked(error: str, reference: events.Reference, *, payment: Payment | None = None) -> _Verdict:

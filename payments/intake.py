@@ -83,7 +83,7 @@ def _fitting(value: Any, *, most: int) -> str:
 def store(row: WebhookEvent) -> WebhookEvent:
     """Return the stored row of a delivered event: this one, or that of an earlier delivery.
 
-    A failed event takes over this copy: it may be in a version that is read.
+    An event that was not applied takes over a copy that differs: it may be in a version that can be read.
     """
     told = {name: getattr(row, name) for name in _TOLD}
     event, is_new = WebhookEvent.objects.get_or_create(event_id=row.event_id, defaults=told)
@@ -97,23 +97,26 @@ def store(row: WebhookEvent) -> WebhookEvent:
 def store_fetched(rows: Sequence[WebhookEvent]) -> None:
     """Store events that Stripe was asked for, in this order.
 
-    One that is there already stays as it is, unless it failed: then it takes over this copy.
+    One that is there already stays as it is, unless it was not applied: then it takes over a copy that differs.
     """
     for row in rows:
         row.deliveries = 0
     WebhookEvent.objects.bulk_create(rows, ignore_conflicts=True)
-    failed = _failed().filter(event_id__in=[row.event_id for row in rows]).values_list("event_id", flat=True)
-    known = set(failed)
+    ids = [row.event_id for row in rows]
+    known = set(_not_applied().filter(event_id__in=ids).values_list("event_id", flat=True))
     for row in rows:
         if row.event_id in known:
             _take_copy(row)
 
 
-def _failed() -> QuerySet[WebhookEvent]:
-    return WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED)
+def _not_applied() -> QuerySet[WebhookEvent]:
+    return WebhookEvent.objects.exclude(state=WebhookEvent.State.APPLIED)
 
 
 def _take_copy(row: WebhookEvent) -> bool:
-    """Let a stored event that failed take over a copy; tell whether it did."""
-    copy = {name: getattr(row, name) for name in _COPY}
-    return bool(_failed().filter(event_id=row.event_id).exclude(body=row.body).update(**copy))
+    """Let a stored event that was not applied take over a copy, to be judged anew; tell whether it did.
+
+    An event that names no payment in one version of the API may name it in another.
+    """
+    copy = {name: getattr(row, name) for name in _COPY} | {"state": WebhookEvent.State.RECEIVED}
+    return bool(_not_applied().filter(event_id=row.event_id).exclude(body=row.body).update(**copy))

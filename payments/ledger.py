@@ -21,10 +21,10 @@ _WRITTEN = (
     "payment_intent_id",
     "updated_at",
 )
-# A payment intent stays where it was first found. One of another integration can turn out to be ours.
+# One of another integration can turn out to be ours, and one that metadata gave to a payment to be another's.
 _CLAIM_INTENT = (
     "ON CONFLICT (intent_id) DO UPDATE SET payment_id = EXCLUDED.payment_id"
-    " WHERE payments_intent.payment_id IS NULL AND EXCLUDED.payment_id IS NOT NULL"
+    " WHERE EXCLUDED.payment_id IS NOT NULL"
 )
 
 
@@ -139,9 +139,7 @@ def _absorb(finding: Finding) -> bool:
     payment, before = finding.payment, _state(finding.payment)
     payment.facts = merge(payment.facts, finding.facts)
     payment.session_id = payment.session_id or finding.session_id
-    payment.payment_intent_id = (
-        _paid_intent(payment.facts) or payment.payment_intent_id or finding.payment_intent_id
-    )
+    payment.payment_intent_id = _intent_of(payment, finding.payment_intent_id)
     payment.status = derive(payment.facts)
     payment.attention = " ".join(attention(payment.facts))
     if not holds_ride(payment.facts):
@@ -152,11 +150,19 @@ def _absorb(finding: Finding) -> bool:
     return True
 
 
+def _intent_of(payment: Payment, found: str | None) -> str | None:
+    """Return the payment intent that is shown: the one that paid first, or the first that was heard of."""
+    known = payment.payment_intent_id
+    if known in payment.facts.get("disowned", {}):
+        known = None
+    return _paid_intent(payment.facts) or known or found
+
+
 def _paid_intent(facts: Facts) -> str:
     """Return the payment intent that paid first, of those with the sum that was asked for if there is one."""
     paid = facts.get("paid", {})
     return min(
-        paid,
+        paid.keys() - facts.get("disowned", {}).keys() - {""},
         key=lambda intent: (facts["asked"] not in paid[intent], min(paid[intent].values()), intent),
         default="",
     )

@@ -22,7 +22,7 @@ CUSTOMER_EVERY = timedelta(seconds=10)
 """The same for a customer who comes back, as soon as there is a payment: Stripe has just sent him here."""
 AT_ONCE = 4
 """How many looks a process has under way: each keeps a thread waiting."""
-PAUSE_SECONDS = 30.0
+PAUSE_SECONDS = 5.0
 """How long nobody looks after Stripe did not answer, so that an outage costs few readers their patience."""
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Q
 from django.utils import timezone
 
-from payments import events, gateway, intake, replay, webhooks
+from payments import events, gateway, intake, replay, transport, webhooks
 from payments.models import FetchedUntil, Payment, StatusChange, WebhookEvent
 
 OVERLAP = timedelta(hours=1)
@@ -120,8 +121,8 @@ def _pages(window: Window) -> Iterator[list[dict[str, object]]]:
 def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], list[webhooks.Outcome]]:
     """Return the events of a page that are not stored, oldest first, and those that are no events."""
     ids = [str(event.get("id")) for event in page]
-    stored = WebhookEvent.objects.filter(event_id__in=ids).exclude(state=WebhookEvent.State.FAILED)
-    known = set(stored.values_list("event_id", flat=True))
+    stored = WebhookEvent.objects.filter(event_id__in=ids)
+    known = set(stored.exclude(_may_be_mended()).values_list("event_id", flat=True))
     rows, malformed = [], []
     for event_id, event in zip(reversed(ids), reversed(page), strict=True):
         if event_id in known:
@@ -132,6 +133,13 @@ def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], lis
             outcome = webhooks.Outcome(event_id=event_id, state=WebhookEvent.State.FAILED, error=str(error))
             malformed.append(outcome)
     return rows, malformed
+
+
+def _may_be_mended() -> Q:
+    """Select events for which Stripe's own copy may do more: those that failed, or came in another version."""
+    in_another_version = ~Q(api_version__in=["", transport.API_VERSION])
+    of_another = Q(state=WebhookEvent.State.IGNORED, reason=WebhookEvent.Reason.NOT_OURS)
+    return Q(state=WebhookEvent.State.FAILED) | (of_another & in_another_version)
 
 
 def _apply(event_ids: Sequence[str]) -> Step:

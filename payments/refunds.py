@@ -8,9 +8,10 @@ from django.utils import timezone
 
 from payments import gateway, ledger, refundable
 from payments.checkout import IdempotencyKeyReused
-from payments.events import refund_facts
+from payments.events import UnreadableError, refund_facts
 from payments.models import Payment, RefundRequest, StatusChange
 
+_ID_MAX = 255
 _STATUS_MAX = 20
 
 
@@ -99,14 +100,18 @@ def _key(request: RefundRequest) -> str:
 
 def record(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChange.Cause) -> RefundRequest:
     """Note which of Stripe's refunds a request became, and what that says of the payment."""
+    try:
+        facts = refund_facts({"payment_intent": refundable.intent_id(request), **made})
+    except UnreadableError as error:
+        raise gateway.StripeUnavailable(f"Stripe's answer could not be read: {error}.") from error
     with transaction.atomic():
         payment = Payment.objects.select_for_update().get(pk=request.payment_id)
-        request.refund_id, request.refund_status = made["id"], (made["status"] or "succeeded")[:_STATUS_MAX]
+        request.refund_id = made["id"][:_ID_MAX]
+        request.refund_status = (made["status"] or "succeeded")[:_STATUS_MAX]
         RefundRequest.objects.filter(pk=request.pk).update(
             refund_id=request.refund_id, refund_status=request.refund_status, given_up_at=None
         )
-        of_intent = {"payment_intent": refundable.intent_id(request), **made}
-        ledger.record([ledger.Finding(payment=payment, facts=refund_facts(of_intent))], cause=cause)
+        ledger.record([ledger.Finding(payment=payment, facts=facts)], cause=cause)
     request.payment = payment
     return request
 

@@ -64,6 +64,8 @@ _PRIVATE = frozenset(_PERSONS.split())
 _OURS = frozenset({"payment_id", "ride_id", "refund_request"})
 """What this service puts into metadata. Other integrations put there what they like."""
 
+_UUID_LENGTH = 36
+
 _NUMBERS = frozenset({"exp_month", "exp_year"})
 
 
@@ -92,7 +94,7 @@ def _object(fields: dict[str, Any], name: str, depth: int) -> dict[str, Any]:
     """Return what is kept of an object; `depth` is that of its fields."""
     if name == "metadata":
         return {
-            key: item if _is_ours(key, item) else _nothing_of(item, depth) for key, item in fields.items()
+            key: item if _is_ours(fields, key) else _nothing_of(item, depth) for key, item in fields.items()
         }
     if name in _PRIVATE:
         return {key: _nothing_of(item, depth) for key, item in fields.items()}
@@ -116,11 +118,21 @@ def _nothing_of(value: Any, depth: int) -> Any:
 
 def _is_kept(text: str, name: str) -> bool:
     """Tell whether a text is what its field is for. Some ids an integration chooses itself: it may take an e-mail."""
+    if name == "client_reference_id":
+        return _is_uuid(text)
     if name in _KEPT:
         return "@" not in text and "://" not in text
     # Of a list it is a path of Stripe's API; any other is a link.
     return name == "url" and text.startswith("/v1/") and "@" not in text
 
 
-def _is_ours(key: str, item: Any) -> bool:
-    return key in _OURS and not isinstance(item, dict | list)
+def _is_ours(fields: dict[str, Any], key: str) -> bool:
+    """Tell whether this service put a value into metadata: beside it stands a payment's id, or a refund's number."""
+    if key == "refund_request":
+        return str(fields[key]).isdecimal()
+    return key in _OURS and _is_uuid(fields.get("payment_id"))
+
+
+def _is_uuid(value: Any) -> bool:
+    """Tell whether a value may be a payment's id. What a customer or another integration writes there is not kept."""
+    return isinstance(value, str) and len(value) == _UUID_LENGTH and not value.strip("0123456789abcdef-")

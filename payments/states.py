@@ -26,16 +26,16 @@ INTENT_STATES = frozenset(
 
 
 class Stage(enum.IntEnum):
-    """How far a dispute or a refund has got. Of two snapshots the later stage counts."""
+    """How far a dispute or a refund has got. Of two snapshots of one second the later stage counts."""
 
     INQUIRY = 0
     OPEN = 1
-    UNKNOWN = 2
-    """As open as OPEN, and it may have come after any such value."""
-    PREVENTED = 3
-    GONE = 4
-    BACK = 5
+    PREVENTED = 2
+    GONE = 3
+    BACK = 4
     """The money is here again, or never went."""
+    UNKNOWN = 5
+    """As open as OPEN, and it may have come after any other value."""
 
 
 DISPUTE_STAGES: Mapping[str, Stage] = {

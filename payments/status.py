@@ -29,6 +29,7 @@ class Attention(models.TextChoices):
     DISPUTE = "dispute", "disputed or inquired about"
     FRAUD_WARNING = "fraud_warning", "early fraud warning"
     FOREIGN_SESSION = "foreign_session", "named by a foreign session"
+    REWRITTEN = "rewritten", "metadata names another payment"
     UNKNOWN_VALUE = "unknown_value", "a value of Stripe's that nobody knows"
 
 
@@ -45,7 +46,7 @@ def derive(facts: Facts) -> Status:
 
 def is_open(facts: Facts) -> bool:
     """Tell whether the customer can still pay on the Checkout page."""
-    return not (CLOSES & facts.keys()) and not balances(facts)
+    return not (CLOSES & facts.keys()) and not balances(facts) and not _are_intents_over(facts)
 
 
 def holds_ride(facts: Facts) -> bool:
@@ -54,15 +55,17 @@ def holds_ride(facts: Facts) -> bool:
     A ride is given up by final facts alone: the session ended unpaid, or all money went back. What a status shows may
     still change, such as an attempt that failed.
     """
+    if _is_awaited(facts) or "nothing_due" in facts:
+        return True
     if books := balances(facts).values():
-        return any(book.here for book in books)
-    return "nothing_due" in facts or not ENDS & facts.keys() or _is_recovered(facts)
+        return any(book.kept for book in books)
+    return not (ENDS & facts.keys()) and not _are_intents_over(facts)
 
 
 def is_failed(facts: Facts) -> bool:
     """Tell whether the last attempt to pay failed and nothing came of the payment since, be it over or not."""
     is_paid = "nothing_due" in facts or balances(facts)
-    return not is_paid and not _is_recovered(facts) and _under_way(facts) is Status.FAILED
+    return not is_paid and not _is_awaited(facts) and _under_way(facts) is Status.FAILED
 
 
 def attention(facts: Facts) -> list[Attention]:
@@ -88,24 +91,44 @@ def _money(facts: Facts) -> Status | None:
 
 
 def _ended(facts: Facts) -> Status | None:
-    if _is_recovered(facts):
+    """What is awaited outranks what ended: it may be of another intent, or of a session made from the expired one."""
+    if _is_awaited(facts):
         return Status.PROCESSING
-    if "canceled" in facts or {"expired", "cancel_requested"} <= facts.keys():
+    are_over = _are_intents_over(facts)
+    is_expired = "expired" in facts or are_over
+    if "canceled" in facts or (is_expired and "cancel_requested" in facts):
         return Status.CANCELED
-    return Status.EXPIRED if "expired" in facts else None
+    if are_over and "canceled_intents" in facts:
+        return Status.CANCELED
+    return Status.EXPIRED if is_expired else None
 
 
-def _is_recovered(facts: Facts) -> bool:
-    """Tell whether a session that Stripe made from the expired one was completed, and its money is awaited."""
-    sessions = facts.get("recovered", {}).values()
-    return any("completed_unpaid" in session and "async_failed" not in session for session in sessions)
+def _ended_intents(facts: Facts) -> set[str]:
+    return {*facts.get("canceled_intents", {}), *facts.get("expired_intents", {})}
+
+
+def _are_intents_over(facts: Facts) -> bool:
+    """Tell whether payment intents were canceled, and none is left that something was tried with."""
+    ended = _ended_intents(facts)
+    tried = {*facts.get("attempted", {}), *facts.get("completed_unpaid", {})} - {""}
+    return bool(ended) and not tried - ended
+
+
+def _is_awaited(facts: Facts) -> bool:
+    """Tell whether a session was completed, or one that Stripe made from an expired one, and its money is to come."""
+    recovered = facts.get("recovered", {}).values()
+    if any("completed_unpaid" in session and "async_failed" not in session for session in recovered):
+        return True
+    return "async_failed" not in facts and bool(
+        facts.get("completed_unpaid", {}).keys() - _ended_intents(facts)
+    )
 
 
 def _under_way(facts: Facts) -> Status | None:
-    """What the whole session says outranks an attempt: a card can be declined before a bank transfer is chosen."""
+    """What the whole session said outranks an attempt: a card can be declined before a bank transfer is chosen."""
     if "async_failed" in facts:
         return Status.FAILED
-    if "completed_unpaid" in facts or _is_attempted(facts):
+    if _is_attempted(facts):
         return Status.PROCESSING
     failed_at = max(facts.get("failed", {}).values(), default=-1)
     return Status.FAILED if failed_at > facts.get("action_required", -1) else None
@@ -128,7 +151,7 @@ def _is_attempted(facts: Facts) -> bool:
 def _attention(facts: Facts) -> Iterator[Attention]:
     by_intent = balances(facts)
     books = by_intent.values()
-    if any(by_intent[intent].here for intent in mismatches(facts)):
+    if any(by_intent[intent].here for intent in mismatches(facts).keys() & by_intent.keys()):
         yield Attention.OTHER_SUM
     if sum(bool(book.here) for book in books) > 1:
         yield Attention.PAID_TWICE
@@ -143,5 +166,7 @@ def _attention(facts: Facts) -> Iterator[Attention]:
         yield Attention.FRAUD_WARNING
     if "foreign_session" in facts:
         yield Attention.FOREIGN_SESSION
+    if "rewritten" in facts or "disowned" in facts:
+        yield Attention.REWRITTEN
     if "unknown" in facts:
         yield Attention.UNKNOWN_VALUE

@@ -23,6 +23,9 @@ from payments.models import Intent, Payment, RefundRequest, StatusChange, Webhoo
 
 logger = logging.getLogger(__name__)
 
+_DIGITS_MAX = 18
+"""Of a number that we have given out."""
+
 State = WebhookEvent.State
 Cause = StatusChange.Cause
 
@@ -255,7 +258,7 @@ def _answer_refund_requests(findings: Sequence[ledger.Finding | ledger.Foreign])
             continue
         obj = finding.event.content["data"]["object"] if finding.event else {}
         request = str((obj.get("metadata") or {}).get("refund_request", ""))
-        if obj.get("object") == "refund" and request.isdecimal():
+        if obj.get("object") == "refund" and request.isdecimal() and len(request) <= _DIGITS_MAX:
             # A database that was restored gives numbers out again.
             same = RefundRequest.objects.filter(pk=int(request), amount=obj["amount"], refund_id="")
             same.filter(payment=finding.payment).update(

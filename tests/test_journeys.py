@@ -28,7 +28,9 @@ def test_a_rider_gets_the_link_and_pays(server, rider, payment):
     session = payment["stripeSessionId"]
     assert answer.headers["Location"] == f"{server.url}/checkout/success?session_id={session}"
     assert rider.receive_all() == story(payment, "succeeded")
-    assert backend.read(server, payment) == payment | {"status": "succeeded", "paymentUrl": None}
+    card = {"brand": "visa", "last4": "4242", "wallet": None}
+    changed = {"status": "succeeded", "paymentUrl": None, "card": card}
+    assert backend.read(server, payment) == payment | changed
 
 
 def test_frames_have_the_guides_keys_in_the_guides_order(server, rider, payment):

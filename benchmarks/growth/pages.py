@@ -99,7 +99,7 @@ def _events(sample: Sample) -> dict[str, dict[str, Any]]:
         "search in vain": {"q": "nobody"},
         "filter a state": {"state": "applied"},
         "filter a rare state": {"state": "failed"},
-        "filter a rare reason": {"reason": "other_payment"},
+        "filter a rare reason": {"reason": "foreign_session"},
         "filter a reason that never came": {"reason": "livemode"},
         "filter a rare type": {"type": "charge.dispute"},
         "filter a type that never came": {"type": "refund.failed"},

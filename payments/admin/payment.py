@@ -41,6 +41,7 @@ ATTENTION_TONES = {
     Attention.DISPUTE: "danger",
     Attention.FRAUD_WARNING: "danger",
     Attention.FOREIGN_SESSION: "warning",
+    Attention.REWRITTEN: "warning",
     Attention.UNKNOWN_VALUE: "warning",
 }
 

@@ -12,13 +12,15 @@ def count_in_sums(apps, schema_editor):
         facts = payment.facts
         if paid := facts.get('paid'):
             facts['paid'] = {intent: paid}
+        if 'completed_unpaid' in facts:
+            facts['completed_unpaid'] = {intent: facts['completed_unpaid']}
         if 'refunded_at_least' in facts:
             facts['refunded_at_least'] = {intent: facts['refunded_at_least']}
         for refund in facts.get('refunds', {}).values():
-            refund['intent'] = intent
+            refund |= {'intent': intent, 'at': 0}
         for dispute_id, status in facts.get('disputes', {}).items():
             facts['disputes'][dispute_id] = {
-                'intent': intent, 'amount': payment.amount, 'currency': payment.currency, 'status': status,
+                'at': 0, 'intent': intent, 'amount': payment.amount, 'currency': payment.currency, 'status': status,
                 'reason': '', 'due_by': 0, 'case_type': '', 'moved': 0, 'movements': {},
             }
         for charge, state in facts.pop('attempts', {}).items():
@@ -57,7 +59,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='webhookevent',
             name='reason',
-            field=models.CharField(blank=True, choices=[('type', 'says nothing about a payment'), ('account', 'of another account'), ('livemode', 'of another mode'), ('api_version', 'in a version that is not read'), ('unreadable', 'not as Stripe describes it'), ('not_ours', 'of another integration'), ('foreign_session', 'of a session that we did not make'), ('other_session', 'of a session that was not handed out'), ('other_payment', 'names another payment than it belongs to'), ('impossible_sum', 'names an impossible sum'), ('unmatched', 'no payment became known'), ('error', 'could not be written')], db_default='', default='', max_length=20),
+            field=models.CharField(blank=True, choices=[('type', 'says nothing about a payment'), ('account', 'of another account'), ('livemode', 'of another mode'), ('api_version', 'in a version that is not read'), ('unreadable', 'not as Stripe describes it'), ('not_ours', 'of another integration'), ('foreign_session', 'of a session that we did not make'), ('other_session', 'of a session that was not handed out'), ('impossible_sum', 'names an impossible sum'), ('unmatched', 'no payment became known'), ('error', 'could not be written')], db_default='', default='', max_length=20),
         ),
         migrations.AlterField(
             model_name='payment',

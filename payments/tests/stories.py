@@ -71,9 +71,17 @@ STORIES: dict[str, tuple[Story, Status]] = {
         lambda p: (
             stripe.paid(p)
             + stripe.disputed(p, "du_1", ends="lost")
-            + [stripe.event(p, "charge.dispute.updated", of="du_1", status="appeal_under_review")]
+            + [
+                stripe.event(
+                    p,
+                    "charge.dispute.updated",
+                    of="du_1",
+                    status="appeal_under_review",
+                    balance_transactions=stripe.movements(p, "du_1", p.amount, count=1),
+                )
+            ]
         ),
-        Status.CHARGED_BACK,
+        Status.DISPUTED,
     ),
     "disputed in part": (
         lambda p: stripe.paid(p) + stripe.disputed(p, "du_1", amount=500),
@@ -188,6 +196,13 @@ STORIES: dict[str, tuple[Story, Status]] = {
             + [stripe.event(p, "payment_intent.canceled", cancellation_reason="expired")]
         ),
         Status.EXPIRED,
+    ),
+    "one of two intents canceled": (
+        lambda p: [
+            *stripe.paid_later(p),
+            stripe.event(p, "payment_intent.canceled", id=f"pi_other_{p.pk.hex}"),
+        ],
+        Status.PROCESSING,
     ),
     "intent canceled": (lambda p: [stripe.event(p, "payment_intent.canceled")], Status.CANCELED),
 }

@@ -68,6 +68,16 @@ def test_a_failed_event_is_mended_by_the_copy_that_is_fetched(make_payment, deli
     assert payment.status == "succeeded"
 
 
+@pytest.mark.parametrize("type_", ["refund.created", "charge.dispute.created", "charge.refunded"])
+def test_a_copy_that_names_its_payment_takes_the_place_of_one_that_does_not(make_payment, deliver, type_):
+    payment = make_payment()
+    deliver(json.dumps(stripe.paid(payment)[0]).encode())
+    old, new = two_copies(stripe.event(payment, type_, of="x", amount_refunded=500), "payment_intent")
+    assert deliver(json.dumps(old).encode()).state == "ignored"
+    assert deliver(json.dumps(new).encode()).state == "applied"
+    assert WebhookEvent.objects.get(event_id=new["id"]).payment == payment
+
+
 @pytest.mark.parametrize(
     "version", [None, "", "2026-09-30.preview; " + "a_beta=v1; " * 60, "\0", 17, "2017-08-15"]
 )

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from payments import gateway, retention
+from payments.balances import balances
 from payments.models import Intent, Payment, WebhookEvent
 
 from . import stripe_events as stripe
@@ -110,25 +111,56 @@ def test_our_session_counts_by_its_id_though_it_bears_no_metadata(make_payment, 
     assert verdict(row) == ("applied", "")
 
 
+def of(payment):
+    return {"payment_id": str(payment.pk)}
+
+
 def test_an_intent_whose_metadata_was_rewritten_stays_with_the_payment_that_it_paid(make_payment, send):
     paid, other = make_payment(), make_payment()
     send(stripe.paid(paid)[0])
-    event = stripe.event(paid, "payment_intent.succeeded", metadata={"payment_id": str(other.pk)})
-    assert verdict(send(event)) == ("ignored", "other_payment")
+    row = send(stripe.event(paid, "payment_intent.succeeded", metadata=of(other)))
+    assert (verdict(row), row.payment) == (("applied", ""), paid)
     refund = send(stripe.refunded(paid, "re_1", amount=1250, total=1250)[2])
     assert (verdict(refund), refund.payment) == (("applied", ""), paid)
+    paid.refresh_from_db()
     other.refresh_from_db()
+    assert (paid.status, paid.attention) == ("refunded", "rewritten")
     assert (other.status, other.payment_intent_id) == ("pending", None)
 
 
-def test_a_session_whose_metadata_was_rewritten_pays_no_other_payment(make_payment, send):
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_session_of_ours_outranks_the_metadata_of_its_intent_in_any_order(make_payment, send, order):
     payment, other = make_payment(), make_payment()
-    event = stripe.event(
-        payment, "checkout.session.completed", payment_status="paid", metadata={"payment_id": str(other.pk)}
+    told = (
+        stripe.event(payment, "payment_intent.succeeded", metadata=of(other)),
+        stripe.event(payment, "checkout.session.completed", payment_status="paid"),
     )
-    assert verdict(send(event)) == ("ignored", "other_payment")
+    for number in order:
+        assert verdict(send(told[number])) == ("applied", "")
+    payment.refresh_from_db()
     other.refresh_from_db()
-    assert other.status == "pending"
+    assert (payment.status, other.status, other.ride_claim) == ("succeeded", "pending", other.ride_id)
+    assert (payment.payment_intent_id, other.payment_intent_id) == (f"pi_{payment.pk.hex}", None)
+    assert Intent.objects.get().payment == payment
+    assert "rewritten" in payment.attention + other.attention
+
+
+@pytest.mark.parametrize("named", [str(uuid.UUID(int=9)), "order 17", None, "another"])
+def test_a_session_of_ours_counts_whatever_its_metadata_says(make_payment, send, named):
+    payment, other = make_payment(), make_payment()
+    metadata = {"payment_id": str(other.pk) if named == "another" else named}
+    row = send(stripe.event(payment, "checkout.session.completed", payment_status="paid", metadata=metadata))
+    assert (verdict(row), row.payment) == (("applied", ""), payment)
+    payment.refresh_from_db()
+    other.refresh_from_db()
+    assert (payment.status, other.status) == ("succeeded", "pending")
+
+
+def test_the_intent_of_a_foreign_session_is_foreign(make_payment, send):
+    link = {"id": "cs_of_a_link", "metadata": {}, "payment_intent": "pi_of_a_link"}
+    send(stripe.event(make_payment(), "checkout.session.completed", payment_status="paid", **link))
+    refund = send(stripe.event(make_payment(), "refund.created", of="re_1", payment_intent="pi_of_a_link"))
+    assert verdict(refund) == ("ignored", "not_ours")
 
 
 FOLLOWERS = [
@@ -203,8 +235,6 @@ def test_a_payment_paid_by_two_intents_knows_both_and_what_becomes_of_either(mak
     [
         ("checkout.session.completed", {"payment_status": "paid", "amount_total": 10**30}),
         ("charge.refunded", {"amount_refunded": 2**63}),
-        ("refund.created", {"of": "re_1", "amount": 10**20}),
-        ("charge.dispute.created", {"of": "du_1", "amount": 10**16}),
     ],
 )
 def test_a_sum_that_no_payment_has_is_counted_nowhere_and_flagged(make_payment, send, type_, fields):
@@ -213,6 +243,38 @@ def test_a_sum_that_no_payment_has_is_counted_nowhere_and_flagged(make_payment, 
     assert verdict(send(stripe.event(payment, type_, **fields))) == ("ignored", "impossible_sum")
     payment.refresh_from_db()
     assert (payment.status, payment.attention) == ("succeeded", "unknown_value")
+
+
+@pytest.mark.parametrize(
+    ("type_", "fields", "status"),
+    [
+        ("refund.created", {"amount": 10**20}, "succeeded"),
+        ("charge.dispute.created", {"amount": 10**16}, "disputed"),
+        (
+            "charge.dispute.created",
+            {"balance_transactions": [{"id": "txn_1", "amount": -(10**30), "currency": "usd"}]},
+            "disputed",
+        ),
+    ],
+)
+def test_what_names_an_impossible_sum_keeps_all_money_from_being_refunded(
+    make_payment, send, type_, fields, status
+):
+    payment = make_payment()
+    send(stripe.paid(payment)[0])
+    assert verdict(send(stripe.event(payment, type_, of="x", **fields))) == ("applied", "")
+    payment.refresh_from_db()
+    assert (payment.status, payment.ride_claim) == (status, payment.ride_id)
+    assert "unknown_value" in payment.attention.split()
+    assert [book.left for book in balances(payment.facts).values()] == [0]
+
+
+@pytest.mark.parametrize("digits", [17, 30, 5000])
+def test_a_number_of_a_refund_that_we_did_not_give_out_is_nobodys(make_payment, send, digits):
+    payment = make_payment()
+    send(stripe.paid(payment)[0])
+    event = stripe.event(payment, "refund.created", of="re_1", metadata={"refund_request": "9" * digits})
+    assert verdict(send(event)) == ("applied", "")
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def test_a_session_says_what_its_events_would_have_said(payment, happen, end):
     payment.refresh_from_db()
     assert (payment.status, frames("a@b.com")) == (end, told)
     assert payment.facts.keys() - known <= {
+        "attempted",
         "processing",
         "failed",
         "failure",

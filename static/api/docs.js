@@ -1,5 +1,5 @@
 /** The API page: requests that can be sent at the first click. */
-const { developmentKey, url, ...settings } = JSON.parse(document.getElementById('swagger-settings').textContent);
+const { developmentKey, url, ...settings } = JSON.parse(document.getElementById('swagger-ui').dataset.settings);
 const spec = await (await fetch(url)).json();
 
 // A ride has one open or paid payment, and the example's may be an earlier visitor's.

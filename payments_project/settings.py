@@ -202,6 +202,8 @@ LOGGING = {
         # Each of these has a line for everybody who meets a database that is away.
         "notifications.consumers": {"filters": ["once_a_minute"]},
         "notifications.cursor": {"filters": ["once_a_minute"]},
+        "notifications.subscriptions": {"filters": ["once_a_minute"]},
+        "notifications.seal": {"filters": ["once_a_minute"]},  # a stranger can send any number
         "payments.refusals": {"filters": ["once_a_minute"]},
         "psycopg.pool": {"filters": ["once_a_minute"]},
         "httpx": {"level": "WARNING"},

@@ -9,6 +9,7 @@ from channels.db import database_sync_to_async
 from notifications import cursor
 from notifications.cursor import ClientGoneError
 from notifications.feed import Head
+from notifications.installation import known
 from notifications.models import Feed, Notification
 from notifications.subscriptions import Subscription
 from notifications.tests.conftest import until
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notificati
 
 
 def message(seq, frame='{"n":0}'):
-    return {"type": "feed.notification", "seq": seq, "frame": frame}
+    return {"type": "feed.notification", "epoch": known().epoch, "seq": seq, "frame": frame}
 
 
 class Socket:
@@ -134,7 +135,7 @@ async def test_a_gap_that_cannot_be_read_is_sent_later_and_nothing_before_it(
     await subscription.receive(message(2, '{"n":2}'))
     assert socket.notifications == []
     await bring_table_back()
-    subscription.compare(Head(2, ""))
+    subscription.compare(Head(2, ""), seq=0)
     await until(lambda: socket.notifications == [{"n": 1}, {"n": 2}])
 
 
@@ -153,7 +154,7 @@ async def test_a_registration_stands_though_what_was_missed_cannot_be_read(
     subscription, _ = await subscribe(last_seq=0, send=send)
     assert json.loads(socket.texts[0])["resumed"] is True
     await bring_table_back()
-    subscription.compare(Head(1, ""))
+    subscription.compare(Head(1, ""), seq=0)
     await until(lambda: socket.notifications == [{"n": 1, "seq": 1}])
 
 
@@ -177,7 +178,7 @@ async def test_notifications_that_are_not_kept_are_passed(subscribe, tell_silent
     for _ in range(3):
         await tell_silently()
     await database_sync_to_async(Notification.objects.all().delete)()
-    subscription.compare(Head(3, ""))
+    subscription.compare(Head(3, ""), seq=0)
     await until(lambda: subscription._cursor.seq == 3)
     await subscription.receive(message(4, '{"n":4}'))
     assert socket.notifications == [{"n": 4}]
@@ -188,7 +189,7 @@ async def test_a_client_that_takes_nothing_holds_up_no_comparison(subscribe, tel
     await tell_silently(frame={"n": 1})
     socket.open.clear()
     for _ in range(3):
-        subscription.compare(Head(1, ""))
+        subscription.compare(Head(1, ""), seq=0)
     socket.open.set()
     await until(lambda: socket.notifications == [{"n": 1}])
 
@@ -197,7 +198,7 @@ async def test_a_comparison_and_a_wake_at_once_send_once(subscribe, tell_silentl
     subscription, socket = await subscribe()
     for n in (1, 2):
         await tell_silently(frame={"n": n})
-    subscription.compare(Head(2, ""))
+    subscription.compare(Head(2, ""), seq=0)
     await asyncio.gather(*(subscription.receive(message(seq, f'{{"n":{seq}}}')) for seq in (2, 1, 2)))
     await until(lambda: not subscription._is_sending())
     assert socket.notifications == [{"n": 1}, {"n": 2}]
@@ -207,7 +208,7 @@ async def test_after_its_end_nothing_is_sent(subscribe, tell_silently):
     subscription, socket = await subscribe()
     await tell_silently()
     subscription.stop()
-    subscription.compare(Head(1, ""))
+    subscription.compare(Head(1, ""), seq=0)
     await subscription.receive(message(1))
     await subscription.stopped()
     assert socket.notifications == []
@@ -224,9 +225,9 @@ async def test_a_client_that_has_gone_raises_nothing_but_that(subscribe):
 async def test_with_latest_a_subscription_that_is_not_the_newest_is_closed_once(subscribe, settings):
     settings.NOTIFICATIONS_CONNECTIONS = "latest"
     subscription, socket = await subscribe(connection_id="a")
-    subscription.compare(Head(0, "a"))
+    subscription.compare(Head(0, "a"), seq=0)
     for _ in range(3):
-        subscription.compare(Head(0, "b"))
+        subscription.compare(Head(0, "b"), seq=0)
     await until(lambda: socket.closed)
     assert socket.closed == [4409]
     await subscription.receive(message(1))
@@ -235,7 +236,7 @@ async def test_with_latest_a_subscription_that_is_not_the_newest_is_closed_once(
 
 async def test_with_all_nobody_is_replaced(subscribe):
     subscription, socket = await subscribe(connection_id="a")
-    subscription.compare(Head(0, "b"))
+    subscription.compare(Head(0, "b"), seq=0)
     await subscription.receive(message(1))
     assert len(socket.notifications) == 1
     assert socket.closed == []

@@ -85,7 +85,8 @@ class Roll:
         heard, self._heard = self._heard, set()
         self._latest = {name: number for name, number in self._latest.items() if name in others}
         self._unheard = {name: 0 if name in heard else self._unheard.get(name, 0) + 1 for name in others}
-        if not any(self._unheard.values()) and self.patience > UNHEARD_ROUNDS:
+        are_all_heard = bool(others) and not any(self._unheard.values()) and not self.is_split
+        if are_all_heard and self.patience > UNHEARD_ROUNDS:
             self.patience = UNHEARD_ROUNDS
             logger.warning("All processes that use the channel layer hear each other again.")
         return [name for name, rounds in self._unheard.items() if rounds >= self.patience]

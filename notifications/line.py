@@ -7,7 +7,6 @@ starts from nothing: the layer forgets its connections, a new channel is opened,
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -25,7 +24,7 @@ from notifications.layer import (
     discard_from_groups,
 )
 from notifications.redis_layer import RedisLayer
-from notifications.roll import ROUND_BEATS, UNHEARD_ROUNDS, Roll
+from notifications.roll import ROUND_BEATS, Roll
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +63,7 @@ class Line:
         self._is_broken = False
         self._unheard = 0
         self._is_deaf = False
-        self._name = uuid.uuid4().hex
-        self._patience = UNHEARD_ROUNDS
-        self._roll: Roll | None = None
+        self._roll = Roll()
 
     def join(self, group: str, deliver: Deliver) -> asyncio.Task[None]:
         """Hand each message of the group to `deliver` from now on, which returns at once.
@@ -132,27 +129,23 @@ class Line:
         self._open, self._is_broken, self._unheard = (layer, channel), False, 0
         reader = self._start_reading(layer, channel)
         try:
-            await self._subscribe([*self._members, *self._open_roll(layer)])
+            await self._subscribe([*self._members, self._begin_roll()])
             self._tried.set()
             await self._beat(layer, channel)
         finally:
-            if self._roll:
-                self._patience = self._roll.patience
-            self._open = self._roll = None
+            self._open = None
             with suppress(Exception):
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     await layer.flush()  # before the reader ends, which would first give its channel back
             if reader:
                 reader.cancel()
 
-    def _open_roll(self, layer: BaseChannelLayer) -> list[str]:
-        """Return the group of all who listen, where they may be in other processes."""
+    def _begin_roll(self) -> str:
+        """Return the group of all who listen in this installation."""
         identity = installation.known()
-        if identity is None or not isinstance(layer, RedisLayer):
-            return []
-        group = seal.group_name("line", identity.name)
-        self._roll = Roll(name=self._name, group=group, patience=self._patience)
-        return [group]
+        group = seal.group_name("line", identity.name if identity else "")
+        self._roll.begin(group=group)
+        return group
 
     def _start_reading(self, layer: BaseChannelLayer, channel: str) -> asyncio.Task[None] | None:
         """Take what comes: at once, where the layer can, else in a task."""
@@ -181,7 +174,7 @@ class Line:
             seal.refuse("seal")
             return
         self._hear()
-        if self._roll and message["type"] in {"line.hello", "line.unheard"}:
+        if message["type"] in {"line.hello", "line.unheard"}:
             self._roll.hear(message)
         for deliver in tuple(self._members.get(message["group"], ())):
             deliver(message)
@@ -195,13 +188,13 @@ class Line:
     async def _beat(self, layer: BaseChannelLayer, channel: str) -> None:
         """Talk on the line; return when too much of that, or of what others say, was not heard, or nobody is left."""
         is_taken, beats, lonely = False, 0, 0
-        while self._unheard < UNHEARD_MAX and not self._is_broken and not self._is_split():
+        while self._unheard < UNHEARD_MAX and not self._is_broken and not self._roll.is_split:
             await asyncio.sleep(BEAT_SECONDS)
             beats, lonely = beats + 1, 0 if self._members else lonely + 1
             if lonely > LINGER_BEATS:
                 self._tried.clear()  # who joins from now on waits until it is open again
                 return
-            if self._roll and not self._unheard and beats % ROUND_BEATS == 0:
+            if isinstance(layer, RedisLayer) and not self._unheard and beats % ROUND_BEATS == 0:
                 self._roll.start_round(layer)
             self._unheard += 1
             is_taken = False
@@ -209,14 +202,11 @@ class Line:
                 async with bounded(layer):
                     await layer.send(channel, seal.sealed({"type": "line.beat", "group": ""}))
                 is_taken = True
-        if is_taken and not self._is_broken and not self._is_split():
+        if is_taken and not self._is_broken and not self._roll.is_split:
             metrics.DEAF.inc()
             if not self._is_deaf:
                 logger.warning("The channel layer takes messages and brings none; connecting anew.")
             self._is_deaf = True
-
-    def _is_split(self) -> bool:
-        return self._roll is not None and self._roll.is_split
 
     async def _subscribe(self, groups: list[str]) -> None:
         if self._open is None:

@@ -9,6 +9,7 @@ and is heard by none of them.
 
 import asyncio
 import logging
+import uuid
 from contextlib import suppress
 from datetime import timedelta
 
@@ -40,16 +41,24 @@ class Roll:
     Rounds are counted, not seconds: a process that stood still takes nothing for silence.
     """
 
-    def __init__(self, *, name: str, group: str, patience: int = UNHEARD_ROUNDS) -> None:
-        """`name` is this process's, `group` that of all of the installation, `patience` a number of rounds."""
+    def __init__(self) -> None:
         self.is_split = False
-        self.patience = patience
-        self._name, self._group = name, group
-        self._round = 0
+        self._name = uuid.uuid4().hex
+        self._group = ""
+        self._patience = UNHEARD_ROUNDS
+        self._round = (
+            0  # it only grows, however often the line is opened: others take a lower one for an old one
+        )
         self._latest: dict[str, int] = {}
         self._heard: set[str] = set()
         self._unheard: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
+
+    def begin(self, *, group: str) -> None:
+        """Begin anew, on a line that was opened: `group` is that of all of the installation."""
+        self.is_split = False
+        self._group = group
+        self._heard, self._unheard = set(), {}
 
     def hear(self, message: dict[str, object]) -> None:
         """Take what another says: its name, or the names of whom it does not hear."""
@@ -86,16 +95,16 @@ class Roll:
         self._latest = {name: number for name, number in self._latest.items() if name in others}
         self._unheard = {name: 0 if name in heard else self._unheard.get(name, 0) + 1 for name in others}
         are_all_heard = bool(others) and not any(self._unheard.values()) and not self.is_split
-        if are_all_heard and self.patience > UNHEARD_ROUNDS:
-            self.patience = UNHEARD_ROUNDS
+        if are_all_heard and self._patience > UNHEARD_ROUNDS:
+            self._patience = UNHEARD_ROUNDS
             logger.warning("All processes that use the channel layer hear each other again.")
-        return [name for name, rounds in self._unheard.items() if rounds >= self.patience]
+        return [name for name, rounds in self._unheard.items() if rounds >= self._patience]
 
     def _split(self) -> None:
         """Have the line connect anew, to where the address leads now."""
         if not self.is_split:
             self.is_split = True
-            self.patience = min(2 * self.patience, UNHEARD_ROUNDS_MAX)
+            self._patience = min(2 * self._patience, UNHEARD_ROUNDS_MAX)
             metrics.SPLIT.inc()
             logger.warning("Processes that use the channel layer do not hear each other; connecting anew.")
 

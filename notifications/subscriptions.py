@@ -193,17 +193,21 @@ class Subscription:
     async def receive(self, message: dict[str, Any]) -> None:
         """Take a message of the group. It raises nothing: the next message has to be taken, too."""
         try:
-            if message["epoch"] != self._epoch:
-                seal.refuse("epoch")
-            elif message["type"] == "feed.notification":
+            if message["type"] == "feed.notification":
                 async with self._lock:
-                    await self._cursor.push(message["seq"], message["frame"])
+                    await self._push(message)
             elif message["type"] == "feed.sync":
                 await self._compare_now()
         except ClientGoneError:
             pass
         except Exception:
             logger.exception("A message of a user's group could not be taken.")
+
+    async def _push(self, message: dict[str, Any]) -> None:
+        if message["epoch"] == self._epoch:
+            await self._cursor.push(message["seq"], message["frame"])
+        else:
+            seal.refuse("epoch")
 
     async def _compare_now(self) -> None:
         async with self._lock:  # else a registration under way would be held against the row before its claim

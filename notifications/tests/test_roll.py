@@ -17,7 +17,9 @@ class Process:
     """A process with its roll. What it says gets to `hearers`."""
 
     def __init__(self, name, layers, *, patience=UNHEARD_ROUNDS):
-        self.roll = Roll(name=name, group="line.test", patience=patience)
+        self.roll = Roll()
+        self.roll._name, self.roll._patience = name, patience
+        self.roll.begin(group="line.test")
         self.hearers = []
         self._layers = layers
 
@@ -62,6 +64,20 @@ async def test_who_do_not_hear_each_other_notice_it_in_a_few_rounds(a_and_b):
     assert a.roll.is_split
     assert b.roll.is_split
     assert total(metrics.SPLIT) == splits + 2
+
+
+async def test_who_has_opened_its_line_anew_is_heard_as_before(a_and_b):
+    a, b = a_and_b
+    a.hearers, b.hearers = [b], [a]
+    for _ in range(2 * UNHEARD_ROUNDS):
+        await a.makes_a_round()
+        await b.makes_a_round()
+    b.roll.begin(group="line.test")
+    for _ in range(2 * UNHEARD_ROUNDS):
+        await b.makes_a_round()
+        await a.makes_a_round()
+    assert not a.roll.is_split
+    assert not b.roll.is_split
 
 
 async def test_who_is_heard_by_nobody_is_told_so(a_and_b):
@@ -113,7 +129,7 @@ async def test_where_connecting_anew_does_not_help_it_is_tried_less_and_less_oft
             rounds += 1
         process.roll._split()
         tries.append(rounds + 1)
-        patience = process.roll.patience
+        patience = process.roll._patience
     assert tries == [3, 6, 12, 24, 48, 96, 150, 150]
     assert tries[-1] == UNHEARD_ROUNDS_MAX
 
@@ -123,7 +139,7 @@ async def test_once_all_are_heard_it_is_tried_soon_again(a_and_b, settings):
     a.hearers, b.hearers = [b], [a]
     await b.makes_a_round()
     await a.makes_a_round()
-    assert a.roll.patience == UNHEARD_ROUNDS
+    assert a.roll._patience == UNHEARD_ROUNDS
 
 
 async def test_what_was_said_before_and_is_played_again_is_no_sign_of_life(a_and_b):

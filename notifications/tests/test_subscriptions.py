@@ -6,13 +6,13 @@ import json
 import pytest
 from channels.db import database_sync_to_async
 
-from notifications import cursor
+from notifications import cursor, metrics, positions
 from notifications.cursor import ClientGoneError
 from notifications.feed import Head
 from notifications.installation import known
 from notifications.models import Feed, Notification
 from notifications.subscriptions import Subscription
-from notifications.tests.conftest import until
+from notifications.tests.conftest import total, until
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 
@@ -90,6 +90,23 @@ async def test_the_next_notification_is_sent_as_it_came_without_the_database(sub
     await subscription.receive(message(1, '{"type":"news","n":1}'))
     await subscription.receive(message(2, '{"type":"news","n":2}'))
     assert socket.texts[1:] == ['{"type":"news","n":1}', '{"type":"news","n":2}']
+
+
+async def test_a_wake_that_comes_during_the_registration_waits_for_its_end(subscribe, tell, monkeypatch):
+    woken, refused = metrics.SENT.labels("wake"), total(metrics.REFUSED)
+    before, read = woken._value.get(), positions.read_position
+
+    async def read_and_be_late(*, user_id):
+        position = await read(user_id=user_id)
+        await tell(frame={"n": 1})
+        await asyncio.sleep(0.2)
+        return position
+
+    monkeypatch.setattr(positions, "read_position", read_and_be_late)
+    _, socket = await subscribe()
+    await until(lambda: socket.notifications == [{"n": 1}])
+    assert woken._value.get() == before + 1
+    assert total(metrics.REFUSED) == refused
 
 
 async def test_what_was_sent_is_not_sent_again(subscribe):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 from django.db import connection
-from django.db.models import JSONField, Model
+from django.db.models import AutoField, JSONField, Model
 
 from bulk.execution import execute
 
@@ -59,10 +59,13 @@ def insert_new(rows: Sequence[Model], *, key: str) -> list[Any]:
     return [getattr(row, key) for row in rows if row.pk is None]
 
 
-def inserting(rows: Sequence[Model]) -> Statement:
-    """Return what inserts rows of one model. Their primary keys are not set."""
+def inserting(rows: Sequence[Model], *, on_conflict: str = "") -> Statement:
+    """Return what inserts rows of one model. Their primary keys are not set.
+
+    `on_conflict`: the clause that says what becomes of rows that are there already.
+    """
     model = type(rows[0])
-    return _insert_text(model), _told(rows, _inserted(model))
+    return f"{_insert_text(model)} {on_conflict}".rstrip(), _told(rows, _inserted(model))
 
 
 def updating(rows: Sequence[Model], fields: tuple[str, ...]) -> Statement:
@@ -134,11 +137,11 @@ def _lock_text(model: type[Model], names: tuple[str, ...]) -> str:
 
 @cache
 def _inserted(model: type[Model]) -> list[Any]:
-    """Return the fields that are written; to others the database gives their value."""
+    """Return the fields that are written; to those that Python has no value for the database gives it."""
     return [
         field
         for field in model._meta.concrete_fields
-        if field.db_returning is False and not field.has_db_default()
+        if not isinstance(field, AutoField) and (field.has_default() or not field.has_db_default())
     ]
 
 

@@ -66,11 +66,15 @@ class FeedAdmin(ReadOnlyAdmin):
     sortable_by = ("user_id",)
     search_fields = ("user_id",)
     search_help_text = "Start of a user id"
-    fields = ("user_id", "last_seq", "confirmed_seq", "notifications", "latest_connection")
-    readonly_fields = ("notifications",)
+    fields = ("user_id", "last_seq", "confirmed_seq", "confirmed", "notifications", "latest_connection")
+    readonly_fields = ("confirmed", "notifications")
 
     def find(self, term: str) -> Q:
         return Q(user_id__startswith=term)
+
+    @admin.display(description="confirmed (UTC)", empty_value="-")
+    def confirmed(self, feed: Feed) -> SafeString | None:
+        return _instant(feed.confirmed_at) if feed.confirmed_at else None
 
     @admin.display(description="notifications")
     def notifications(self, feed: Feed) -> SafeString:

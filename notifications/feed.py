@@ -117,6 +117,16 @@ class Position(NamedTuple):
         return self.oldest is not None and self.oldest <= seq + 1
 
 
+class Confirmation(NamedTuple):
+    """Up to where a plain client has got everything, and when that was written down (UTC).
+
+    It had arrived by then. None: before the time was kept.
+    """
+
+    seq: int
+    at: datetime | None
+
+
 class Head(NamedTuple):
     """A feed's newest number, and the connection that registered last with NOTIFICATIONS_CONNECTIONS=latest."""
 
@@ -249,10 +259,22 @@ def confirm(numbers: Mapping[str, int], *, epoch: str) -> set[str]:
         ahead = [
             feed for feed in found.values() if feed.confirmed_seq < numbers[feed.user_id] <= feed.last_seq
         ]
+        now = timezone.now()
         for feed in ahead:
-            feed.confirmed_seq = numbers[feed.user_id]
-        Feed.objects.bulk_update(ahead, ["confirmed_seq"])
+            feed.confirmed_seq, feed.confirmed_at = numbers[feed.user_id], now
+        Feed.objects.bulk_update(ahead, ["confirmed_seq", "confirmed_at"])
     return numbers.keys() - found.keys()
+
+
+def confirmed_until(*, user_id: str) -> Confirmation | None:
+    """Return how much of a user's feed an app is known to have got; None: nothing.
+
+    Apps that resume by `lastSeq` ask for what they lack, and confirm nothing. Of the notifications up to the number that
+    share a collapse key, an app that was away got the newest alone.
+    """
+    feeds = Feed.objects.filter(user_id=user_id, confirmed_seq__gt=0).order_by()
+    row = feeds.values_list("confirmed_seq", "confirmed_at").first()
+    return Confirmation(*row) if row else None
 
 
 def read_truth(*, user_ids: Sequence[str]) -> tuple[str, dict[str, Head]]:

@@ -13,6 +13,9 @@ class Feed(models.Model):
         db_default=0,
         help_text="Up to here a plain client has got everything. The rest is sent to the next that registers.",
     )
+    confirmed_at = models.DateTimeField(
+        "confirmed (UTC)", null=True, blank=True, help_text="When that number was written down."
+    )
     latest_connection = models.CharField(
         max_length=32,
         blank=True,

@@ -3,7 +3,7 @@
 import base64
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from django.conf import settings
@@ -11,13 +11,13 @@ from django.db.models import Q
 from django.http import HttpRequest
 from ninja import Body, Header, NinjaAPI, Query, Router
 from ninja import Status as Answer
-from ninja.errors import HttpError
-from ninja.parser import Parser
+from ninja.errors import HttpError, ValidationError
 from ninja.security import HttpBearer
 
-from payments import checkout, refunds
+from payments import checkout, looking, refunds
+from payments.deadline import REQUEST_SECONDS, within
 from payments.models import Payment, StatusChange
-from payments.refusals import HANDLERS
+from payments.refusals import HANDLERS, IdempotencyKeyRequired
 from payments.schemas import (
     ErrorOut,
     NewPayment,
@@ -45,13 +45,6 @@ class ApiKey(HttpBearer):
         return "backend" if any(matches) else None
 
 
-class _Parser(Parser):
-    """Let an absent body be an empty one: a refund of the whole needs none."""
-
-    def parse_body(self, request: HttpRequest) -> dict[str, Any]:
-        return super().parse_body(request) if request.body else {}
-
-
 api = NinjaAPI(
     title="Payments",
     version="1",
@@ -59,7 +52,6 @@ api = NinjaAPI(
     auth=ApiKey(),
     docs_url="/docs",
     openapi_url="/openapi.json",
-    parser=_Parser(),
 )
 
 router = Router(by_alias=True)
@@ -75,6 +67,7 @@ _IdempotencyKey = Annotated[
         description="The same key with the same body is the same request, however often it is sent.",
     ),
 ]
+_ABSENT_BODY = 'send `{}` to refund all that is left, or an amount such as `{"amount": 500}`'
 _REFUSALS = dict.fromkeys((401, 404, 409, 422, 502, 503), ErrorOut)
 
 
@@ -98,7 +91,8 @@ def create_payment(
         success_url=body.success_url or "",
         cancel_url=body.cancel_url or "",
     )
-    payment = checkout.start(order=order, idempotency_key=idempotency_key)
+    with within(REQUEST_SECONDS):
+        payment = checkout.start(order=order, idempotency_key=idempotency_key)
     return Answer(201, PaymentOut.as_created(payment))
 
 
@@ -132,8 +126,8 @@ def list_payments(
 
 @router.get("/payments/{uuid:payment_id}", response={200: PaymentOut, **_REFUSALS}, summary="Read a payment")
 def read_payment(request: HttpRequest, payment_id: UUID) -> PaymentOut:  # noqa: ARG001 ninja's signature
-    """Return the payment as it is now."""
-    return PaymentOut.of(Payment.objects.get(pk=payment_id))
+    """Return the payment as it is now. Of one that Stripe may have finished meanwhile, Stripe is asked."""
+    return PaymentOut.of(looking.for_reader(Payment.objects.get(pk=payment_id)))
 
 
 @router.post(
@@ -141,11 +135,15 @@ def read_payment(request: HttpRequest, payment_id: UUID) -> PaymentOut:  # noqa:
 )
 def cancel_payment(request: HttpRequest, payment_id: UUID) -> PaymentOut:  # noqa: ARG001 ninja's signature
     """End an open payment: its link can no longer be paid."""
-    return PaymentOut.of(checkout.cancel(payment_id=payment_id, cause=StatusChange.Cause.API))
+    with within(REQUEST_SECONDS):
+        return PaymentOut.of(checkout.cancel(payment_id=payment_id, cause=StatusChange.Cause.API))
 
 
 @router.post(
-    "/payments/{uuid:payment_id}/refund", response={201: RefundOut, **_REFUSALS}, summary="Refund a payment"
+    "/payments/{uuid:payment_id}/refund",
+    response={201: RefundOut, 400: ErrorOut, **_REFUSALS},
+    summary="Refund a payment",
+    openapi_extra={"requestBody": {"required": True}},
 )
 def refund_payment(
     request: HttpRequest,  # noqa: ARG001 ninja's signature
@@ -153,13 +151,19 @@ def refund_payment(
     body: Annotated[NewRefund | None, Body()] = None,
     idempotency_key: _IdempotencyKey = None,
 ) -> Answer[RefundOut]:
-    """Give back the whole of a payment, or a part of it."""
-    made = refunds.refund(
-        payment_id=payment_id,
-        amount=body.amount if body else None,
-        idempotency_key=idempotency_key,
-        cause=StatusChange.Cause.API,
-    )
+    """Give back the whole of a payment, or a part of it. It needs an `Idempotency-Key`: it pays out."""
+    if body is None:
+        raise ValidationError([{"loc": ("body",), "msg": _ABSENT_BODY}])
+    if idempotency_key is None:
+        raise IdempotencyKeyRequired
+    with within(REQUEST_SECONDS):
+        made = refunds.refund(
+            payment_id=payment_id,
+            amount=body.amount,
+            payment_intent_id=body.payment_intent_id,
+            idempotency_key=idempotency_key,
+            cause=StatusChange.Cause.API,
+        )
     return Answer(201, RefundOut.of(made))
 
 

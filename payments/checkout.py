@@ -9,14 +9,17 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 
 from payments import gateway, ledger, webhooks
 from payments.announcements import announce_link
 from payments.facts import Facts, money
 from payments.metrics import CREATED
 from payments.models import Payment, StatusChange
-from payments.status import PAID, Status, is_open
+from payments.status import Status, holds_ride, is_open
+
+_SUCCESS = "/checkout/success?session_id={CHECKOUT_SESSION_ID}"
+"""Where a customer comes back to. Stripe fills the session in:
+https://docs.stripe.com/payments/checkout/custom-success-page"""
 
 
 class IdempotencyKeyReused(Exception):
@@ -88,9 +91,10 @@ def _note_failure(payment: Payment, error: gateway.StripeRefused | gateway.Strip
     """Keep why there is no session, and have the next try be another request where Stripe would repeat its answer.
 
     Source: https://docs.stripe.com/api/idempotent_requests. A session that was made all the same is never handed
-    to anybody, and ends by itself.
+    to anybody, and ends by itself. A refusal of our key is not repeated: with a good one, the request finds the
+    session of an earlier try whose answer got lost.
     """
-    is_final = isinstance(error, gateway.StripeRefused) or error.is_final
+    is_final = not error.is_about_key if isinstance(error, gateway.StripeRefused) else error.is_final
     Payment.objects.filter(pk=payment.pk, session_id=None, attempt=payment.attempt).update(
         stripe_error=str(error), attempt=payment.attempt + is_final
     )
@@ -119,8 +123,9 @@ def _earlier(*, order: Order, idempotency_key: str | None) -> Payment | None:
             if payment.request_digest != digest:
                 raise IdempotencyKeyReused
             return payment
-    ride = Q(ride_claim=order.ride_id) | Q(ride_id=order.ride_id, status__in=PAID)
-    holder = Payment.objects.filter(ride).order_by("created_at").first()
+    payments = Payment.objects.filter(ride_id=order.ride_id).order_by("created_at")
+    # One that gave up the ride can be paid all the same, or its refund can fail.
+    holder = next((p for p in payments if p.ride_claim or holds_ride(p.facts)), None)
     if holder is None:
         return None
     is_same = holder.request_digest == digest and holder.idempotency_key in {None, idempotency_key}
@@ -171,7 +176,7 @@ def _stripe_params(payment: Payment, order: Order) -> dict[str, Any]:
         ],
         "metadata": metadata,
         "payment_intent_data": {"metadata": metadata},
-        "success_url": order.success_url or f"{settings.PUBLIC_URL}/checkout/success",
+        "success_url": order.success_url or settings.PUBLIC_URL + _SUCCESS,
         "cancel_url": order.cancel_url or f"{settings.PUBLIC_URL}/checkout/cancel",
     }
 

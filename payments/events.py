@@ -4,13 +4,37 @@ Source of the types and of their objects: https://docs.stripe.com/api/events/typ
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from payments.facts import Facts, Refund, merge, money
+from payments.facts import Charge, Dispute, Facts, Failure, Movement, Refund, Review, Warning_, merge, money
+from payments.scrubbing import REMOVED
+from payments.states import (
+    BLOCKED,
+    DISPUTE_STAGES,
+    INTENT_STATES,
+    PAYMENT_STATES,
+    REFUND_STAGES,
+    RESOLVED,
+    SESSION_STATES,
+)
+
+LARGEST_READ = 10**15
+"""Minor units. Stripe's largest amount has twelve digits (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts)."""
 
 Object = Mapping[str, Any]
+
+
+class UnreadableError(Exception):
+    """The event is not as Stripe describes it in the version that this service reads."""
+
+
+class ImpossibleSumError(Exception):
+    """The event names a sum that no payment has."""
+
+
+_NOT_AS_DESCRIBED = (KeyError, TypeError, ValueError, AttributeError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +42,14 @@ class Reference:
     """How an event names its payment. Refunds and disputes know no more than the payment intent."""
 
     payment_id: uuid.UUID | None = None
+    """From our metadata."""
     session_id: str | None = None
     payment_intent_id: str | None = None
+    claimed_id: uuid.UUID | None = None
+    """From `client_reference_id`, which the customer may choose where the account has Payment Links.
+
+    Source: https://docs.stripe.com/payment-links/url-parameters
+    """
     names_us: bool
     """Whether every event of ours of this kind carries `payment_id`, so that one without it is not ours."""
 
@@ -35,30 +65,58 @@ def handled_types() -> list[str]:
 
 
 def reference(event: Object) -> Reference:
-    """Return how an event of a handled type names its payment."""
-    obj = event["data"]["object"]
-    payment_id = _uuid((obj.get("metadata") or {}).get("payment_id"))
-    if obj["object"] == "checkout.session":
-        return Reference(
-            payment_id=payment_id or _uuid(obj.get("client_reference_id")),
-            session_id=obj["id"],
-            payment_intent_id=_id(obj.get("payment_intent")),
-            names_us=True,
-        )
-    if obj["object"] == "payment_intent":
-        return Reference(payment_id=payment_id, payment_intent_id=obj["id"], names_us=True)
-    return Reference(payment_intent_id=_id(obj.get("payment_intent")), names_us=False)
+    """Return how an event of a handled type names its payment. Raises UnreadableError."""
+    try:
+        return _reference(event["data"]["object"])
+    except _NOT_AS_DESCRIBED as error:
+        raise UnreadableError(_describe(error)) from error
 
 
 def facts(event: Object) -> Facts:
-    """Return what an event of a handled type adds to what is known."""
-    return _FACTS[event["type"]](event["data"]["object"], event["created"])
+    """Return what an event of a handled type adds to what is known.
+
+    Raises UnreadableError or ImpossibleSumError.
+    """
+    try:
+        return _FACTS[event["type"]](event["data"]["object"], event["created"])
+    except _NOT_AS_DESCRIBED as error:
+        raise UnreadableError(_describe(error)) from error
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it has no field {error}"
+    return str(error)[:200]
+
+
+def _reference(obj: Object) -> Reference:
+    metadata = obj.get("metadata") or {}
+    payment_id = _uuid(metadata.get("payment_id"))
+    match obj["object"]:
+        case "checkout.session":
+            return Reference(
+                payment_id=payment_id,
+                session_id=_id(obj.get("recovered_from")) or _key(obj),
+                payment_intent_id=_id(obj.get("payment_intent")),
+                claimed_id=_uuid(obj.get("client_reference_id")),
+                names_us=True,
+            )
+        case "payment_intent":
+            return Reference(payment_id=payment_id, payment_intent_id=_key(obj), names_us=True)
+        case "charge":  # it takes over the metadata of its intent
+            intent_id = _id(obj.get("payment_intent"))
+            return Reference(payment_id=payment_id, payment_intent_id=intent_id, names_us=bool(metadata))
+        case _:
+            return Reference(payment_intent_id=_id(obj.get("payment_intent")), names_us=False)
 
 
 def refund_facts(refund: Object) -> Facts:
     """Return what a refund says, be it from an event or from Stripe's answer."""
-    state = _text(refund["status"] or "pending")
-    return {"refunds": {refund["id"]: Refund(amount=_minor_units(refund["amount"]), status=state)}}
+    # A refund of an old version, or of a method that takes no time, has no status: it is made.
+    status = _text(refund["status"] or "succeeded")
+    intent = _id(refund.get("payment_intent")) or ""
+    made = Refund(amount=_minor_units(refund["amount"]), status=status, intent=intent)
+    return {"refunds": {_key(refund): made}}
 
 
 def session_facts(session: Object, at: int) -> Facts:
@@ -66,10 +124,12 @@ def session_facts(session: Object, at: int) -> Facts:
 
     `at`: when Stripe was asked (seconds since 1970, UTC). The events themselves, should they come, are earlier.
     """
-    known: Facts = {}
+    known = _unknown("session.status", session["status"], SESSION_STATES, at)
     for type_ in _passed(session):
         obj = session if type_.startswith("checkout.session.") else session["payment_intent"]
         known = merge(known, _FACTS[type_](obj, at))
+    if status := (session["payment_intent"] or {}).get("status"):
+        known = merge(known, _unknown("payment_intent.status", status, INTENT_STATES, at))
     return known
 
 
@@ -90,7 +150,7 @@ def _passed(session: Object) -> Iterator[str]:
             yield "checkout.session.async_payment_failed"
     if failed:
         yield "payment_intent.payment_failed"
-    elif intent.get("status") in {"succeeded", "processing", "canceled"}:
+    elif intent.get("status") in {"succeeded", "processing", "canceled", "requires_action"}:
         yield f"payment_intent.{intent['status']}"
 
 
@@ -104,34 +164,87 @@ def _uuid(text: Any) -> uuid.UUID | None:
 def _id(value: Any) -> str | None:
     """Return the id of an object that may have been expanded."""
     found = value["id"] if isinstance(value, Mapping) else value
-    return found if isinstance(found, str) else None
+    return _text(found, most=255) if isinstance(found, str) else None
+
+
+def _key(obj: Object) -> str:
+    """Return the object's own id."""
+    return _text(obj["id"], most=255)
 
 
 def _minor_units(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r} is no amount in minor units.")
+        raise ValueError(f"{value!r:.60} is no amount in minor units")
+    if value > LARGEST_READ:
+        raise ImpossibleSumError(f"It names a sum of {len(str(value))} digits, which no payment has.")
     return value
 
 
-def _text(value: Any) -> str:
+def _sum(amount: Any, currency: Any) -> str:
+    if not isinstance(currency, str) or not (currency.isascii() and currency.isalpha()):
+        raise ValueError(f"{currency!r:.60} is no currency")
+    return money(_minor_units(amount), currency[:10])
+
+
+def _text(value: Any, *, most: int = 100) -> str:
+    """Return a text as it can be stored: bounded, and without NUL."""
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text.")
-    return value
+        raise TypeError(f"{value!r:.60} is no text")
+    return value[:most].replace("\0", "")
+
+
+def _shown(value: Any, *, most: int = 100) -> str:
+    """Return a text that is only shown; what is no text, or was removed before it was stored, says nothing."""
+    return _text(value, most=most) if isinstance(value, str) and value != REMOVED else ""
+
+
+def _at(obj: Any, *path: str) -> Any:
+    """Return what stands in an object at a path; None where there is nothing."""
+    for name in path:
+        obj = obj.get(name) if isinstance(obj, Mapping) else None
+    return obj
+
+
+def _unknown(field: str, value: Any, known: Container[str], at: int) -> Facts:
+    """Return the value as one that nobody knows, unless it is known."""
+    return {} if value in known else {"unknown": {f"{field}={_shown(value, most=40)}": at}}
 
 
 def _session_paid(session: Object, at: int) -> Facts:
-    return {"paid": {money(_minor_units(session["amount_total"]), session["currency"]): at}}
+    sum_ = _sum(session["amount_total"], session["currency"])
+    return {"paid": {_id(session.get("payment_intent")) or "": {sum_: at}}}
 
 
 def _session_completed(session: Object, at: int) -> Facts:
     """`unpaid` here means a delayed method (https://docs.stripe.com/checkout/fulfillment)."""
-    if session["payment_status"] == "unpaid":
-        return {"completed_unpaid": at}
-    return _session_paid(session, at)
+    status = session["payment_status"]
+    if status == "paid":
+        return _session_paid(session, at)
+    if status == "no_payment_required":
+        return {"nothing_due": at}
+    unknown = _unknown("session.payment_status", status, PAYMENT_STATES, at)
+    return merge(_of_session("completed_unpaid")(session, at), unknown)
+
+
+def _of_session(fact: Literal["completed_unpaid", "async_failed", "expired"]) -> "Reader":
+    """A session that Stripe made from an expired one speaks for itself alone.
+
+    Source: https://docs.stripe.com/payments/checkout/abandoned-carts
+    """
+
+    def read(session: Object, at: int) -> Facts:
+        known: Facts = {}
+        if session.get("recovered_from"):
+            known["recovered"] = {_key(session): {fact: at}}
+        else:
+            known[fact] = at
+        return known
+
+    return read
 
 
 def _intent_succeeded(intent: Object, at: int) -> Facts:
-    return {"paid": {money(_minor_units(intent["amount_received"]), intent["currency"]): at}}
+    return {"paid": {_key(intent): {_sum(intent["amount_received"], intent["currency"]): at}}}
 
 
 def _intent_canceled(intent: Object, at: int) -> Facts:
@@ -144,24 +257,129 @@ def _intent_canceled(intent: Object, at: int) -> Facts:
     return {"canceled": at}
 
 
-def _attempt(state: str) -> Callable[[Object, int], Facts]:
-    """Each try to pay is a charge of its own; an intent names the latest."""
-    return lambda intent, _: {"attempts": {_id(intent.get("latest_charge")) or "": state}}
+def _charge_id(intent: Object) -> str:
+    """Return the charge of an intent's latest attempt; before the version 2022-11-15 it stands first in a list."""
+    listed = _at(intent, "charges", "data")
+    return (
+        _id(intent.get("latest_charge"))
+        or (_id(listed[0]) if isinstance(listed, list) and listed else "")
+        or ""
+    )
 
 
-_FACTS: Mapping[str, Callable[[Object, int], Facts]] = {
+def _intent_failed(intent: Object, at: int) -> Facts:
+    known: Facts = {"failed": {_charge_id(intent): at}}
+    if isinstance(error := intent.get("last_payment_error"), Mapping):
+        known["failure"] = Failure(
+            at=at,
+            code=_shown(error.get("code")),
+            decline_code=_shown(error.get("decline_code")),
+            advice_code=_shown(error.get("advice_code")),
+            message=_shown(error.get("message"), most=500),
+        )
+    return known
+
+
+def _charge(charge: Object, at: int) -> Facts:
+    """What a charge that was paid says of the means of payment."""
+    if charge.get("status") != "succeeded" or not (details := _at(charge, "payment_method_details")):
+        return {}
+    kind = _shown(_at(details, "type"))
+    made = Charge(
+        at=at,
+        intent=_id(charge.get("payment_intent")) or "",
+        kind=kind,
+        brand=_shown(_at(details, kind, "brand")),
+        last4=_shown(_at(details, kind, "last4"), most=4),
+        wallet=_shown(_at(details, kind, "wallet", "type")),
+        risk_level=_shown(_at(charge, "outcome", "risk_level")),
+        receipt_url=_shown(charge.get("receipt_url"), most=2048),
+    )
+    return {"charges": {_key(charge): made}}
+
+
+def _charge_refunded(charge: Object, at: int) -> Facts:
+    least = {_id(charge.get("payment_intent")) or "": _minor_units(charge["amount_refunded"])}
+    return merge({"refunded_at_least": least}, _charge(charge, at))
+
+
+def _refund(refund: Object, at: int) -> Facts:
+    return merge(
+        refund_facts(refund), _unknown("refund.status", refund["status"] or "succeeded", REFUND_STAGES, at)
+    )
+
+
+def _dispute(dispute: Object, at: int) -> Facts:
+    movements = _movements(dispute)
+    snapshot = Dispute(
+        intent=_id(dispute.get("payment_intent")) or "",
+        amount=_minor_units(dispute["amount"]),
+        currency=_shown(dispute.get("currency")).lower(),
+        status=_text(dispute["status"]),
+        reason=_shown(dispute.get("reason")),
+        due_by=_seconds(_at(dispute, "evidence_details", "due_by")),
+        case_type=_shown(_at(dispute, "payment_method_details", "card", "case_type")),
+        moved=len(movements),
+        movements=movements,
+    )
+    unknown = _unknown("dispute.status", dispute["status"], DISPUTE_STAGES, at)
+    if dispute["status"] == "prevented":
+        unknown = _unknown("dispute.case_type", snapshot["case_type"], {BLOCKED, RESOLVED}, at)
+    return merge({"disputes": {_key(dispute): snapshot}}, unknown)
+
+
+def _movements(dispute: Object) -> dict[str, Movement]:
+    """Return the balance transactions of a dispute (https://docs.stripe.com/api/balance_transactions/object)."""
+    listed = dispute.get("balance_transactions")
+    return {
+        _key(transaction): Movement(
+            amount=_bounded(transaction["amount"]),
+            fee=_bounded(transaction.get("fee") or 0),
+            currency=_text(transaction["currency"]).lower(),
+            at=_seconds(transaction.get("created")),
+        )
+        for transaction in (listed if isinstance(listed, list) else [])
+        if isinstance(transaction, Mapping)
+    }
+
+
+def _bounded(value: Any) -> int:
+    """Return an amount that may be negative."""
+    return -_minor_units(-value) if isinstance(value, int) and value < 0 else _minor_units(value)
+
+
+def _seconds(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32 else 0
+
+
+def _warning(warning: Object, at: int) -> Facts:
+    known = Warning_(
+        at=at, fraud_type=_shown(warning.get("fraud_type")), actionable=warning.get("actionable") is True
+    )
+    return {"warnings": {_key(warning): known}}
+
+
+def _review(review: Object, at: int) -> Facts:
+    reason = _shown(review.get("closed_reason")) or _shown(review.get("reason"))
+    return {"reviews": {_key(review): Review(at=at, open=review.get("open") is True, reason=reason)}}
+
+
+Reader = Callable[[Object, int], Facts]
+"""Reads an event's object and its time (seconds since 1970, UTC)."""
+
+_FACTS: Mapping[str, Reader] = {
     "checkout.session.completed": _session_completed,
     "checkout.session.async_payment_succeeded": _session_paid,
-    "checkout.session.async_payment_failed": lambda _, at: {"async_failed": at},
-    "checkout.session.expired": lambda _, at: {"expired": at},
+    "checkout.session.async_payment_failed": _of_session("async_failed"),
+    "checkout.session.expired": _of_session("expired"),
     "payment_intent.succeeded": _intent_succeeded,
-    "payment_intent.processing": _attempt("processing"),
-    "payment_intent.payment_failed": _attempt("failed"),
+    "payment_intent.processing": lambda intent, at: {"processing": {_charge_id(intent): at}},
+    "payment_intent.requires_action": lambda _, at: {"action_required": at},
+    "payment_intent.payment_failed": _intent_failed,
     "payment_intent.canceled": _intent_canceled,
-    "charge.refunded": lambda charge, _: {"refunded_at_least": _minor_units(charge["amount_refunded"])},
-    **dict.fromkeys(
-        ("refund.created", "refund.updated", "refund.failed"), lambda refund, _: refund_facts(refund)
-    ),
+    **dict.fromkeys(("charge.succeeded", "charge.updated"), _charge),
+    "charge.refunded": _charge_refunded,
+    **dict.fromkeys(("refund.created", "refund.updated", "refund.failed", "charge.refund.updated"), _refund),
     **dict.fromkeys(
         (
             "charge.dispute.created",
@@ -170,6 +388,8 @@ _FACTS: Mapping[str, Callable[[Object, int], Facts]] = {
             "charge.dispute.funds_withdrawn",
             "charge.dispute.funds_reinstated",
         ),
-        lambda dispute, _: {"disputes": {dispute["id"]: _text(dispute["status"])}},
+        _dispute,
     ),
+    **dict.fromkeys(("radar.early_fraud_warning.created", "radar.early_fraud_warning.updated"), _warning),
+    **dict.fromkeys(("review.opened", "review.closed"), _review),
 }

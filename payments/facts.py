@@ -1,92 +1,204 @@
 """What is known of a payment, and how two pieces of knowledge become one.
 
-Stripe sends events twice, late and in any order, and `created` has whole seconds only, so nothing here
-compares times to decide which of two events counts. Every field merges by a rule that is commutative,
-associative and idempotent (the earliest time, the largest number, the furthest state): merging the same facts
-in any order, any number of times, gives the same result.
+Stripe sends events twice, late and in any order. Every field merges by a rule that is commutative, associative and
+idempotent (the earliest time, the largest number, the latest snapshot): merging the same facts in any order, any number
+of times, gives the same result.
+
+Which of two snapshots of an object is the later one is read off the object itself where it says so: the state of a
+refund, the balance transactions of a dispute. `created` has whole seconds only, so it decides nothing but which attempt
+to pay was the last, and which of very many entries are kept.
 
 Source: https://docs.stripe.com/webhooks#event-ordering
 """
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, cast
+
+from payments.states import DISPUTE_STAGES, REFUND_STAGES, rank
+
+ATTEMPTS_KEPT = 20
+"""A link can be tried thousands of times (https://docs.stripe.com/disputes/prevention/card-testing). The last attempts
+decide what is shown."""
+OBJECTS_KEPT = 10
+"""Of charges, fraud warnings and reviews."""
 
 
 class Refund(TypedDict):
     amount: int
     status: str
+    intent: str
+
+
+class Movement(TypedDict):
+    """A balance transaction of a dispute: negative where money was withdrawn."""
+
+    amount: int
+    fee: int
+    currency: str
+    at: int
+
+
+class Dispute(TypedDict, total=False):
+    """The latest snapshot of a dispute, and each of its balance transactions."""
+
+    intent: str
+    amount: int
+    currency: str
+    status: str
+    reason: str
+    due_by: int
+    case_type: str
+    moved: int
+    """How many balance transactions the snapshot had: the later of two has as many or more."""
+    movements: dict[str, Movement]
+
+
+class Failure(TypedDict):
+    """Why an attempt to pay failed, in Stripe's words (https://docs.stripe.com/declines/codes)."""
+
+    at: int
+    code: str
+    decline_code: str
+    advice_code: str
+    message: str
+
+
+class Charge(TypedDict):
+    """What staff and support ask about a payment that was made."""
+
+    at: int
+    intent: str
+    kind: str
+    """Such as `card` (https://docs.stripe.com/api/charges/object#charge_object-payment_method_details-type)."""
+    brand: str
+    last4: str
+    wallet: str
+    risk_level: str
+    receipt_url: str
+
+
+class Warning_(TypedDict):  # noqa: N801 the builtin has the name
+    """An early fraud warning (https://docs.stripe.com/api/radar/early_fraud_warnings/object)."""
+
+    at: int
+    fraud_type: str
+    actionable: bool
+
+
+class Review(TypedDict):
+    """A review by Radar (https://docs.stripe.com/api/radar/reviews/object)."""
+
+    at: int
+    open: bool
+    reason: str
 
 
 class Facts(TypedDict, total=False):
     """Times are Stripe's (seconds since 1970, UTC); money is `"<minor units> <currency>"`."""
 
     asked: str
-    paid: dict[str, int]
-    """What was paid, and when first said so. Another sum than `asked` pays nothing: it is flagged."""
+    paid: dict[str, dict[str, int]]
+    """By payment intent what was paid, and when first said so. Another sum than `asked` pays nothing: it is flagged."""
+    nothing_due: int
+    """The session was completed and there was nothing to pay."""
     completed_unpaid: int
     """The customer finished Checkout with a delayed method."""
     async_failed: int
     expired: int
     cancel_requested: int
     canceled: int
-    attempts: dict[str, str]
-    """A charge's id, and how far that attempt to pay got: `processing`, then `failed`."""
+    recovered: dict[str, dict[str, int]]
+    """Of sessions that Stripe made from the expired one: `completed_unpaid`, `async_failed`, `expired`."""
+    processing: dict[str, int]
+    """By charge when an attempt was last said to be under way; the last ones."""
+    failed: dict[str, int]
+    """By charge when an attempt was last said to have failed; the last ones. `""`: no charge was named."""
+    action_required: int
+    """When the customer was last asked to do something: an attempt that failed before is over."""
+    failure: Failure
+    """Of the last attempt that failed."""
     refunds: dict[str, Refund]
-    refunded_at_least: int
-    """The most that a charge ever said was refunded, in minor units."""
-    disputes: dict[str, str]
+    refunded_at_least: dict[str, int]
+    """By payment intent the most that its charge ever said was refunded, in minor units."""
+    disputes: dict[str, Dispute]
+    charges: dict[str, Charge]
+    warnings: dict[str, Warning_]
+    reviews: dict[str, Review]
+    foreign_session: int
+    """When a session that this service did not make was first seen to name this payment."""
+    unknown: dict[str, int]
+    """Values of Stripe's that no table has, such as `dispute.status=new`, and when each was first seen."""
 
 
-ATTEMPT_STATES = ("processing", "failed")
-REFUND_STATES = ("pending", "requires_action", "succeeded", "failed", "canceled")
-"""A refund that succeeded can still fail: the bank sends it back."""
-DISPUTE_STATES = (
-    "warning_needs_response",
-    "warning_under_review",
-    "warning_closed",
-    "needs_response",
-    "under_review",
-    "prevented",
-    "lost",
-    "won",
-)
-"""`won` is last: a dispute that was lost can be won late."""
+Rule = Callable[[Any, Any], Any]
 
 
-def _rank(states: tuple[str, ...], state: str) -> tuple[int, str]:
-    """Order states; one that is not known yet comes first, by its name, and says nothing."""
-    return (states.index(state) if state in states else -1, state)
-
-
-def _furthest(states: tuple[str, ...]) -> Callable[[str, str], str]:
-    return lambda a, b: max(a, b, key=lambda state: _rank(states, state))
+def _snapshot(value: Any) -> str:
+    """Return what orders two snapshots that are otherwise alike: any order does, as long as it is one."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _refund(a: Refund, b: Refund) -> Refund:
-    return max(a, b, key=lambda refund: (_rank(REFUND_STATES, refund["status"]), refund["amount"]))
+    return max(a, b, key=lambda r: (rank(REFUND_STAGES, r["status"]), r["amount"], _snapshot(r)))
 
 
-def _each(rule: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Merge two mappings key by key."""
+def _dispute(a: Dispute, b: Dispute) -> Dispute:
+    """Money that moves is the one thing of a dispute that only grows. At the same point the later state counts."""
+    movements = _each(_latest)(a["movements"], b["movements"])
+    bare = [{**dispute, "movements": {}} for dispute in (a, b)]
+    later = max(bare, key=lambda d: (d["moved"], rank(DISPUTE_STAGES, str(d["status"])), _snapshot(d)))
+    return cast("Dispute", {**later, "movements": movements})
+
+
+def _latest(a: Any, b: Any) -> Any:
+    return max(a, b, key=lambda snapshot: (snapshot["at"], _snapshot(snapshot)))
+
+
+def _fullest(a: Any, b: Any) -> Any:
+    """A stored event lacks texts that the delivered one had."""
+    return {name: max(value, b[name]) for name, value in a.items()}
+
+
+def _each(rule: Rule, *, most: int | None = None, when: Callable[[Any], int] = lambda at: at) -> Rule:
+    """Merge two mappings key by key; keep the `most` latest entries.
+
+    An entry never gets earlier by merging, so one that was left out cannot have been one of the latest.
+    """
 
     def merge_mappings(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
-        return a | {key: rule(a[key], value) if key in a else value for key, value in b.items()}
+        merged = a | {key: rule(a[key], value) if key in a else value for key, value in b.items()}
+        if most is None or len(merged) <= most:
+            return merged
+        latest = sorted(merged.items(), key=lambda entry: (when(entry[1]), entry[0]))[-most:]
+        return dict(latest)
 
     return merge_mappings
 
 
-_RULES: Mapping[str, Callable[[Any, Any], Any]] = {
+_BY_TIME: Mapping[str, Any] = {"most": OBJECTS_KEPT, "when": lambda snapshot: snapshot["at"]}
+_RULES: Mapping[str, Rule] = {
     "asked": lambda a, _: a,
-    "paid": _each(min),
+    "paid": _each(_each(min)),
+    "nothing_due": min,
     "completed_unpaid": min,
     "async_failed": min,
     "expired": min,
     "cancel_requested": min,
     "canceled": min,
-    "attempts": _each(_furthest(ATTEMPT_STATES)),
+    "recovered": _each(_each(min)),
+    "processing": _each(max, most=ATTEMPTS_KEPT),
+    "failed": _each(max, most=ATTEMPTS_KEPT),
+    "action_required": max,
+    "failure": _latest,
     "refunds": _each(_refund),
-    "refunded_at_least": max,
-    "disputes": _each(_furthest(DISPUTE_STATES)),
+    "refunded_at_least": _each(max),
+    "disputes": _each(_dispute),
+    "charges": _each(_fullest, **_BY_TIME),
+    "warnings": _each(_latest, **_BY_TIME),
+    "reviews": _each(_latest, **_BY_TIME),
+    "foreign_session": min,
+    "unknown": _each(min),
 }
 
 
@@ -103,25 +215,14 @@ def money(amount: int, currency: str) -> str:
     return f"{amount} {currency.lower()}"
 
 
-def refunded_amount(facts: Facts) -> int:
-    """Return what went back to the customer, in minor units.
-
-    A refund can fail after its charge counted it, so the charge's own sum is only trusted for refunds of which
-    nothing else is known: the most it ever said, less those that failed.
-    """
-    refunds = facts.get("refunds", {}).values()
-    undone = sum(r["amount"] for r in refunds if r["status"] in {"failed", "canceled"})
-    standing = sum(r["amount"] for r in refunds) - undone
-    return max(standing, facts.get("refunded_at_least", 0) - undone)
+def read_money(text: str) -> tuple[int, str]:
+    """Return the minor units and the currency of a sum as facts write it."""
+    amount, currency = text.split()
+    return int(amount), currency
 
 
-def paid_amount(facts: Facts) -> int:
-    """Return what was paid, in minor units: the sum that was asked for, or else the largest other one."""
-    paid = facts.get("paid", {})
-    sums = [facts["asked"]] if facts["asked"] in paid else list(paid)
-    return max((int(sum_.split()[0]) for sum_ in sums), default=0)
-
-
-def mismatches(facts: Facts) -> list[str]:
-    """Return each sum that Stripe says was paid though another was asked for."""
-    return sorted(sum_ for sum_ in facts.get("paid", {}) if sum_ != facts.get("asked"))
+def mismatches(facts: Facts) -> dict[str, list[str]]:
+    """Return by payment intent each sum that Stripe says was paid though another was asked for."""
+    asked = facts.get("asked", "")
+    others = {intent: sorted(sums.keys() - {asked}) for intent, sums in facts.get("paid", {}).items()}
+    return {intent: sums for intent, sums in others.items() if sums}

@@ -1,17 +1,17 @@
 """Stripe, as the rest of the service sees it: plain dictionaries in and out, and three errors of our own."""
 
-import functools
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-import requests
 import stripe
 from django.conf import settings
 from django.db import connection
-from requests.adapters import HTTPAdapter
+
+from payments import deadline, transport
 
 SIGNATURE_TOLERANCE = 300
 """Seconds a signed webhook stays good: https://docs.stripe.com/webhooks#replay-attacks"""
@@ -24,14 +24,15 @@ EVENTS_KEPT = timedelta(days=30)
 PAGE_SIZE = 100
 """The largest page that Stripe gives: https://docs.stripe.com/api/pagination"""
 
-CONNECTIONS_KEPT = 20
-"""Open connections to Stripe that wait for the next request. More are made when they are needed, and closed after it."""
+LONGEST_WAIT = 3600
+"""What is passed on of Stripe's Retry-After, in seconds, at most."""
 
-stripe.enable_telemetry = False
+_UNREADABLE = "Stripe's answer could not be read."
+_TEST_KEY = re.compile(r"(sk|rk)_(org_)?test_")
 
 
 class StripeRefused(Exception):
-    """Stripe understood the request and said no; the same request will get the same answer.
+    """Stripe understood the request and said no. It did not do it this time; an earlier try is another matter.
 
     `is_about_key`: it said no to STRIPE_SECRET_KEY, so that this says nothing of the request.
     """
@@ -45,54 +46,72 @@ class StripeRefused(Exception):
 class StripeUnavailable(Exception):
     """Stripe did not answer, or not usefully: what became of the request is unknown, so repeat it as it was.
 
-    `is_final`: it did answer, with an error of its own, and would repeat that answer to the same idempotency key.
+    `is_final`: Stripe would repeat this answer to the same idempotency key: an error of its own, or that the key came
+    with other parameters before. `retry_after`: the seconds that Stripe asks to wait.
     """
 
-    def __init__(self, message: str, *, is_final: bool = False) -> None:
+    def __init__(self, message: str, *, is_final: bool = False, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.is_final = is_final
+        self.retry_after = retry_after
 
 
 class InvalidSignature(Exception):
     """The body was not signed with any of STRIPE_WEBHOOK_SECRETS within the last five minutes."""
 
 
-@functools.lru_cache(maxsize=4)
-def _client(key: str, base: str) -> stripe.StripeClient:
-    """Return the client: StripeClient itself would retry nothing and wait 80 seconds for an answer.
-
-    It would also connect anew for each request of the API, which Django gives a thread of its own.
-    """
-    session = requests.Session()
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS_KEPT))
-    return stripe.StripeClient(
-        key,
-        base_addresses={"api": base} if base else {},
-        http_client=stripe.RequestsClient(timeout=(3, 10), session=session),
-        max_network_retries=2,
-    )
-
-
 def _ask(call: Any, *args: Any) -> dict[str, Any]:
-    """Ask Stripe, which may take half a minute: no transaction is open meanwhile, and no connection is held."""
+    """Ask Stripe, which may take seconds: no transaction is open meanwhile, and no connection is held."""
     if connection.in_atomic_block:
-        raise RuntimeError("Commit before Stripe is asked: its answer can take half a minute.")
+        raise RuntimeError("Commit before Stripe is asked: its answer can take seconds.")
     connection.close()
     try:
-        answer: dict[str, Any] = call(*args).to_dict(for_json=True)
-    except AttributeError as error:
-        raise StripeUnavailable("Stripe's answer could not be read.") from error
+        with deadline.within(deadline.REQUEST_SECONDS):
+            answer: dict[str, Any] = call(*args).to_dict(for_json=True)
+    except (AttributeError, TypeError, ValueError) as error:  # JSON, but no object
+        raise StripeUnavailable(_UNREADABLE) from error
     except stripe.APIConnectionError as error:
         raise StripeUnavailable(_describe_outage(error)) from error
-    except (stripe.RateLimitError, stripe.APIError) as error:
-        is_final = (error.http_status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
-        raise StripeUnavailable(str(error), is_final=is_final) from error
+    except (stripe.IdempotencyError, stripe.RateLimitError, stripe.APIError) as error:
+        raise _unavailable(error) from error
     except stripe.StripeError as error:
         message = error.user_message or "Stripe refused the request."
         is_about_key = isinstance(error, stripe.AuthenticationError | stripe.PermissionError)
         raise StripeRefused(message, code=error.code or "refused", is_about_key=is_about_key) from error
     return answer
+
+
+def _unavailable(error: stripe.StripeError) -> StripeUnavailable:
+    """Say that it is unknown what became of a request.
+
+    A server error that is not in Stripe's own form is a proxy's: Stripe may be working on the request still. That a
+    key came with other parameters says that something was done under it, not that nothing was.
+    """
+    said = error.error
+    if said is None:
+        return StripeUnavailable(f"{_UNREADABLE[:-1]} (HTTP {error.http_status}).")
+    if isinstance(error, stripe.IdempotencyError):
+        is_final = getattr(said, "code", None) != "idempotency_key_in_use"
+    else:
+        is_final = (error.http_status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return StripeUnavailable(str(error), is_final=is_final, retry_after=_seconds(error.headers or {}))
+
+
+def _seconds(headers: Any) -> int | None:
+    """Return how long Stripe asks to wait, between 1 second and LONGEST_WAIT; None where it does not say.
+
+    Source: RFC 9110, section 10.2.3: seconds, or a date.
+    """
+    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    try:
+        wait = int(text) if text.isdecimal() else _until(parsedate_to_datetime(text))
+    except (ValueError, OverflowError):
+        return None
+    return max(1, min(wait, LONGEST_WAIT))
+
+
+def _until(moment: datetime) -> int:
+    return int((moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(tz=UTC)).total_seconds())
 
 
 def _describe_outage(error: stripe.APIConnectionError) -> str:
@@ -104,11 +123,11 @@ def _describe_outage(error: stripe.APIConnectionError) -> str:
     return f"Stripe cannot be reached ({reason[1] if reason else type(error).__name__})."
 
 
-def _call(call: Any, *args: Any) -> dict[str, Any]:
-    """Return the object that Stripe answers with."""
+def _call(call: Any, *args: Any, needed: Sequence[str]) -> dict[str, Any]:
+    """Return the object that Stripe answers with, which has these fields beside its id."""
     answer = _ask(call, *args)
-    if not isinstance(answer.get("id"), str):
-        raise StripeUnavailable("Stripe's answer could not be read.")
+    if not isinstance(answer.get("id"), str) or not answer.keys() >= set(needed):
+        raise StripeUnavailable(_UNREADABLE)
     return answer
 
 
@@ -119,7 +138,7 @@ def _pages(call: Any, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         answer = _ask(call, params)
         page = answer.get("data")
         if not isinstance(page, list):
-            raise StripeUnavailable("Stripe's answer could not be read.")
+            raise StripeUnavailable(_UNREADABLE)
         yield page
         if not page or not answer.get("has_more"):
             return
@@ -127,12 +146,17 @@ def _pages(call: Any, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _v1() -> Any:
-    return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE).v1
+    return transport.client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE).v1
+
+
+def is_live(key: str) -> bool:
+    """Tell whether a secret key moves real money: each does that is not marked as a test key."""
+    return bool(key) and not _TEST_KEY.match(key)
 
 
 def livemode() -> bool:
     """Tell whether the configured key moves real money."""
-    return settings.STRIPE_SECRET_KEY.startswith(("sk_live_", "rk_live_"))
+    return is_live(settings.STRIPE_SECRET_KEY)
 
 
 def create_session(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
@@ -140,7 +164,8 @@ def create_session(*, params: dict[str, Any], idempotency_key: str) -> dict[str,
 
     Raises StripeRefused or StripeUnavailable.
     """
-    return _call(_v1().checkout.sessions.create, params, {"idempotency_key": idempotency_key})
+    create = _v1().checkout.sessions.create
+    return _call(create, params, {"idempotency_key": idempotency_key}, needed=("url", "expires_at"))
 
 
 def expire_session(*, session_id: str) -> dict[str, Any]:
@@ -148,7 +173,7 @@ def expire_session(*, session_id: str) -> dict[str, Any]:
 
     Raises StripeRefused (it is complete, or has expired) or StripeUnavailable.
     """
-    return _call(_v1().checkout.sessions.expire, session_id)
+    return _call(_v1().checkout.sessions.expire, session_id, needed=())
 
 
 def retrieve_session(*, session_id: str) -> dict[str, Any]:
@@ -156,15 +181,18 @@ def retrieve_session(*, session_id: str) -> dict[str, Any]:
 
     Raises StripeRefused or StripeUnavailable.
     """
-    return _call(_v1().checkout.sessions.retrieve, session_id, {"expand": ["payment_intent"]})
+    retrieve = _v1().checkout.sessions.retrieve
+    return _call(retrieve, session_id, {"expand": ["payment_intent"]}, needed=("status", "payment_status"))
 
 
-def create_refund(
-    *, payment_intent_id: str, amount: int, metadata: dict[str, str], idempotency_key: str
-) -> dict[str, Any]:
-    """Give `amount` minor units back. Raises StripeRefused or StripeUnavailable."""
-    params = {"payment_intent": payment_intent_id, "amount": amount, "metadata": metadata}
-    return _call(_v1().refunds.create, params, {"idempotency_key": idempotency_key})
+def create_refund(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
+    """Give money back; the same key and params, repeated within a day, give the same refund.
+
+    Raises StripeRefused or StripeUnavailable.
+    """
+    return _call(
+        _v1().refunds.create, params, {"idempotency_key": idempotency_key}, needed=("amount", "status")
+    )
 
 
 def list_refunds(*, payment_intent_id: str) -> Iterator[list[dict[str, Any]]]:

@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from pydantic import BaseModel, Field, ValidationError
 
+from payments import bodies
 from payments.models import WebhookEvent
+from payments.scrubbing import scrub
 
 _TOLD = ("type", "body", "api_version", "livemode", "object_id", "created_at")
-_STORABLE = r"^[^\x00]*$"
-"""PostgreSQL stores no NUL."""
+_COPY = ("body", "api_version", "object_id")
+"""What may differ between two copies of one event, which come in two versions of Stripe's API."""
+_STORABLE = r"^[^\ufffd]*$"
+"""What is no character was replaced: it would make one id of two."""
 
 
 class MalformedEvent(ValueError):
@@ -27,50 +31,89 @@ class _Envelope(BaseModel):
 
     object: Literal["event"]
     id: Annotated[str, Field(min_length=1, max_length=255, pattern=_STORABLE)]
-    type: Annotated[str, Field(min_length=1, max_length=100, pattern=_STORABLE)]
+    type: Annotated[str, Field(min_length=1, pattern=_STORABLE)]
     created: Annotated[int, Field(ge=0, lt=2**32)]
     livemode: bool
-    api_version: Annotated[str, Field(max_length=50, pattern=_STORABLE)] | None = None
+    api_version: Any = None
+    account: Any = None
+    context: Any = None
     data: _Data
 
 
 def read(body: bytes) -> WebhookEvent:
-    """Return the event's row, which is not stored yet. Raises MalformedEvent."""
+    """Return the event's row, which is not stored yet: its content is whole, its body is what is kept of it.
+
+    Raises MalformedEvent.
+    """
     try:
-        envelope = _Envelope.model_validate_json(body)
+        content = bodies.parse(body)
+        envelope = _Envelope.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "body"
         message = f"Send one of Stripe's snapshot events as it is ({where}: {first['msg']})."
         raise MalformedEvent(message) from None
+    except ValueError as error:
+        raise MalformedEvent(f"Send one of Stripe's snapshot events as it is (body: {error}).") from None
+    kept = scrub(content)
     row = WebhookEvent(
         event_id=envelope.id,
-        type=envelope.type,
-        body=body.decode(),
-        api_version=envelope.api_version or "",
+        type=_fitting(envelope.type, most=100),
+        body=bodies.serialize(kept),
+        api_version=_fitting(envelope.api_version, most=255),
         livemode=envelope.livemode,
-        object_id=str(envelope.data.object.get("id") or "")[:255].replace("\0", ""),
+        object_id=_fitting(kept["data"]["object"].get("id"), most=255),
         created_at=datetime.fromtimestamp(envelope.created, tz=UTC),
     )
     row.content = {
         "type": envelope.type,
         "created": envelope.created,
+        "account": envelope.account,
+        "context": envelope.context,
         "data": {"object": envelope.data.object},
     }
     return row
 
 
+def _fitting(value: Any, *, most: int) -> str:
+    """Return a value that is only shown, or compared with what is shorter: as it fits its column."""
+    return "" if value is None else str(value).replace("\0", "")[:most]
+
+
 def store(row: WebhookEvent) -> WebhookEvent:
-    """Return the stored row of a delivered event: this one, or that of an earlier delivery."""
+    """Return the stored row of a delivered event: this one, or that of an earlier delivery.
+
+    A failed event takes over this copy: it may be in a version that is read.
+    """
     told = {name: getattr(row, name) for name in _TOLD}
     event, is_new = WebhookEvent.objects.get_or_create(event_id=row.event_id, defaults=told)
     if not is_new:
         WebhookEvent.objects.filter(pk=event.pk).update(deliveries=F("deliveries") + 1)
+        if _take_copy(row):
+            event.refresh_from_db()
     return event
 
 
 def store_fetched(rows: Sequence[WebhookEvent]) -> None:
-    """Store events that Stripe was asked for, in this order; one that is there already stays as it is."""
+    """Store events that Stripe was asked for, in this order.
+
+    One that is there already stays as it is, unless it failed: then it takes over this copy.
+    """
     for row in rows:
         row.deliveries = 0
     WebhookEvent.objects.bulk_create(rows, ignore_conflicts=True)
+    failed = _failed().filter(event_id__in=[row.event_id for row in rows]).values_list("event_id", flat=True)
+    known = set(failed)
+    for row in rows:
+        if row.event_id in known:
+            _take_copy(row)
+
+
+def _failed() -> QuerySet[WebhookEvent]:
+    return WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED)
+
+
+def _take_copy(row: WebhookEvent) -> bool:
+    """Let a stored event that failed take over a copy; tell whether it did."""
+    copy = {name: getattr(row, name) for name in _COPY}
+    return bool(_failed().filter(event_id=row.event_id).exclude(body=row.body).update(**copy))

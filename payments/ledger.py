@@ -8,10 +8,24 @@ from django.utils import timezone
 from bulk import statements
 from payments.announcements import announce_statuses
 from payments.facts import Facts, merge
-from payments.models import Payment, StatusChange, WebhookEvent
-from payments.status import derive, holds_ride
+from payments.metrics import UNKNOWN_VALUES
+from payments.models import Intent, Payment, StatusChange, WebhookEvent
+from payments.status import attention, derive, holds_ride
 
-_WRITTEN = ("facts", "status", "ride_claim", "session_id", "payment_intent_id", "updated_at")
+_WRITTEN = (
+    "facts",
+    "status",
+    "attention",
+    "ride_claim",
+    "session_id",
+    "payment_intent_id",
+    "updated_at",
+)
+# A payment intent stays where it was first found. One of another integration can turn out to be ours.
+_CLAIM_INTENT = (
+    "ON CONFLICT (intent_id) DO UPDATE SET payment_id = EXCLUDED.payment_id"
+    " WHERE payments_intent.payment_id IS NULL AND EXCLUDED.payment_id IS NOT NULL"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +37,19 @@ class Finding:
     event: WebhookEvent | None = None
     session_id: str | None = None
     payment_intent_id: str | None = None
+    is_new_intent: bool = False
+    """Whether the payment intent was not known to belong to the payment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """A payment intent that another integration made."""
+
+    intent_id: str
 
 
 def work_out(
-    findings: Sequence[Finding], *, cause: StatusChange.Cause
+    findings: Sequence[Finding | Foreign], *, cause: StatusChange.Cause
 ) -> tuple[list[Payment], list[StatusChange]]:
     """Add findings to their payments in memory, in the order given.
 
@@ -35,6 +58,8 @@ def work_out(
     learnt: dict[object, Payment] = {}
     changes: list[StatusChange] = []
     for finding in findings:
+        if isinstance(finding, Foreign):
+            continue
         before = finding.payment.status
         if _absorb(finding):
             learnt[finding.payment.pk] = finding.payment
@@ -43,11 +68,12 @@ def work_out(
     return list(learnt.values()), changes
 
 
-def record(findings: Sequence[Finding], *, cause: StatusChange.Cause) -> list[StatusChange]:
+def record(findings: Sequence[Finding | Foreign], *, cause: StatusChange.Cause) -> list[StatusChange]:
     """Write what was found, and tell the users of every change of a status.
 
     The caller has locked the payments and is in a transaction. Statements are per table, not per finding.
     """
+    unknown = _new_unknown(findings)
     learnt, changes = work_out(findings, cause=cause)
     # A frame needs the session; without one the user never got a link.
     told = [change for change in _net(changes) if change.payment.session_id]
@@ -55,9 +81,23 @@ def record(findings: Sequence[Finding], *, cause: StatusChange.Cause) -> list[St
         change.seq = seq
     writes = [statements.updating(learnt, _WRITTEN)] if learnt else []
     writes += [statements.inserting(changes)] if changes else []
+    if found := intents(findings):
+        writes.append(statements.inserting(found, on_conflict=_CLAIM_INTENT))
     if writes:
         statements.write(*writes)
+    for _, value in unknown:
+        UNKNOWN_VALUES.labels(field=value.partition("=")[0]).inc()
     return changes
+
+
+def _new_unknown(findings: Sequence[Finding | Foreign]) -> set[tuple[object, str]]:
+    """Return the values that nobody knows and that a payment did not bear before, by the payment's key."""
+    return {
+        (finding.payment.pk, value)
+        for finding in findings
+        if isinstance(finding, Finding)
+        for value in finding.facts.get("unknown", {}).keys() - finding.payment.facts.get("unknown", {}).keys()
+    }
 
 
 def _net(changes: Sequence[StatusChange]) -> list[StatusChange]:
@@ -67,10 +107,24 @@ def _net(changes: Sequence[StatusChange]) -> list[StatusChange]:
     return [change for pk, change in last.items() if change.after != first[pk].before]
 
 
+def intents(findings: Sequence[Finding | Foreign]) -> list[Intent]:
+    """Return the payment intents that were found, each once; one of ours before the same as a foreign one."""
+    found: dict[str, Intent] = {}
+    for finding in findings:
+        if isinstance(finding, Foreign):
+            found.setdefault(finding.intent_id, Intent(intent_id=finding.intent_id))
+        elif finding.is_new_intent and finding.payment_intent_id:
+            intent_id = finding.payment_intent_id
+            if intent_id not in found or found[intent_id].payment_id is None:
+                found[intent_id] = Intent(intent_id=intent_id, payment_id=finding.payment.pk)
+    return [found[intent_id] for intent_id in sorted(found)]
+
+
 def _state(payment: Payment) -> tuple[object, ...]:
     return (
         payment.facts,
         payment.status,
+        payment.attention,
         payment.ride_claim,
         payment.session_id,
         payment.payment_intent_id,
@@ -85,15 +139,27 @@ def _absorb(finding: Finding) -> bool:
     payment, before = finding.payment, _state(finding.payment)
     payment.facts = merge(payment.facts, finding.facts)
     payment.session_id = payment.session_id or finding.session_id
-    if finding.payment_intent_id and (payment.payment_intent_id is None or "paid" in finding.facts):
-        payment.payment_intent_id = finding.payment_intent_id  # refunds go to the intent that was paid
+    payment.payment_intent_id = (
+        _paid_intent(payment.facts) or payment.payment_intent_id or finding.payment_intent_id
+    )
     payment.status = derive(payment.facts)
+    payment.attention = " ".join(attention(payment.facts))
     if not holds_ride(payment.facts):
         payment.ride_claim = None
     if _state(payment) == before:
         return False
     payment.updated_at = timezone.now()
     return True
+
+
+def _paid_intent(facts: Facts) -> str:
+    """Return the payment intent that paid first, of those with the sum that was asked for if there is one."""
+    paid = facts.get("paid", {})
+    return min(
+        paid,
+        key=lambda intent: (facts["asked"] not in paid[intent], min(paid[intent].values()), intent),
+        default="",
+    )
 
 
 def _change(finding: Finding, *, before: str, cause: StatusChange.Cause) -> StatusChange:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -34,24 +34,33 @@ class Step:
     asked: int = 0
     missing: int = 0
     outcomes: Sequence[webhooks.Outcome] = ()
-    stored_before: Sequence[webhooks.Outcome] = field(default=())
+    stored_before: Sequence[webhooks.Outcome] = ()
     """What became of events that were here already, and had not been applied."""
+    old_failures: frozenset[str] = frozenset()
+    """Of those the ids of the ones that an earlier fetch has reported as failed."""
+    given_up: int = 0
+    """How many events waited for a payment that never became known."""
 
 
 def since_last_fetch() -> datetime:
     """Return from when on events may be missing: since the last whole fetch, or else the first payment."""
-    now = timezone.now()
-    mark = FetchedUntil.objects.filter(pk=_ROW).values_list("moment", flat=True).first()
+    now, mark = timezone.now(), _fetched_until()
     first = Payment.objects.order_by("created_at").values_list("created_at", flat=True).first()
     return max((mark or first or now) - OVERLAP, now - gateway.EVENTS_KEPT)
 
 
 def apply_unfinished(*, dry_run: bool) -> Iterator[Step]:
-    """Apply stored events that failed or were left lying, and parked ones whose payment is known by now."""
+    """Apply stored events that failed or were left lying, and parked ones whose payment is known by now.
+
+    Events that have waited for a payment for longer than Stripe keeps events are given up.
+    """
+    if not dry_run:
+        yield Step(given_up=webhooks.give_up_waiting(before=timezone.now() - gateway.EVENTS_KEPT))
     unfinished = replay.select(replay.Selection(failed=True))
-    waiting = webhooks.no_longer_waiting(Payment.objects.all())
+    old_failures = _reported_failures()
+    waiting = webhooks.no_longer_waiting()
     for outcomes in replay.replay([*unfinished, *waiting], dry_run=dry_run, cause=_CAUSE):
-        yield Step(stored_before=outcomes)
+        yield Step(stored_before=outcomes, old_failures=old_failures)
 
 
 def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
@@ -85,6 +94,18 @@ def note_whole_fetch(*, began: datetime) -> None:
     FetchedUntil.objects.update_or_create(pk=_ROW, defaults={"moment": began})
 
 
+def _fetched_until() -> datetime | None:
+    return FetchedUntil.objects.filter(pk=_ROW).values_list("moment", flat=True).first()
+
+
+def _reported_failures() -> frozenset[str]:
+    """Return the ids of failed events that were here when the last whole fetch began."""
+    if (mark := _fetched_until()) is None:
+        return frozenset()
+    failed = WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED, received_at__lt=mark)
+    return frozenset(failed.values_list("event_id", flat=True))
+
+
 def _pages(window: Window) -> Iterator[list[dict[str, object]]]:
     types = list(window.types) or events.handled_types()
     for start in range(0, len(types), gateway.TYPES_A_REQUEST):
@@ -99,7 +120,8 @@ def _pages(window: Window) -> Iterator[list[dict[str, object]]]:
 def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], list[webhooks.Outcome]]:
     """Return the events of a page that are not stored, oldest first, and those that are no events."""
     ids = [str(event.get("id")) for event in page]
-    known = set(WebhookEvent.objects.filter(event_id__in=ids).values_list("event_id", flat=True))
+    stored = WebhookEvent.objects.filter(event_id__in=ids).exclude(state=WebhookEvent.State.FAILED)
+    known = set(stored.values_list("event_id", flat=True))
     rows, malformed = [], []
     for event_id, event in zip(reversed(ids), reversed(page), strict=True):
         if event_id in known:

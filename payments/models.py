@@ -19,9 +19,22 @@ class Payment(models.Model):
     description = models.CharField(max_length=500, blank=True)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING)
     facts = models.JSONField(default=dict, help_text="What is known of the payment; it only grows.")
+    attention = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why a person should look at it, by words of `Attention`.",
+    )
 
     session_id = models.CharField("Checkout session", max_length=255, null=True, blank=True, unique=True)
-    payment_intent_id = models.CharField("payment intent", max_length=255, null=True, blank=True, unique=True)
+    payment_intent_id = models.CharField(
+        "payment intent",
+        max_length=255,
+        null=True,
+        blank=True,
+        help_text="The one that paid first, or was first heard of; all are among its intents.",
+    )
     payment_url = models.TextField(
         "Checkout link", blank=True, help_text="A bearer link: it belongs to the user alone."
     )
@@ -59,10 +72,29 @@ class Payment(models.Model):
             models.Index(fields=["-created_at", "-id"], name="payment_by_age"),
             models.Index(fields=["status", "-created_at"], name="payment_by_status"),
             models.Index(fields=["currency", "-created_at"], name="payment_by_currency"),
+            models.Index(
+                fields=["-created_at"], name="payments_to_look_at", condition=~models.Q(attention="")
+            ),
         ]
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class Intent(models.Model):
+    """A payment intent of Stripe's: the one or more of a payment, or one that another integration made."""
+
+    intent_id = models.CharField("payment intent", max_length=255, unique=True)
+    payment = models.ForeignKey(
+        Payment, null=True, blank=True, on_delete=models.PROTECT, related_name="intents"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.intent_id
 
 
 class RefundRequest(models.Model):
@@ -81,8 +113,13 @@ class RefundRequest(models.Model):
         db_default=1,
         help_text="Counts up when Stripe answered with an error, which it repeats to the same key.",
     )
-    handed_out = models.BooleanField(
-        db_default=True, help_text="Whether who asked was answered: until then the same request is this one."
+    payment_intent_id = models.CharField(
+        "payment intent", max_length=255, blank=True, db_default="", help_text="The intent that is refunded."
+    )
+    stripe_params = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="What Stripe is asked for, frozen so that a retry is the same request.",
     )
     given_up_at = models.DateTimeField(
         null=True, blank=True, help_text="When Stripe was found to have made no such refund (UTC)."
@@ -104,7 +141,7 @@ class RefundRequest(models.Model):
 
 
 class WebhookEvent(models.Model):
-    """An event of Stripe's, kept once as it came, and what became of it."""
+    """An event of Stripe's, kept once, and what became of it."""
 
     class State(models.TextChoices):
         RECEIVED = "received", "received"
@@ -113,10 +150,26 @@ class WebhookEvent(models.Model):
         PARKED = "parked", "parked"
         FAILED = "failed", "failed"
 
+    class Reason(models.TextChoices):
+        """Why an event was ignored, or failed before it could be applied."""
+
+        TYPE = "type", "says nothing about a payment"
+        ACCOUNT = "account", "of another account"
+        LIVEMODE = "livemode", "of another mode"
+        API_VERSION = "api_version", "in a version that is not read"
+        UNREADABLE = "unreadable", "not as Stripe describes it"
+        NOT_OURS = "not_ours", "of another integration"
+        FOREIGN_SESSION = "foreign_session", "of a session that we did not make"
+        OTHER_SESSION = "other_session", "of a session that was not handed out"
+        OTHER_PAYMENT = "other_payment", "names another payment than it belongs to"
+        IMPOSSIBLE_SUM = "impossible_sum", "names an impossible sum"
+        UNMATCHED = "unmatched", "no payment became known"
+        ERROR = "error", "could not be written"
+
     event_id = models.CharField("event", max_length=255, unique=True)
     type = models.CharField(max_length=100)
-    body = models.TextField(help_text="The verified body, as it came.")
-    api_version = models.CharField(max_length=50, blank=True)
+    body = models.TextField(help_text="What is kept of the verified body.")
+    api_version = models.CharField(max_length=255, blank=True)
     livemode = models.BooleanField()
     object_id = models.CharField("object", max_length=255, blank=True, db_index=True)
     payment_intent_id = models.CharField("payment intent", max_length=255, blank=True)
@@ -129,6 +182,7 @@ class WebhookEvent(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.RECEIVED)
     attempts = models.PositiveIntegerField(default=0, help_text="How often it was applied, or tried to be.")
     applied_at = models.DateTimeField(null=True, blank=True)
+    reason = models.CharField(max_length=20, choices=Reason.choices, blank=True, default="", db_default="")
     error = models.TextField(blank=True, help_text="Why it failed, or was ignored.")
     payment = models.ForeignKey(
         Payment, null=True, blank=True, on_delete=models.PROTECT, related_name="events"
@@ -142,6 +196,12 @@ class WebhookEvent(models.Model):
                 fields=["payment_intent_id"], name="parked_events", condition=models.Q(state="parked")
             ),
             models.Index(fields=["state", "-received_at"], name="event_by_state"),
+            # Only the reasons that are rare: those of another integration, and of types, are found by age.
+            models.Index(
+                fields=["reason", "-received_at"],
+                name="event_by_reason",
+                condition=~models.Q(reason__in=["", "type", "not_ours"]),
+            ),
             # How a type begins is looked for, which PostgreSQL's usual index does not serve.
             models.Index(fields=["type"], name="event_by_type", opclasses=["varchar_pattern_ops"]),
         ]

@@ -18,13 +18,17 @@ _UNDECIDED = (Status.PENDING, Status.PROCESSING, Status.FAILED)
 
 def open_payments(*, asked_before: datetime) -> QuerySet[Payment]:
     """Return payments that are open, were made before this moment (UTC), and not asked about since."""
+    return undecided(asked_before=asked_before).filter(created_at__lt=asked_before).order_by("created_at")
+
+
+def undecided(*, asked_before: datetime) -> QuerySet[Payment]:
+    """Return payments that Stripe may have finished, and was not asked about since this moment (UTC)."""
     return Payment.objects.filter(
         Q(checked_at=None) | Q(checked_at__lt=asked_before),
         status__in=_UNDECIDED,
-        ride_claim__isnull=False,  # without it they have failed for good
+        ride_claim__isnull=False,  # without it they have ended for good
         session_id__isnull=False,
-        created_at__lt=asked_before,
-    ).order_by("created_at")
+    )
 
 
 def compare(payment: Payment, *, dry_run: bool) -> Result:
@@ -67,7 +71,12 @@ def _ask(payment: Payment) -> tuple[Facts, str | None, bool]:
 
 
 def _finding(payment: Payment, facts: Facts, intent_id: str | None) -> ledger.Finding:
-    return ledger.Finding(payment=payment, facts=facts, payment_intent_id=intent_id)
+    return ledger.Finding(
+        payment=payment,
+        facts=facts,
+        payment_intent_id=intent_id,
+        is_new_intent=intent_id is not None and intent_id != payment.payment_intent_id,
+    )
 
 
 def _record(payment: Payment, facts: Facts, intent_id: str | None) -> str:

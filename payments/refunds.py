@@ -4,34 +4,34 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils import timezone
 
-from payments import gateway, ledger
+from payments import gateway, ledger, refundable
 from payments.checkout import IdempotencyKeyReused
 from payments.events import refund_facts
-from payments.facts import paid_amount, refunded_amount
 from payments.models import Payment, RefundRequest, StatusChange
-from payments.status import Status
 
-
-class NotRefundable(Exception):
-    """The payment holds no money that could go back, or less than was asked for."""
+_STATUS_MAX = 20
 
 
 def refund(
-    *, payment_id: Any, amount: int | None, idempotency_key: str | None, cause: StatusChange.Cause
+    *,
+    payment_id: Any,
+    amount: int | None,
+    payment_intent_id: str | None,
+    idempotency_key: str,
+    cause: StatusChange.Cause,
 ) -> RefundRequest:
-    """Refund `amount` minor units, or all that is left, and record Stripe's answer.
+    """Refund `amount` minor units, or all that is left of a payment intent, and record Stripe's answer.
 
-    Raises Payment.DoesNotExist, NotRefundable, IdempotencyKeyReused, StripeRefused or StripeUnavailable; after the
-    last two the same call made again asks Stripe for the same refund.
+    Without `payment_intent_id` it is the intent of which the most is left. Raises Payment.DoesNotExist,
+    refundable.NotRefundable, IdempotencyKeyReused, StripeRefused or StripeUnavailable; after the last two the same
+    call made again asks Stripe for the same refund.
     """
-    request = _reserve(payment_id=payment_id, amount=amount, idempotency_key=idempotency_key)
-    if not request.refund_id:
-        request = complete(request, cause=cause)
-    RefundRequest.objects.filter(pk=request.pk).update(handed_out=True)
-    return request
+    request = _reserve(
+        payment_id=payment_id, amount=amount, intent_id=payment_intent_id, idempotency_key=idempotency_key
+    )
+    return request if request.refund_id else complete(request, cause=cause)
 
 
 def is_key_kept(request: RefundRequest) -> bool:
@@ -42,30 +42,54 @@ def is_key_kept(request: RefundRequest) -> bool:
 def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequest:
     """Ask Stripe for a refund that it has not answered yet, and record its answer.
 
-    It is the same refund however often this is done, also at the same time. After an error of Stripe's own, which it
-    would repeat to the same key, it is looked for first: it may have been made all the same.
-    Raises StripeRefused, with the request forgotten, or StripeUnavailable, with it kept.
+    It is the same refund however often this is done, also at the same time. Where an earlier try may have made it, and
+    the key would not bring back its answer, it is looked for first.
+    Raises StripeRefused, with the request forgotten unless Stripe refused our key, or StripeUnavailable, with it kept.
     """
     is_first = request.attempt == 1 and is_key_kept(request)
     if not is_first and (made := find(request)):
         return record(request, made, cause=cause)
+    answer: Mapping[str, Any]
     try:
-        answer = gateway.create_refund(
-            payment_intent_id=request.payment.payment_intent_id or "",
-            amount=request.amount,
-            metadata={"refund_request": str(request.pk)},
-            idempotency_key=_key(request),
-        )
+        answer = gateway.create_refund(params=_params(request), idempotency_key=_key(request))
     except gateway.StripeUnavailable as error:
-        if error.is_final:
-            same = RefundRequest.objects.filter(pk=request.pk, refund_id="", attempt=request.attempt)
-            same.update(attempt=request.attempt + 1)
-        raise
+        if not error.is_final:
+            raise
+        answer = _made_before(request, error)
     except gateway.StripeRefused as error:
-        if not error.is_about_key:  # then an earlier try may have been answered, and its answer lost
-            RefundRequest.objects.filter(pk=request.pk, refund_id="").delete()  # nothing was refunded
-        raise
+        if error.is_about_key:
+            raise
+        answer = _made_before(request, error)
     return record(request, answer, cause=cause)
+
+
+def _made_before(
+    request: RefundRequest, error: gateway.StripeRefused | gateway.StripeUnavailable
+) -> Mapping[str, Any]:
+    """Return the refund that an earlier try made, whose answer got lost. Raises the error where there is none.
+
+    Only then a refused request is forgotten, and one whose answer Stripe would repeat gets another key.
+    """
+    same = RefundRequest.objects.filter(pk=request.pk, refund_id="", attempt=request.attempt)
+    if isinstance(error, gateway.StripeUnavailable):
+        same.update(attempt=request.attempt + 1)
+    if made := find(request):
+        return made
+    if isinstance(error, gateway.StripeRefused):
+        same.delete()
+    raise error
+
+
+def _params(request: RefundRequest) -> dict[str, Any]:
+    """Return what Stripe is asked for (https://docs.stripe.com/api/refunds/create).
+
+    A request of the version before has nothing frozen. It was asked for in these words.
+    """
+    return request.stripe_params or {
+        "payment_intent": refundable.intent_id(request),
+        "amount": request.amount,
+        "metadata": {"refund_request": str(request.pk)},
+    }
 
 
 def _key(request: RefundRequest) -> str:
@@ -77,11 +101,12 @@ def record(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChan
     """Note which of Stripe's refunds a request became, and what that says of the payment."""
     with transaction.atomic():
         payment = Payment.objects.select_for_update().get(pk=request.payment_id)
-        request.refund_id, request.refund_status = made["id"], made["status"] or "pending"
+        request.refund_id, request.refund_status = made["id"], (made["status"] or "succeeded")[:_STATUS_MAX]
         RefundRequest.objects.filter(pk=request.pk).update(
             refund_id=request.refund_id, refund_status=request.refund_status, given_up_at=None
         )
-        ledger.record([ledger.Finding(payment=payment, facts=refund_facts(made))], cause=cause)
+        of_intent = {"payment_intent": refundable.intent_id(request), **made}
+        ledger.record([ledger.Finding(payment=payment, facts=refund_facts(of_intent))], cause=cause)
     request.payment = payment
     return request
 
@@ -89,11 +114,13 @@ def record(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChan
 def find(request: RefundRequest) -> Mapping[str, Any] | None:
     """Return the refund that Stripe made for a request, should its answer have got lost; None: it made none.
 
+    A database that was restored gives numbers out again, so that the amount has to be the same too.
     Raises StripeRefused or StripeUnavailable.
     """
-    for page in gateway.list_refunds(payment_intent_id=request.payment.payment_intent_id or ""):
+    for page in gateway.list_refunds(payment_intent_id=refundable.intent_id(request)):
         for made in page:
-            if (made.get("metadata") or {}).get("refund_request") == str(request.pk):
+            number = (made.get("metadata") or {}).get("refund_request")
+            if number == str(request.pk) and made.get("amount") == request.amount:
                 return made
     return None
 
@@ -107,53 +134,50 @@ def give_up(request: RefundRequest) -> bool:
     return bool(unanswered.update(given_up_at=timezone.now()))
 
 
-def _reserve(*, payment_id: Any, amount: int | None, idempotency_key: str | None) -> RefundRequest:
+def _reserve(
+    *, payment_id: Any, amount: int | None, intent_id: str | None, idempotency_key: str
+) -> RefundRequest:
     """Return the row of this request, committed: an earlier one of the same request, or a new one."""
     try:
         with transaction.atomic():
             payment = Payment.objects.select_for_update().get(pk=payment_id)
-            request = _earlier(payment=payment, amount=amount, idempotency_key=idempotency_key) or _new(
-                payment=payment, amount=amount, idempotency_key=idempotency_key
-            )
-            if request.given_up_at is not None:
-                request.given_up_at = None
-                request.save(update_fields=["given_up_at"])
-            return request
+            return _earlier(
+                payment, amount=amount, intent_id=intent_id, idempotency_key=idempotency_key
+            ) or _new(payment, amount=amount, intent_id=intent_id, idempotency_key=idempotency_key)
     except IntegrityError:  # the key came for another payment at the same moment
         raise IdempotencyKeyReused from None
 
 
-def _earlier(*, payment: Payment, amount: int | None, idempotency_key: str | None) -> RefundRequest | None:
-    """Return the request with this key; without a key, the same request if who asked was not answered yet.
-
-    Stripe may have answered it meanwhile, to an event or to `fetch_webhooks`.
-    """
-    asked = {"whole": True} if amount is None else {"whole": False, "amount": amount}
-    if idempotency_key is None:
-        unanswered = Q(refund_id="") | Q(handed_out=False)
-        return payment.refund_requests.filter(unanswered, idempotency_key=None, **asked).first()
+def _earlier(
+    payment: Payment, *, amount: int | None, intent_id: str | None, idempotency_key: str
+) -> RefundRequest | None:
+    """Return the request with this key. One that was given up needs its amount to be left still."""
     request = RefundRequest.objects.filter(idempotency_key=idempotency_key).first()
     if request is None:
         return None
     is_same = request.payment_id == payment.pk and request.whole is (amount is None)
-    if not is_same or amount not in {None, request.amount}:
+    known = refundable.intent_id(request)
+    if not is_same or amount not in {None, request.amount} or intent_id not in {None, known}:
         raise IdempotencyKeyReused
     request.payment = payment
+    if request.given_up_at is not None:
+        refundable.choose(payment, amount=request.amount, intent_id=known)
+        request.given_up_at = None
+        request.save(update_fields=["given_up_at"])
     return request
 
 
-def _new(*, payment: Payment, amount: int | None, idempotency_key: str | None) -> RefundRequest:
-    if payment.status in {Status.DISPUTED, Status.CHARGED_BACK}:
-        raise NotRefundable(f"The payment is {payment.status}: its bank decides where the money goes.")
-    left = paid_amount(payment.facts) - refunded_amount(payment.facts)
-    if left <= 0 or not payment.payment_intent_id:
-        raise NotRefundable(f"The payment is {payment.status}: only a paid payment can be refunded.")
-    if amount is not None and amount > left:
-        raise NotRefundable(f"Send an amount of at most {left} minor units: that much is not refunded yet.")
-    return RefundRequest.objects.create(
+def _new(
+    payment: Payment, *, amount: int | None, intent_id: str | None, idempotency_key: str
+) -> RefundRequest:
+    chosen, minor_units = refundable.choose(payment, amount=amount, intent_id=intent_id)
+    request = RefundRequest.objects.create(
         payment=payment,
-        amount=left if amount is None else amount,
+        payment_intent_id=chosen,
+        amount=minor_units,
         whole=amount is None,
         idempotency_key=idempotency_key,
-        handed_out=False,
     )
+    request.stripe_params = _params(request)
+    request.save(update_fields=["stripe_params"])
+    return request

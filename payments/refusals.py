@@ -9,10 +9,17 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from payments import checkout, gateway, refunds
+from payments import checkout, gateway, refundable
 from payments.models import Payment
 
 logger = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 5
+"""When to send a request again, where nobody knows better."""
+
+
+class IdempotencyKeyRequired(Exception):
+    """The request pays money out, and came without an Idempotency-Key."""
 
 
 def _refuse(status: int, code: str, message: str, **more: Any) -> HttpResponse:
@@ -52,12 +59,20 @@ def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse: 
 def _no_database(request: HttpRequest, error: OperationalError) -> HttpResponse:  # noqa: ARG001
     logger.error("The database did not answer: %s", type(error).__name__)
     response = _refuse(503, "unavailable", "The database did not answer. Send the same request again.")
-    response["Retry-After"] = "5"
+    response["Retry-After"] = str(_RETRY_SECONDS)
     return response
 
 
 def _not_found(request: HttpRequest, error: Payment.DoesNotExist) -> HttpResponse:  # noqa: ARG001
     return _refuse(404, "not_found", "There is no payment with this id.")
+
+
+def _key_required(request: HttpRequest, error: IdempotencyKeyRequired) -> HttpResponse:  # noqa: ARG001
+    message = (
+        "A refund pays out, so send the header `Idempotency-Key` with a value of your own for each refund. "
+        "The same request with the same key, sent again, is the same refund."
+    )
+    return _refuse(400, "idempotency_key_required", message)
 
 
 def _key_reused(request: HttpRequest, error: checkout.IdempotencyKeyReused) -> HttpResponse:  # noqa: ARG001
@@ -73,7 +88,7 @@ def _not_cancelable(request: HttpRequest, error: checkout.NotCancelable) -> Http
     return _refuse(409, "not_cancelable", str(error))
 
 
-def _not_refundable(request: HttpRequest, error: refunds.NotRefundable) -> HttpResponse:  # noqa: ARG001
+def _not_refundable(request: HttpRequest, error: refundable.NotRefundable) -> HttpResponse:  # noqa: ARG001
     return _refuse(409, "not_refundable", str(error))
 
 
@@ -84,7 +99,7 @@ def _refused(request: HttpRequest, error: gateway.StripeRefused) -> HttpResponse
 def _unavailable(request: HttpRequest, error: gateway.StripeUnavailable) -> HttpResponse:  # noqa: ARG001
     message = "Stripe did not answer. Send the same request again: nothing will be done twice."
     response = _refuse(503, "stripe_unavailable", message)
-    response["Retry-After"] = "5"
+    response["Retry-After"] = str(error.retry_after or _RETRY_SECONDS)
     return response
 
 
@@ -95,10 +110,11 @@ HANDLERS: Mapping[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] =
     RequestDataTooBig: _too_large,
     OperationalError: _no_database,
     Payment.DoesNotExist: _not_found,
+    IdempotencyKeyRequired: _key_required,
     checkout.IdempotencyKeyReused: _key_reused,
     checkout.RideHasPayment: _ride_has_payment,
     checkout.NotCancelable: _not_cancelable,
-    refunds.NotRefundable: _not_refundable,
+    refundable.NotRefundable: _not_refundable,
     gateway.StripeRefused: _refused,
     gateway.StripeUnavailable: _unavailable,
 }

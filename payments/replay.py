@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from payments import webhooks
-from payments.models import Payment, StatusChange, WebhookEvent
+from payments.models import Intent, Payment, StatusChange, WebhookEvent
 
 BATCH_SIZE = 100
 """Events a transaction, so that the locks of a long replay are short."""
@@ -81,8 +81,8 @@ def _of_payments(events: QuerySet[WebhookEvent], selection: Selection) -> QueryS
     wanted = {field: value for field, value in wanted.items() if value is not None}
     if not wanted:
         return events
-    payments = dict(Payment.objects.filter(**wanted).values_list("pk", "payment_intent_id"))
-    intents = [intent for intent in payments.values() if intent]
+    payments = list(Payment.objects.filter(**wanted).values_list("pk", flat=True))
+    intents = list(Intent.objects.filter(payment__in=payments).values_list("intent_id", flat=True))
     # Looked up before, and not in subqueries: of an OR between those no index serves either side.
     waiting = Q(state=WebhookEvent.State.PARKED, payment_intent_id__in=intents)
-    return events.filter(Q(payment__in=list(payments)) | waiting)
+    return events.filter(Q(payment__in=payments) | waiting)

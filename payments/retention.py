@@ -1,4 +1,4 @@
-"""How long webhook events are kept. Payments, changes of status and refund requests are kept for ever."""
+"""How long webhook events are kept, and payment intents of other integrations. Payments, changes of status and refund requests are kept for ever."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import OuterRef
 from django.utils import timezone
 
-from payments.models import StatusChange, WebhookEvent
+from payments.models import Intent, StatusChange, WebhookEvent
 
 DAYS_DEFAULT = 90
 DAYS_LEAST = 30
@@ -39,6 +39,21 @@ def prune(*, days: int, dry_run: bool = False) -> Iterator[int]:
         last = rows[-1][0]
         removable = [pk for pk, state in old if state in _DONE]
         yield len(removable) if dry_run else _remove(removable)
+
+
+def prune_foreign_intents(*, days: int, dry_run: bool = False) -> Iterator[int]:
+    """Remove payment intents of other integrations, found more than `days` days ago, batch by batch.
+
+    Yields how many each took, or how many would go.
+    """
+    before = timezone.now() - timedelta(days=days)
+    foreign = Intent.objects.filter(payment=None, created_at__lt=before).order_by("pk")
+    if dry_run:
+        yield foreign.count()
+        return
+    while pks := list(foreign.values_list("pk", flat=True)[:BATCH_SIZE]):
+        # One may turn out to be ours meanwhile.
+        yield Intent.objects.filter(pk__in=pks, payment=None).delete()[0]
 
 
 def _remove(pks: Sequence[int]) -> int:

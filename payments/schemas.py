@@ -9,8 +9,12 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from payments.balances import refunded_amount
 from payments.currencies import LARGEST, refuse_amount
+from payments.facts import Facts
 from payments.models import Payment, RefundRequest
+from payments.outcome_schemas import CardOut, DisputeOut, FailureOut, MadeRefundOut
+from payments.refundable import intent_id
 from payments.status import Status, is_open
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -70,6 +74,13 @@ class NewRefund(Body):
     amount: int | None = Field(
         default=None, gt=0, le=LARGEST, description="In minor units; without it, all that is left."
     )
+    payment_intent_id: str | None = Field(
+        default=None,
+        pattern=r"^[\x21-\x7e]+$",
+        max_length=255,
+        description="The payment intent to refund, where the payment was paid by several. "
+        "Default: that of which the most is left.",
+    )
 
 
 class PaymentOut(Body):
@@ -83,21 +94,27 @@ class PaymentOut(Body):
     stripe_session_id: str | None
     created_at: datetime
     expires_at: datetime | None = Field(description="When the Checkout link ends.")
+    failure: FailureOut | None = Field(description="Why the last attempt to pay failed, while that counts.")
+    dispute: DisputeOut | None = Field(description="The open dispute that is due first, else the latest.")
+    amount_refunded: int = Field(description="What refunds that succeeded gave back, in minor units.")
+    refunds: list[MadeRefundOut] = Field(description="Each refund that is known, in whatever state it is.")
+    card: CardOut | None = Field(description="The card that paid.")
 
     @classmethod
     def of(cls, payment: Payment) -> "PaymentOut":
         """Return the payment as it is now."""
-        return cls._show(payment, status=Status(payment.status), with_link=is_open(payment.facts))
+        link = is_open(payment.facts)
+        return cls._show(payment, status=Status(payment.status), with_link=link, facts=payment.facts)
 
     @classmethod
     def as_created(cls, payment: Payment) -> "PaymentOut":
         """Return the payment as it was when its link was made: a repeated request gets the same answer."""
         if payment.announced_seq is None:
             return cls.of(payment)
-        return cls._show(payment, status=Status.PENDING, with_link=True)
+        return cls._show(payment, status=Status.PENDING, with_link=True, facts={})
 
     @classmethod
-    def _show(cls, payment: Payment, *, status: Status, with_link: bool) -> "PaymentOut":
+    def _show(cls, payment: Payment, *, status: Status, with_link: bool, facts: Facts) -> "PaymentOut":
         return cls(
             id=payment.pk,
             ride_id=payment.ride_id,
@@ -109,6 +126,11 @@ class PaymentOut(Body):
             stripe_session_id=payment.session_id,
             created_at=payment.created_at,
             expires_at=payment.expires_at,
+            failure=FailureOut.of(facts),
+            dispute=DisputeOut.of(facts),
+            amount_refunded=refunded_amount(facts),
+            refunds=MadeRefundOut.each(facts),
+            card=CardOut.of(facts, intent_id=payment.payment_intent_id),
         )
 
 
@@ -121,6 +143,7 @@ class RefundOut(Body):
     id: str
     amount: int = Field(description="In minor units.")
     currency: str
+    payment_intent_id: str = Field(description="What was refunded, by Stripe's id.")
     status: str = Field(description="As Stripe first answered; later changes are the payment's status.")
     payment: PaymentOut
 
@@ -130,6 +153,7 @@ class RefundOut(Body):
             id=request.refund_id,
             amount=request.amount,
             currency=request.payment.currency,
+            payment_intent_id=intent_id(request),
             status=request.refund_status,
             payment=PaymentOut.of(request.payment),
         )

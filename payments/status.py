@@ -1,8 +1,11 @@
 """A payment's status follows from its facts, and from nothing else."""
 
+from collections.abc import Iterator
+
 from django.db import models
 
-from payments.facts import Facts, paid_amount, refunded_amount
+from payments.balances import balances
+from payments.facts import ATTEMPTS_KEPT, Facts, mismatches, read_money
 
 
 class Status(models.TextChoices):
@@ -18,67 +21,127 @@ class Status(models.TextChoices):
     CHARGED_BACK = "charged_back", "charged back"
 
 
-PAID = (Status.PROCESSING, Status.SUCCEEDED, Status.PARTIALLY_REFUNDED, Status.DISPUTED)
-"""Paid, or about to be: another payment would charge the ride twice."""
+class Attention(models.TextChoices):
+    """Why a person should look at a payment."""
+
+    OTHER_SUM = "other_sum", "paid with another sum"
+    PAID_TWICE = "paid_twice", "paid more than once"
+    DISPUTE = "dispute", "disputed or inquired about"
+    FRAUD_WARNING = "fraud_warning", "early fraud warning"
+    FOREIGN_SESSION = "foreign_session", "named by a foreign session"
+    UNKNOWN_VALUE = "unknown_value", "a value of Stripe's that nobody knows"
+
+
+ENDS = frozenset({"async_failed", "expired", "canceled"})
+"""Facts that are final for a session that was not paid."""
+CLOSES = ENDS | {"paid", "nothing_due", "completed_unpaid"}
+"""Facts after which its page takes no payment."""
 
 
 def derive(facts: Facts) -> Status:
     """Return the status that the facts add up to: the first that holds, in order of precedence."""
-    return (
-        _disputed(facts)
-        or _refunded(facts)
-        or _paid(facts)
-        or _ended(facts)
-        or _attempted(facts)
-        or Status.PENDING
-    )
+    return _money(facts) or _ended(facts) or _under_way(facts) or Status.PENDING
 
 
 def is_open(facts: Facts) -> bool:
     """Tell whether the customer can still pay on the Checkout page."""
-    ended = {"paid", "completed_unpaid", "async_failed", "expired", "canceled"} & facts.keys()
-    return not ended and derive(facts) in {Status.PENDING, Status.FAILED, Status.PROCESSING}
+    return not (CLOSES & facts.keys()) and not balances(facts)
 
 
 def holds_ride(facts: Facts) -> bool:
-    """Tell whether the ride is being paid or is paid, if only with another sum, and the money still here."""
-    is_held = paid_amount(facts) > refunded_amount(facts) and derive(facts) != Status.CHARGED_BACK
-    return is_open(facts) or is_held or derive(facts) in PAID
+    """Tell whether another payment could charge the ride twice.
+
+    A ride is given up by final facts alone: the session ended unpaid, or all money went back. What a status shows may
+    still change, such as an attempt that failed.
+    """
+    if books := balances(facts).values():
+        return any(book.here for book in books)
+    return "nothing_due" in facts or not ENDS & facts.keys() or _is_recovered(facts)
 
 
-def _disputed(facts: Facts) -> Status | None:
-    """A warning is an inquiry: no money has moved. `won` and `prevented` leave the payment as it was."""
-    states = set(facts.get("disputes", {}).values())
-    if "lost" in states:
-        return Status.CHARGED_BACK
-    return Status.DISPUTED if states & {"needs_response", "under_review"} else None
+def is_failed(facts: Facts) -> bool:
+    """Tell whether the last attempt to pay failed and nothing came of the payment since, be it over or not."""
+    is_paid = "nothing_due" in facts or balances(facts)
+    return not is_paid and not _is_recovered(facts) and _under_way(facts) is Status.FAILED
 
 
-def _refunded(facts: Facts) -> Status | None:
-    refunded = refunded_amount(facts)
-    if refunded <= 0:
-        return None
-    whole = paid_amount(facts) or int(facts["asked"].split()[0])
-    return Status.REFUNDED if refunded >= whole else Status.PARTIALLY_REFUNDED
+def attention(facts: Facts) -> list[Attention]:
+    """Return each reason why a person should look at the payment."""
+    return list(_attention(facts))
 
 
-def _paid(facts: Facts) -> Status | None:
-    return Status.SUCCEEDED if facts["asked"] in facts.get("paid", {}) else None
+def _money(facts: Facts) -> Status | None:
+    """An open dispute, wholly gone, paid and here, partly gone; none of it while no money, or another sum, was paid."""
+    books = balances(facts).values()
+    if any(book.is_disputed for book in books):
+        return Status.DISPUTED
+    is_gone = any(book.refunded or book.withdrawn for book in books)
+    if is_gone and not any(book.here for book in books):
+        return Status.CHARGED_BACK if any(book.withdrawn for book in books) else Status.REFUNDED
+    if "nothing_due" in facts:
+        return Status.SUCCEEDED
+    asked, currency = read_money(facts["asked"])
+    here = sum(book.here for book in books if book.currency == currency)
+    if any(book.is_full for book in books) and here >= asked:
+        return Status.SUCCEEDED
+    return Status.PARTIALLY_REFUNDED if is_gone else None
 
 
 def _ended(facts: Facts) -> Status | None:
+    if _is_recovered(facts):
+        return Status.PROCESSING
     if "canceled" in facts or {"expired", "cancel_requested"} <= facts.keys():
         return Status.CANCELED
     return Status.EXPIRED if "expired" in facts else None
 
 
-def _attempted(facts: Facts) -> Status | None:
-    """A failed attempt shows until a later one is under way: each attempt is a charge of its own."""
+def _is_recovered(facts: Facts) -> bool:
+    """Tell whether a session that Stripe made from the expired one was completed, and its money is awaited."""
+    sessions = facts.get("recovered", {}).values()
+    return any("completed_unpaid" in session and "async_failed" not in session for session in sessions)
+
+
+def _under_way(facts: Facts) -> Status | None:
+    """What the whole session says outranks an attempt: a card can be declined before a bank transfer is chosen."""
     if "async_failed" in facts:
         return Status.FAILED
-    attempts = facts.get("attempts", {}).values()
-    if "processing" in attempts:
+    if "completed_unpaid" in facts or _is_attempted(facts):
         return Status.PROCESSING
-    if "failed" in attempts:
-        return Status.FAILED
-    return Status.PROCESSING if "completed_unpaid" in facts else None
+    failed_at = max(facts.get("failed", {}).values(), default=-1)
+    return Status.FAILED if failed_at > facts.get("action_required", -1) else None
+
+
+def _is_attempted(facts: Facts) -> bool:
+    """Tell whether an attempt is under way: each is a charge of its own, and one that failed does not go on.
+
+    Where no charge is named attempts cannot be told apart, and the later counts. Where so many failed that not all are
+    kept, one that was under way before them all has failed, too.
+    """
+    failed = facts.get("failed", {})
+    oldest_kept = min(failed.values()) if len(failed) >= ATTEMPTS_KEPT else -1
+    return any(
+        at >= oldest_kept and (charge not in failed or (not charge and at >= failed[charge]))
+        for charge, at in facts.get("processing", {}).items()
+    )
+
+
+def _attention(facts: Facts) -> Iterator[Attention]:
+    by_intent = balances(facts)
+    books = by_intent.values()
+    if any(by_intent[intent].here for intent in mismatches(facts)):
+        yield Attention.OTHER_SUM
+    if sum(bool(book.here) for book in books) > 1:
+        yield Attention.PAID_TWICE
+    disputes = facts.get("disputes", {}).values()
+    is_asked = any(
+        dispute["status"].startswith("warning_") and dispute["status"] != "warning_closed"
+        for dispute in disputes
+    )
+    if is_asked or any(book.is_disputed for book in books):
+        yield Attention.DISPUTE
+    if any(warning["actionable"] for warning in facts.get("warnings", {}).values()):
+        yield Attention.FRAUD_WARNING
+    if "foreign_session" in facts:
+        yield Attention.FOREIGN_SESSION
+    if "unknown" in facts:
+        yield Attention.UNKNOWN_VALUE

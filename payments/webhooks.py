@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from django.db.models import F, Q, QuerySet
 from bulk import statements
 from bulk.execution import execute
 from payments import gateway, intake, ledger
-from payments.findings import examine, lock_named_by, named_by
+from payments.findings import examine, look_up
 from payments.metrics import EVENTS
-from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
+from payments.models import Intent, Payment, RefundRequest, StatusChange, WebhookEvent
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _PARKED = """
 )
 _BRIEFLY = "SET LOCAL lock_timeout = '250ms'"
 """Several events do not wait for one of them: by itself it may wait as long as the database's setting says."""
-_WRITTEN = ("state", "attempts", "applied_at", "error", "payment", "payment_intent_id")
+_WRITTEN = ("state", "reason", "attempts", "applied_at", "error", "payment", "payment_intent_id")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class Outcome:
 
     event_id: str
     state: str
+    reason: str = ""
     error: str = ""
     changes: list[StatusChange] = field(default_factory=list)
 
@@ -71,7 +73,8 @@ def take_in(rows: Sequence[WebhookEvent], *, together: bool = False) -> list[Out
     outcomes, left = _take_in_new(list(fresh.values()), together=together or len(fresh) > 1)
     became = {outcome.event_id: outcome for outcome in outcomes + _take_in_again(left + again)}
     for row in rows:
-        EVENTS.labels(state=became[row.event_id].state).inc()
+        outcome = became[row.event_id]
+        EVENTS.labels(state=outcome.state, reason=outcome.reason).inc()
     return [became[row.event_id] for row in rows]
 
 
@@ -99,12 +102,12 @@ def preview(rows: Iterable[WebhookEvent]) -> list[Outcome]:
     payments: dict[Any, Payment] = {}
     for row in rows:
         try:
-            keys = named_by([row])
-            payments |= Payment.objects.in_bulk(keys - payments.keys())
-            named = {key: payments[key] for key in keys & payments.keys()}
-            _, changes = ledger.work_out(examine([row], named), cause=Cause.REPLAY)
+            known = look_up([row], lock=False)
+            # What the events before would have changed is known to this one.
+            known.payments.update({pk: payments.setdefault(pk, p) for pk, p in known.payments.items()})
+            _, changes = ledger.work_out(examine([row], known), cause=Cause.REPLAY)
         except Exception as error:  # noqa: BLE001 whatever it is, it is shown
-            outcomes.append(Outcome(event_id=row.event_id, state=State.FAILED, error=_describe(error)))
+            outcomes.append(_failed_outcome(row.event_id, error))
         else:
             outcomes += _outcomes([row], changes)
     return outcomes
@@ -112,19 +115,27 @@ def preview(rows: Iterable[WebhookEvent]) -> list[Outcome]:
 
 def apply_parked(payment: Payment, *, cause: Cause = Cause.EVENT) -> list[Outcome]:
     """Apply the events that had to wait until this payment, and its session, was known."""
-    if not _is_parked(keys={payment.pk}, intents={payment.payment_intent_id}):
-        return []
-    return _apply_parked(Payment.objects.filter(pk=payment.pk), cause=cause)
+    return _apply_waiting(keys={payment.pk}, intents={payment.payment_intent_id} - {None}, cause=cause)
 
 
-def no_longer_waiting(payments: QuerySet[Payment]) -> list[str]:
-    """Return the ids of parked events that one of these payments lets go on."""
-    known = payments.filter(session_id__isnull=False)
-    intents = known.filter(payment_intent_id__isnull=False).values("payment_intent_id")
-    parked = WebhookEvent.objects.filter(state=State.PARKED).values_list("pk", "event_id").order_by()
-    # With OR in place of UNION no index serves either side.
-    waiting = parked.filter(payment__in=known).union(parked.filter(payment_intent_id__in=intents))
-    return [event_id for _, event_id in waiting.order_by("pk")]
+def no_longer_waiting() -> list[str]:
+    """Return the ids of parked events that can go on: it is known by now whose they are."""
+    known = Q(payment=None) | Q(payment__session_id__isnull=False)
+    intents = Intent.objects.filter(known).values("intent_id")
+    return _waiting(Payment.objects.filter(session_id__isnull=False), intents)
+
+
+def give_up_waiting(*, before: datetime) -> int:
+    """Ignore events that have been parked since before this moment (UTC); return how many.
+
+    Stripe makes no event of a payment known any more that it has not told of within that time.
+    """
+    parked = WebhookEvent.objects.filter(state=State.PARKED, received_at__lt=before)
+    return parked.update(
+        state=State.IGNORED,
+        reason=WebhookEvent.Reason.UNMATCHED,
+        error="No payment of this service came to be known for it while Stripe keeps events.",
+    )
 
 
 def _take_in_new(rows: list[WebhookEvent], *, together: bool) -> tuple[list[Outcome], list[WebhookEvent]]:
@@ -167,18 +178,23 @@ def _apply_while_storing(rows: list[WebhookEvent], *, together: bool) -> list[Ou
     with transaction.atomic():
         if together and connection.vendor == "postgresql":
             execute(_BRIEFLY)
-        payments = lock_named_by(rows)
-        identities = {key: _identity(payment) for key, payment in payments.items()}
+        known_before = look_up(rows, lock=True)
+        sessions = {key: payment.session_id for key, payment in known_before.payments.items()}
         for row in rows:
             row.attempts = 0  # it may have been tried before
-        findings = examine(rows, payments)
+        findings = examine(rows, known_before)
         in_order = sorted(rows, key=lambda row: row.event_id)  # or two workers could wait for each other
         if known := statements.insert_new(in_order, key="event_id"):
             raise _KnownError(known)
         changes = ledger.record(findings, cause=Cause.EVENT)
         _answer_refund_requests(findings)
-    found = {key for key, payment in payments.items() if _identity(payment) != identities[key]}
-    news = [row for row in rows if row.state == State.PARKED or row.payment_id in found]
+    found = {key for key, payment in known_before.payments.items() if payment.session_id != sessions[key]}
+    found_intents = {intent.intent_id for intent in ledger.intents(findings)}
+    news = [
+        row
+        for row in rows
+        if row.state == State.PARKED or row.payment_id in found or row.payment_intent_id in found_intents
+    ]
     return _outcomes(rows, changes) + _apply_what_waited_for(news, cause=Cause.EVENT)
 
 
@@ -190,11 +206,6 @@ def _keep(row: WebhookEvent, error: Exception) -> list[Outcome]:
     return _finish([event])
 
 
-def _identity(payment: Payment) -> tuple[str | None, str | None]:
-    """Return by what else than its key events name a payment."""
-    return payment.session_id, payment.payment_intent_id
-
-
 def _take_in_again(rows: list[WebhookEvent]) -> list[Outcome]:
     """Store events, or count that they were delivered before, and apply those that are not."""
     return _finish([intake.store(row) for row in rows])
@@ -204,7 +215,7 @@ def _finish(stored: list[WebhookEvent]) -> list[Outcome]:
     """Apply those of stored events that are not applied, and what may still wait for the others."""
     done = [row for row in stored if row.state in {State.APPLIED, State.IGNORED}]
     due = [row.event_id for row in stored if row.state not in {State.APPLIED, State.IGNORED}]
-    outcomes = [Outcome(event_id=row.event_id, state=row.state, error=row.error) for row in done]
+    outcomes = [_outcome(row) for row in done]
     if due:
         outcomes += apply(due)
     _apply_what_waited_for(done, cause=Cause.EVENT)  # a crash may have come between the two
@@ -215,7 +226,7 @@ def _apply_together(event_ids: Sequence[str], *, cause: Cause) -> tuple[list[Web
     """Lock events, then payments, then feeds, each in one fixed order; write each table once."""
     with transaction.atomic():
         rows = list(WebhookEvent.objects.select_for_update().filter(event_id__in=event_ids).order_by("pk"))
-        findings = examine(rows, lock_named_by(rows))
+        findings = examine(rows, look_up(rows, lock=True))
         changes = ledger.record(findings, cause=cause)
         _answer_refund_requests(findings)
         if rows:
@@ -228,20 +239,27 @@ def _outcomes(rows: Sequence[WebhookEvent], changes: Sequence[StatusChange]) -> 
     for change in changes:
         if change.event:
             by_event[change.event.event_id].append(change)
-    return [
-        Outcome(event_id=row.event_id, state=row.state, error=row.error, changes=by_event[row.event_id])
-        for row in rows
-    ]
+    return [_outcome(row, by_event[row.event_id]) for row in rows]
 
 
-def _answer_refund_requests(findings: Sequence[ledger.Finding]) -> None:
+def _outcome(row: WebhookEvent, changes: Sequence[StatusChange] = ()) -> Outcome:
+    return Outcome(
+        event_id=row.event_id, state=row.state, reason=row.reason, error=row.error, changes=list(changes)
+    )
+
+
+def _answer_refund_requests(findings: Sequence[ledger.Finding | ledger.Foreign]) -> None:
     """Note on refunds asked for here which of Stripe's they are, should its answer have got lost."""
     for finding in findings:
+        if isinstance(finding, ledger.Foreign):
+            continue
         obj = finding.event.content["data"]["object"] if finding.event else {}
         request = str((obj.get("metadata") or {}).get("refund_request", ""))
         if obj.get("object") == "refund" and request.isdecimal():
-            RefundRequest.objects.filter(pk=int(request), payment=finding.payment, refund_id="").update(
-                refund_id=obj["id"], refund_status=obj["status"] or ""
+            # A database that was restored gives numbers out again.
+            same = RefundRequest.objects.filter(pk=int(request), amount=obj["amount"], refund_id="")
+            same.filter(payment=finding.payment).update(
+                refund_id=obj["id"], refund_status=(obj["status"] or "")[:20]
             )
 
 
@@ -253,19 +271,27 @@ def _apply_what_waited_for(rows: Sequence[WebhookEvent], *, cause: Cause) -> lis
     again is not followed: nothing came to be known by it.
     """
     news = [row for row in rows if row.state != State.PARKED or row.attempts == 1]
-    known = {row.payment for row in news if row.payment}
-    keys = {payment.pk for payment in known}
+    keys = {row.payment_id for row in news if row.payment_id}
     intents = {row.payment_intent_id for row in news if row.payment_intent_id}
-    if not news or not _is_parked(keys=keys, intents=intents | {p.payment_intent_id for p in known}):
+    intents |= {row.payment.payment_intent_id or "" for row in news if row.payment} - {""}
+    return _apply_waiting(keys=keys, intents=intents, cause=cause) if keys or intents else []
+
+
+def _apply_waiting(*, keys: set[Any], intents: set[Any], cause: Cause) -> list[Outcome]:
+    """Apply parked events that name one of these payments or payment intents."""
+    if not _is_parked(keys=keys, intents=intents):
         return []
-    return _apply_parked(
-        Payment.objects.filter(Q(pk__in=keys) | Q(payment_intent_id__in=intents)), cause=cause
-    )
-
-
-def _apply_parked(payments: QuerySet[Payment], *, cause: Cause) -> list[Outcome]:
-    event_ids = no_longer_waiting(payments)
+    known = Q(payment=None) | Q(payment__session_id__isnull=False)
+    decided = Intent.objects.filter(known, intent_id__in=intents).values("intent_id")
+    event_ids = _waiting(Payment.objects.filter(pk__in=keys, session_id__isnull=False), decided)
     return apply(event_ids, cause=cause) if event_ids else []
+
+
+def _waiting(payments: QuerySet[Payment], intents: QuerySet[Intent, Any]) -> list[str]:
+    """Return the ids of the events that are parked for one of these. With OR no index serves either side."""
+    parked = WebhookEvent.objects.filter(state=State.PARKED).values_list("pk", "event_id").order_by()
+    waiting = parked.filter(payment__in=payments).union(parked.filter(payment_intent_id__in=intents))
+    return [event_id for _, event_id in waiting.order_by("pk")]
 
 
 def _is_parked(*, keys: AbstractSet[Any], intents: AbstractSet[str | None]) -> bool:
@@ -282,12 +308,20 @@ def _fail(event_id: str, error: Exception) -> Outcome:
     message = _describe(error)
     logger.error("Event %s could not be applied: %s", event_id, message)
     event = WebhookEvent.objects.filter(event_id=event_id)
-    event.update(state=State.FAILED, error=message, attempts=F("attempts") + 1)
+    event.update(
+        state=State.FAILED, reason=WebhookEvent.Reason.ERROR, error=message, attempts=F("attempts") + 1
+    )
     with suppress(KeyError, TypeError, AttributeError, DatabaseError), transaction.atomic():
         if connection.vendor == "postgresql":
             execute(_BRIEFLY)  # the payment may be what somebody holds
-        event.update(payment=Payment.objects.filter(pk__in=named_by(event)).first())
-    return Outcome(event_id=event_id, state=State.FAILED, error=message)
+        event.update(payment=next(iter(look_up(event, lock=False).payments.values()), None))
+    return _failed_outcome(event_id, error)
+
+
+def _failed_outcome(event_id: str, error: Exception) -> Outcome:
+    return Outcome(
+        event_id=event_id, state=State.FAILED, reason=WebhookEvent.Reason.ERROR, error=_describe(error)
+    )
 
 
 def _describe(error: Exception) -> str:

@@ -8,9 +8,13 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
+from payments import gateway
+
 from .environment import DEVELOPMENT_SECRET_KEY
 
 _KEY = re.compile(r"(sk|rk)_[A-Za-z0-9_]{8,}")
+_ORGANISATION_KEY = re.compile(r"(sk|rk)_org_")
+"""Source: https://docs.stripe.com/keys/organization-api-keys"""
 _SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,}")
 SECRET_KEY_MIN_LENGTH = 50
 API_KEY_MIN_LENGTH = 20
@@ -112,7 +116,13 @@ def check_stripe(**_: Any) -> Iterable[CheckMessage]:
             "STRIPE_WEBHOOK_SECRETS is missing, or holds something else, so that no event can be verified.",
             "Set it to the signing secret of the webhook endpoint, which begins with whsec_.",
         )
-    is_live = key.startswith(("sk_live_", "rk_live_"))
+    if _ORGANISATION_KEY.match(key):
+        yield _error(
+            13,
+            "STRIPE_SECRET_KEY is an organisation's key, which needs a Stripe-Context with every request.",
+            "Set it to a key of one account, which begins with sk_live_, rk_live_, sk_test_ or rk_test_.",
+        )
+    is_live = gateway.is_live(key)
     if is_live and settings.DEBUG:
         yield _error(
             12,

@@ -1,11 +1,12 @@
 """The settings an operator can make, read from the environment and from a .env file beside manage.py."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from django.core.exceptions import ImproperlyConfigured
-from pydantic import AnyHttpUrl, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -20,6 +21,22 @@ def _split(value: Any) -> Any:
     return value
 
 
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,63}")
+_NO_APP = re.compile(
+    "about|blob|chrome|data|file|filesystem|ftp|https?|intent|javascript|mailto|resource|sms|tel|vbscript|"
+    "view-source|wss?"
+)
+"""Schemes that a browser, or another program than the rider's app, takes for its own."""
+
+
+def _app_scheme(scheme: str) -> str:
+    if scheme and (not _SCHEME.fullmatch(scheme) or _NO_APP.fullmatch(scheme)):
+        raise ValueError(
+            "set the scheme of your app alone, in lower case, such as myapp; none of the web's own"
+        )
+    return scheme
+
+
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
@@ -30,7 +47,8 @@ class Environment(BaseSettings):
 
     DEBUG: bool = Field(default=False, description="Development mode: development defaults are accepted.")
     SECRET_KEY: str = Field(
-        default=DEVELOPMENT_SECRET_KEY, description="Signs sessions and the sandbox's webhooks."
+        default=DEVELOPMENT_SECRET_KEY,
+        description="Signs sessions and the sandbox's webhooks, and seals what goes through Redis.",
     )
     ALLOWED_HOSTS: CommaSeparated = Field(
         default=["localhost", "127.0.0.1", "[::1]"],
@@ -43,6 +61,9 @@ class Environment(BaseSettings):
     )
     PUBLIC_URL: AnyHttpUrl | None = Field(
         default=None, description="Where browsers reach the service. Default: http://localhost:PORT."
+    )
+    APP_SCHEME: Annotated[str, AfterValidator(_app_scheme)] = Field(
+        default="", description="Scheme of the rider's app, to which the pages after Checkout lead back."
     )
     DATABASE_URL: str = Field(
         default="sqlite:///db.sqlite3", description="SQLite or PostgreSQL (postgresql://…)."

@@ -20,6 +20,7 @@ ALLOWED_HOSTS = env.ALLOWED_HOSTS
 HOST = env.HOST
 PORT = env.PORT
 PUBLIC_URL = str(env.PUBLIC_URL or f"http://localhost:{env.PORT}").rstrip("/")
+APP_SCHEME = env.APP_SCHEME
 SERVER = env.SERVER
 WORKERS = env.WORKERS
 WEBSOCKET_PING_SECONDS = env.WEBSOCKET_PING_SECONDS
@@ -243,7 +244,7 @@ UNFOLD = {
                 ],
             },
             {
-                "title": "Told to users",
+                "title": "Written to users",
                 "items": [
                     _page("Feeds", "rss_feed", "notifications.feed"),
                     _page("Notifications", "notifications", "notifications.notification"),

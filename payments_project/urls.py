@@ -1,8 +1,9 @@
 from django.conf import settings
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from payments.api import api
+from payments.sandbox import api as sandbox
 
 from . import health
 
@@ -18,5 +19,6 @@ urlpatterns = [
 if settings.STRIPE_SANDBOX:
     urlpatterns += [
         path("v1/", include("payments.sandbox.urls")),
+        re_path("^v2/", sandbox.serve()),
         path("sandbox/", include("payments.sandbox.pages")),
     ]

@@ -35,5 +35,6 @@ def cancel(server, payment):
 
 def refund(server, payment, amount=None):
     """Refund a part, or all that is left."""
-    answer = post(server, f"/api/payments/{payment['id']}/refund", {"amount": amount})
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    answer = post(server, f"/api/payments/{payment['id']}/refund", {"amount": amount}, **key)
     assert answer.status_code == 201, answer.text

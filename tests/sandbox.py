@@ -38,6 +38,14 @@ def settle(server, payment, outcome):
     control(server, "settle", session=payment["stripeSessionId"], outcome=outcome)
 
 
+def settle_refunds(server, payment):
+    """Let the bank take the refunds that are pending."""
+    refunds = stripe(server, "GET", "refunds", payment_intent=payment_intent(server, payment))["data"]
+    for refund in refunds:
+        if refund["status"] == "pending":
+            control(server, "settle_refund", refund=refund["id"])
+
+
 def open_dispute(server, payment):
     control(server, "open_dispute", payment_intent=payment_intent(server, payment))
 

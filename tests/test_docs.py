@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import stripe
 from django.apps import apps
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
@@ -14,7 +15,7 @@ from prometheus_client import REGISTRY
 
 from notifications import protocol
 from notifications.models import Notification
-from payments import announcements, events
+from payments import announcements, events, transport
 from payments.models import Payment, StatusChange
 from payments.status import Status
 from payments_project import checks
@@ -193,6 +194,18 @@ def test_every_type_of_event_is_described():
 def test_stripe_is_told_every_type_of_event_that_is_handled():
     listened = re.search(r"--events \\\n(.*?)\n```", read("README.md"), re.DOTALL)[1]
     assert set(listened.replace("\\\n", "").split(",")) == set(events._FACTS)
+
+
+def test_the_api_version_is_the_one_that_stripe_python_was_made_for_and_every_page_names_it():
+    """An update of stripe-python fails here: see what changed, and change `payments/transport.py` and the pages."""
+    assert stripe.api_version == transport.API_VERSION
+    named = {
+        page.relative_to(ROOT).as_posix(): set(re.findall(r"`(\d{4}-\d\d-\d\d\.\w+)`", page.read_text()))
+        for page in PAGES
+    }
+    named = {name: versions for name, versions in named.items() if versions}
+    assert named.keys() >= {"README.md", "docs/webhooks.md", "docs/operating.md", "docs/sandbox.md"}
+    assert set.union(*named.values()) == {transport.API_VERSION}
 
 
 def test_every_command_and_option_is_described():

@@ -25,7 +25,8 @@ def test_a_rider_gets_the_link_and_pays(server, rider, payment):
     answer = sandbox.choose(server, payment, "pay")
 
     assert answer.status_code == 303
-    assert answer.headers["Location"] == f"{server.url}/checkout/success"
+    session = payment["stripeSessionId"]
+    assert answer.headers["Location"] == f"{server.url}/checkout/success?session_id={session}"
     assert rider.receive_all() == story(payment, "succeeded")
     assert backend.read(server, payment) == payment | {"status": "succeeded", "paymentUrl": None}
 

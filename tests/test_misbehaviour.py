@@ -27,6 +27,7 @@ def test_a_long_story_is_told_as_usual(server, rider, payment, deliver, mode):
     sandbox.settle(server, payment, "succeeded")
     sandbox.wait_until_delivered(server)
     backend.refund(server, payment, 250)
+    sandbox.settle_refunds(server, payment)
     sandbox.wait_until_delivered(server)
     sandbox.open_dispute(server, payment)
     sandbox.wait_until_delivered(server)

@@ -72,9 +72,10 @@ def test_a_mistake_is_refused_as_stripe_does(client):
     assert (missing.value.http_status, missing.value.code) == (404, "resource_missing")
 
 
-def test_another_key_is_refused(server):
+@pytest.mark.parametrize("key", ["sk_live_other", "other"])
+def test_another_key_is_refused(server, key):
     http = stripe.RequestsClient(timeout=20)
-    client = stripe.StripeClient("sk_test_other", base_addresses={"api": server.url}, http_client=http)
+    client = stripe.StripeClient(key, base_addresses={"api": server.url}, http_client=http)
 
     with pytest.raises(stripe.AuthenticationError):
         client.v1.events.list()

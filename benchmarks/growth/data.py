@@ -23,6 +23,7 @@ BIG_TABLES = (
     "notifications_feed",
     "notifications_notification",
     "payments_payment",
+    "payments_intent",
     "payments_webhookevent",
     "payments_statuschange",
 )

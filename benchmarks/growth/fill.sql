@@ -51,14 +51,16 @@ LEFT JOIN told AS paid ON paid.n = first.n AND paid.ride = first.ride AND paid.s
 WHERE first.step = 1;
 
 INSERT INTO payments_payment (
-    id, ride_id, user_id, amount, currency, description, status, facts, session_id, payment_intent_id, payment_url,
-    expires_at, announced_seq, stripe_params, attempt, checked_at, stripe_error, idempotency_key, request_digest,
+    id, ride_id, user_id, amount, currency, description, status, attention, facts, session_id, payment_intent_id,
+    payment_url, expires_at, announced_seq, stripe_params, attempt, checked_at, stripe_error, idempotency_key, request_digest,
     ride_claim, created_at, updated_at)
 SELECT code::uuid, format('ride_%s_%s', n, ride), user_id, 1500, currency, '', status,
+    CASE WHEN status = 'disputed' THEN 'dispute' WHEN n % 100000 = 31 THEN 'other_sum' ELSE '' END,
     CASE
         WHEN paid IS NOT NULL THEN jsonb_build_object(
             'asked', '1500 ' || currency,
-            'paid', jsonb_build_object('1500 ' || currency, extract(epoch FROM paid)::bigint))
+            'paid', jsonb_build_object(
+                'pi_' || code, jsonb_build_object('1500 ' || currency, extract(epoch FROM paid)::bigint)))
         WHEN status = 'expired' THEN jsonb_build_object(
             'asked', '1500 ' || currency, 'expired', extract(epoch FROM began)::bigint + 86400)
         ELSE jsonb_build_object('asked', '1500 ' || currency)
@@ -74,9 +76,12 @@ SELECT code::uuid, format('ride_%s_%s', n, ride), user_id, 1500, currency, '', s
     CASE WHEN status <> 'expired' THEN format('ride_%s_%s', n, ride) END, began, coalesce(paid, began)
 FROM sale ORDER BY began;
 
+INSERT INTO payments_intent (intent_id, payment_id, created_at)
+SELECT 'pi_' || code, code::uuid, paid FROM sale WHERE paid IS NOT NULL ORDER BY paid;
+
 INSERT INTO payments_webhookevent (
     event_id, type, body, api_version, livemode, object_id, payment_intent_id, created_at, received_at, deliveries,
-    state, attempts, applied_at, error, payment_id)
+    state, attempts, applied_at, reason, error, payment_id)
 SELECT 'evt_' || code, type,
     json_build_object('id', 'evt_' || code, 'object', 'event', 'type', type, 'livemode', true,
         'created', extract(epoch FROM paid)::bigint, 'api_version', '2026-10-28.endive',
@@ -85,7 +90,10 @@ SELECT 'evt_' || code, type,
             'metadata', json_build_object('payment_id', code::uuid), 'payment_intent', 'pi_' || code,
             'payment_status', 'paid', 'amount_total', 1500, 'currency', currency)))::text,
     '2026-10-28.endive', true, 'cs_live_' || code || code, 'pi_' || code, paid, paid, 1, state, 1,
-    CASE state WHEN 'applied' THEN paid END, CASE state WHEN 'failed' THEN 'ValueError: no amount' ELSE '' END,
+    CASE state WHEN 'applied' THEN paid END,
+    CASE WHEN state = 'failed' THEN 'error' WHEN state <> 'ignored' THEN ''
+        WHEN n % 20000 = 23 THEN 'other_payment' ELSE 'type' END,
+    CASE state WHEN 'failed' THEN 'ValueError: no amount' ELSE '' END,
     CASE state WHEN 'applied' THEN code::uuid END
 FROM (
     SELECT *,

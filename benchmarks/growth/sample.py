@@ -59,12 +59,16 @@ class Sample:
     def named_by_session(self) -> list[WebhookEvent]:
         """Return an event, not stored, that names its payment by the Checkout Session alone."""
         session = {"id": self.payment().session_id, "object": "checkout.session"}
-        return [WebhookEvent(body=json.dumps(_event("checkout.session.expired", session)))]
+        return [_row(_event("checkout.session.expired", session))]
 
     def named_by_intent(self) -> list[WebhookEvent]:
         """Return an event, not stored, that names its payment by the payment intent alone."""
         charge = {"object": "charge", "payment_intent": self.payment().payment_intent_id}
-        return [WebhookEvent(body=json.dumps(_event("charge.refunded", charge)))]
+        return [_row(_event("charge.refunded", charge))]
+
+
+def _row(event: Mapping[str, object]) -> WebhookEvent:
+    return WebhookEvent(type=str(event["type"]), body=json.dumps(event))
 
 
 def _event(type_: str, obj: Mapping[str, object]) -> dict[str, object]:

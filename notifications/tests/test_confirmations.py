@@ -193,6 +193,23 @@ async def test_who_closes_the_connection_has_got_what_was_sent(connect, tell_of,
     assert await is_offered(connect) == []
 
 
+async def test_it_is_known_up_to_where_an_app_confirmed_and_by_when(connect, tell_of):
+    read = database_sync_to_async(feed.confirmed_until)
+    await tell_of("a", "link")
+    assert await read(user_id="user_123") is None
+    before = timezone.now()
+    client = await connect()
+    await client.register()
+    await client.read()
+    await closes(client)
+    confirmed = await read(user_id="user_123")
+    assert confirmed.seq == 1
+    assert before < confirmed.at < timezone.now()
+    await tell_of("a", "succeeded")
+    assert await read(user_id="user_123") == confirmed
+    assert await read(user_id="nobody") is None
+
+
 @pytest.mark.parametrize("how", [{"code": 1006}, {"code": 1005}, {"code": 1011}, {"code": 1012}, {}])
 async def test_a_connection_that_ends_in_another_way_confirms_nothing(connect, tell_of, how):
     client = await connect()

@@ -13,7 +13,9 @@ from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from payments.models import WebhookEvent
-from payments.status import Status
+from payments.status import Attention, Status
+
+ANY = "any"
 
 
 class FormFilter(admin.ListFilter):
@@ -70,6 +72,25 @@ class StatusFilter(FormFilter):
     fields: ClassVar = {"status": _select(Status.choices)}
 
 
+class AttentionFilter(FormFilter):
+    """Payments that a person should look at, for any reason or for one."""
+
+    title = "need for attention"
+    fields: ClassVar = {"attention": _select([(ANY, "For any reason"), *Attention.choices])}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Say also that there is a reason: then the index of those payments serves."""
+        found = super().queryset(request, queryset)
+        return found.exclude(attention="") if self.form.cleaned_data["attention"] else found
+
+    def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
+        return (
+            {}
+            if values["attention"] == ANY
+            else super().lookups({"attention__contains": values["attention"]})
+        )
+
+
 class CurrencyFilter(FormFilter):
     title = "currency"
     fields: ClassVar = {"currency": _text(max_length=3, placeholder="usd, eur, …")}
@@ -81,6 +102,11 @@ class CurrencyFilter(FormFilter):
 class StateFilter(FormFilter):
     title = "state"
     fields: ClassVar = {"state": _select(WebhookEvent.State.choices)}
+
+
+class ReasonFilter(FormFilter):
+    title = "reason"
+    fields: ClassVar = {"reason": _select(WebhookEvent.Reason.choices)}
 
 
 class TypeFilter(FormFilter):

@@ -1,23 +1,27 @@
-import json
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from payments.admin import timeline
-from payments.admin.filters import CreatedFilter, CurrencyFilter, StatusFilter
+from notifications.feed import confirmed_until
+from payments.admin import circumstances, money, timeline
+from payments.admin.entries import read_sum
+from payments.admin.filters import AttentionFilter, CreatedFilter, CurrencyFilter, StatusFilter
 from payments.admin.readonly import ReadOnlyAdmin, as_uuid, instant, label, pretty_json
 from payments.currencies import format_amount
 from payments.facts import mismatches
-from payments.models import Payment
-from payments.status import Status, is_open
+from payments.models import Intent, Payment
+from payments.scrubbing import scrub
+from payments.status import Attention, Status, is_open
 
 EVENTS_SHOWN = 200
+INTENTS_FOUND = 100
+"""Of those that begin as a search says. Whoever looks for one knows more of it."""
 
 TONES = {
     Status.PENDING: "",
@@ -31,16 +35,24 @@ TONES = {
     Status.DISPUTED: "danger",
     Status.CHARGED_BACK: "danger",
 }
+ATTENTION_TONES = {
+    Attention.OTHER_SUM: "danger",
+    Attention.PAID_TWICE: "danger",
+    Attention.DISPUTE: "danger",
+    Attention.FRAUD_WARNING: "danger",
+    Attention.FOREIGN_SESSION: "warning",
+    Attention.UNKNOWN_VALUE: "warning",
+}
 
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
-    list_display = ("created", "ride_id", "user_id", "money", "state")
+    list_display = ("created", "ride_id", "user_id", "money", "state", "needs_attention")
     list_display_links = ("created", "ride_id")
-    list_filter = (StatusFilter, CreatedFilter, CurrencyFilter)
-    query_parameters: ClassVar = frozenset({"status", "since", "until", "currency"})
+    list_filter = (StatusFilter, AttentionFilter, CreatedFilter, CurrencyFilter)
+    query_parameters: ClassVar = frozenset({"status", "attention", "since", "until", "currency"})
     sortable_by = ("created",)
-    search_fields = ("id", "ride_id", "user_id", "session_id", "payment_intent_id")
+    search_fields = ("id", "ride_id", "user_id", "session_id", "intents__intent_id")
     search_help_text = "Id, or start of a ride, user, session or intent"
     fieldsets = (
         (
@@ -48,9 +60,10 @@ class PaymentAdmin(ReadOnlyAdmin):
             {
                 "fields": (
                     ("state", "money"),
+                    ("needs_attention",),
                     ("ride_id", "user"),
                     ("id", "created"),
-                    ("session_id", "payment_intent_id"),
+                    ("session_id", "payment_intents"),
                     ("checkout", "description"),
                 )
             },
@@ -64,21 +77,45 @@ class PaymentAdmin(ReadOnlyAdmin):
             },
         ),
     )
-    readonly_fields = ("state", "money", "user", "created", "checkout", "known", "asked_of_stripe")
+    readonly_fields = (
+        "state",
+        "money",
+        "needs_attention",
+        "user",
+        "created",
+        "payment_intents",
+        "checkout",
+        "known",
+        "asked_of_stripe",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
         queryset: QuerySet[Payment] = super().get_queryset(request)
         return queryset.defer("payment_url", "stripe_params")
 
+    def get_fieldsets(self, request: HttpRequest, obj: Payment | None = None) -> Any:
+        """Leave out what needs attention where nothing does."""
+        (name, options), *others = super().get_fieldsets(request, obj)
+        attention = ("needs_attention",)
+        fields = [field for field in options["fields"] if field != attention or (obj and obj.attention)]
+        return [(name, options | {"fields": fields}), *others]
+
     def find(self, term: str) -> Q:
-        """Case counts: the indexes serve `startswith`, not `istartswith`."""
-        names = ("ride_id", "user_id", "session_id", "payment_intent_id")
+        """Case counts: the indexes serve `startswith`, not `istartswith`.
+
+        Intents are looked up first: no index serves a condition on two tables.
+        """
+        names = ("ride_id", "user_id", "session_id")
         begins = Q(*((f"{name}__startswith", term) for name in names), _connector=Q.OR)
+        intents = Intent.objects.filter(intent_id__startswith=term, payment__isnull=False).order_by()
+        begins |= Q(pk__in=list(intents.values_list("payment_id", flat=True)[:INTENTS_FOUND]))
         return begins | Q(pk=number) if (number := as_uuid(term)) else begins
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
+        # The tables and the fields ask for them several times.
+        prefetch_related_objects([kwargs["obj"]], "intents")
         return super().render_change_form(request, context | _story(kwargs["obj"]), *args, **kwargs)
 
     @admin.display(description="created (UTC)", ordering="created_at")
@@ -91,11 +128,18 @@ class PaymentAdmin(ReadOnlyAdmin):
 
     @admin.display(description="status")
     def state(self, payment: Payment) -> SafeString:
-        """Return the status, and a flag where another sum was paid than was asked for."""
-        status = label(payment.get_status_display(), tone=TONES[Status(payment.status)])
-        wrong = [timeline.read_sum(paid) for paid in mismatches(payment.facts)]
-        flag = label(f"paid {', '.join(wrong)}", tone="danger") if wrong else ""
-        return format_html("{} {}", status, flag)
+        return label(payment.get_status_display(), tone=TONES[Status(payment.status)])
+
+    @admin.display(description="needs attention")
+    def needs_attention(self, payment: Payment) -> SafeString:
+        """Return a label for each reason why a person should look at it."""
+        reasons = [Attention(word) for word in payment.attention.split()]
+        labels = (label(_why(payment, reason), tone=ATTENTION_TONES[reason]) for reason in reasons)
+        return format_html_join(" ", "{}", ((each,) for each in labels))
+
+    @admin.display(description="payment intents")
+    def payment_intents(self, payment: Payment) -> str:
+        return "\n".join(money.intent_ids(payment))
 
     @admin.display(description="user")
     def user(self, payment: Payment) -> SafeString:
@@ -113,21 +157,36 @@ class PaymentAdmin(ReadOnlyAdmin):
 
     @admin.display(description="what is known")
     def known(self, payment: Payment) -> SafeString:
-        return pretty_json(json.dumps(payment.facts))
+        return pretty_json(payment.facts)
 
     @admin.display(description="asked of Stripe")
     def asked_of_stripe(self, payment: Payment) -> SafeString:
-        return pretty_json(json.dumps(payment.stripe_params))
+        """Hide where Stripe sends the customer afterwards: an app's address may carry a login."""
+        return pretty_json(scrub(payment.stripe_params))
+
+
+def _why(payment: Payment, reason: Attention) -> str:
+    if reason is not Attention.OTHER_SUM:
+        return reason.label
+    sums = [read_sum(paid) for others in mismatches(payment.facts).values() for paid in others]
+    return f"{reason.label}: {', '.join(sums)}"
 
 
 def _story(payment: Payment) -> dict[str, Any]:
-    """Return what the page's template needs beyond the fields: the time line, of the newest events."""
+    """Return what the page's template needs beyond the fields: the tables, and the time line of the newest events."""
     events = list(payment.events.defer("body").order_by("-received_at", "-pk")[:EVENTS_SHOWN])
     changes = payment.changes.select_related("event").defer("event__body")
     all_events = reverse("admin:payments_webhookevent_changelist") + f"?payment__id__exact={payment.pk}"
     return {
+        "tables": [
+            table for table in money.tables(payment) + circumstances.tables(payment.facts) if table.rows
+        ],
         "timeline": timeline.build(
-            payment, events=events, changes=list(changes), refunds=list(payment.refund_requests.all())
+            payment,
+            events=events,
+            changes=list(changes),
+            refunds=list(payment.refund_requests.all()),
+            confirmed=confirmed_until(user_id=payment.user_id),
         ),
         "all_events_url": all_events,
         "events_shown": len(events) if len(events) == EVENTS_SHOWN else None,

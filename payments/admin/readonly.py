@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar
@@ -87,10 +86,9 @@ def as_uuid(term: str) -> uuid.UUID | None:
     return None
 
 
-def pretty_json(text: str, *, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> SafeString:
-    """Return JSON indented and escaped; `object_hook` sees, and may change, each object in it."""
-    indented = json.dumps(json.loads(text, object_hook=object_hook), indent=2, ensure_ascii=False)
+def pretty_json(value: Any) -> SafeString:
+    """Return a value as JSON, indented and escaped."""
     return format_html(
         '<pre class="leading-relaxed text-xs" style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>',
-        indented,
+        json.dumps(value, indent=2, ensure_ascii=False),
     )

@@ -1,12 +1,15 @@
-"""A payment's story in order: what Stripe said, when it was heard, and what the user was told."""
+"""A payment's story in order: what Stripe said, when it was heard, and what was written to the user's feed."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from notifications.feed import Confirmation
+from payments import shown
+from payments.admin import said
+from payments.admin.entries import Entry, joined, read_dispute
 from payments.admin.readonly import instant
 from payments.currencies import format_amount
 from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
@@ -15,26 +18,6 @@ LATE = timedelta(minutes=1)
 """From then on, an event's own time is shown beside the time it was received."""
 
 _TONES = {"failed": "danger", "parked": "warning", "received": "warning"}
-_SAID = {
-    "completed_unpaid": "Checkout was completed with a delayed payment method",
-    "async_failed": "The delayed payment failed",
-    "expired": "The Checkout session expired",
-    "cancel_requested": "Cancelling the payment was asked for",
-    "canceled": "The payment intent was canceled",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One line of the story. `at` is None where only the place in the order is known, not the time."""
-
-    kind: str
-    """`payment`, `fact`, `event`, `change` or `notification`."""
-    at: datetime | None
-    title: str
-    detail: str = ""
-    url: str = ""
-    tone: str = ""
 
 
 def build(
@@ -43,25 +26,22 @@ def build(
     events: Sequence[WebhookEvent],
     changes: Sequence[StatusChange],
     refunds: Sequence[RefundRequest],
+    confirmed: Confirmation | None,
 ) -> list[Entry]:
     """Return the story, newest last. `changes` need their `event`; bodies of events are not read.
+
+    `confirmed`: how much of the user's feed an app is known to have got.
 
     Facts stand at Stripe's time, which has whole seconds; everything else at the time it was written here.
     """
     timed = [
-        *_facts(payment),
+        *said.lines(payment.facts),
         *_refunds(payment, refunds),
         *_events(payment, events),
-        *_changes(payment, changes),
+        *_changes(payment, changes, confirmed),
     ]
     timed.sort(key=lambda entry: entry.at or payment.created_at)
-    return [*_beginning(payment), *timed]
-
-
-def read_sum(text: str) -> str:
-    """Return a sum of the facts, such as `1250 usd`, as a person reads it."""
-    amount, currency = text.split()
-    return format_amount(int(amount), currency)
+    return [*_beginning(payment, confirmed), *timed]
 
 
 def read_change(change: StatusChange) -> str:
@@ -85,7 +65,7 @@ def notifications_url(user_id: str, *, seq: int | None = None) -> str:
     return f"{reverse('admin:notifications_notification_changelist')}?{urlencode(query)}"
 
 
-def _beginning(payment: Payment) -> Iterator[Entry]:
+def _beginning(payment: Payment, confirmed: Confirmation | None) -> Iterator[Entry]:
     yield Entry(
         kind="payment",
         at=payment.created_at,
@@ -101,23 +81,8 @@ def _beginning(payment: Payment) -> Iterator[Entry]:
             tone="danger",
         )
     if payment.announced_seq:
-        yield _notification(payment, seq=payment.announced_seq, at=None, title="User given the Checkout link")
-
-
-def _facts(payment: Payment) -> Iterator[Entry]:
-    asked = payment.facts.get("asked", "")
-    for paid, at in payment.facts.get("paid", {}).items():
-        differs = paid != asked
-        yield Entry(
-            kind="fact",
-            at=datetime.fromtimestamp(at, tz=UTC),
-            title=f"{read_sum(paid)} was paid",
-            detail=f"{read_sum(asked)} was asked for: this pays nothing" if differs else "",
-            tone="danger" if differs else "success",
-        )
-    for name, title in _SAID.items():
-        if name in payment.facts:
-            yield Entry(kind="fact", at=datetime.fromtimestamp(payment.facts[name], tz=UTC), title=title)
+        title = "Checkout link written to the user's feed"
+        yield _notification(payment, seq=payment.announced_seq, at=None, title=title, confirmed=confirmed)
 
 
 def _refunds(payment: Payment, refunds: Iterable[RefundRequest]) -> Iterator[Entry]:
@@ -126,13 +91,15 @@ def _refunds(payment: Payment, refunds: Iterable[RefundRequest]) -> Iterator[Ent
             kind="payment",
             at=refund.created_at,
             title=f"Refund of {format_amount(refund.amount, payment.currency)} asked for",
-            detail=_answer(refund),
+            detail=_answer(payment, refund),
         )
 
 
-def _answer(refund: RefundRequest) -> str:
+def _answer(payment: Payment, refund: RefundRequest) -> str:
     if refund.refund_id:
-        return f"{refund.refund_id}, first {refund.refund_status}"
+        known = payment.facts.get("refunds", {}).get(refund.refund_id)
+        now = f", now {known['status']}" if known and known["status"] != refund.refund_status else ""
+        return f"{refund.refund_id}, first {refund.refund_status}{now}"
     return "given up: Stripe made none" if refund.given_up_at else "not answered"
 
 
@@ -141,6 +108,7 @@ def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]
         late = event.received_at - event.created_at >= LATE
         remarks = [
             event.get_state_display(),
+            event.get_reason_display() if event.reason else "",
             _known_of(payment, event.object_id),
             f"made {instant(event.created_at)}" if late else "",
             "" if event.deliveries == 1 else describe_deliveries(event),
@@ -150,7 +118,7 @@ def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]
             kind="event",
             at=event.received_at,
             title=event.type,
-            detail=" · ".join(filter(None, remarks)),
+            detail=joined(*remarks),
             url=reverse("admin:payments_webhookevent_change", args=[event.pk]),
             tone=_TONES.get(event.state, ""),
         )
@@ -158,14 +126,18 @@ def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]
 
 def _known_of(payment: Payment, object_id: str) -> str:
     """Return what is known by now of the refund or dispute an event was about."""
-    if refund := payment.facts.get("refunds", {}).get(object_id):
-        return f"refund of {format_amount(refund['amount'], payment.currency)}, now {refund['status']}"
-    if dispute := payment.facts.get("disputes", {}).get(object_id):
-        return f"dispute, now {dispute}"
+    for refund_id, refund, currency in shown.refunds(payment.facts):
+        if refund_id == object_id:
+            return f"refund of {format_amount(refund['amount'], currency)}, now {refund['status']}"
+    for dispute_id, dispute, currency in shown.disputes(payment.facts):
+        if dispute_id == object_id:
+            return f"dispute over {read_dispute(dispute, currency)}, now {dispute['status']}"
     return ""
 
 
-def _changes(payment: Payment, changes: Iterable[StatusChange]) -> Iterator[Entry]:
+def _changes(
+    payment: Payment, changes: Iterable[StatusChange], confirmed: Confirmation | None
+) -> Iterator[Entry]:
     for change in changes:
         yield Entry(
             kind="change",
@@ -175,11 +147,9 @@ def _changes(payment: Payment, changes: Iterable[StatusChange]) -> Iterator[Entr
             url=reverse("admin:payments_webhookevent_change", args=[change.event.pk]) if change.event else "",
         )
         if change.seq:
+            title = f"Status written to the user's feed: {change.get_after_display()}"
             yield _notification(
-                payment,
-                seq=change.seq,
-                at=change.created_at,
-                title=f"User told: {change.get_after_display()}",
+                payment, seq=change.seq, at=change.created_at, title=title, confirmed=confirmed
             )
 
 
@@ -192,6 +162,17 @@ def _by(change: StatusChange) -> str:
     return ""
 
 
-def _notification(payment: Payment, *, seq: int, at: datetime | None, title: str) -> Entry:
+def _notification(
+    payment: Payment, *, seq: int, at: datetime | None, title: str, confirmed: Confirmation | None
+) -> Entry:
+    detail = joined(f"notification {seq}", _arrival(seq, confirmed))
     url = notifications_url(payment.user_id, seq=seq)
-    return Entry(kind="notification", at=at, title=title, detail=f"notification {seq}", url=url)
+    return Entry(kind="notification", at=at, title=title, detail=detail, url=url)
+
+
+def _arrival(seq: int, confirmed: Confirmation | None) -> str:
+    """Say what is known of an app that got it: up to which number one confirmed, and when that was written down."""
+    if confirmed is None or confirmed.seq < seq:
+        return "no app has confirmed it"
+    when = f" by {instant(confirmed.at)}" if confirmed.at else ""
+    return f"an app confirmed up to number {confirmed.seq}{when}"

@@ -11,15 +11,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from payments import webhooks
-from payments.admin.filters import ReceivedFilter, StateFilter, TypeFilter
+from payments.admin.filters import ReasonFilter, ReceivedFilter, StateFilter, TypeFilter
 from payments.admin.readonly import ReadOnlyAdmin, as_uuid, instant, label, pretty_json
 from payments.admin.timeline import describe_deliveries, read_change, times
-from payments.models import Payment, StatusChange, WebhookEvent
+from payments.models import Intent, Payment, StatusChange, WebhookEvent
+from payments.scrubbing import scrub
 
 SELECTED_AT_MOST = 100
 ERRORS_SHOWN = 5
-
-HIDDEN_LINK = "(hidden: a bearer link, for its user alone)"
 
 State = WebhookEvent.State
 
@@ -34,10 +33,12 @@ TONES = {
 
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(ReadOnlyAdmin):
-    list_display = ("received", "type", "state_label", "attempts", "deliveries", "payment_link")
+    list_display = ("received", "type", "state_label", "reason", "attempts", "deliveries", "payment_link")
     list_display_links = ("received", "type")
-    list_filter = (StateFilter, TypeFilter, ReceivedFilter)
-    query_parameters: ClassVar = frozenset({"state", "type", "since", "until", "payment__id__exact"})
+    list_filter = (StateFilter, ReasonFilter, TypeFilter, ReceivedFilter)
+    query_parameters: ClassVar = frozenset(
+        {"state", "reason", "type", "since", "until", "payment__id__exact"}
+    )
     list_select_related = ("payment",)
     sortable_by = ("received",)
     search_fields = ("event_id", "object_id", "payment_intent_id")
@@ -50,6 +51,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
                 "fields": (
                     ("type", "state_label"),
                     ("payment_link", "changed"),
+                    "reason",
                     "error",
                     ("event_id", "object_id"),
                     ("payment_intent_id", "mode"),
@@ -81,16 +83,18 @@ class WebhookEventAdmin(ReadOnlyAdmin):
         return queryset.defer("body", "payment__facts", "payment__stripe_params")
 
     def get_fieldsets(self, request: HttpRequest, obj: WebhookEvent | None = None) -> Any:
-        """Leave out an error that is empty: its help text would read like one."""
+        """Leave out an error and a reason that are empty: the help text would read like one."""
         (name, options), *others = super().get_fieldsets(request, obj)
-        fields = [field for field in options["fields"] if field != "error" or (obj and obj.error)]
+        empty = {name for name in ("reason", "error") if not (obj and getattr(obj, name))}
+        fields = [field for field in options["fields"] if field not in empty]
         return [(name, options | {"fields": fields}), *others]
 
     def find(self, term: str) -> Q:
         """An applied event is found by its payment too, and a parked one by its intent."""
-        known = Q(payment_intent_id=term) | Q(session_id=term)
-        known |= Q(pk=number) if (number := as_uuid(term)) else Q()
+        known = Q(pk=number) if (number := as_uuid(term)) else Q(session_id=term)
         payments = list(Payment.objects.filter(known).values_list("pk", flat=True))
+        intents = Intent.objects.filter(intent_id=term, payment__isnull=False)
+        payments += intents.values_list("payment_id", flat=True)
         begins = Q(event_id__startswith=term) | Q(object_id__startswith=term)
         return begins | Q(payment__in=payments) | Q(payment_intent_id=term, state=State.PARKED)
 
@@ -152,7 +156,8 @@ class WebhookEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="body")
     def payload(self, event: WebhookEvent) -> SafeString:
-        return pretty_json(event.body, object_hook=_hide_links)
+        """Show what is kept by now: an event may have been stored before as much was removed."""
+        return pretty_json(scrub(event.content))
 
 
 def _tried(attempts: int) -> str:
@@ -162,13 +167,6 @@ def _tried(attempts: int) -> str:
 def _link(payment: Payment) -> SafeString:
     url = reverse("admin:payments_payment_change", args=[payment.pk])
     return format_html('<a class="text-link" href="{}">{}</a>', url, payment.ride_id)
-
-
-def _hide_links(obj: dict[str, Any]) -> dict[str, Any]:
-    """Hide an open session's `url`, wherever it stands in an event."""
-    if str(obj.get("url", "")).startswith(("http://", "https://")):
-        return obj | {"url": HIDDEN_LINK}
-    return obj
 
 
 def _report(request: HttpRequest, outcomes: Sequence[webhooks.Outcome]) -> None:

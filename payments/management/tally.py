@@ -16,6 +16,8 @@ class Tally:
     missing: int = 0
     fetched: dict[str, str] = field(default_factory=dict)
     stored_before: dict[str, str] = field(default_factory=dict)
+    old_failures: set[str] = field(default_factory=set)
+    given_up: int = 0
     unfinished: Counter[End] = field(default_factory=Counter)
     refunds: Counter[End] = field(default_factory=Counter)
     compared: Counter[End] | None = None
@@ -24,16 +26,18 @@ class Tally:
         """Count a step of a fetch. An event can come twice: parked, and applied by what came after it."""
         self.asked = (self.asked or 0) + step.asked
         self.missing += step.missing
+        self.given_up += step.given_up
+        self.old_failures |= step.old_failures
         self.fetched |= {outcome.event_id: outcome.state for outcome in step.outcomes}
         for outcome in step.stored_before:
             known = self.fetched if outcome.event_id in self.fetched else self.stored_before
             known[outcome.event_id] = outcome.state
 
     def failures(self) -> int:
-        """Return how many events, payments and refunds failed."""
+        """Return how many events, payments and refunds failed, without the events of which an earlier run said so."""
         ends = self.unfinished + self.refunds + (self.compared or Counter())
-        states = Counter([*self.fetched.values(), *self.stored_before.values()])
-        return states["failed"] + ends[End.FAILED]
+        events = {**self.stored_before, **self.fetched}
+        return sum(events[key] == "failed" for key in events.keys() - self.old_failures) + ends[End.FAILED]
 
     def summary(self, *, dry_run: bool) -> str:
         """Return one sentence."""
@@ -47,6 +51,10 @@ class Tally:
         if self.stored_before:
             number = _number(len(self.stored_before), "stored event")
             yield f"{number} tried again ({_list(self.stored_before)})"
+        if old := [key for key in self.old_failures if self.stored_before.get(key) == "failed"]:
+            yield f"{_number(len(old), 'event')} failed before, and still do{'es' if len(old) == 1 else ''}"
+        if self.given_up:
+            yield f"{_number(self.given_up, 'event')} waited in vain for a payment"
         yield from _finished(self.unfinished, "unfinished payment")
         yield from _finished(self.refunds, "unfinished refund")
         if self.compared is not None:

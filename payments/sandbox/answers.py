@@ -21,7 +21,7 @@ class Answer:
 
     @classmethod
     def refusal(cls, error: ApiError, *, request_id: str) -> Self:
-        return cls.of(error.body(), request_id=request_id, status=error.status)
+        return cls.of(error.body(request_id=request_id), request_id=request_id, status=error.status)
 
     @classmethod
     def failure(cls, *, request_id: str) -> Self:

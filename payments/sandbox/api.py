@@ -1,9 +1,7 @@
 """Stripe's API over HTTP: who asks, what for, and the answer in Stripe's shape."""
 
-import base64
-import binascii
-import hmac
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -14,11 +12,13 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from . import idempotency, ids, lifecycle
+from . import faults, idempotency, ids, lifecycle
+from .access import authenticate, check_headers
 from .answers import Answer
 from .errors import ApiError, unknown_url
 from .events import Origin
 from .expansion import expand
+from .faults import Fault
 from .form import Form, decode
 from .limits import Tree, check_supported
 from .parameters import API_VERSION, check
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY = 256 * 1024
 MAX_PATH = 200
+_RETRY_AFTER = 2
+"""Seconds that a client that was told 429 should wait."""
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -74,7 +76,26 @@ def serve(**operations: Operation) -> Callable[..., HttpResponse]:
 
 
 def _answer(request: HttpRequest, called: Operation | None, stripe_id: str, request_id: str) -> Answer:
-    _authenticate(request)
+    authenticate(request)
+    planned = faults.take()
+    if planned.fault == Fault.SLOW:
+        time.sleep(planned.delay)
+    if planned.fault == Fault.CUT:
+        faults.cut(request)
+        return Answer.failure(request_id=request_id)  # which nobody gets
+    if planned.fault == Fault.RATE_LIMITED:
+        raise faults.too_many()
+    answer = _work(request, called, stripe_id, request_id, breaks=planned.fault == Fault.ERROR)
+    if planned.fault == Fault.LOST:
+        faults.cut(request)
+    return answer
+
+
+def _work(
+    request: HttpRequest, called: Operation | None, stripe_id: str, request_id: str, *, breaks: bool
+) -> Answer:
+    """Do what is asked, once for each idempotency key. `breaks`: answer 500 in place of it, and nothing is done."""
+    check_headers(request)
     if called is None or "\x00" in request.path or len(request.path) > MAX_PATH:
         raise unknown_url(str(request.method), request.path)
     form = _read(request)
@@ -82,6 +103,8 @@ def _answer(request: HttpRequest, called: Operation | None, stripe_id: str, requ
     lifecycle.expire_overdue()
 
     def run() -> Answer:
+        if breaks:
+            return Answer.failure(request_id=request_id)
         params = check(form, called.description)
         check_supported(params, called.supported)
         paths = params.pop("expand", [])
@@ -93,25 +116,6 @@ def _answer(request: HttpRequest, called: Operation | None, stripe_id: str, requ
         return idempotency.answer_once(key=key, path=request.path, form=form, request_id=request_id, run=run)
     with transaction.atomic():
         return run()
-
-
-def _authenticate(request: HttpRequest) -> None:
-    """Check the secret key, given as a bearer token or as the user name of basic authentication."""
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    key = credentials.strip()
-    if scheme.lower() == "basic":
-        try:
-            key = base64.b64decode(key, validate=True).decode().partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
-            key = ""
-    if scheme.lower() not in {"basic", "bearer"} or not key:
-        raise ApiError(
-            "You did not provide an API key. You need to provide your API key in the Authorization header, "
-            "using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
-            status=HTTPStatus.UNAUTHORIZED,
-        )
-    if not hmac.compare_digest(key.encode(), settings.STRIPE_SECRET_KEY.encode()):
-        raise ApiError(f"Invalid API Key provided: {key[:8]}****{key[-4:]}", status=HTTPStatus.UNAUTHORIZED)
 
 
 def _read(request: HttpRequest) -> Form:
@@ -137,6 +141,11 @@ def _response(request: HttpRequest, answer: Answer, request_id: str) -> HttpResp
         response["Original-Request"] = answer.request_id
         if answer.request_id != request_id:
             response["Idempotent-Replayed"] = "true"
+    if request.method == "POST":  # a key in use is free soon; any other answer stays the same
+        response["Stripe-Should-Retry"] = "true" if answer.status == HTTPStatus.CONFLICT else "false"
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        response["Stripe-Rate-Limited-Reason"] = "global-rate"
+        response["Retry-After"] = str(_RETRY_AFTER)
     if answer.status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = 'Basic realm="Stripe"'
     return response

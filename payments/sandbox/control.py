@@ -14,17 +14,12 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from . import behaviour, lifecycle
+from . import behaviour, disputes, faults, fraud, lifecycle
+from .actions import ACTIONS, UnfitForm
 from .display import format_money, ride_of, state_of
-from .models import Charge, Delivery, Dispute, Refund, Session
+from .models import Charge, Delivery, Dispute, Refund, Review, Session
 
 _SHOWN = 50
-
-Form = dict[str, str]
-
-
-class _UnfitForm(Exception):
-    """The form is none of this page's, or one of a page that is long out of date."""
 
 
 def _staff_unless_debug(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -45,21 +40,24 @@ def control(request: HttpRequest) -> HttpResponse:
     """Show the newest sessions and deliveries, or do the posted `action` and come back."""
     if request.method != "POST":
         return render(request, "sandbox/control.html", _context())
-    action = _ACTIONS.get(request.POST.get("action", ""))
+    action = ACTIONS.get(request.POST.get("action", ""))
     if action is None:
         return render(request, "400.html", status=400)
     try:
         messages.success(request, action({name: str(value) for name, value in request.POST.items()}))
     except lifecycle.NotPossible as error:
         messages.error(request, str(error))
-    except (ObjectDoesNotExist, _UnfitForm):
+    except (ObjectDoesNotExist, UnfitForm):
         messages.error(request, "Nothing was done: the form does not fit what is there.")
     return HttpResponseRedirect(reverse("sandbox-control"), status=303)
 
 
 def _context() -> dict[str, Any]:
     sessions = Session.objects.select_related("payment_intent").prefetch_related(
-        "payment_intent__charges__refunds", "payment_intent__charges__disputes"
+        "payment_intent__charges__refunds",
+        "payment_intent__charges__disputes",
+        "payment_intent__charges__reviews",
+        "payment_intent__charges__warning",
     )[:_SHOWN]
     return {
         "sandbox": True,
@@ -68,6 +66,14 @@ def _context() -> dict[str, Any]:
         "shown": _SHOWN,
         "mode": behaviour.get_mode(),
         "modes": behaviour.Mode.choices,
+        "planned": faults.get(),
+        "faults": faults.Fault.choices,
+        "most_calls": faults.MOST_CALLS,
+        "longest_delay": faults.LONGEST_DELAY,
+        "case_types": Dispute.CaseType.choices,
+        "dispute_reasons": [(name, name.replace("_", " ")) for name in disputes.REASONS],
+        "fraud_types": [(name, name.replace("_", " ")) for name in fraud.FRAUD_TYPES],
+        "review_ends": Review.Closed.choices,
         "sessions": [_session_row(session) for session in sessions],
         "deliveries": Delivery.objects.select_related("event", "session")[:_SHOWN],
     }
@@ -76,98 +82,22 @@ def _context() -> dict[str, Any]:
 def _session_row(session: Session) -> dict[str, Any]:
     """Return what the page shows of a session, with what can happen to it next."""
     intent = session.payment_intent
-    paid = [c for c in intent.charges.all() if c.status == Charge.Status.SUCCEEDED] if intent else []
-    refunds = [refund for charge in paid for refund in charge.refunds.all()]
-    disputes = [dispute for charge in paid for dispute in charge.disputes.all()]
-    gone = sum(refund.amount for refund in refunds if refund.status != Refund.Status.FAILED)
-    left = bool(paid) and gone < session.amount_total
+    charges = list(intent.charges.all()) if intent else []
+    paid = next((charge for charge in charges if charge.status == Charge.Status.SUCCEEDED), None)
     return {
         "session": session,
         "state": state_of(session),
         "amount": format_money(session.amount_total, session.currency),
         "names": [*filter(None, [*(item["description"] for item in session.line_items), ride_of(session)])],
-        "refundable": left and all(dispute.status == Dispute.Status.WON for dispute in disputes),
-        "disputable": left and not disputes,
-        "refunds": [(refund, format_money(refund.amount, session.currency)) for refund in refunds],
-        "disputes": disputes,
+        "charge": paid,
+        "left": paid.refundable if paid else 0,
+        "refunds": [_with_amount(refund, session) for refund in paid.refunds.all()] if paid else [],
+        "disputes": [_with_amount(dispute, session) for dispute in paid.disputes.all()] if paid else [],
+        "reviews": list(paid.reviews.all()) if paid else [],
+        "warning": getattr(paid, "warning", None),
+        "by_card": paid is not None and paid.payment_method_type == "card",
     }
 
 
-def _number(form: Form, name: str) -> int:
-    try:
-        number = int(form.get(name, ""))
-    except ValueError:
-        raise _UnfitForm from None
-    if number < 1:
-        raise _UnfitForm
-    return number
-
-
-def _chose(form: Form, wanted: str, *, not_: str) -> bool:
-    if form.get("outcome") not in {wanted, not_}:
-        raise _UnfitForm
-    return form["outcome"] == wanted
-
-
-def _expire(form: Form) -> str:
-    lifecycle.expire(session_id=form.get("session", ""))
-    return "The session has expired."
-
-
-def _settle(form: Form) -> str:
-    succeeded = _chose(form, "succeeded", not_="failed")
-    lifecycle.settle(session_id=form.get("session", ""), succeeded=succeeded)
-    return "The bank confirmed the payment." if succeeded else "The bank rejected the payment."
-
-
-def _refund(form: Form) -> str:
-    amount = _number(form, "amount") if form.get("amount") else None
-    refund = lifecycle.refund(payment_intent_id=form.get("payment_intent", ""), amount=amount)
-    return f"{format_money(refund.amount, refund.charge.payment_intent.currency)} went back."
-
-
-def _fail_refund(form: Form) -> str:
-    lifecycle.fail_refund(refund_id=form.get("refund", ""))
-    return "The refund failed: the bank sent it back."
-
-
-def _open_dispute(form: Form) -> str:
-    lifecycle.open_dispute(payment_intent_id=form.get("payment_intent", ""))
-    return "The customer disputes the payment."
-
-
-def _close_dispute(form: Form) -> str:
-    won = _chose(form, "won", not_="lost")
-    lifecycle.close_dispute(dispute_id=form.get("dispute", ""), won=won)
-    return "The dispute is won." if won else "The dispute is lost."
-
-
-def _send_again(form: Form) -> str:
-    delivery = behaviour.send_again(delivery_id=_number(form, "delivery"))
-    return f"{delivery.event.type} is sent again."
-
-
-def _drop(form: Form) -> str:
-    delivery = behaviour.drop(delivery_id=_number(form, "delivery"))
-    return f"{delivery.event.type} is {delivery.state}."
-
-
-def _set_mode(form: Form) -> str:
-    try:
-        mode = behaviour.set_mode(mode=form.get("mode", ""))
-    except ValueError:
-        raise _UnfitForm from None
-    return f"New events are delivered: {mode.label}."
-
-
-_ACTIONS: dict[str, Callable[[Form], str]] = {
-    "expire": _expire,
-    "settle": _settle,
-    "refund": _refund,
-    "fail_refund": _fail_refund,
-    "open_dispute": _open_dispute,
-    "close_dispute": _close_dispute,
-    "send_again": _send_again,
-    "drop": _drop,
-    "set_mode": _set_mode,
-}
+def _with_amount(row: Refund | Dispute, session: Session) -> tuple[Refund | Dispute, str]:
+    return row, format_money(row.amount, session.currency)

@@ -9,10 +9,12 @@ from .limits import (
     Tree,
     check_amount,
     check_currency,
+    check_email,
     check_expiry,
     check_integer,
     check_length,
     check_metadata,
+    check_suffix,
     check_url,
     max_amount,
 )
@@ -23,7 +25,6 @@ MAX_LINE_ITEMS = 100
 MAX_QUANTITY = 999_999
 MAX_REFERENCE = 200
 MAX_TEXT = 5000
-MAX_SUFFIX = 22
 """Source of these: https://docs.stripe.com/api/checkout/sessions/create."""
 
 SUPPORTED: Tree = {
@@ -90,14 +91,14 @@ def _check_texts(params: dict[str, Any]) -> None:
     check_url(params.get("success_url"), "success_url", required=True)
     check_url(params.get("cancel_url"), "cancel_url")
     check_length(params.get("client_reference_id"), MAX_REFERENCE, "client_reference_id")
-    check_length(params.get("customer_email"), MAX_TEXT, "customer_email")
+    check_email(params.get("customer_email"), "customer_email")
     check_metadata(params.get("metadata"))
     intent = params.get("payment_intent_data", {})
     check_metadata(intent.get("metadata"), "payment_intent_data[metadata]")
     check_length(intent.get("description"), MAX_TEXT, "payment_intent_data[description]")
-    check_length(intent.get("receipt_email"), MAX_TEXT, "payment_intent_data[receipt_email]")
+    check_email(intent.get("receipt_email"), "payment_intent_data[receipt_email]")
     suffix = "statement_descriptor_suffix"
-    check_length(intent.get(suffix), MAX_SUFFIX, f"payment_intent_data[{suffix}]")
+    check_suffix(intent.get(suffix), f"payment_intent_data[{suffix}]")
 
 
 def _check_line_items(params: dict[str, Any]) -> str:

@@ -10,11 +10,22 @@ from .api import Call, operation
 from .errors import ApiError, NotPossible
 from .limits import Tree, check_integer, check_metadata
 from .listing import PAGING, page_of_items
-from .models import Delivery, Event
+from .models import Delivery, Event, Review
 from .objects.dispute import render_dispute
+from .objects.fraud import render_review
 from .objects.refund import render_refund
 from .objects.session import render_session
-from .resources import CHARGES, DISPUTES, EVENTS, PAYMENT_INTENTS, REFUNDS, SESSIONS, Rendered
+from .resources import (
+    CHARGES,
+    DISPUTES,
+    EARLY_FRAUD_WARNINGS,
+    EVENTS,
+    PAYMENT_INTENTS,
+    REFUNDS,
+    REVIEWS,
+    SESSIONS,
+    Rendered,
+)
 
 MAX_TYPES = 20
 EXPAND: Tree = {"expand": None}
@@ -87,9 +98,9 @@ def create_refund(call: Call) -> Rendered:
     if ("charge" in params) == ("payment_intent" in params):
         raise ApiError("You must specify one of these parameters: charge, payment_intent, and only one.")
     if "charge" in params:
-        intent = CHARGES.get(params["charge"], param="charge").payment_intent
+        intent = CHARGES.named(params["charge"], param="charge").payment_intent
     else:
-        intent = PAYMENT_INTENTS.get(params["payment_intent"], param="payment_intent")
+        intent = PAYMENT_INTENTS.named(params["payment_intent"], param="payment_intent")
     if "amount" in params:
         check_integer(params["amount"], "amount", least=1)
     metadata = params.get("metadata") or {}  # an empty text unsets it
@@ -130,6 +141,40 @@ def close_dispute(call: Call) -> Rendered:
     dispute = DISPUTES.get(call.stripe_id)
     return render_dispute(
         lifecycle.close_dispute(dispute_id=dispute.stripe_id, won=False, origin=call.origin)
+    )
+
+
+@operation(parameters.EARLY_FRAUD_WARNING_RETRIEVE, EXPAND)
+def retrieve_early_fraud_warning(call: Call) -> Rendered:
+    return EARLY_FRAUD_WARNINGS.retrieve(call)
+
+
+@operation(
+    parameters.EARLY_FRAUD_WARNING_LIST, {**PAGING, "created": None, "charge": None, "payment_intent": None}
+)
+def list_early_fraud_warnings(call: Call) -> Rendered:
+    return EARLY_FRAUD_WARNINGS.list(
+        call, charge="charge__stripe_id", payment_intent="charge__payment_intent__stripe_id"
+    )
+
+
+@operation(parameters.REVIEW_RETRIEVE, EXPAND)
+def retrieve_review(call: Call) -> Rendered:
+    return REVIEWS.retrieve(call)
+
+
+@operation(parameters.REVIEW_LIST, {**PAGING, "created": None})
+def list_reviews(call: Call) -> Rendered:
+    """List the reviews that are open, as Stripe does."""
+    return REVIEWS.page(call, REVIEWS.rows.filter(closed_reason=""))
+
+
+@operation(parameters.REVIEW_APPROVE, EXPAND)
+def approve_review(call: Call) -> Rendered:
+    review = REVIEWS.get(call.stripe_id)
+    approved = Review.Closed.APPROVED
+    return render_review(
+        lifecycle.close_review(review_id=review.stripe_id, reason=approved, origin=call.origin)
     )
 
 

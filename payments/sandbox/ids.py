@@ -46,3 +46,11 @@ def request_id() -> str:
 
 def payment_method_id() -> str:
     return new_id("pm")
+
+
+def warning_id() -> str:
+    return new_id("issfr")
+
+
+def review_id() -> str:
+    return new_id("prv")

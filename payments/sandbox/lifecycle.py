@@ -1,48 +1,47 @@
 """What can happen to a session, through its customer or its time. A function is one step, events included."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
 
-from .disputes import close_dispute, open_dispute
+from .cards import CARDS, DEBIT_FAILED, DECLINES, Card, Decline, declined_card
+from .disputes import close_dispute, escalate, open_dispute
 from .errors import NotPossible
 from .events import AUTOMATIC, Happening, Origin, tell
+from .fraud import close_review, open_review, warn
 from .models import Charge, PaymentIntent, Session
+from .objects.balance_transaction import charged
 from .objects.charge import render_charge
 from .objects.payment_intent import render_payment_intent
 from .objects.payment_method import delayed_method, payment_method_types
 from .objects.session import render_session
-from .refunds import fail_refund, refund
+from .refunds import fail_refund, refund, settle_due, settle_refund
 
 __all__ = [
     "NotPossible",
     "close_dispute",
+    "close_review",
     "decline",
+    "escalate",
     "expire",
     "expire_overdue",
     "fail_refund",
     "get_session",
     "open_dispute",
+    "open_review",
     "pay",
     "pay_later",
     "refund",
     "settle",
+    "settle_due",
+    "settle_refund",
+    "warn",
 ]
 
 _BATCH = 100
-_CARD_DECLINED = {
-    "code": "card_declined",
-    "decline_code": "generic_decline",
-    "message": "Your card was declined.",
-}
-_DEBIT_FAILED = {
-    "code": "insufficient_funds",
-    "decline_code": None,
-    "message": "The customer's account has insufficient funds to cover this payment.",
-}
 _CONSEQUENCES = {
     Charge.Status.SUCCEEDED: (PaymentIntent.Status.SUCCEEDED, "payment_intent.succeeded"),
     Charge.Status.PENDING: (PaymentIntent.Status.PROCESSING, "payment_intent.processing"),
@@ -59,7 +58,7 @@ def get_session(*, session_id: str) -> Session:
     return Session.objects.select_related("payment_intent").get(stripe_id=session_id)
 
 
-def pay(*, session_id: str) -> Session:
+def pay(*, session_id: str, card: Card = CARDS["visa"]) -> Session:
     """Pay an open session by card; return it, complete and paid.
 
     Raise NotPossible if it is not open, Session.DoesNotExist if there is none.
@@ -67,20 +66,20 @@ def pay(*, session_id: str) -> Session:
     with _open(session_id) as session:
         if not session.amount_total:
             return _complete(session, [])
-        charge, happened = _submit(session, method="card")
+        charge, happened = _submit(session, method="card", card=card)
         session.payment_status = Session.PaymentStatus.PAID
         return _complete(session, [*happened, *_turn(charge, Charge.Status.SUCCEEDED)])
 
 
-def decline(*, session_id: str) -> Session:
+def decline(*, session_id: str, why: Decline = DECLINES["generic_decline"]) -> Session:
     """Let the card be declined; return the session, which stays open for another try.
 
     Raise NotPossible if it is not open or costs nothing, Session.DoesNotExist.
     """
     with _open(session_id) as session:
         _check_costs(session)
-        charge, happened = _submit(session, method="card")
-        tell(session, [*happened, *_turn(charge, Charge.Status.FAILED, failure=_CARD_DECLINED)])
+        charge, happened = _submit(session, method="card", card=declined_card(why))
+        tell(session, [*happened, *_turn(charge, Charge.Status.FAILED, failure=why)])
         return session
 
 
@@ -110,7 +109,7 @@ def settle(*, session_id: str, succeeded: bool) -> Session:
         session.payment_status = Session.PaymentStatus.PAID
         session.save(update_fields=["payment_status"])
     else:
-        happened = _turn(charge, Charge.Status.FAILED, failure=_DEBIT_FAILED)
+        happened = _turn(charge, Charge.Status.FAILED, failure=DEBIT_FAILED)
     outcome = "async_payment_succeeded" if succeeded else "async_payment_failed"
     tell(session, [*happened, Happening(f"checkout.session.{outcome}", render_session(session))])
     return session
@@ -156,7 +155,7 @@ def _check_costs(session: Session) -> None:
         raise NotPossible("This Checkout Session costs nothing: there is no payment that could fail or wait.")
 
 
-def _submit(session: Session, *, method: str) -> tuple[Charge, list[Happening]]:
+def _submit(session: Session, *, method: str, card: Card | None = None) -> tuple[Charge, list[Happening]]:
     """Make the charge of one attempt to pay, and the payment intent if it is the first."""
     happened = []
     if session.payment_intent is None:
@@ -169,20 +168,23 @@ def _submit(session: Session, *, method: str) -> tuple[Charge, list[Happening]]:
         session.save(update_fields=["payment_intent"])
         happened.append(Happening("payment_intent.created", render_payment_intent(session.payment_intent)))
     charge = Charge.objects.create(
-        payment_intent=session.payment_intent, payment_method_type=method, status=Charge.Status.PENDING
+        payment_intent=session.payment_intent,
+        payment_method_type=method,
+        card=card and card.kept(),
+        status=Charge.Status.PENDING,
     )
     return charge, happened
 
 
-def _turn(
-    charge: Charge, status: Charge.Status, *, failure: Mapping[str, str | None] | None = None
-) -> list[Happening]:
+def _turn(charge: Charge, status: Charge.Status, *, failure: Decline | None = None) -> list[Happening]:
     """Let an attempt succeed, fail or wait; return what happened to it and to the payment intent."""
     intent = charge.payment_intent
     intent.status, intent_event = _CONSEQUENCES[status]
     intent.save(update_fields=["status"])
-    charge.status, charge.failure = status, failure
-    charge.save(update_fields=["status", "failure"])
+    charge.status, charge.failure = status, failure and failure.kept()
+    if status == Charge.Status.SUCCEEDED:
+        charge.balance_transaction = charged(charge, now=timezone.now())
+    charge.save(update_fields=["status", "failure", "balance_transaction"])
     return [
         Happening(f"charge.{status}", render_charge(charge)),
         Happening(intent_event, render_payment_intent(intent)),
@@ -199,5 +201,14 @@ def _complete(session: Session, happened: list[Happening]) -> Session:
 def _expire(session: Session, origin: Origin) -> Session:
     session.status = Session.Status.EXPIRED
     session.save(update_fields=["status"])
-    tell(session, [Happening("checkout.session.expired", render_session(session))], origin=origin)
+    happened = _cancel(session.payment_intent) if session.payment_intent else []
+    tell(session, [*happened, Happening("checkout.session.expired", render_session(session))], origin=origin)
     return session
+
+
+def _cancel(intent: PaymentIntent) -> list[Happening]:
+    """Cancel the payment that an expired session has left unfinished: its customer tried, and was declined."""
+    intent.status = PaymentIntent.Status.CANCELED
+    intent.canceled_at, intent.cancellation_reason = timezone.now(), "automatic"
+    intent.save(update_fields=["status", "canceled_at", "cancellation_reason"])
+    return [Happening("payment_intent.canceled", render_payment_intent(intent))]

@@ -5,6 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
 from .errors import ApiError, missing
 
 _MAX_AMOUNT, _MAX_AMOUNT_IDR = 99_999_999, 999_999_999_999
@@ -12,6 +15,9 @@ _MAX_AMOUNT, _MAX_AMOUNT_IDR = 99_999_999, 999_999_999_999
 MAX_METADATA_KEYS, MAX_METADATA_KEY, MAX_METADATA_VALUE = 50, 40, 500
 """Source: https://docs.stripe.com/metadata."""
 MAX_URL = 5000
+MAX_EMAIL = 800
+MAX_SUFFIX = 22
+_NOT_ON_STATEMENTS = frozenset("<>\\'\"*")
 SHORTEST_SESSION, LONGEST_SESSION = timedelta(minutes=30), timedelta(hours=24)
 _CLOCK_DIFFERENCE = timedelta(minutes=1)
 """Exactly 30 minutes is often asked for, by a clock that is not ours and a request that takes its time."""
@@ -125,6 +131,37 @@ def check_url(url: str | None, param: str, *, required: bool = False) -> None:
         valid = False
     if not valid or any(character.isspace() for character in url):
         raise ApiError("Not a valid URL", code="url_invalid", param=param)
+
+
+def check_email(email: str | None, param: str) -> None:
+    """Refuse what is no address, with the code that Stripe has for it."""
+    if email is None:
+        return
+    check_length(email, MAX_EMAIL, param)
+    try:
+        validate_email(email)
+    except ValidationError:
+        raise ApiError(f"Invalid email address: {email}", code="email_invalid", param=param) from None
+
+
+def check_suffix(suffix: str | None, param: str) -> None:
+    """Refuse what cannot stand on a bank statement.
+
+    Source: https://docs.stripe.com/get-started/account/statement-descriptors#requirements.
+    """
+    check_length(suffix, MAX_SUFFIX, param)
+    if suffix is None:
+        return
+    if forbidden := sorted(set(suffix) & _NOT_ON_STATEMENTS):
+        raise ApiError(
+            f"The statement descriptor suffix cannot contain {' '.join(forbidden)}: leave it out.",
+            param=param,
+        )
+    if not suffix.isascii() or not suffix.isprintable() or not any(each.isalpha() for each in suffix):
+        raise ApiError(
+            "The statement descriptor suffix must be of Latin characters, with one letter at least.",
+            param=param,
+        )
 
 
 def check_expiry(expires_at: datetime, now: datetime) -> None:

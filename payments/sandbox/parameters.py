@@ -1,4 +1,4 @@
-"""Which parameters a request may have, as Stripe publishes it with stripe-python.
+"""Which parameters a request may have, and which fields expand, as Stripe publishes it with stripe-python.
 
 stripe-python's TypedDicts are generated from Stripe's API description: names, types, enums and what is
 required, at any depth. Nothing of stripe but those descriptions and the API version is used here.
@@ -9,11 +9,11 @@ import types
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ForwardRef, Literal, Union, get_args, get_origin, get_type_hints
 
 import stripe
-from stripe import RequestOptions, params
-from stripe.params import checkout
+from stripe import ListObject, RequestOptions, StripeObject, params
+from stripe.params import checkout, radar
 
 from .errors import ApiError, missing
 from .form import Form
@@ -36,8 +36,25 @@ REFUND_LIST = params.RefundListParams
 DISPUTE_RETRIEVE = params.DisputeRetrieveParams
 DISPUTE_LIST = params.DisputeListParams
 DISPUTE_CLOSE = params.DisputeCloseParams
+EARLY_FRAUD_WARNING_RETRIEVE = radar.EarlyFraudWarningRetrieveParams
+EARLY_FRAUD_WARNING_LIST = radar.EarlyFraudWarningListParams
+REVIEW_RETRIEVE = params.ReviewRetrieveParams
+REVIEW_LIST = params.ReviewListParams
+REVIEW_APPROVE = params.ReviewApproveParams
 EVENT_RETRIEVE = params.EventRetrieveParams
 EVENT_LIST = params.EventListParams
+
+_OBJECTS: dict[str, type] = {
+    "checkout.session": stripe.checkout.Session,
+    "payment_intent": stripe.PaymentIntent,
+    "charge": stripe.Charge,
+    "refund": stripe.Refund,
+    "dispute": stripe.Dispute,
+    "radar.early_fraud_warning": stripe.radar.EarlyFraudWarning,
+    "review": stripe.Review,
+    "event": stripe.Event,
+    "item": stripe.LineItem,
+}
 
 _INDEX = re.compile(r"[0-9]{1,6}")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
@@ -50,6 +67,40 @@ def check(form: Form, description: type) -> dict[str, Any]:
     (lengths, ranges, which go together) is not.
     """
     return _hash(form, description, "")
+
+
+def can_expand(kind: str, names: list[str]) -> bool:
+    """Return whether a path into an object ends at an id that Stripe puts the object in place of."""
+    return _can_expand(_OBJECTS[kind], names)
+
+
+def _can_expand(holder: type, names: list[str]) -> bool:
+    name, *rest = names
+    options = list(_options(holder.__annotations__.get(name)))
+    lists = [get_args(option)[0] for option in options if get_origin(option) is ListObject]
+    if lists and rest:
+        name, *rest = rest
+        return name == "data" and bool(rest) and _leads_on(lists, rest)
+    if not rest:
+        return bool(lists) or (str in options and len(_classes(options)) > 0)
+    return _leads_on(options, rest)
+
+
+def _leads_on(options: list[Any], names: list[str]) -> bool:
+    return any(_can_expand(cls, names) for cls in _classes(options) if cls)
+
+
+def _classes(options: list[Any]) -> list[type | None]:
+    """Return the objects that a field may hold, or a list of; None for one that has no class to look into."""
+    found: list[type | None] = []
+    for option in options:
+        if get_origin(option) is list:
+            found += _classes(list(_options(get_args(option)[0])))
+        elif isinstance(option, ForwardRef):
+            found.append(getattr(stripe, option.__forward_arg__, None))
+        elif isinstance(option, type) and issubclass(option, StripeObject):
+            found.append(option)
+    return found
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Stripe's own paths, under /v1/."""
+"""Stripe's own paths, under /v1/. `search` is never an id."""
 
 from django.urls import path, re_path
 
@@ -6,6 +6,7 @@ from . import endpoints
 from .api import serve
 
 urlpatterns = [
+    path("<path:kind>/search", serve()),
     path("checkout/sessions", serve(GET=endpoints.list_sessions, POST=endpoints.create_session)),
     path("checkout/sessions/<stripe_id>", serve(GET=endpoints.retrieve_session)),
     path("checkout/sessions/<stripe_id>/line_items", serve(GET=endpoints.list_line_items)),
@@ -20,6 +21,11 @@ urlpatterns = [
     path("disputes", serve(GET=endpoints.list_disputes)),
     path("disputes/<stripe_id>", serve(GET=endpoints.retrieve_dispute)),
     path("disputes/<stripe_id>/close", serve(POST=endpoints.close_dispute)),
+    path("radar/early_fraud_warnings", serve(GET=endpoints.list_early_fraud_warnings)),
+    path("radar/early_fraud_warnings/<stripe_id>", serve(GET=endpoints.retrieve_early_fraud_warning)),
+    path("reviews", serve(GET=endpoints.list_reviews)),
+    path("reviews/<stripe_id>", serve(GET=endpoints.retrieve_review)),
+    path("reviews/<stripe_id>/approve", serve(POST=endpoints.approve_review)),
     path("events", serve(GET=endpoints.list_events)),
     path("events/<stripe_id>", serve(GET=endpoints.retrieve_event)),
     re_path(r"", serve()),

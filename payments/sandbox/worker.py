@@ -1,4 +1,4 @@
-"""What the sandbox does by itself: it sends what is due, and expires the sessions whose time is up.
+"""What the sandbox does by itself: it sends what is due, expires sessions whose time is up, and settles refunds.
 
 One thread of each process talks to the database; a few others post, so that one slow answer holds up little.
 """
@@ -67,6 +67,7 @@ class Worker:
         try:
             self._record()
             lifecycle.expire_overdue()
+            lifecycle.settle_due()
             idempotency.forget_old()
             for delivery in deliveries.claim(now=timezone.now(), limit=limit - self._in_flight):
                 self._in_flight += 1

@@ -6,10 +6,13 @@ import uuid
 
 import httpx
 import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.utils import timezone
 
-from payments import views, webhooks, writer
+from payments import looking, views, webhooks, writer
 from payments.facts import money
-from payments.models import Payment
+from payments.models import Payment, WebhookEvent
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,6 +21,12 @@ def no_connection_is_left(django_db_setup):
     yield
     for thread in tuple(writer._writers):
         thread.join()
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_looked_yet(monkeypatch):
+    """Let no test pause for an outage that another one made."""
+    monkeypatch.setattr(looking, "bounds", looking._Bounds())
 
 
 @pytest.fixture
@@ -83,3 +92,22 @@ def stripe_api(live_server, settings):
     """Serve the sandbox over HTTP, and let the gateway talk to it."""
     settings.STRIPE_API_BASE = live_server.url
     return live_server
+
+
+@pytest.fixture
+def admin_user(db):
+    """A superuser without a password: hashing one takes a second."""
+    return User.objects.create(username="admin", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def many_rows(db):
+    """Make as many payments and events as it takes for an index to be worth its while."""
+    numbers = range(1000)
+    now = timezone.now()
+    Payment.objects.bulk_create(Payment(amount=1, currency="usd", ride_id=n, user_id=n) for n in numbers)
+    WebhookEvent.objects.bulk_create(
+        WebhookEvent(event_id=n, type="t", body="{}", livemode=False, created_at=now) for n in numbers
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")

@@ -56,9 +56,29 @@ def event(payment: Payment, type_: str, /, *, of: str = "", **fields: Any) -> di
             "metadata": {},
             "payment_intent": intent,
             "amount": payment.amount,
+            "currency": payment.currency,
             "status": "needs_response",
+            "reason": "fraudulent",
+            "evidence_details": {"due_by": 1_700_500_000},
+            "balance_transactions": [],
+        },
+        "radar.early_fraud_warning": {
+            "id": f"issfr_{payment.pk.hex}",
+            "object": "radar.early_fraud_warning",
+            "payment_intent": intent,
+            "actionable": True,
+            "fraud_type": "made_with_stolen_card",
+        },
+        "review": {
+            "id": f"prv_{payment.pk.hex}",
+            "object": "review",
+            "payment_intent": intent,
+            "open": True,
+            "reason": "rule",
         },
     }
+    if type_.startswith("charge.refund."):
+        kind = "refund"
     return {
         "id": f"evt_{number}_{payment.pk.hex}",
         "object": "event",
@@ -122,14 +142,75 @@ def refund_failed(payment: Payment, name: str, *, amount: int) -> list[dict[str,
     return [event(payment, "refund.failed", of=name, amount=amount, status="failed")]
 
 
-def disputed(payment: Payment, name: str, *, ends: str | None = None) -> list[dict[str, Any]]:
+def disputed(
+    payment: Payment,
+    name: str,
+    *,
+    ends: str | None = None,
+    amount: int | None = None,
+    moves: int = 0,
+    **fields: Any,
+) -> list[dict[str, Any]]:
+    """Tell a dispute from its beginning; `moves`: how many balance transactions it had before."""
+    amount = payment.amount if amount is None else amount
+    fields |= {"amount": amount}
+    before, withdrawn, back = (movements(payment, name, amount, count=moves + n) for n in range(3))
     told = [
-        event(payment, "charge.dispute.created", of=name),
-        event(payment, "charge.dispute.funds_withdrawn", of=name),
-        event(payment, "charge.dispute.updated", of=name, status="under_review"),
+        event(payment, "charge.dispute.created", of=name, **fields, balance_transactions=before),
+        event(payment, "charge.dispute.funds_withdrawn", of=name, **fields, balance_transactions=withdrawn),
+        event(
+            payment,
+            "charge.dispute.updated",
+            of=name,
+            **fields,
+            status="under_review",
+            balance_transactions=withdrawn,
+        ),
     ]
+    fields |= {"status": ends}
     if ends:
-        told.append(event(payment, "charge.dispute.closed", of=name, status=ends))
+        told.append(
+            event(payment, "charge.dispute.closed", of=name, **fields, balance_transactions=withdrawn)
+        )
     if ends == "won":
-        told.append(event(payment, "charge.dispute.funds_reinstated", of=name, status="won"))
+        told.append(
+            event(payment, "charge.dispute.funds_reinstated", of=name, **fields, balance_transactions=back)
+        )
     return told
+
+
+def movements(payment: Payment, name: str, amount: int, *, count: int) -> list[dict[str, Any]]:
+    """Return so many balance transactions of a dispute: withdrawn, reinstated, withdrawn again …"""
+    return [
+        {
+            "id": f"txn_{n}_{name}_{payment.pk.hex}",
+            "object": "balance_transaction",
+            "amount": amount if n % 2 else -amount,
+            "fee": 1500,
+            "currency": payment.currency,
+            "created": 1_700_000_000 + n,
+        }
+        for n in range(count)
+    ]
+
+
+def charged(payment: Payment) -> list[dict[str, Any]]:
+    return [
+        event(
+            payment,
+            "charge.succeeded",
+            status="succeeded",
+            receipt_url="https://pay.stripe.example/receipts/1",
+            outcome={"risk_level": "normal"},
+            payment_method_details={
+                "type": "card",
+                "card": {"brand": "visa", "last4": "4242", "wallet": {"type": "apple_pay"}},
+            },
+        )
+    ]
+
+
+def recovered(payment: Payment, name: str) -> list[dict[str, Any]]:
+    """Tell of a session that Stripe made from the one that expired; its customer chose a bank transfer."""
+    session = {"id": f"cs_test_{name}_{payment.pk.hex}", "recovered_from": payment.session_id}
+    return [event(payment, "checkout.session.completed", **session, payment_intent=f"pi_2_{payment.pk.hex}")]

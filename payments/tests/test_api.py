@@ -5,8 +5,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from payments.models import Payment
+from payments.models import Payment, RefundRequest
 from payments.sandbox import lifecycle
+from payments.tests import broken_stripe
 from tests.plans import on_postgresql, plan_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,6 +48,11 @@ def test_a_payment_is_created_with_exactly_the_keys_that_are_promised(api):
         "stripeSessionId",
         "createdAt",
         "expiresAt",
+        "failure",
+        "dispute",
+        "amountRefunded",
+        "refunds",
+        "card",
     ]
     assert payment.items() >= (ORDER | {"status": "pending"}).items()
     assert payment["paymentUrl"].startswith("http")
@@ -69,7 +75,9 @@ def test_every_field_of_an_order_reaches_stripe(api):
 
 def test_the_same_key_and_body_gets_the_same_answer_even_after_payment(api):
     first = api("post", "/payments", ORDER, idempotency_key="k1")
-    Payment.objects.update(status="succeeded", facts={"asked": "1250 usd", "paid": {"1250 usd": 1}})
+    refund = {"amount": 500, "status": "succeeded", "intent": "pi_1"}
+    facts = {"asked": "1250 usd", "paid": {"pi_1": {"1250 usd": 1}}, "refunds": {"re_1": refund}}
+    Payment.objects.update(status="succeeded", facts=facts)
     second = api("post", "/payments", ORDER, idempotency_key="k1")
     assert (second.status_code, second.json()) == (201, first.json())
     assert api("get", f"/payments/{first.json()['id']}").json()["status"] == "succeeded"
@@ -171,7 +179,8 @@ def test_a_zero_decimal_currency_is_taken_as_it_is(api):
 def test_a_payment_that_does_not_exist_is_not_found(api):
     missing = uuid.uuid4()
     for method, path in [("get", ""), ("post", "/cancel"), ("post", "/refund")]:
-        assert refusal(api(method, f"/payments/{missing}{path}")) == (404, "not_found")
+        answer = api(method, f"/payments/{missing}{path}", {}, idempotency_key="k1")
+        assert refusal(answer) == (404, "not_found")
     assert refusal(api("get", "/payments/17")) == (404, "not_found")
     assert refusal(api("get", "/nothing")) == (404, "not_found")
 
@@ -195,6 +204,31 @@ def test_when_stripe_is_away_the_answer_says_so_and_the_same_request_completes_i
     settings.STRIPE_API_BASE = there
     assert api("post", "/payments", ORDER).status_code == 201
     assert Payment.objects.count() == 1
+
+
+def test_when_stripe_asks_to_wait_the_answer_passes_that_on(api, settings):
+    limit = {
+        "error": {"type": "invalid_request_error", "code": "rate_limit", "message": "Too many requests."}
+    }
+    answer = broken_stripe.raw(429, limit, Retry_After="60")
+    with broken_stripe.in_front_of("", lambda _: answer) as (settings.STRIPE_API_BASE, _):
+        response = api("post", "/payments", ORDER)
+    assert refusal(response) == (503, "stripe_unavailable")
+    assert response["Retry-After"] == "60"
+
+
+@pytest.mark.parametrize("path", ["", "/cancel", "/refund"])
+def test_a_request_of_the_api_ends_in_time_whatever_stripe_does(api, paid, settings, monkeypatch, path):
+    monkeypatch.setattr("payments.api.REQUEST_SECONDS", 0.5)
+    if path != "/refund":
+        Payment.objects.update(status="pending", facts={"asked": "1250 usd"})
+    target = f"/payments/{paid['id']}{path}" if path else "/payments"
+    body = ORDER | {"rideId": "ride_2"} if not path else {}
+    with broken_stripe.in_front_of("", lambda _: broken_stripe.silent) as (url, calls):
+        settings.STRIPE_API_BASE = url
+        response = api("post", target, body, idempotency_key="k1")
+    assert refusal(response) == (503, "stripe_unavailable")
+    assert len(calls) == 1
 
 
 def test_when_stripe_refuses_the_answer_says_why(api, settings):
@@ -258,32 +292,67 @@ def test_a_payment_is_canceled_and_shows_no_link_any_more(api):
 
 
 def test_a_paid_payment_is_not_canceled_and_an_unpaid_one_not_refunded(api, make_payment):
-    paid = make_payment(status="succeeded", facts={"asked": "1250 usd", "paid": {"1250 usd": 1}})
+    paid = make_payment(status="succeeded", facts={"asked": "1250 usd", "paid": {"pi_1": {"1250 usd": 1}}})
     assert refusal(api("post", f"/payments/{paid.pk}/cancel")) == (409, "not_cancelable")
-    assert refusal(api("post", f"/payments/{make_payment().pk}/refund")) == (409, "not_refundable")
+    unpaid = api("post", f"/payments/{make_payment().pk}/refund", {}, idempotency_key="r1")
+    assert refusal(unpaid) == (409, "not_refundable")
 
 
-def test_a_refund_answers_with_the_refund_and_its_payment(api):
+@pytest.fixture
+def paid(api):
     payment = api("post", "/payments", ORDER).json()
     intent = lifecycle.pay(session_id=payment["stripeSessionId"]).payment_intent.stripe_id
     Payment.objects.update(
         status="succeeded",
         payment_intent_id=intent,
-        facts={"asked": "1250 usd", "paid": {"1250 usd": 1}},
+        facts={"asked": "1250 usd", "paid": {intent: {"1250 usd": 1}}},
     )
-    refund = api("post", f"/payments/{payment['id']}/refund", {"amount": 500}, idempotency_key="r1")
+    return payment
+
+
+def test_a_refund_answers_with_the_refund_and_its_payment(api, paid):
+    refund = api("post", f"/payments/{paid['id']}/refund", {"amount": 500}, idempotency_key="r1")
     assert refund.status_code == 201
+    assert refund.json()["paymentIntentId"] == Payment.objects.get().payment_intent_id
     assert refund.json()["id"].startswith("re_")
     assert refund.json().items() >= {"amount": 500, "currency": "usd", "status": "succeeded"}.items()
     assert refund.json()["payment"]["status"] == "partially_refunded"
-    rest = api("post", f"/payments/{payment['id']}/refund")
+    rest = api("post", f"/payments/{paid['id']}/refund", {}, idempotency_key="r2")
     assert (rest.json()["amount"], rest.json()["payment"]["status"]) == (750, "refunded")
 
 
-@pytest.mark.parametrize("body", [{"amount": 0}, {"amount": "5"}, {"amonut": 5}, [], "x"])
-def test_a_wrong_refund_is_refused_before_any_money_moves(api, make_payment, body):
-    response = api("post", f"/payments/{make_payment().pk}/refund", body)
+@pytest.mark.parametrize(
+    "body", [{"amount": 0}, {"amount": "5"}, {"amonut": 5}, {"paymentIntentId": ""}, [], "null", "x"]
+)
+def test_a_wrong_refund_is_refused_before_any_money_moves(api, paid, body):
+    response = api("post", f"/payments/{paid['id']}/refund", body, idempotency_key="r1")
     assert response.status_code in {400, 422}
+    assert not RefundRequest.objects.exists()
+
+
+def test_a_refund_without_a_key_is_refused_with_what_to_send(api, paid):
+    response = api("post", f"/payments/{paid['id']}/refund", {"amount": 500})
+    assert refusal(response) == (400, "idempotency_key_required")
+    assert "`Idempotency-Key`" in response.json()["error"]["message"]
+    assert not RefundRequest.objects.exists()
+
+
+def test_a_refund_without_a_body_is_refused_with_what_to_send(api, paid):
+    response = api("post", f"/payments/{paid['id']}/refund", idempotency_key="r1")
+    assert refusal(response) == (422, "invalid_request")
+    assert "send `{}` to refund all that is left" in response.json()["error"]["message"]
+    assert not RefundRequest.objects.exists()
+
+
+def test_a_refund_names_the_payment_intent_that_it_goes_to(api, paid):
+    intent = Payment.objects.get().payment_intent_id
+    path = f"/payments/{paid['id']}/refund"
+    another = api("post", path, {"paymentIntentId": "pi_of_another"}, idempotency_key="r1")
+    assert refusal(another) == (409, "not_refundable")
+    assert f"Send {intent} as paymentIntentId" in another.json()["error"]["message"]
+    assert api("post", path, {"paymentIntentId": intent}, idempotency_key="r1").status_code == 201
+    again = api("post", path, {"paymentIntentId": "pi_of_another"}, idempotency_key="r1")
+    assert refusal(again) == (409, "idempotency_key_reused")
 
 
 @pytest.mark.parametrize("key", ["k" * 256, "with space", "ä"])

@@ -1,11 +1,12 @@
 """Payments asked for at the sandbox's API, through the official client and real HTTP."""
 
 import threading
+import uuid
 
 import pytest
 from django.db import connection, transaction
 
-from payments import checkout, gateway, intake, refunds, webhooks
+from payments import checkout, gateway, intake, refundable, refunds, webhooks
 from payments.models import Payment, RefundRequest, StatusChange
 from payments.sandbox import lifecycle
 from payments.sandbox.models import Session
@@ -218,15 +219,20 @@ def paid(start):
     payment = start()
     session = lifecycle.pay(session_id=payment.session_id)
     payment.payment_intent_id = session.payment_intent.stripe_id
-    payment.facts |= {"paid": {"1250 usd": 1}}
+    payment.facts |= {"paid": {payment.payment_intent_id: {"1250 usd": 1}}}
     payment.status = Status.SUCCEEDED
     payment.save()
+    payment.intents.create(intent_id=payment.payment_intent_id)
     return payment
 
 
-def refund(payment, amount=None, key=None):
+def refund(payment, amount=None, key=None, intent=None):
     return refunds.refund(
-        payment_id=payment.pk, amount=amount, idempotency_key=key, cause=StatusChange.Cause.API
+        payment_id=payment.pk,
+        amount=amount,
+        payment_intent_id=intent,
+        idempotency_key=key or uuid.uuid4().hex,
+        cause=StatusChange.Cause.API,
     )
 
 
@@ -249,21 +255,21 @@ def test_the_same_refund_with_its_key_is_made_once(paid):
 
 def test_more_than_is_left_is_not_refunded(paid):
     refund(paid, 1000)
-    with pytest.raises(refunds.NotRefundable, match="250"):
+    with pytest.raises(refundable.NotRefundable, match="250"):
         refund(paid, 251)
 
 
 def test_an_unpaid_payment_is_not_refunded(start):
-    with pytest.raises(refunds.NotRefundable):
+    with pytest.raises(refundable.NotRefundable):
         refund(start())
 
 
 def test_a_refund_that_stripe_did_not_answer_is_the_same_refund_on_the_next_try(paid, settings):
     there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
     with pytest.raises(gateway.StripeUnavailable):
-        refund(paid, 500)
+        refund(paid, 500, "key-1")
     settings.STRIPE_API_BASE = there
-    refund(paid, 500)
+    refund(paid, 500, "key-1")
     assert RefundRequest.objects.count() == 1
 
 
@@ -282,15 +288,15 @@ def test_a_refund_after_an_error_of_stripe_is_another_request(paid, monkeypatch)
     assert RefundRequest.objects.count() == 1
 
 
-def test_a_refund_that_others_completed_is_handed_to_who_asks_again_and_made_once(paid, settings):
+def test_a_refund_that_others_completed_is_handed_to_the_same_request_and_made_once(paid, settings):
     there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
     with pytest.raises(gateway.StripeUnavailable):
-        refund(paid, 500)
+        refund(paid, 500, "key-1")
     settings.STRIPE_API_BASE = there
     completed = refunds.complete(RefundRequest.objects.get(), cause=StatusChange.Cause.RECONCILIATION)
 
-    assert refund(paid, 500).refund_id == completed.refund_id
-    assert refund(paid, 500).refund_id != completed.refund_id
+    assert refund(paid, 500, "key-1").refund_id == completed.refund_id
+    assert refund(paid, 500, "key-2").refund_id != completed.refund_id
     assert RefundRequest.objects.count() == 2
 
 
@@ -313,7 +319,10 @@ def test_a_refund_whose_answer_got_lost_is_known_by_its_event(paid):
 
 
 def test_a_payment_with_another_sum_can_be_given_back(paid):
-    Payment.objects.update(status="pending", facts={"asked": "1300 usd", "paid": {"1250 usd": 1}})
+    Payment.objects.update(
+        status="pending",
+        facts={"asked": "1300 usd", "paid": {paid.payment_intent_id: {"1250 usd": 1}}},
+    )
     assert refund(paid).amount == 1250
     paid.refresh_from_db()
     assert (paid.status, paid.ride_claim) == (Status.REFUNDED, None)

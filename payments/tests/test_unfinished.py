@@ -149,15 +149,19 @@ def paid():
     payment = start()
     session = pay(payment)
     payment.payment_intent_id = session.payment_intent.stripe_id
-    payment.facts |= {"paid": {"1250 usd": 1}}
+    payment.facts |= {"paid": {payment.payment_intent_id: {"1250 usd": 1}}}
     payment.status = Status.SUCCEEDED
     payment.save()
     return payment
 
 
-def refund(payment, amount=None, key=None):
+def refund(payment, amount, key):
     return refunds.refund(
-        payment_id=payment.pk, amount=amount, idempotency_key=key, cause=StatusChange.Cause.API
+        payment_id=payment.pk,
+        amount=amount,
+        payment_intent_id=None,
+        idempotency_key=key,
+        cause=StatusChange.Cause.API,
     )
 
 
@@ -168,7 +172,7 @@ def age_requests(**since):
 @pytest.fixture
 def unasked_refund(paid):
     """A refund whose process died before Stripe was asked, two minutes ago."""
-    refunds._reserve(payment_id=paid.pk, amount=500, idempotency_key="key-1")
+    refunds._reserve(payment_id=paid.pk, amount=500, intent_id=None, idempotency_key="key-1")
     age_requests(minutes=2)
     return paid
 
@@ -178,7 +182,9 @@ def unsaved_refund(paid):
     """A refund that Stripe made, and whose answer got lost, two minutes ago."""
     refund(paid, 500, "key-1")
     RefundRequest.objects.update(refund_id="", refund_status="")
-    Payment.objects.update(facts={"asked": "1250 usd", "paid": {"1250 usd": 1}}, status="succeeded")
+    intent_id = paid.payment_intent_id
+    facts = {"asked": "1250 usd", "paid": {intent_id: {"1250 usd": 1}}}
+    Payment.objects.update(facts=facts, status="succeeded")
     age_requests(minutes=2)
     return paid
 
@@ -220,7 +226,7 @@ def test_a_refund_that_was_not_made_within_a_day_is_given_up_and_can_be_asked_fo
 def test_a_refund_that_was_given_up_and_is_cut_short_again_is_looked_after_again(unasked_refund):
     age_requests(hours=25)
     of(unasked_refund)
-    refunds._reserve(payment_id=unasked_refund.pk, amount=500, idempotency_key="key-1")
+    refunds._reserve(payment_id=unasked_refund.pk, amount=500, intent_id=None, idempotency_key="key-1")
     assert "1 unfinished refund given up" in of(unasked_refund)[1]
 
 
@@ -241,7 +247,7 @@ def test_a_dry_run_refunds_nothing(unasked_refund):
 
 
 def test_a_refund_that_stripe_refuses_is_given_up(unasked_refund):
-    RefundRequest.objects.update(amount=9999)
+    RefundRequest.objects.update(amount=9999, stripe_params=None)
     assert "given up, Stripe refuses it: Refund amount" in of(unasked_refund)[1]
     assert not RefundRequest.objects.exists()
 

@@ -298,7 +298,7 @@ def test_a_failed_event_is_found_by_its_payment_and_its_error_quotes_no_row(make
     deliver(stripe.bodies([event])[0])
     row = WebhookEvent.objects.get(payment=payment)
     assert row.error == row.error.splitlines()[0]
-    assert "events.py:" in row.error
+    assert row.error == "It cannot be read: it has no field 'amount_total'."
 
 
 def test_a_refund_without_an_intent_is_of_another_integration(make_payment, deliver):
@@ -353,7 +353,8 @@ def test_another_sum_than_asked_is_flagged_and_pays_nothing(make_payment, delive
     assert deliver(stripe.bodies([event])[0]).state == "applied"
     payment.refresh_from_db()
     assert payment.status == Status.PENDING
-    assert payment.facts["paid"].keys() == {"1 usd"}
+    assert payment.facts["paid"][payment.payment_intent_id].keys() == {"1 usd"}
+    assert payment.attention == "other_sum"
     assert frames(payment) == []
 
 

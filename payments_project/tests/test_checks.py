@@ -65,6 +65,13 @@ def test_development_starts_on_its_defaults(configure):
         ({"STRIPE_CONFIGURED_KEY": "sk_live_..."}, "begins with sk_ or rk_"),
         ({"STRIPE_WEBHOOK_SECRETS": ["whsec_…"]}, "begins with whsec_"),
         ({"DEBUG": True}, "Unset DEBUG"),
+        ({"DEBUG": True, "STRIPE_CONFIGURED_KEY": "sk_org_live_12345678"}, "Unset DEBUG"),
+        ({"STRIPE_CONFIGURED_KEY": "sk_org_live_12345678"}, "Set it to a key of one account"),
+        ({"STRIPE_CONFIGURED_KEY": "rk_org_test_12345678"}, "Set it to a key of one account"),
+        (
+            {"STRIPE_CONFIGURED_KEY": "rk_live_12345678", "STRIPE_API_BASE": "http://a"},
+            "Unset STRIPE_API_BASE",
+        ),
         ({"STRIPE_API_BASE": "http://localhost:1"}, "Unset STRIPE_API_BASE"),
     ],
 )

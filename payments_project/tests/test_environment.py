@@ -56,3 +56,19 @@ def test_a_wrong_setting_is_not_shown_with_its_value(monkeypatch):
     with pytest.raises(ImproperlyConfigured) as refused:
         read_environment()
     assert "secret-in-the-wrong-place" not in str(refused.value)
+
+
+@pytest.mark.parametrize("scheme", ["myapp", "com.example.ride", "ride+1"])
+def test_the_apps_scheme_is_taken(monkeypatch, scheme):
+    monkeypatch.setenv("APP_SCHEME", scheme)
+    assert scheme == read_environment().APP_SCHEME
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    ["http", "https", "javascript", "data", "MyApp", "myapp://", "my app", "1app", "a" * 65, "müapp"],
+)
+def test_a_scheme_that_is_no_apps_is_refused(monkeypatch, scheme):
+    monkeypatch.setenv("APP_SCHEME", scheme)
+    with pytest.raises(ImproperlyConfigured, match=r"APP_SCHEME: .* such as myapp"):
+        read_environment()

@@ -104,6 +104,19 @@ def test_the_version_before_events_were_fetched_goes_on_writing(models_before):
     assert Payment.objects.get(pk=payment.pk).checked_at is None
 
 
+def test_the_version_before_refunds_were_frozen_goes_on_writing(models_before):
+    before = models_before("payments", "0007_events_by_type")
+    payment = before.get_model("payments", "Payment").objects.create(
+        id=uuid.uuid4(), ride_id="ride_123", user_id="user_123", amount=1250, currency="usd"
+    )
+    requests = before.get_model("payments", "RefundRequest").objects
+    asked = requests.create(payment=payment, amount=1, whole=False, handed_out=False)
+    known = RefundRequest.objects.get(pk=asked.pk)
+    assert (known.payment_intent_id, known.stripe_params) == ("", None)
+    RefundRequest.objects.create(payment_id=payment.pk, amount=1, whole=False, idempotency_key="key-1")
+    assert requests.get(idempotency_key="key-1").handed_out
+
+
 def test_the_version_before_events_were_pruned_goes_on_writing(models_before):
     before = models_before("payments", "0001_initial")
     payment = before.get_model("payments", "Payment").objects.create(

@@ -16,12 +16,16 @@ const newRide = () => `ride_${1000 + Math.floor(Math.random() * 9000)}`;
 /** Return a number field's whole number, undefined where it is empty. */
 const whole = (field) => (field.value === "" ? undefined : Number(field.value));
 
+/** Return a value that no other request has. `crypto.randomUUID` needs TLS. */
+const newKey = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
+
 export class Backend {
   #root = document.querySelector("#backend");
   #ask = document.querySelector("#ask");
   #payments = document.querySelector("#payments");
   #outcome = document.querySelector("#outcome");
   #userId = "";
+  #refundKey = newKey();
 
   constructor() {
     this.#ask.ride.value = newRide();
@@ -30,6 +34,8 @@ export class Backend {
     this.#payments.addEventListener("submit", (event) =>
       this.#submit(event, () => this.#act(event.submitter.value)),
     );
+    // Until something else is chosen, a second click is the same refund: its first answer may have got lost.
+    this.#payments.addEventListener("input", () => (this.#refundKey = newKey()));
     this.#showAmount();
   }
 
@@ -75,8 +81,11 @@ export class Backend {
       const answer = await this.#call("POST", `${path}/cancel`);
       if (answer) this.#say("good", `${answer.rideId} is ${answer.status}: its link can no longer be paid.`);
     } else {
-      const answer = await this.#call("POST", `${path}/refund`, { amount: whole(refund) });
-      if (answer) this.#say("good", `Refund of ${this.#money(answer)}: ${answer.status}.`);
+      const headers = { "Idempotency-Key": this.#refundKey };
+      const answer = await this.#call("POST", `${path}/refund`, { amount: whole(refund) }, headers);
+      if (!answer) return;
+      this.#say("good", `Refund of ${this.#money(answer)}: ${answer.status}.`);
+      this.#refundKey = newKey();
       refund.value = "";
     }
   }
@@ -103,9 +112,9 @@ export class Backend {
   }
 
   /** Call the API in sight of all; return the answer's body, or nothing where it was refused. */
-  async #call(method, path, body) {
-    document.querySelector("#request").textContent = this.#curl(method, path, body);
-    const answer = await this.#fetch(method, path, body);
+  async #call(method, path, body, headers = {}) {
+    document.querySelector("#request").textContent = this.#curl(method, path, body, headers);
+    const answer = await this.#fetch(method, path, body, headers);
     const badge = document.querySelector("#answer-status");
     badge.textContent = answer.status;
     badge.className = `badge ${answer.ok ? "good" : "bad"}`;
@@ -117,8 +126,8 @@ export class Backend {
     return undefined;
   }
 
-  async #fetch(method, path, body) {
-    const headers = { Authorization: `Bearer ${this.#root.dataset.key}` };
+  async #fetch(method, path, body, more = {}) {
+    const headers = { Authorization: `Bearer ${this.#root.dataset.key}`, ...more };
     if (body) headers["Content-Type"] = "application/json";
     try {
       const response = await fetch(this.#root.dataset.api + path, {
@@ -132,10 +141,11 @@ export class Backend {
     }
   }
 
-  #curl(method, path, body) {
+  #curl(method, path, body, headers) {
     const lines = [
       `curl -X ${method} ${quote(location.origin + this.#root.dataset.api + path)}`,
       `-H ${quote(`Authorization: Bearer ${this.#root.dataset.key}`)}`,
+      ...Object.entries(headers).map(([name, value]) => `-H ${quote(`${name}: ${value}`)}`),
     ];
     if (body) lines.push(`-H 'Content-Type: application/json'`, `-d ${quote(JSON.stringify(body))}`);
     return lines.join(" \\\n  ");

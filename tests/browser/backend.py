@@ -1,6 +1,7 @@
 """The ride's backend, over the real API."""
 
 import itertools
+import uuid
 
 import httpx
 
@@ -19,7 +20,8 @@ def create_payment(server, *, user_id, ride_id=None, amount=1250, currency="usd"
 
 
 def refund(server, payment, *, amount=None):
-    return _call(server, f"/api/payments/{payment['id']}/refund", {"amount": amount})
+    path, key = f"/api/payments/{payment['id']}/refund", {"Idempotency-Key": uuid.uuid4().hex}
+    return _call(server, path, {"amount": amount}, **key)
 
 
 def choose(payment, outcome):
@@ -28,7 +30,8 @@ def choose(payment, outcome):
     assert answer.status_code in {200, 303}, answer.text
 
 
-def _call(server, path, body):
-    answer = httpx.post(server + path, json=body, headers={"Authorization": "Bearer dev-key"}, timeout=20)
+def _call(server, path, body, **headers):
+    headers["Authorization"] = "Bearer dev-key"
+    answer = httpx.post(server + path, json=body, headers=headers, timeout=20)
     assert answer.status_code == 201, answer.text
     return answer.json()

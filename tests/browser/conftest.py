@@ -31,6 +31,7 @@ def server(tmp_path_factory):
         "PORT": str(port),
         "DEBUG": "1",
         "ENV_FILE": "",
+        "APP_SCHEME": "rides",
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
     }
     command = [sys.executable, "manage.py", "serve"]

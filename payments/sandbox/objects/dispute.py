@@ -1,13 +1,10 @@
-from datetime import datetime, timedelta
 from typing import Any
 
-from payments.sandbox.ids import new_id
 from payments.sandbox.models import Dispute
 
+from .payment_method import card_of
 from .times import seconds
 
-_TIME_TO_RESPOND = timedelta(days=9)
-_FEE = 1500
 _EVIDENCE = (
     "access_activity_log",
     "billing_address",
@@ -41,7 +38,8 @@ _EVIDENCE = (
 
 def render_dispute(dispute: Dispute) -> dict[str, Any]:
     charge = dispute.charge
-    card = {"brand": "visa", "case_type": "chargeback", "network": "visa", "network_reason_code": "10.4"}
+    brand = card_of(charge)["brand"]
+    card = {"brand": brand, "case_type": dispute.case_type, "network": brand, "network_reason_code": "10.4"}
     is_card = charge.payment_method_type == "card"
     return {
         "id": dispute.stripe_id,
@@ -54,59 +52,18 @@ def render_dispute(dispute: Dispute) -> dict[str, Any]:
         "enhanced_eligibility_types": [],
         "evidence": {**dict.fromkeys(_EVIDENCE), "enhanced_evidence": {}},
         "evidence_details": {
-            "due_by": seconds(dispute.created_at + _TIME_TO_RESPOND),
+            "due_by": None if dispute.status == Dispute.Status.PREVENTED else seconds(dispute.due_by),
             "enhanced_eligibility": {},
             "has_evidence": False,
             "past_due": False,
             "submission_count": 0,
             "submission_method": "not_submitted",
         },
-        "is_charge_refundable": False,
+        "intended_submission_method": None,
+        "is_charge_refundable": dispute.is_open and charge.refundable > 0,
         "livemode": False,
         "metadata": {},
         "payment_intent": charge.payment_intent.stripe_id,
-        "reason": "fraudulent",
+        "reason": dispute.reason,
         "status": dispute.status,
     } | ({"payment_method_details": {"card": card, "type": "card"}} if is_card else {})
-
-
-def withdrawal(dispute: Dispute, *, now: datetime) -> dict[str, Any]:
-    """Return the balance transaction that takes the disputed money, and the fee, from the account."""
-    return _moved(dispute, -dispute.amount, _FEE, "Chargeback withdrawal", "dispute", now=now)
-
-
-def reinstatement(dispute: Dispute, *, now: datetime) -> dict[str, Any]:
-    """Return the balance transaction that gives the money back after a dispute is won."""
-    return _moved(dispute, dispute.amount, -_FEE, "Chargeback reversal", "dispute_reversal", now=now)
-
-
-def _moved(
-    dispute: Dispute, amount: int, fee: int, description: str, category: str, *, now: datetime
-) -> dict[str, Any]:
-    currency = dispute.charge.payment_intent.currency
-    return {
-        "id": new_id("txn"),
-        "object": "balance_transaction",
-        "amount": amount,
-        "available_on": seconds(now),
-        "balance_type": "payments",
-        "created": seconds(now),
-        "currency": currency,
-        "description": f"{description} for {dispute.charge.stripe_id}",
-        "exchange_rate": None,
-        "fee": fee,
-        "fee_details": [
-            {
-                "amount": fee,
-                "application": None,
-                "currency": currency,
-                "description": "Dispute fee",
-                "type": "stripe_fee",
-            }
-        ],
-        "net": amount - fee,
-        "reporting_category": category,
-        "source": dispute.stripe_id,
-        "status": "available",
-        "type": "adjustment",
-    }

@@ -6,12 +6,10 @@ from .payment_method import render_payment_method
 from .times import seconds
 
 _NOTHING_KNOWN = (
+    "allowed_payment_method_types",
     "application",
     "application_fee_amount",
     "automatic_payment_methods",
-    "canceled_at",
-    "cancellation_reason",
-    "client_secret",  # there is no Stripe.js here that could use it
     "customer",
     "customer_account",
     "excluded_payment_method_types",
@@ -19,8 +17,8 @@ _NOTHING_KNOWN = (
     "next_action",
     "on_behalf_of",
     "payment_method_configuration_details",
+    "payment_record",
     "processing",
-    "review",
     "setup_future_usage",
     "shipping",
     "source",
@@ -44,7 +42,10 @@ def render_payment_intent(intent: PaymentIntent) -> dict[str, Any]:
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
         "amount_received": intent.amount if succeeded else 0,
+        "canceled_at": intent.canceled_at and seconds(intent.canceled_at),
+        "cancellation_reason": intent.cancellation_reason or None,
         "capture_method": "automatic_async",
+        "client_secret": intent.client_secret,
         "confirmation_method": "automatic",
         "created": seconds(intent.created_at),
         "currency": intent.currency,
@@ -55,12 +56,14 @@ def render_payment_intent(intent: PaymentIntent) -> dict[str, Any]:
         "payment_method": charge.payment_method_id if charge and not failed else None,
         "payment_method_options": {},
         "payment_method_types": intent.payment_method_types,
+        "review": charge.review_id if charge else None,
         "status": intent.status,
     }
 
 
 def _error(charge: Charge) -> dict[str, Any]:
     failure = charge.failure or {}
+    optional = ("advice_code", "decline_code", "network_decline_code")
     return {
         "type": "card_error",
         "charge": charge.stripe_id,
@@ -70,4 +73,4 @@ def _error(charge: Charge) -> dict[str, Any]:
         "payment_method": render_payment_method(
             charge, email=charge.payment_intent.data.get("receipt_email")
         ),
-    } | ({"decline_code": failure["decline_code"]} if failure["decline_code"] else {})
+    } | {name: failure[name] for name in optional if failure.get(name)}

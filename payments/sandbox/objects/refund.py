@@ -5,7 +5,6 @@ from payments.sandbox.models import Refund
 from .times import seconds
 
 _NOTHING_KNOWN = (
-    "balance_transaction",
     "customer",
     "customer_account",
     "receipt_number",
@@ -16,12 +15,12 @@ _NOTHING_KNOWN = (
 
 def render_refund(refund: Refund) -> dict[str, Any]:
     charge = refund.charge
-    failed = refund.status == Refund.Status.FAILED
     return {
         "id": refund.stripe_id,
         "object": "refund",
         **dict.fromkeys(_NOTHING_KNOWN),
         "amount": refund.amount,
+        "balance_transaction": refund.balance_transaction and refund.balance_transaction["id"],
         "charge": charge.stripe_id,
         "created": seconds(refund.created_at),
         "currency": charge.payment_intent.currency,
@@ -31,7 +30,19 @@ def render_refund(refund: Refund) -> dict[str, Any]:
         "payment_method": charge.payment_method_id,
         "reason": refund.reason,
         "status": refund.status,
-    } | ({"failure_reason": "expired_or_canceled_card"} if failed else {})
+    } | _more(refund)
+
+
+def _more(refund: Refund) -> dict[str, Any]:
+    """Return what only some refunds have: why one failed, and why one waits."""
+    if refund.status == Refund.Status.PENDING:
+        return {"pending_reason": "processing"}
+    if refund.status != Refund.Status.FAILED:
+        return {}
+    more = {"failure_reason": "expired_or_canceled_card"}
+    if refund.failure_balance_transaction:  # none, if an earlier version let it fail
+        more["failure_balance_transaction"] = refund.failure_balance_transaction["id"]
+    return more
 
 
 def destination_details(refund: Refund) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from .times import seconds
 _ECHOED = ("cancel_url", "client_reference_id", "customer_email", "locale", "submit_type", "success_url")
 _NOTHING_KNOWN = (
     "after_expiration",
+    "allowed_payment_method_types",
     "allow_promotion_codes",
     "billing_address_collection",
     "client_secret",
@@ -20,12 +21,12 @@ _NOTHING_KNOWN = (
     "discounts",
     "integration_identifier",
     "invoice",
+    "invoice_creation",
     "managed_payments",
     "origin_context",
     "payment_link",
     "payment_method_configuration_details",
     "permissions",
-    "presentment_details",
     "recovered_from",
     "saved_payment_method_options",
     "setup_intent",

@@ -13,6 +13,7 @@ from payments.sandbox.models import Event, Session
 
 from .conftest import event_types, make_session, session_params
 from .description import problems
+from .published import objects as published
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("payments.sandbox.tests.urls")]
 
@@ -107,8 +108,10 @@ def test_objects_are_expanded_on_request(stripe_client):
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("customer", "cannot be expanded"),
-        ("payment_intent.customer", "cannot be expanded"),
+        ("url", "cannot be expanded"),
+        ("payment_intent.amount", "cannot be expanded"),
+        ("total_details", "cannot be expanded"),
+        ("customer.name.first", "cannot be expanded"),
         ("line_items.a.b.c.d", "more than 4 levels"),
         ("line_items.url", "cannot be expanded"),
     ],
@@ -118,6 +121,70 @@ def test_what_cannot_be_expanded_is_refused(stripe_client, path, said):
     with pytest.raises(stripe.InvalidRequestError, match=said) as raised:
         stripe_client.v1.checkout.sessions.retrieve(session.stripe_id, {"expand": [path]})
     assert raised.value.param == "expand[0]"
+
+
+EXPANDABLE = [
+    (kind, name.removesuffix("?"))
+    for kind in ("checkout.session", "payment_intent", "charge", "refund", "dispute")
+    for name, types in published.OBJECTS[kind].items()
+    if "string" in types and any(isinstance(each, str) and each[0] in "#&" for each in types)
+]
+
+
+def test_what_stripe_expands_is_expanded_here_and_null_stays_where_nothing_is(http):
+    assert len(EXPANDABLE) > 30
+    session = lifecycle.pay(session_id=make_session().stripe_id)
+    intent_id = session.payment_intent.stripe_id
+    refund = lifecycle.refund(payment_intent_id=intent_id, amount=50)
+    dispute = lifecycle.open_dispute(payment_intent_id=intent_id, amount=50)
+    lifecycle.open_review(payment_intent_id=intent_id)
+    paths = {
+        "checkout.session": f"/v1/checkout/sessions/{session.stripe_id}",
+        "payment_intent": f"/v1/payment_intents/{intent_id}",
+        "charge": f"/v1/charges/{refund.charge.stripe_id}",
+        "refund": f"/v1/refunds/{refund.stripe_id}",
+        "dispute": f"/v1/disputes/{dispute.stripe_id}",
+    }
+    whole = {}
+    for kind, name in EXPANDABLE:
+        answer = http("GET", f"{paths[kind]}?expand[]={name}")
+        assert answer.status_code == 200, (kind, name, answer.text)
+        found = answer.json()
+        assert not published.problems(found)
+        assert not isinstance(found.get(name), str), (kind, name)
+        if found.get(name):
+            whole[kind, name] = found[name]["object"]
+    assert whole == {
+        ("checkout.session", "payment_intent"): "payment_intent",
+        ("payment_intent", "latest_charge"): "charge",
+        ("payment_intent", "payment_method"): "payment_method",
+        ("payment_intent", "review"): "review",
+        ("charge", "balance_transaction"): "balance_transaction",
+        ("charge", "payment_intent"): "payment_intent",
+        ("charge", "review"): "review",
+        ("refund", "balance_transaction"): "balance_transaction",
+        ("refund", "charge"): "charge",
+        ("refund", "payment_intent"): "payment_intent",
+        ("refund", "payment_method"): "payment_method",
+        ("dispute", "charge"): "charge",
+        ("dispute", "payment_intent"): "payment_intent",
+    }
+
+
+def test_lists_and_what_is_in_them_are_expanded(stripe_client):
+    session = lifecycle.pay(session_id=make_session().stripe_id)
+    intent_id = session.payment_intent.stripe_id
+    refund = lifecycle.refund(payment_intent_id=intent_id, amount=50)
+    dispute = lifecycle.open_dispute(payment_intent_id=intent_id, amount=50)
+    path = ["refunds.data.balance_transaction", "balance_transaction.source"]
+    charge = stripe_client.v1.charges.retrieve(refund.charge.stripe_id, {"expand": path})
+    assert charge.refunds.data[0].id == refund.stripe_id
+    assert charge.refunds.data[0].balance_transaction.net == -50
+    assert charge.balance_transaction.source.id == charge.id
+    found = stripe_client.v1.disputes.retrieve(
+        dispute.stripe_id, {"expand": ["balance_transactions.source", "evidence.receipt"]}
+    )
+    assert found.balance_transactions[0].source.id == dispute.stripe_id
 
 
 def test_only_so_many_properties_are_expanded(stripe_client):
@@ -272,6 +339,72 @@ def test_stripes_client_sees_a_wrong_key_and_a_missing_object(stripe_client, liv
     with pytest.raises(stripe.InvalidRequestError, match="No such payment_intent") as raised:
         stripe_client.v1.refunds.create({"payment_intent": "pi_none"})
     assert (raised.value.http_status, raised.value.param) == (400, "payment_intent")
+
+
+@pytest.mark.parametrize(
+    ("path", "param"),
+    [
+        ("checkout/sessions/cs_none", "session"),
+        ("checkout/sessions/cs_none/line_items", "session"),
+        ("payment_intents/pi_none", "intent"),
+        ("charges/ch_none", "charge"),
+        ("refunds/re_none", "refund"),
+        ("disputes/du_none", "dispute"),
+        ("events/evt_none", "id"),
+        ("reviews/prv_none", "review"),
+        ("radar/early_fraud_warnings/issfr_none", "early_fraud_warning"),
+    ],
+)
+def test_what_is_not_there_is_named_as_stripes_paths_name_it(http, path, param):
+    answer = http("GET", f"/v1/{path}")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["param"] == param
+    assert answer.json()["error"]["code"] == "resource_missing"
+
+
+def test_warnings_and_reviews_are_retrieved_listed_and_approved(stripe_client):
+    intent_id = lifecycle.pay(session_id=make_session().stripe_id).payment_intent.stripe_id
+    warning = lifecycle.warn(payment_intent_id=intent_id, fraud_type="misc")
+    review = lifecycle.open_review(payment_intent_id=intent_id)
+    v1 = stripe_client.v1
+    found = v1.radar.early_fraud_warnings.list({"payment_intent": intent_id}).data
+    assert found == [v1.radar.early_fraud_warnings.retrieve(warning.stripe_id)]
+    assert v1.reviews.list().data == [v1.reviews.retrieve(review.stripe_id)]
+    assert v1.reviews.approve(review.stripe_id).reason == "approved"
+    assert v1.reviews.list().data == []
+    with pytest.raises(stripe.InvalidRequestError, match="already closed"):
+        v1.reviews.approve(review.stripe_id)
+
+
+def test_line_items_are_taken_as_older_clients_write_them(http):
+    price = "line_items[][price_data]"
+    made = http(
+        "POST",
+        "/v1/checkout/sessions",
+        data=[
+            ("mode", "payment"),
+            ("success_url", "https://example.com/"),
+            *[
+                (f"{price}[currency]", "usd"),
+                (f"{price}[unit_amount]", "1000"),
+                (f"{price}[product_data][name]", "Ride"),
+                ("line_items[][quantity]", "1"),
+                (f"{price}[currency]", "usd"),
+                (f"{price}[unit_amount]", "250"),
+                (f"{price}[product_data][name]", "Tip"),
+                ("line_items[][quantity]", "2"),
+            ],
+        ],
+    )
+    assert made.json()["amount_total"] == 1500
+
+
+def test_each_answer_to_a_post_says_whether_to_try_again(http):
+    refused = http("POST", "/v1/refunds", data={"amount": "1"})
+    assert refused.headers["Stripe-Should-Retry"] == "false"
+    assert "Stripe-Should-Retry" not in http("GET", "/v1/events").headers
+    log = refused.json()["error"]["request_log_url"]
+    assert refused.headers["Request-Id"] in log
 
 
 def test_a_body_has_to_be_a_form_and_of_bounded_size(http):

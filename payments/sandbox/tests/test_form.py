@@ -13,6 +13,15 @@ def test_brackets_make_hashes_and_empty_brackets_arrays():
     }
 
 
+def test_a_name_that_comes_again_begins_the_next_hash_of_an_array():
+    first = b"a[][b][c]=1&a[][b][d]=2&a[][e]=3"
+    second = b"a[][e]=4&a[][f][]=5&a[][f][]=6"
+    assert decode(first + b"&" + second) == {
+        "a": [{"b": {"c": "1", "d": "2"}, "e": "3"}, {"e": "4", "f": ["5", "6"]}]
+    }
+    assert decode(b"a[b][][c]=1&a[b][][c]=2") == {"a": {"b": [{"c": "1"}, {"c": "2"}]}}
+
+
 def test_the_last_of_two_values_counts():
     assert decode(b"a=1&a=2") == {"a": "2"}
 
@@ -28,7 +37,11 @@ def test_the_last_of_two_values_counts():
         b"a[=1",
         b"a]=1",
         b"[a]=1",
-        b"a[][b]=1",
+        b"a[][]=1",
+        b"a[]=1&a[][b]=1",
+        b"a[][b]=1&a[]=1",
+        b"a[][b]=1&a[][b][c]=1",
+        b"a[b][][c]=1&a[b][d]=1",
         b"a[[b]]=1",
         b"=1",
         b"a=%00",

@@ -1,10 +1,11 @@
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import transaction
 
-from payments.sandbox import behaviour, events, lifecycle
-from payments.sandbox.models import Charge, Delivery, Dispute, Event, PaymentIntent, Refund, Session
+from payments.sandbox import behaviour, cards, events, lifecycle
+from payments.sandbox.models import Charge, Delivery, Dispute, Event, PaymentIntent, Refund, Review, Session
 
 from .conftest import event_types, make_session, pay_and_break
 
@@ -94,6 +95,43 @@ def test_expiring_ends_an_open_session():
     assert told("checkout.session.expired")["url"] is None
 
 
+def test_the_payment_that_an_expired_session_leaves_unfinished_is_canceled():
+    session = lifecycle.decline(session_id=make_session().stripe_id)
+    Event.objects.all().delete()
+    lifecycle.expire(session_id=session.stripe_id)
+    assert event_types() == ["payment_intent.canceled", "checkout.session.expired"]
+    canceled = told("payment_intent.canceled")
+    assert (canceled["status"], canceled["cancellation_reason"]) == ("canceled", "automatic")
+    assert canceled["canceled_at"] is not None
+    assert canceled["last_payment_error"]["code"] == "card_declined"
+
+
+@pytest.mark.parametrize("name", cards.CARDS)
+def test_a_charge_says_what_it_was_paid_with(name):
+    card = cards.CARDS[name]
+    lifecycle.pay(session_id=make_session().stripe_id, card=card)
+    charge = told("charge.succeeded")
+    shown = charge["payment_method_details"]["card"]
+    assert (shown["brand"], shown["last4"], shown["funding"]) == (card.brand, card.last4, card.funding)
+    assert (shown["wallet"] or {}).get("type") == card.wallet
+    assert charge["outcome"]["risk_level"] == card.risk_level
+    assert charge["balance_transaction"].startswith("txn_")
+
+
+@pytest.mark.parametrize("name", cards.DECLINES)
+def test_a_decline_says_why_and_what_to_do(name):
+    why = cards.DECLINES[name]
+    lifecycle.decline(session_id=make_session().stripe_id, why=why)
+    error = told("payment_intent.payment_failed")["last_payment_error"]
+    charge = told("charge.failed")
+    assert (error["code"], error["decline_code"], error["message"]) == (why.code, name, why.message)
+    assert error.get("advice_code") == charge["outcome"]["advice_code"] == why.advice_code
+    assert charge["failure_code"] == why.code
+    assert charge["outcome"]["type"] == ("blocked" if why.blocked else "issuer_declined")
+    assert charge["payment_method_details"]["card"]["last4"] == why.last4
+    assert charge["receipt_url"] is None
+
+
 @pytest.mark.parametrize("step", [lifecycle.pay, lifecycle.decline, lifecycle.pay_later, lifecycle.expire])
 @pytest.mark.parametrize("end", [lifecycle.pay, lifecycle.pay_later, lifecycle.expire])
 def test_a_session_that_ended_takes_no_step(step, end):
@@ -164,16 +202,35 @@ def test_a_refund_of_a_card_gets_its_reference_later():
     assert updated["previous_attributes"].keys() == {"destination_details"}
 
 
-def test_a_refund_of_a_debit_is_pending_first():
+def refund_of_a_debit() -> Refund:
     session = lifecycle.pay_later(session_id=make_session().stripe_id)
     lifecycle.settle(session_id=session.stripe_id, succeeded=True)
-    lifecycle.refund(payment_intent_id=session.payment_intent.stripe_id)
+    Event.objects.all().delete()
+    return lifecycle.refund(payment_intent_id=session.payment_intent.stripe_id)
+
+
+def test_a_refund_of_a_debit_is_pending_until_it_is_settled():
+    refund = refund_of_a_debit()
     assert told("refund.created")["status"] == "pending"
+    assert event_types() == ["charge.refunded", "refund.created"]
+    lifecycle.settle_refund(refund_id=refund.stripe_id)
     updated = Event.objects.get(type="refund.updated").data
-    assert (updated["object"]["status"], updated["previous_attributes"]) == (
-        "succeeded",
-        {"status": "pending"},
-    )
+    assert updated["object"]["status"] == "succeeded"
+    assert updated["previous_attributes"] == {"status": "pending"}
+    with pytest.raises(lifecycle.NotPossible, match="not pending: it is succeeded"):
+        lifecycle.settle_refund(refund_id=refund.stripe_id)
+
+
+def test_a_pending_refund_is_settled_by_time_or_fails():
+    refund, failing = refund_of_a_debit(), refund_of_a_debit()
+    assert lifecycle.fail_refund(refund_id=failing.stripe_id).charge.amount_refunded == 0
+    assert lifecycle.settle_due(now=refund.created_at + timedelta(seconds=59)) == 0
+    assert lifecycle.settle_due(now=refund.created_at + timedelta(seconds=60)) == 1
+    assert lifecycle.settle_due(now=refund.created_at + timedelta(seconds=61)) == 0
+    assert [told("refund.updated")["id"], told("refund.failed")["id"]] == [
+        refund.stripe_id,
+        failing.stripe_id,
+    ]
 
 
 def test_a_refund_that_fails_no_longer_counts():
@@ -216,7 +273,7 @@ def test_a_dispute_is_opened_and_decided(won, status, types):
     Event.objects.all().delete()
     dispute = lifecycle.open_dispute(payment_intent_id=intent_id)
     assert told("charge.dispute.created")["status"] == "needs_response"
-    assert told("charge.dispute.created")["balance_transactions"] == []
+    assert told("charge.dispute.created") == told("charge.dispute.funds_withdrawn")
     assert [moved["net"] for moved in told("charge.dispute.funds_withdrawn")["balance_transactions"]] == [
         -2500
     ]
@@ -234,6 +291,120 @@ def test_a_dispute_is_opened_and_decided(won, status, types):
     assert sum(moved["net"] for moved in told(types[-1])["balance_transactions"]) == (0 if won else -2500)
     with pytest.raises(lifecycle.NotPossible, match="already closed"):
         lifecycle.close_dispute(dispute_id=dispute.stripe_id, won=True)
+
+
+def test_what_a_partial_dispute_leaves_is_refunded_or_disputed():
+    intent_id = paid().payment_intent.stripe_id
+    first = lifecycle.open_dispute(payment_intent_id=intent_id, amount=500, reason="product_not_received")
+    created = told("charge.dispute.created")
+    assert (created["amount"], created["reason"]) == (500, "product_not_received")
+    assert created["evidence_details"]["due_by"] == created["created"] + 9 * 24 * 3600
+    with pytest.raises(lifecycle.NotPossible, match="1 to 750"):
+        lifecycle.open_dispute(payment_intent_id=intent_id, amount=751)
+    with pytest.raises(lifecycle.NotPossible, match="greater than unrefunded amount"):
+        lifecycle.refund(payment_intent_id=intent_id, amount=751)
+    assert lifecycle.refund(payment_intent_id=intent_id, amount=250).amount == 250
+    assert lifecycle.open_dispute(payment_intent_id=intent_id).amount == 500
+    with pytest.raises(lifecycle.NotPossible, match="charged back"):
+        lifecycle.refund(payment_intent_id=intent_id)
+    lifecycle.close_dispute(dispute_id=first.stripe_id, won=True)
+    assert lifecycle.refund(payment_intent_id=intent_id).amount == 500
+
+
+def test_an_inquiry_moves_no_money_until_it_becomes_a_dispute():
+    intent_id = paid().payment_intent.stripe_id
+    inquiry = Dispute.CaseType.INQUIRY
+    first, second = (
+        lifecycle.open_dispute(payment_intent_id=intent_id, amount=500, case_type=inquiry) for _ in range(2)
+    )
+    assert told("charge.dispute.created")["status"] == "warning_needs_response"
+    assert told("charge.dispute.created")["is_charge_refundable"]
+    assert lifecycle.close_dispute(dispute_id=first.stripe_id, won=True).status == "warning_closed"
+    lifecycle.escalate(dispute_id=second.stripe_id)
+    assert event_types()[2:] == [
+        "charge.dispute.closed",
+        "charge.dispute.updated",
+        "charge.dispute.funds_withdrawn",
+    ]
+    assert told("charge.dispute.updated")["status"] == "needs_response"
+    assert lifecycle.refund(payment_intent_id=intent_id).amount == 750
+    with pytest.raises(lifecycle.NotPossible, match="Only an open inquiry"):
+        lifecycle.escalate(dispute_id=first.stripe_id)
+
+
+@pytest.mark.parametrize(
+    ("case_type", "left", "types"),
+    [
+        (Dispute.CaseType.RESOLUTION, 750, ["charge.dispute.created", "charge.dispute.funds_withdrawn"]),
+        (Dispute.CaseType.BLOCK, 1250, ["charge.dispute.created"]),
+    ],
+)
+def test_a_prevented_dispute_is_over_at_once(case_type, left, types):
+    intent_id = paid().payment_intent.stripe_id
+    dispute = lifecycle.open_dispute(payment_intent_id=intent_id, amount=500, case_type=case_type)
+    created = told("charge.dispute.created")
+    assert (created["status"], created["evidence_details"]["due_by"]) == ("prevented", None)
+    assert created["payment_method_details"]["card"]["case_type"] == case_type
+    assert sum(each["net"] for each in created["balance_transactions"]) == left - 1250
+    assert event_types() == types
+    with pytest.raises(lifecycle.NotPossible, match="already closed"):
+        lifecycle.close_dispute(dispute_id=dispute.stripe_id, won=False)
+    assert lifecycle.refund(payment_intent_id=intent_id).amount == left
+
+
+def test_an_early_fraud_warning_can_be_acted_upon_until_the_money_is_gone():
+    intent_id = paid().payment_intent.stripe_id
+    warning = lifecycle.warn(payment_intent_id=intent_id, fraud_type="made_with_stolen_card")
+    created = told("radar.early_fraud_warning.created")
+    assert (created["id"], created["actionable"]) == (warning.stripe_id, True)
+    assert created["fraud_type"] == "made_with_stolen_card"
+    with pytest.raises(lifecycle.NotPossible, match="warning already"):
+        lifecycle.warn(payment_intent_id=intent_id, fraud_type="misc")
+    lifecycle.refund(payment_intent_id=intent_id, amount=1)
+    assert "radar.early_fraud_warning.updated" not in event_types()
+    lifecycle.refund(payment_intent_id=intent_id)
+    updated = Event.objects.get(type="radar.early_fraud_warning.updated").data
+    assert updated["object"]["actionable"] is False
+    assert updated["previous_attributes"] == {"actionable": True}
+
+
+def test_a_review_is_opened_by_a_rule_and_closed_by_people():
+    intent_id = paid().payment_intent.stripe_id
+    review = lifecycle.open_review(payment_intent_id=intent_id)
+    assert (told("review.opened")["open"], told("review.opened")["reason"]) == (True, "rule")
+    with pytest.raises(lifecycle.NotPossible, match="in review already"):
+        lifecycle.open_review(payment_intent_id=intent_id)
+    lifecycle.close_review(review_id=review.stripe_id, reason=Review.Closed.APPROVED)
+    closed = told("review.closed")
+    assert (closed["open"], closed["reason"], closed["closed_reason"]) == (False, "approved", "approved")
+    with pytest.raises(lifecycle.NotPossible, match="already closed: approved"):
+        lifecycle.close_review(review_id=review.stripe_id, reason=Review.Closed.APPROVED)
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (lifecycle.open_dispute, "disputed"),
+        (lifecycle.refund, "refunded"),
+        (partial(lifecycle.refund, reason="fraudulent"), "refunded_as_fraud"),
+    ],
+)
+def test_a_review_is_over_when_the_money_is_gone(step, reason):
+    intent_id = paid().payment_intent.stripe_id
+    review = lifecycle.open_review(payment_intent_id=intent_id)
+    step(payment_intent_id=intent_id)
+    assert (told("review.closed")["id"], told("review.closed")["reason"]) == (review.stripe_id, reason)
+
+
+def test_nothing_is_suspected_of_a_payment_that_was_not_made():
+    intent_id = lifecycle.decline(session_id=make_session().stripe_id).payment_intent.stripe_id
+    for step in (lifecycle.open_review, partial(lifecycle.warn, fraud_type="misc")):
+        with pytest.raises(lifecycle.NotPossible, match="Nothing was paid"):
+            step(payment_intent_id=intent_id)
+    session = lifecycle.pay_later(session_id=make_session().stripe_id)
+    lifecycle.settle(session_id=session.stripe_id, succeeded=True)
+    with pytest.raises(lifecycle.NotPossible, match="Only issuers of cards"):
+        lifecycle.warn(payment_intent_id=session.payment_intent.stripe_id, fraud_type="misc")
 
 
 def test_after_a_dispute_is_won_the_rest_can_be_refunded():

@@ -2,14 +2,15 @@ import pytest
 import stripe
 from stripe.checkout import Session as StripeSession
 
-from payments.sandbox import lifecycle
-from payments.sandbox.models import Event, Session
+from payments.sandbox import cards, lifecycle
+from payments.sandbox.models import Dispute, Event, Review, Session
 from payments.sandbox.objects.event import render_event
 from payments.sandbox.objects.session import render_session
 from payments.sandbox.parameters import API_VERSION
 
 from .conftest import make_session
 from .description import problems
+from .published import objects as published
 
 pytestmark = pytest.mark.django_db
 
@@ -19,6 +20,8 @@ CLASSES = {
     "charge": stripe.Charge,
     "refund": stripe.Refund,
     "dispute": stripe.Dispute,
+    "radar.early_fraud_warning": stripe.radar.EarlyFraudWarning,
+    "review": stripe.Review,
 }
 
 
@@ -32,8 +35,16 @@ def everything_happens(session: Session) -> None:
     intent_id = session.payment_intent.stripe_id
     refund = lifecycle.refund(payment_intent_id=intent_id, amount=400, reason="duplicate")
     lifecycle.fail_refund(refund_id=refund.stripe_id)
-    dispute = lifecycle.open_dispute(payment_intent_id=intent_id)
+    lifecycle.open_review(payment_intent_id=intent_id)
+    dispute = lifecycle.open_dispute(payment_intent_id=intent_id, amount=500)
     lifecycle.close_dispute(dispute_id=dispute.stripe_id, won=True)
+    for case_type in Dispute.CaseType:
+        dispute = lifecycle.open_dispute(payment_intent_id=intent_id, amount=100, case_type=case_type)
+        if case_type == Dispute.CaseType.INQUIRY:
+            lifecycle.escalate(dispute_id=dispute.stripe_id)
+    lifecycle.close_review(
+        review_id=lifecycle.open_review(payment_intent_id=intent_id).stripe_id, reason=Review.Closed.APPROVED
+    )
 
 
 @pytest.mark.parametrize("currency", ["usd", "eur", "gbp", "cad", "aud", "jpy", "nok"])
@@ -45,10 +56,23 @@ def test_all_that_a_payment_by_a_delayed_method_emits_is_valid(currency):
     assert_events_are_valid()
 
 
-def test_all_that_a_payment_by_card_emits_is_valid():
+@pytest.mark.parametrize("card", cards.CARDS.values())
+def test_all_that_a_payment_by_card_emits_is_valid(card):
     session = make_session(customer_email="rider@example.com", locale="de", submit_type="book")
     lifecycle.decline(session_id=session.stripe_id)
-    everything_happens(lifecycle.pay(session_id=session.stripe_id))
+    session = lifecycle.pay(session_id=session.stripe_id, card=card)
+    intent_id = session.payment_intent.stripe_id
+    lifecycle.warn(payment_intent_id=intent_id, fraud_type="misc")
+    everything_happens(session)
+    lifecycle.refund(payment_intent_id=intent_id, reason="fraudulent")
+    assert_events_are_valid()
+
+
+def test_all_that_a_session_emits_that_is_never_paid_is_valid():
+    for why in cards.DECLINES.values():
+        session = make_session()
+        lifecycle.decline(session_id=session.stripe_id, why=why)
+        lifecycle.expire(session_id=session.stripe_id)
     lifecycle.expire(session_id=make_session().stripe_id)
     lifecycle.pay(session_id=make_session(amount=0).stripe_id)
     assert_events_are_valid()
@@ -61,6 +85,7 @@ def assert_events_are_valid() -> None:
         subject = event["data"]["object"]
         assert not problems(event, stripe.Event, "event")
         assert not problems(subject, CLASSES[subject["object"]], event["type"])
+        assert not published.problems(subject)
         assert event["data"].get("previous_attributes", {}).keys() <= subject.keys()
 
 
@@ -68,6 +93,8 @@ def test_a_new_session_is_valid_and_so_are_its_line_items():
     session = make_session()
     rendered = render_session(session)
     assert not problems(rendered, StripeSession, "session")
+    assert not published.problems(rendered)
+    assert not [each for item in session.line_items for each in published.problems(item)]
     assert not problems(session.line_items, list[stripe.LineItem], "line_items")
     assert rendered["payment_intent"] is None
     assert rendered["url"].endswith(f"/sandbox/pay/{session.stripe_id}")
@@ -94,6 +121,27 @@ def test_the_check_itself_finds_what_is_wrong():
         ".total_details.amount_tax",
         ".unheard_of",
     }
+
+
+def test_the_published_description_tells_null_from_absent():
+    rendered = render_session(make_session())
+    assert "presentment_details" not in rendered
+    wrong = rendered | {"presentment_details": None, "mode": "loan", "unheard_of": 1, "created": "now"}
+    wrong["line_items"] = {"object": "list", "data": [{"id": "li_1"}]}
+    del wrong["recovered_from"]
+    found = {problem.split(":")[0] for problem in published.problems(wrong)}
+    assert found >= {
+        "checkout.session.created",
+        "checkout.session.line_items.data[0].quantity",
+        "checkout.session.mode",
+        "checkout.session.presentment_details",
+        "checkout.session.recovered_from",
+        "checkout.session.unheard_of",
+    }
+
+
+def test_the_published_description_is_of_the_version_that_stripe_python_is_made_for():
+    assert published.DESCRIPTION["api_version"] == stripe.api_version
 
 
 def test_events_carry_the_version_that_stripe_python_is_made_for():

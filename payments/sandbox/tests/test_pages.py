@@ -2,16 +2,16 @@
 
 import re
 from datetime import timedelta
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 
-from payments.sandbox import behaviour
+from payments.sandbox import behaviour, faults
 from payments.sandbox.display import format_money
-from payments.sandbox.models import Delivery, Dispute, Refund, Session
+from payments.sandbox.models import Charge, Delivery, Dispute, Refund, Review, Session
 
 pytestmark = pytest.mark.django_db
 
@@ -54,8 +54,8 @@ def outcomes_on(response):
     return re.findall(r'name="outcome" value="(\w+)"', response.content.decode())
 
 
-def post(browser, session, outcome):
-    return browser.post(page_of(session), {"outcome": outcome})
+def post(browser, session, outcome, **fields):
+    return browser.post(page_of(session), {"outcome": outcome, **fields})
 
 
 # The hosted page
@@ -142,6 +142,51 @@ def test_a_declined_customer_stays_on_the_page_and_can_pay(browser, new_session)
     assert "Your card was declined" in browser.get(page_of(session)).content.decode()
     assert post(browser, session, "pay").status_code == 303
     assert "$12.50 is paid" in browser.get(page_of(session)).content.decode()
+
+
+def test_a_customer_chooses_a_card_and_gets_a_receipt(browser, new_session):
+    session = new_session()
+
+    post(browser, session, "pay", card="google_pay")
+
+    charge = Charge.objects.get()
+    assert charge.card["wallet"] == "google_pay"
+    receipt = browser.get(urlsplit(charge.receipt_url).path)
+    assert receipt.status_code == 200
+    assert "Mastercard •••• 4444" in receipt.content.decode()
+
+
+def test_a_receipt_needs_its_whole_address_and_a_payment(browser, new_session):
+    session = new_session()
+    post(browser, session, "decline")
+    declined = Charge.objects.get()
+    post(browser, session, "pay")
+    paid = Charge.objects.exclude(pk=declined.pk).get()
+
+    paths = [urlsplit(declined.receipt_url).path, urlsplit(paid.receipt_url).path[:-1]]
+    paths.append(f"/sandbox/receipt/{paid.stripe_id}")
+
+    assert [browser.get(path).status_code for path in paths] == [404, 404, 404]
+
+
+def test_a_customer_chooses_why_the_card_is_declined(browser, new_session):
+    page = post(browser, new_session(), "decline", decline_code="insufficient_funds").content.decode()
+
+    assert "Your card has insufficient funds. Nothing was charged" in page
+    assert Charge.objects.get().failure["decline_code"] == "insufficient_funds"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "field", "known"), [("pay", "card", "visa"), ("decline", "decline_code", "lost_card")]
+)
+def test_an_unknown_card_or_reason_is_refused_with_a_list_of_the_known(
+    browser, new_session, outcome, field, known
+):
+    response = post(browser, new_session(), outcome, **{field: "gold"})
+
+    assert response.status_code == 400
+    assert f"<code>{known}</code>" in response.content.decode()
+    assert not Charge.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -338,6 +383,93 @@ def test_a_dispute_is_opened_and_decided(act, paid, outcome):
     assert dispute.status == outcome
 
 
+def test_a_part_is_disputed_for_a_reason_and_the_rest_refunded(act, paid):
+    intent = paid.payment_intent.stripe_id
+
+    opened = act("open_dispute", payment_intent=intent, amount="500", reason="duplicate")
+    rest = act("refund", payment_intent=intent, fraudulent="on")
+
+    assert "The customer disputes $5.00: chargeback." in opened
+    assert "Dispute of $5.00" in opened
+    assert "$7.50 went back." in rest
+    assert Dispute.objects.get().reason == "duplicate"
+    assert Refund.objects.get().reason == "fraudulent"
+
+
+def test_an_inquiry_becomes_a_dispute_or_is_closed(act, paid):
+    intent = paid.payment_intent.stripe_id
+    for _ in range(2):
+        act("open_dispute", payment_intent=intent, amount="500", case_type="inquiry")
+    first, second = Dispute.objects.order_by("pk")
+
+    assert "The inquiry has become a dispute" in act("escalate", dispute=first.stripe_id)
+    assert "The dispute is warning closed." in act("close_dispute", dispute=second.stripe_id, outcome="lost")
+
+
+@pytest.mark.parametrize("case_type", ["resolution", "block"])
+def test_a_prevented_dispute_is_shown_as_such(act, paid, case_type):
+    page = act("open_dispute", payment_intent=paid.payment_intent.stripe_id, case_type=case_type)
+
+    assert f"by {case_type}" in page
+    assert 'value="close_dispute"' not in page
+
+
+def test_fraud_is_suspected_and_reviewed(act, paid):
+    intent = paid.payment_intent.stripe_id
+
+    warned = act("warn", payment_intent=intent, fraud_type="misc")
+    opened = act("open_review", payment_intent=intent)
+    closed = act("close_review", review=Review.objects.get().stripe_id, reason="approved")
+
+    assert "The issuer warns of fraud." in warned
+    assert 'value="close_review"' in opened
+    assert "The review is closed: approved." in closed
+
+
+def test_the_bank_takes_a_refund_that_is_pending(act, browser, new_session):
+    session = new_session()
+    post(browser, session, "delayed")
+    post(browser, session, "delayed_succeeded")
+    session.refresh_from_db()
+
+    asked = act("refund", payment_intent=session.payment_intent.stripe_id)
+    act("settle_refund", refund=Refund.objects.get().stripe_id)
+
+    assert "is on its way to the bank" in asked
+    assert Refund.objects.get().status == "succeeded"
+
+
+@pytest.mark.parametrize("fault", faults.Fault.values)
+def test_how_the_next_calls_fail_is_chosen_and_shown(act, fault):
+    page = act("set_fault", fault=fault, calls="3", delay="20")
+
+    assert faults.get() == faults.Planned(
+        fault=fault or faults.Fault.NONE,
+        calls=3 if fault else 0,
+        delay=20 if fault else 15,
+    )
+    assert f'<option value="{fault}" selected>' in page
+
+
+def test_each_call_uses_up_one_of_those_that_fail(client, settings):
+    faults.plan(fault="rate_limited", calls=2)
+    headers = {"Authorization": f"Bearer {settings.STRIPE_SECRET_KEY}"}
+
+    refused = [client.get("/v1/events").status_code]  # without a key it does not count
+    refused += [client.get("/v1/events", headers=headers).status_code for _ in range(3)]
+
+    assert refused == [401, 429, 429, 200]
+
+
+def test_a_connection_that_is_not_found_is_not_said_to_be_cut(client, settings):
+    faults.plan(fault="cut")
+
+    answer = client.get("/v1/events", headers={"Authorization": f"Bearer {settings.STRIPE_SECRET_KEY}"})
+
+    assert answer.status_code == 500
+    assert "is there a proxy in between" in answer.json()["error"]["message"]
+
+
 def test_what_the_engine_refuses_is_said(act, paid):
     page = act("expire", session=paid.stripe_id)
 
@@ -361,6 +493,19 @@ def test_what_the_engine_refuses_is_said(act, paid):
         ("drop", {"delivery": "0"}),
         ("drop", {"delivery": "9" * 30}),
         ("set_mode", {"mode": "chaos"}),
+        ("set_fault", {"fault": "chaos", "calls": "1", "delay": "1"}),
+        ("set_fault", {"fault": "cut", "calls": "101", "delay": "1"}),
+        ("set_fault", {"fault": "slow", "calls": "1", "delay": "121"}),
+        ("set_fault", {"calls": "1", "delay": "1"}),
+        ("open_dispute", {"payment_intent": "pi_nobody", "case_type": "quarrel"}),
+        ("open_dispute", {"payment_intent": "pi_nobody", "reason": "spite"}),
+        ("escalate", {"dispute": "du_nobody"}),
+        ("settle_refund", {"refund": "re_nobody"}),
+        ("warn", {"payment_intent": "pi_nobody", "fraud_type": "misc"}),
+        ("warn", {"payment_intent": "pi_nobody", "fraud_type": "spite"}),
+        ("open_review", {"payment_intent": "pi_nobody"}),
+        ("close_review", {"review": "prv_nobody", "reason": "approved"}),
+        ("close_review", {"review": "prv_nobody", "reason": "boredom"}),
     ],
 )
 def test_a_form_that_names_nothing_does_nothing(act, action, fields):

@@ -37,7 +37,21 @@ def one_item(*, quantity=1, **changes) -> dict:
     return session_params(line_items=[{"quantity": quantity, "price_data": priced(**changes)}])
 
 
+INTENT = "payment_intent_data"
+SUFFIX = f"{INTENT}[statement_descriptor_suffix]"
 REFUSED = [
+    (session_params(customer_email="notanemail"), "email_invalid", "customer_email", "Invalid email address"),
+    (session_params(customer_email="a" * 801), None, "customer_email", "at most 800"),
+    (
+        session_params(payment_intent_data={"receipt_email": "a@"}),
+        "email_invalid",
+        f"{INTENT}[receipt_email]",
+        "Invalid email address",
+    ),
+    *[
+        (session_params(payment_intent_data={"statement_descriptor_suffix": suffix}), None, SUFFIX, said)
+        for suffix, said in [("<bad>", "cannot contain < >"), ("123", "one letter"), ("Zoë", "Latin")]
+    ],
     (session_params(foo=1), "parameter_unknown", "foo", "Received unknown parameter: foo"),
     (session_params(foo=1, bar=2), "parameter_unknown", "foo", "Received unknown parameters: foo, bar"),
     (session_params(idempotency_key="x"), "parameter_unknown", "idempotency_key", "Received unknown"),

@@ -1,3 +1,5 @@
-from django.urls import include, path
+from django.urls import include, path, re_path
 
-urlpatterns = [path("v1/", include("payments.sandbox.urls"))]
+from payments.sandbox import api
+
+urlpatterns = [path("v1/", include("payments.sandbox.urls")), re_path("^v2/", api.serve())]

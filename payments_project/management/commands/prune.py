@@ -64,6 +64,11 @@ class Command(BaseCommand):
                 events = _total(
                     payments.prune(days=options["events_days"], dry_run=dry_run), progress, "Webhook events"
                 )
+                intents = _total(
+                    payments.prune_foreign_intents(days=options["events_days"], dry_run=dry_run),
+                    progress,
+                    "Payment intents of other integrations",
+                )
                 told = _total(
                     notifications.prune(days=options["notifications_days"], dry_run=dry_run),
                     progress,
@@ -75,7 +80,8 @@ class Command(BaseCommand):
             )
             raise CommandError(message) from error
         did = "Would remove" if dry_run else "Removed"
-        self.stdout.write(f"{did} {events} webhook events and {told} notifications.")
+        foreign = f", {intents} payment intents of other integrations" if intents else ""
+        self.stdout.write(f"{did} {events} webhook events{foreign} and {told} notifications.")
 
 
 def _total(batches: Iterator[int], progress: Progress, what: str) -> int:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('notifications', '0003_one_index_a_feed'),
+        ('notifications', '0005_confirmed_at'),
     ]
 
     operations = [

@@ -1,0 +1,131 @@
+"""How much of a payment's money is here, has gone back, or may go: counted for each payment intent that was paid.
+
+What is still here = paid - refunded - withdrawn. All sums are in minor units of the currency that was paid.
+"""
+
+from dataclasses import dataclass
+
+from payments.facts import Dispute, Facts, Refund, read_money
+from payments.states import BLOCKED, DISPUTE_STAGES, REFUND_STAGES, RESOLVED, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balance:
+    """The money of one payment intent."""
+
+    currency: str
+    paid: int
+    refunded: int
+    """What refunds that succeeded gave back."""
+    under_way: int
+    """What refunds that are under way, or in a state that nobody knows, may still give back."""
+    withdrawn: int
+    """What disputes took, for good."""
+    disputed: int
+    """What disputes that are not decided may take."""
+    is_disputed: bool
+    is_full: bool
+    """Whether the sum that was asked for was paid."""
+
+    @property
+    def here(self) -> int:
+        """What is still here, be it disputed or on its way back."""
+        return max(0, self.paid - self.refunded - self.withdrawn)
+
+    @property
+    def left(self) -> int:
+        """What can still be refunded."""
+        return max(0, self.here - self.under_way - self.disputed)
+
+
+def balances(facts: Facts) -> dict[str, Balance]:
+    """Return by payment intent the money of each that was paid.
+
+    Money that was given back or disputed has been paid, also where the event that says so is not here yet: then it is
+    taken to be what was asked for.
+    """
+    paid = facts.get("paid", {})
+    refunds = facts.get("refunds", {}).values()
+    disputes = facts.get("disputes", {}).values()
+    intents = {*paid, *facts.get("refunded_at_least", {})}
+    intents |= {refund["intent"] for refund in refunds} | {dispute["intent"] for dispute in disputes}
+    return {intent: _balance(facts, intent, paid.get(intent, {})) for intent in sorted(intents)}
+
+
+def refunded_amount(facts: Facts) -> int:
+    """Return what went back to the customer by refunds, in minor units."""
+    return sum(balance.refunded for balance in balances(facts).values())
+
+
+def _balance(facts: Facts, intent: str, sums: dict[str, int]) -> Balance:
+    asked = facts["asked"]
+    is_full = asked in sums
+    paid, currency = read_money(asked if is_full or not sums else max(sums, key=read_money))
+    refunds = [r for r in facts.get("refunds", {}).values() if r["intent"] == intent]
+    refunded, under_way = _refunds(refunds, at_least=facts.get("refunded_at_least", {}).get(intent, 0))
+    left = max(0, paid - refunded)
+    effects = [
+        _effect(dispute, left=left, currency=currency)
+        for dispute in facts.get("disputes", {}).values()
+        if dispute["intent"] == intent
+    ]
+    return Balance(
+        currency=currency,
+        paid=paid,
+        refunded=refunded,
+        under_way=under_way,
+        withdrawn=sum(withdrawn for withdrawn, _, _ in effects),
+        disputed=sum(disputed for _, disputed, _ in effects),
+        is_disputed=any(is_open for _, _, is_open in effects),
+        is_full=is_full,
+    )
+
+
+def _refunds(refunds: list[Refund], *, at_least: int) -> tuple[int, int]:
+    """Return what refunds gave back, and what those may that are under way.
+
+    A charge counts a refund as soon as it is made, and the count is not lowered in each event when the refund fails. So
+    the charge's own sum is trusted only for refunds of which nothing else is known: the most that it ever said, less
+    those that have not succeeded.
+    """
+    by_stage: dict[Stage, int] = {}
+    for refund in refunds:
+        stage = REFUND_STAGES.get(refund["status"], Stage.UNKNOWN)
+        by_stage[stage] = by_stage.get(stage, 0) + refund["amount"]
+    given_back = by_stage.pop(Stage.GONE, 0)
+    not_yet = by_stage.get(Stage.OPEN, 0) + by_stage.get(Stage.UNKNOWN, 0)
+    return max(given_back, at_least - sum(by_stage.values())), not_yet
+
+
+def _effect(dispute: Dispute, *, left: int, currency: str) -> tuple[int, int, bool]:
+    """Return what a dispute took for good, what it may take, and whether it is undecided.
+
+    Balance transactions say what was withdrawn and reinstated. Where none is known the state says it.
+    """
+    amount = min(dispute["amount"], left) if dispute["currency"] in {"", currency} else left
+    withdrawn = _withdrawn(dispute, amount=amount, currency=currency)
+    match _stage(dispute):
+        case Stage.INQUIRY | Stage.BACK if not withdrawn:
+            return 0, 0, False
+        case Stage.GONE if withdrawn or not dispute["movements"]:
+            return withdrawn or amount, 0, False
+        case Stage.GONE:  # lost once, and since then its money came back
+            return 0, 0, False
+        case _:  # undecided, or won and the money is still to come
+            return 0, max(withdrawn, amount), True
+
+
+def _stage(dispute: Dispute) -> Stage:
+    stage = DISPUTE_STAGES.get(dispute["status"], Stage.UNKNOWN)
+    if stage is not Stage.PREVENTED:
+        return stage
+    return {RESOLVED: Stage.GONE, BLOCKED: Stage.BACK}.get(dispute["case_type"], Stage.UNKNOWN)
+
+
+def _withdrawn(dispute: Dispute, *, amount: int, currency: str) -> int:
+    """Return what the balance transactions add up to; in another currency only whether they take anything is known."""
+    movements = dispute["movements"].values()
+    total = -sum(movement["amount"] for movement in movements)
+    if total <= 0:
+        return 0
+    return total if all(movement["currency"] == currency for movement in movements) else amount

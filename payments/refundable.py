@@ -1,0 +1,56 @@
+"""What of a payment can be refunded, and which payment intent a refund goes to."""
+
+from collections import Counter
+
+from payments.balances import balances
+from payments.models import Payment, RefundRequest
+from payments.status import Status
+
+
+class NotRefundable(Exception):
+    """The payment holds no money that could go back, or less than was asked for."""
+
+
+def intent_id(request: RefundRequest) -> str:
+    """Return the payment intent that a request refunds. The version before did not keep it: it knew one alone."""
+    return request.payment_intent_id or request.payment.payment_intent_id or ""
+
+
+def choose(payment: Payment, *, amount: int | None, intent_id: str | None) -> tuple[str, int]:
+    """Return the payment intent to refund, and the amount in minor units. The caller has locked the payment.
+
+    Without `intent_id` it is the intent of which the most is left; without `amount`, all of that. What is asked for and
+    not answered yet is not left: Stripe may have refunded it. Raises NotRefundable.
+    """
+    left = {each: balance.left for each, balance in balances(payment.facts).items() if each and balance.left}
+    if not left and payment.status in {Status.DISPUTED, Status.CHARGED_BACK}:
+        raise NotRefundable(f"The payment is {payment.status}: its bank decides where the money goes.")
+    if not left:
+        raise NotRefundable(f"The payment is {payment.status}: only a paid payment can be refunded.")
+    if intent_id is not None and intent_id not in left:
+        known = " or ".join(left)
+        raise NotRefundable(f"Send {known} as paymentIntentId, or leave it out: of another nothing is left.")
+    under_way = _under_way(payment)
+    free = {each: left[each] - under_way[each] for each in ([intent_id] if intent_id else left)}
+    chosen = max(free, key=lambda each: free[each])
+    wanted = max(free[chosen], 1) if amount is None else amount
+    if wanted > free[chosen]:
+        raise NotRefundable(_too_much(left=left[chosen], under_way=under_way[chosen]))
+    return chosen, wanted
+
+
+def _under_way(payment: Payment) -> Counter[str]:
+    """Return what is asked for and not answered yet of each payment intent, in minor units."""
+    under_way: Counter[str] = Counter()
+    for request in payment.refund_requests.filter(refund_id="", given_up_at=None):
+        under_way[intent_id(request)] += request.amount
+    return under_way
+
+
+def _too_much(*, left: int, under_way: int) -> str:
+    known = f"{left} minor units are not refunded yet"
+    if under_way:
+        known += f", and refunds of {under_way} of them are under way"
+    if left > under_way:
+        return f"Send an amount of at most {left - under_way}: {known}."
+    return f"Wait for the refunds that are under way, or send their requests again: {known}."

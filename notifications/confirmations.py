@@ -91,12 +91,12 @@ class Receipt:
         return confirmed
 
 
-def confirm(*, user_id: str, seq: int) -> None:
-    """Have written down, soon, that a plain client of the user has got everything up to this number."""
+def confirm(*, user_id: str, seq: int, epoch: str) -> None:
+    """Have written down, soon, that a plain client of the user has got everything up to this number of this epoch."""
     loop = asyncio.get_running_loop()
     if loop not in _writers:
         _writers[loop] = _Writer()
-    _writers[loop].add(user_id, seq)
+    _writers[loop].add(user_id, seq, epoch)
 
 
 async def settled() -> None:
@@ -112,9 +112,12 @@ class _Writer:
     def __init__(self) -> None:
         self.task: asyncio.Task[None] | None = None
         self._numbers: dict[str, int] = {}
+        self._epoch = ""
         self._tries = 0
 
-    def add(self, user_id: str, seq: int) -> None:
+    def add(self, user_id: str, seq: int, epoch: str) -> None:
+        if epoch != self._epoch:  # numbers of the one before do not count any more
+            self._numbers, self._epoch = {}, epoch
         self._numbers[user_id] = max(seq, self._numbers.get(user_id, 0))
         if self.task is None or self.task.done():
             self.task = asyncio.create_task(self._run())
@@ -124,7 +127,10 @@ class _Writer:
         while self._numbers:
             users = list(self._numbers)[:BATCH_SIZE]
             batch = {user_id: self._numbers.pop(user_id) for user_id in users}
-            left = await self._write(batch)
+            epoch = self._epoch
+            left = await self._write(batch, epoch)
+            if epoch != self._epoch:
+                continue
             self._tries = self._tries + 1 if left.keys() == batch.keys() else 0
             if self._tries >= TRIES:
                 self._tries = 0
@@ -133,10 +139,10 @@ class _Writer:
                 self._numbers[user_id] = max(seq, self._numbers.get(user_id, 0))
             await asyncio.sleep(RETRY_SECONDS if left else GATHER_SECONDS)
 
-    async def _write(self, batch: dict[str, int]) -> dict[str, int]:
+    async def _write(self, batch: dict[str, int], epoch: str) -> dict[str, int]:
         """Return what could not be written for now."""
         try:
-            busy = await in_writing_thread(feed.confirm, batch)
+            busy = await in_writing_thread(feed.confirm, batch, epoch=epoch)
         except DatabaseError as error:
             logger.warning("Confirmations could not be written, and are tried again: %s", describe(error))
             return batch

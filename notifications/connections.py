@@ -1,7 +1,7 @@
-"""The open connections of this process, and how they are told that it ends."""
+"""The open connections of this process, and how many of them are sent away at once."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 5.0
 
 class Connection(Protocol):
     async def dismiss(self) -> None:
-        """Tell the client that the server goes away, and end."""
+        """Send the client away to another server, or to register again, and end."""
 
 
 _open: set[Connection] = set()
@@ -44,15 +44,20 @@ async def drain() -> None:
     """
     global _draining  # noqa: PLW0603 a process ends once
     _draining = True
-    connections = list(_open)
+    farewells = await dismiss(list(_open))
+    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+    while _open and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 each ends in its own way
+        await asyncio.sleep(PAUSE_SECONDS)
+    for farewell in farewells:
+        farewell.cancel()
+
+
+async def dismiss(connections: Sequence[Connection]) -> set[asyncio.Task[None]]:
+    """Send connections away, a batch at a time over at most SPREAD_SECONDS; return what may still be under way."""
     batches = [connections[n : n + BATCH_SIZE] for n in range(0, len(connections), BATCH_SIZE)]
     pause = min(PAUSE_SECONDS, SPREAD_SECONDS / max(len(batches), 1))
     farewells = set()
     for batch in batches:
         farewells |= {asyncio.create_task(connection.dismiss()) for connection in batch}
         await asyncio.sleep(pause)
-    deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-    while _open and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 each ends in its own way
-        await asyncio.sleep(PAUSE_SECONDS)
-    for farewell in farewells:
-        farewell.cancel()
+    return farewells

@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 
 from bulk.errors import describe
 from notifications import auth, confirmations, connections, metrics, protocol, reconciler
-from notifications.cursor import ClientGoneError
+from notifications.cursor import ClientGoneError, Sent
 from notifications.protocol import CloseCode
 from notifications.subscriptions import Subscription
 
@@ -29,7 +29,7 @@ class NotificationConsumer(AsyncConsumer):
         self._registration_seconds = registration_seconds
         self._connection_id = uuid.uuid4().hex
         self._subscription: Subscription | None = None
-        self._sent: tuple[str, int | None] | None = None
+        self._sent: tuple[str, Sent | None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
         self._accepted_at = 0.0
@@ -114,6 +114,7 @@ class NotificationConsumer(AsyncConsumer):
             user_id=request.user_id,
             connection_id=self._connection_id,
             last_seq=request.last_seq,
+            epoch=request.epoch,
             sent=self._sent[1] if self._sent and self._sent[0] == request.user_id else None,
             round_trip=self._round_trip or 0.0,
             send=self._send,

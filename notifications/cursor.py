@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from django.db import Error as DatabaseError
 
@@ -19,6 +20,13 @@ class ClientGoneError(Exception):
     """The connection has ended, or is being closed: there is nobody to send to."""
 
 
+class Sent(NamedTuple):
+    """Up to which number of which epoch a connection was sent everything."""
+
+    seq: int
+    epoch: str
+
+
 class Cursor:
     """Sends one connection its user's notifications: each once, in order, none left out.
 
@@ -30,11 +38,12 @@ class Cursor:
         *,
         user_id: str,
         last_seq: int | None,
-        sent: int | None,
+        epoch: str | None,
+        sent: Sent | None,
         round_trip: float,
         send: Callable[[str], Awaitable[None]],
     ) -> None:
-        """`last_seq` is what the client says it has; None: it does not count.
+        """`last_seq` is what the client says it has, in this epoch if it says one; None: it does not count.
 
         Then `sent` is what this connection was sent before as the same user, None if it was not registered.
         `round_trip` is how long the client took to answer something, in seconds. `send` raises ClientGoneError.
@@ -42,6 +51,7 @@ class Cursor:
         self.seq = 0
         self._user_id = user_id
         self._last_seq = last_seq
+        self._epoch = epoch
         self._sent = sent
         self._send = send
         self._newest_at_start = 0
@@ -51,18 +61,21 @@ class Cursor:
     async def take_place(self, position: feed.Position) -> None:
         """Find the place in the feed, and confirm the registration. Raises ClientGoneError."""
         self._newest_at_start = self.seq = position.newest
+        asked_in, self._epoch = self._epoch, position.epoch
         if self._last_seq is None:
-            if self._sent is not None and position.is_kept_after(self._sent):
-                self.seq = self._sent
+            if self._sent is not None and position.can_resume(self._sent.seq, epoch=self._sent.epoch):
+                self.seq = self._sent.seq
                 self._note_sent()
             elif position.newest > position.confirmed:
                 self._unoffered = position.confirmed
             await self._send(protocol.registration_success(user_id=self._user_id))
             return
-        resumed = position.is_kept_after(self._last_seq)
+        resumed = position.can_resume(self._last_seq, epoch=asked_in)
         if resumed:
             self.seq = self._last_seq
-        text = protocol.resumption_success(user_id=self._user_id, newest=position.newest, resumed=resumed)
+        text = protocol.resumption_success(
+            user_id=self._user_id, newest=position.newest, resumed=resumed, epoch=position.epoch
+        )
         await self._send(text)
 
     async def send_missed(self) -> None:
@@ -102,8 +115,8 @@ class Cursor:
             self._confirm(self._receipt.closed(now=confirmations.clock().now))
 
     def _confirm(self, seq: int | None) -> None:
-        if seq:
-            confirmations.confirm(user_id=self._user_id, seq=seq)
+        if seq and self._epoch:
+            confirmations.confirm(user_id=self._user_id, seq=seq, epoch=self._epoch)
 
     async def _send_offer(self) -> bool:
         """Send a plain client what no other is known to have got; tell whether the database let us.

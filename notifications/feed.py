@@ -11,7 +11,7 @@ from django.db.models import Case, F, Max, OuterRef, Q, Subquery, When, Window
 from django.utils import timezone
 
 from bulk.execution import execute
-from notifications import groups, protocol
+from notifications import groups, installation, protocol
 from notifications.groups import Wake
 from notifications.models import Feed, Notification
 from notifications.user_ids import check_user_id
@@ -87,12 +87,28 @@ class News(NamedTuple):
 class Position(NamedTuple):
     """How far a feed goes: its newest number, the oldest that is kept, and up to where a plain client has got all.
 
-    A user without feed is at 0.
+    `epoch` is that of its numbers. What came after `lost_after` and up to `lost_up_to` was given in an earlier one,
+    lost, and given again. A user without feed is at 0.
     """
 
     newest: int
     oldest: int | None
     confirmed: int
+    lost_after: int | None
+    lost_up_to: int | None
+    epoch: str
+
+    def can_resume(self, seq: int, *, epoch: str | None) -> bool:
+        """Tell whether a client that has got this number can be sent all that came after it.
+
+        `epoch` is that of the number, None where the client does not say: then a number that was given twice may be
+        either.
+        """
+        if epoch is None:
+            is_known = self.lost_up_to is None or not (self.lost_after or 0) < seq <= self.lost_up_to
+        else:
+            is_known = epoch == self.epoch
+        return is_known and self.is_kept_after(seq)
 
     def is_kept_after(self, seq: int) -> bool:
         """Tell whether everything after this number is there to be read."""
@@ -196,11 +212,17 @@ def read_after(*, user_id: str, seq: int, limit: int) -> list[tuple[int, str]]:
 
 def read_positions(*, user_ids: Collection[str]) -> dict[str, Position]:
     """Return how far the feed of each of these users goes, by user id."""
+    epoch = installation.read().epoch  # before the numbers: one that ends in between is noticed soon
     oldest = Notification.objects.filter(feed=OuterRef("pk")).order_by("seq").values("seq")[:1]
     feeds = Feed.objects.filter(user_id__in=user_ids).order_by()
-    rows = feeds.values_list("user_id", "last_seq", Subquery(oldest), "confirmed_seq")
-    found = {user_id: Position(*row) for user_id, *row in rows}
-    return dict.fromkeys(user_ids, Position(0, None, 0)) | found
+    rows = feeds.values_list(
+        "user_id", "last_seq", Subquery(oldest), "confirmed_seq", "lost_after", "lost_up_to"
+    )
+    found = {
+        user_id: Position(newest, first, confirmed, lost_after, lost_up_to, epoch)
+        for user_id, newest, first, confirmed, lost_after, lost_up_to in rows
+    }
+    return dict.fromkeys(user_ids, Position(0, None, 0, None, None, epoch)) | found
 
 
 def offer(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple[int, str]]:
@@ -223,15 +245,20 @@ def offer(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple[int
     return [(seq, frame) for _, seq, frame in rows]
 
 
-def confirm(numbers: Mapping[str, int]) -> set[str]:
-    """Note for each user the number up to which a plain client has got everything.
+def confirm(numbers: Mapping[str, int], *, epoch: str) -> set[str]:
+    """Note for each user the number up to which a plain client has got everything, in this epoch.
 
-    A feed that somebody is writing to is left out rather than waited for: its user is returned.
+    Numbers of an epoch that has ended, and those that a feed has not given yet, say nothing of what has these numbers
+    now, or will have. A feed that somebody is writing to is left out rather than waited for: its user is returned.
     """
+    if epoch != installation.read().epoch:
+        return set()
     with transaction.atomic():
         feeds = Feed.objects.select_for_update(skip_locked=True, no_key=True).filter(user_id__in=numbers)
         found = {feed.user_id: feed for feed in feeds}
-        ahead = [feed for feed in found.values() if feed.confirmed_seq < numbers[feed.user_id]]
+        ahead = [
+            feed for feed in found.values() if feed.confirmed_seq < numbers[feed.user_id] <= feed.last_seq
+        ]
         now = timezone.now()
         for feed in ahead:
             feed.confirmed_seq, feed.confirmed_at = numbers[feed.user_id], now
@@ -248,6 +275,12 @@ def confirmed_until(*, user_id: str) -> Confirmation | None:
     feeds = Feed.objects.filter(user_id=user_id, confirmed_seq__gt=0).order_by()
     row = feeds.values_list("confirmed_seq", "confirmed_at").first()
     return Confirmation(*row) if row else None
+
+
+def read_truth(*, user_ids: Sequence[str]) -> tuple[str, dict[str, Head]]:
+    """Return the epoch of the numbers, and the head of each of these users' feeds."""
+    epoch = installation.read().epoch
+    return epoch, dict.fromkeys(user_ids, Head(0, "")) | read_heads(user_ids=user_ids)
 
 
 def read_heads(*, user_ids: Sequence[str]) -> dict[str, Head]:

@@ -1,23 +1,26 @@
 """The fast path: messages over the channel layer to all connections of a user, whatever process they are in.
 
-Nothing here raises for a layer that is away, and nothing waits for it longer than TIMEOUT_SECONDS.
+Nothing here raises for a layer that is away, and nothing waits for it longer than TIMEOUT_SECONDS. A message is a hint,
+and only the feed is the truth: it names the epoch of its number, and has a seal (notifications/seal.py).
 """
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-from notifications import publisher
+from django.db import Error as DatabaseError
+
+from notifications import installation, metrics, publisher, seal
 from notifications.inbox import Inbox
+from notifications.installation import Identity
 from notifications.layer import TIMEOUT_SECONDS
 from notifications.line import line
 from notifications.publisher import Message
 
 
-def group_name(user_id: str) -> str:
-    """Return the group of a user's connections: a hash, because Channels refuses names such as `a@b.com`."""
-    return "user." + hashlib.sha256(user_id.encode()).hexdigest()
+def group_name(user_id: str, identity: Identity) -> str:
+    """Return the group of a user's connections in this installation."""
+    return seal.group_name("user", identity.name, user_id)
 
 
 class Wake(NamedTuple):
@@ -29,24 +32,29 @@ class Wake(NamedTuple):
 
 
 def wake(wakes: Sequence[Wake]) -> None:
-    """Hand committed notifications to their users' connections. Call it from synchronous code."""
+    """Hand committed notifications to their users' connections. Call it from synchronous code, after the commit."""
+    try:
+        identity = installation.current()
+    except DatabaseError:
+        metrics.WAKE_FAILURES.inc(len(wakes))
+        return
     publisher.publish(
         [
-            _message(user_id, {"type": "feed.notification", "seq": seq, "frame": frame})
+            _message(user_id, identity, {"type": "feed.notification", "seq": seq, "frame": frame})
             for user_id, seq, frame in wakes
         ]
     )
 
 
-async def wake_to_compare(*, user_id: str) -> None:
+async def wake_to_compare(*, user_id: str, identity: Identity) -> None:
     """Have the user's connections compare themselves with the feed's row."""
-    await publisher.send([_message(user_id, {"type": "feed.sync"})])
+    await publisher.send([_message(user_id, identity, {"type": "feed.sync"})])
 
 
-def _message(user_id: str, content: dict[str, str | int]) -> Message:
+def _message(user_id: str, identity: Identity, content: dict[str, str | int]) -> Message:
     """Return a message to a user. It names its group: those of all groups come to a process on one line."""
-    group = group_name(user_id)
-    return Message(group, content | {"group": group})
+    group = group_name(user_id, identity)
+    return Message(group, seal.sealed(content | {"group": group, "epoch": identity.epoch}))
 
 
 class Membership:
@@ -57,9 +65,11 @@ class Membership:
     are members of their user's group by this, which joins as soon as the layer can.
     """
 
-    def __init__(self, *, user_id: str, deliver: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+    def __init__(
+        self, *, user_id: str, identity: Identity, deliver: Callable[[dict[str, Any]], Awaitable[None]]
+    ) -> None:
         """Start to join. Each message of the group is handed to `deliver`, one after the other."""
-        self._group = group_name(user_id)
+        self._group = group_name(user_id, identity)
         self._inbox = Inbox(deliver)
         self._line = line()
         self._joining = self._line.join(self._group, self._inbox.put)

@@ -1,8 +1,8 @@
 """The line of this process to the channel layer: one channel, on which the messages of all its groups come.
 
 A layer can go deaf without a word: its connection to Redis is half open, or a subscription was lost, and nothing
-comes for ever. So the line talks to itself. Where it does not hear itself it starts from nothing: the layer
-forgets its connections, a new channel is opened, and every group is joined anew.
+comes for ever. So the line talks to itself, and to the other processes. Where it does not hear itself, or them, it
+starts from nothing: the layer forgets its connections, a new channel is opened, and every group is joined anew.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any
 
 from channels.layers import BaseChannelLayer
 
-from notifications import metrics
+from notifications import installation, metrics, seal
 from notifications.layer import (
     RETRY_SECONDS,
     TIMEOUT_SECONDS,
@@ -24,12 +24,15 @@ from notifications.layer import (
     discard_from_groups,
 )
 from notifications.redis_layer import RedisLayer
+from notifications.roll import ROUND_BEATS, Roll
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
 UNHEARD_MAX = 3
 """How many beats in a row may be missed."""
+LINGER_BEATS = 10
+"""For how many beats the line stays open without members: the next may come soon."""
 UNREADABLE_SECONDS = 0.1
 GROUPS_MAX = 500
 """How many groups are joined or left by one call to the layer."""
@@ -48,19 +51,19 @@ def line() -> "Line":
 
 
 class Line:
-    """Brings the messages of groups to their members here. It is open while there are any."""
+    """Brings the messages of groups to their members here. It is open while there are any, and a little longer."""
 
     def __init__(self) -> None:
         self._members: dict[str, list[Deliver]] = {}
         self._task: asyncio.Task[None] | None = None
         self._changed: set[str] = set()
         self._telling: asyncio.Task[None] | None = None
-        self._is_left = asyncio.Event()
         self._tried = asyncio.Event()
         self._open: tuple[BaseChannelLayer, str] | None = None
         self._is_broken = False
         self._unheard = 0
         self._is_deaf = False
+        self._roll = Roll()
 
     def join(self, group: str, deliver: Deliver) -> asyncio.Task[None]:
         """Hand each message of the group to `deliver` from now on, which returns at once.
@@ -80,9 +83,6 @@ class Line:
         if members:
             return None
         self._members.pop(group, None)
-        if not self._members and self._task:
-            self._tried.clear()
-            self._is_left.set()
         return self._tell_layer_of(group)
 
     def _tell_layer_of(self, group: str) -> asyncio.Task[None]:
@@ -110,31 +110,20 @@ class Line:
         """
         try:
             while self._members:
-                self._is_left.clear()
                 try:
                     await self._hold(current())
                 except ChannelLayerAwayError:
                     metrics.JOIN_FAILURES.inc()
-                    self._let_joiners_go_on()
-                    await self._rest(RETRY_SECONDS)
+                    self._tried.set()
+                    await asyncio.sleep(RETRY_SECONDS)
                 except Exception:
                     logger.exception("The line to the channel layer broke; it is opened anew.")
-                    self._let_joiners_go_on()
-                    await self._rest(RETRY_SECONDS)
+                    self._tried.set()
+                    await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._task = None
             self._tried.set()
             _lines.pop(asyncio.get_running_loop(), None)
-
-    def _let_joiners_go_on(self) -> None:
-        if not self._is_left.is_set():
-            self._tried.set()
-
-    async def _rest(self, seconds: float) -> None:
-        """Wait so long, or until nobody is left."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._is_left.wait()
 
     async def _hold(self, layer: BaseChannelLayer) -> None:
         """Open the line; return when it is of no use any more."""
@@ -144,8 +133,8 @@ class Line:
         self._open, self._is_broken, self._unheard = (layer, channel), False, 0
         reader = self._start_reading(layer, channel)
         try:
-            await self._subscribe(list(self._members))
-            self._let_joiners_go_on()
+            await self._subscribe([*self._members, self._begin_roll()])
+            self._tried.set()
             await self._beat(layer, channel)
         finally:
             self._open = None
@@ -155,6 +144,13 @@ class Line:
             if reader:
                 reader.cancel()
 
+    def _begin_roll(self) -> str:
+        """Return the group of all who listen in this installation."""
+        identity = installation.known()
+        group = seal.group_name("line", identity.name if identity else "")
+        self._roll.begin(group=group)
+        return group
+
     def _start_reading(self, layer: BaseChannelLayer, channel: str) -> asyncio.Task[None] | None:
         """Take what comes: at once, where the layer can, else in a task."""
         if not isinstance(layer, RedisLayer):
@@ -163,8 +159,8 @@ class Line:
         def take(content: bytes) -> None:
             try:
                 self._take(layer.deserialize(content))
-            except Exception as error:  # noqa: BLE001 whatever it is, the next message has to be read
-                _say_unreadable(error)
+            except Exception:  # noqa: BLE001 whatever it is, the next message has to be read
+                seal.refuse("unreadable")
 
         layer.hand_over(channel, take)
         return None
@@ -173,12 +169,17 @@ class Line:
         while self._open == (layer, channel):
             try:
                 self._take(await layer.receive(channel))
-            except Exception as error:  # noqa: BLE001 as above
-                _say_unreadable(error)
+            except Exception:  # noqa: BLE001 as above
+                seal.refuse("unreadable")
                 await asyncio.sleep(UNREADABLE_SECONDS)
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _take(self, message: Any) -> None:
+        if not seal.is_ours(message):
+            seal.refuse("seal")
+            return
         self._hear()
+        if message["type"] in {"line.hello", "line.unheard"}:
+            self._roll.hear(message)
         for deliver in tuple(self._members.get(message["group"], ())):
             try:
                 deliver(message)
@@ -192,19 +193,23 @@ class Line:
             logger.warning("The channel layer brings messages again.")
 
     async def _beat(self, layer: BaseChannelLayer, channel: str) -> None:
-        """Talk on the line; return when too much of that was not heard, or nobody is left."""
-        is_taken = False
-        while self._unheard < UNHEARD_MAX and not self._is_broken:
-            await self._rest(BEAT_SECONDS)
-            if self._is_left.is_set():
+        """Talk on the line; return when too much of that, or of what others say, was not heard, or nobody is left."""
+        is_taken, beats, lonely = False, 0, 0
+        while self._unheard < UNHEARD_MAX and not self._is_broken and not self._roll.is_split:
+            await asyncio.sleep(BEAT_SECONDS)
+            beats, lonely = beats + 1, 0 if self._members else lonely + 1
+            if lonely > LINGER_BEATS:
+                self._tried.clear()  # who joins from now on waits until it is open again
                 return
+            if isinstance(layer, RedisLayer) and not self._unheard and beats % ROUND_BEATS == 0:
+                self._roll.start_round(layer)
             self._unheard += 1
             is_taken = False
             with suppress(ChannelLayerAwayError):
                 async with bounded(layer):
-                    await layer.send(channel, {"type": "line.beat", "group": ""})
+                    await layer.send(channel, seal.sealed({"type": "line.beat", "group": ""}))
                 is_taken = True
-        if is_taken and not self._is_broken:
+        if is_taken and not self._is_broken and not self._roll.is_split:
             metrics.DEAF.inc()
             if not self._is_deaf:
                 logger.warning("The channel layer takes messages and brings none; connecting anew.")
@@ -232,7 +237,3 @@ class Line:
                     await discard_from_groups(layer, groups[start : start + GROUPS_MAX], channel)
         except ChannelLayerAwayError:
             self._is_broken = True
-
-
-def _say_unreadable(error: Exception) -> None:
-    logger.warning("A message of the channel layer cannot be read (%s).", type(error).__name__)

@@ -35,3 +35,14 @@ UNREAD = Counter(
     "Messages of the channel layer that came faster than they are read, and were dropped. The reconciler repairs "
     "them.",
 )
+REFUSED = Counter(
+    "notifications_wakes_refused",
+    "Messages of the channel layer that were dropped, by reason: unreadable, seal (not ours, or changed), epoch (of "
+    "numbers that were given again). The reconciler delivers.",
+    ["reason"],
+)
+SPLIT = Counter(
+    "notifications_layer_split",
+    "Times that the process did not hear others which are on the line as well, and connected anew. The reconciler "
+    "delivers meanwhile.",
+)

@@ -21,6 +21,12 @@ class Feed(models.Model):
         blank=True,
         help_text="With NOTIFICATIONS_CONNECTIONS=latest, the one connection that is served.",
     )
+    lost_after = models.BigIntegerField(
+        null=True, help_text="After this number the database has lost some, which were given again."
+    )
+    lost_up_to = models.BigIntegerField(
+        null=True, help_text="The last number that is known to have been lost."
+    )
 
     class Meta:
         ordering = ["user_id"]
@@ -53,3 +59,23 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.feed_id}/{self.seq}"
+
+
+class Installation(models.Model):
+    """One row: what tells this installation, and the course of its numbers, from others. See notifications/installation.py."""
+
+    name = models.CharField(max_length=32)
+    epoch = models.CharField(max_length=32)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Listener(models.Model):
+    """A process whose line to the channel layer is open. See notifications/roll.py."""
+
+    name = models.CharField(max_length=32, primary_key=True)
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

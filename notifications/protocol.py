@@ -35,7 +35,8 @@ class CloseCode(enum.IntEnum):
     REPLACED = 4409
     """Replaced by a newer connection of the same user. Do not connect again by yourself."""
     GOING_AWAY = 4412
-    """The server goes away, and others are there. Connect again after a short random wait."""
+    """The server goes away, and others are there, or the database has lost numbers. Connect again after a short
+    random wait."""
     TOO_SLOW = 4413
     """The client did not read what it was sent. Connect again."""
     TOO_MANY = 4429
@@ -53,8 +54,9 @@ class Register(_Message):
     user_id: Annotated[str, AfterValidator(check_user_id)] = Field(alias="userId")
     token: str | None = None
     last_seq: int | None = Field(default=None, alias="lastSeq", ge=0, le=SEQ_MAX)
+    epoch: str | None = None
 
-    @field_validator("token", "last_seq", mode="before")
+    @field_validator("token", "last_seq", "epoch", mode="before")
     @classmethod
     def _refuse_null(cls, value: object) -> object:
         if value is None:
@@ -106,10 +108,14 @@ def registration_success(*, user_id: str) -> str:
     )
 
 
-def resumption_success(*, user_id: str, newest: int, resumed: bool) -> str:
-    """Return what a client that sent `lastSeq` is told: the feed's newest number, and whether the gap follows."""
+def resumption_success(*, user_id: str, newest: int, resumed: bool, epoch: str) -> str:
+    """Return the answer to a client that sent `lastSeq`.
+
+    It has the feed's newest number, whether the gap follows, and the epoch of the numbers.
+    """
     text = registration_success(user_id=user_id)
-    return f'{text[:-1]},"lastSeq":{newest},"resumed":{"true" if resumed else "false"}}}'
+    flag = "true" if resumed else "false"
+    return f'{text[:-1]},"lastSeq":{newest},"resumed":{flag},"epoch":{json.dumps(epoch)}}}'
 
 
 def error(*, message: str, code: str) -> str:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from django.db import Error as DatabaseError
 
 from bulk.errors import describe
-from notifications import confirmations, feed, metrics
+from notifications import confirmations, connections, feed, metrics
 from notifications.database import in_thread
 from notifications.subscriptions import Subscription
 
@@ -51,6 +51,7 @@ class _Reconciler:
         self.task = asyncio.create_task(self._run())
         self.ticking = asyncio.create_task(confirmations.clock().run())
         self._failing = False
+        self._dismissing: asyncio.Task[object] | None = None
 
     async def _run(self) -> None:
         while True:
@@ -76,13 +77,30 @@ class _Reconciler:
 
         One that registers meanwhile may be newer than what was read.
         """
+        ended: list[Subscription] = []
         by_user = defaultdict(list)
         for subscription in self.subscriptions:
-            by_user[subscription.user_id].append(subscription)
+            by_user[subscription.user_id].append((subscription, subscription.seq))
         user_ids = list(by_user)
         for start in range(0, len(user_ids), CHUNK_SIZE):
             chunk = user_ids[start : start + CHUNK_SIZE]
-            heads = await in_thread(feed.read_heads, user_ids=chunk)
+            epoch, heads = await in_thread(feed.read_truth, user_ids=chunk)
             for user_id, head in heads.items():
-                for subscription in by_user[user_id]:
-                    subscription.compare(head)
+                for subscription, seq in by_user[user_id]:
+                    if subscription.is_of(epoch):
+                        subscription.compare(head, seq=seq)
+                    else:
+                        ended.append(subscription)
+        self._send_away(ended)
+
+    def _send_away(self, ended: list[Subscription]) -> None:
+        """Send away who counts in an epoch that has ended. They are sent nothing more from now on."""
+        ended = [subscription for subscription in ended if not subscription.is_stopped()]
+        if not ended:
+            return
+        for subscription in ended:
+            subscription.stop()
+        logger.warning(
+            "The feeds' numbers have a new epoch: clients are sent away to resume (%s).", len(ended)
+        )
+        self._dismissing = asyncio.create_task(connections.dismiss(ended))

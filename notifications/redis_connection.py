@@ -53,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._deliver = deliver
         self._parser = hiredis.Reader(notEnoughData=_INCOMPLETE)
         self._loop = asyncio.get_running_loop()
+        self._opened = self._loop.time()
         self._unanswered: deque[_Request] = deque()
         self._closed: asyncio.Future[None] = self._loop.create_future()
 
@@ -76,6 +77,10 @@ class Connection(asyncio.Protocol):
         """Tell whether it is worth sending anything."""
         is_silent = self._unanswered and self._loop.time() - self._unanswered[0].sent > SILENT_SECONDS
         return not (is_silent or self._transport.is_closing())
+
+    def age(self) -> float:
+        """Return for how many seconds it has been open."""
+        return self._loop.time() - self._opened
 
     def send(self, *commands: tuple[str | bytes, ...], answers: int) -> asyncio.Future[Exception | None]:
         """Send commands, which Redis answers so many times in all. Returns what will be None or the error.

@@ -68,6 +68,11 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
             await shard.publish_many(share)
 
 
+UNWATCHED_SECONDS = 10.0
+"""How long a connection is used on which nothing is subscribed, as in a process without sockets. It would never notice
+that the others are connected to another Redis by now."""
+
+
 class Shard:
     """One of the Redis servers: our connection to it, open from the first call on, and what we are subscribed to.
 
@@ -118,12 +123,13 @@ class Shard:
             await connection.close()
 
     async def _connected(self) -> Connection:
-        if self._connection and self._connection.is_alive():
+        if self._connection and self._is_good(self._connection):
             return self._connection
         flushes = self._flushes
         async with self._opening:
-            if self._connection is None or not self._connection.is_alive():
+            if self._connection is None or not self._is_good(self._connection):
                 if self._connection:
+                    await self._connection.answered()
                     await self._connection.close()
                 connection = await Connection.open(host=self._host, deliver=self._deliver)
                 if flushes != self._flushes:
@@ -132,6 +138,10 @@ class Shard:
                 self._connection = connection
                 self._subscribe(connection, list(self._subscribed))
             return self._connection
+
+    def _is_good(self, connection: Connection) -> bool:
+        is_watched = bool(self._subscribed) or connection.age() < UNWATCHED_SECONDS
+        return is_watched and connection.is_alive()
 
     def _subscribe(self, connection: Connection, names: Collection[str]) -> None:
         if names:

@@ -48,7 +48,8 @@ class Environment(BaseSettings):
 
     DEBUG: bool = Field(default=False, description="Development mode: development defaults are accepted.")
     SECRET_KEY: str = Field(
-        default=DEVELOPMENT_SECRET_KEY, description="Signs sessions and the sandbox's webhooks."
+        default=DEVELOPMENT_SECRET_KEY,
+        description="Signs sessions and the sandbox's webhooks, and seals what goes through Redis.",
     )
     ALLOWED_HOSTS: CommaSeparated = Field(
         default=["localhost", "127.0.0.1", "[::1]"],

@@ -217,6 +217,8 @@ LOGGING = {
         "notifications.cursor": {"filters": ["once_a_minute"]},
         "payments_project.postgresql": {"filters": ["once_a_minute"]},
         "payments_project.hosts": {"filters": ["once_a_minute"]},
+        "notifications.subscriptions": {"filters": ["once_a_minute"]},
+        "notifications.seal": {"filters": ["once_a_minute"]},  # a stranger can send any number
         "payments.refusals": {"filters": ["once_a_minute"]},
         "psycopg.pool": {"filters": ["once_a_minute"]},
         "httpx": {"level": "WARNING"},

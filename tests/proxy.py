@@ -54,6 +54,10 @@ class Proxy:
         """Reset every connection; `refuse`: and each new one, until `heal`. A black hole ends with it."""
         self._call(self._cut(refuse=refuse))
 
+    def lead_to(self, target):
+        """Lead new connections elsewhere; those that there are stay, as when a name gets another address."""
+        self._target = target
+
     def heal(self):
         """Be a good network again. What was sent into the black hole arrives now, as TCP sends it again."""
         self._call(self._set_open(True))

@@ -3,7 +3,7 @@
 import pytest
 
 from tests import backend, sandbox
-from tests.frames import numbered, registered, status, story
+from tests.frames import numbered, registered, resumed, status, story
 
 LONG_AGO = "2020-01-01 00:00:00"
 FAR_OFF = "2100-01-01 00:00:00"
@@ -52,9 +52,9 @@ def test_a_client_below_what_is_kept_is_told_so_and_one_at_the_edge_resumes(serv
     assert prune(server) == "Removed 0 webhook events and 2 notifications.\n"
 
     below, edge = connect(server), connect(server)
-    assert below.register(user_id, lastSeq=1) == registered(user_id) | {"lastSeq": 3, "resumed": False}
+    assert below.register(user_id, lastSeq=1) == resumed(user_id, newest=3, resumed=False)
     assert below.receive_until_pong() == []
-    assert edge.register(user_id, lastSeq=2) == registered(user_id) | {"lastSeq": 3, "resumed": True}
+    assert edge.register(user_id, lastSeq=2) == resumed(user_id, newest=3)
     assert edge.receive_until_pong() == numbered(story(missed, "failed", "succeeded"))[2:]
 
     payment = backend.ask(server, user_id)

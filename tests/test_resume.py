@@ -3,7 +3,7 @@
 import pytest
 
 from tests import backend, sandbox
-from tests.frames import numbered, registered, story
+from tests.frames import INVALID, numbered, registered, resumed, story
 
 
 @pytest.fixture
@@ -14,10 +14,6 @@ def missed(server, user_id):
     sandbox.choose(server, payment, "pay")
     sandbox.wait_until_delivered(server)
     return story(payment, "failed", "succeeded")
-
-
-def resumed(user_id, *, newest, resumed=True):
-    return registered(user_id) | {"lastSeq": newest, "resumed": resumed}
 
 
 def test_a_new_client_has_missed_nothing(server, connect, user_id):
@@ -71,3 +67,25 @@ def test_a_client_that_does_not_count_is_told_no_numbers(server, connect, user_i
 
     assert [plain.receive(), plain.receive()] == [missed[-1], story(payment)[0]]
     assert counting.receive() == story(payment)[0] | {"seq": 4}
+
+
+def test_an_epoch_that_has_ended_is_not_resumed_and_the_one_that_is_told_then_is(
+    server, connect, user_id, missed
+):
+    client = connect(server)
+    assert client.register(user_id, lastSeq=1, epoch="before") == resumed(user_id, newest=3, resumed=False)
+    epoch = client.register(user_id, lastSeq=3)["epoch"]
+
+    assert client.register(user_id, lastSeq=1, epoch=epoch) == resumed(user_id, newest=3)
+    assert client.receive_until_pong() == numbered(missed)[1:]
+
+
+@pytest.mark.parametrize("epoch", [None, 1, ["a"]])
+def test_what_is_no_epoch_is_no_valid_message(server, connect, user_id, epoch):
+    client = connect(server)
+    assert client.register(user_id, lastSeq=0, epoch=epoch) == INVALID
+
+
+def test_a_plain_client_is_told_no_epoch_whatever_it_sends(server, connect, user_id):
+    client = connect(server)
+    assert client.register(user_id, epoch="any") == registered(user_id)

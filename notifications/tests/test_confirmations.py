@@ -10,7 +10,7 @@ from channels.db import database_sync_to_async
 from django.db import connection, transaction
 from django.utils import timezone
 
-from notifications import confirmations, feed
+from notifications import confirmations, feed, installation
 from notifications.confirmations import CROSSING_SECONDS, Receipt
 from notifications.models import Feed, Notification
 from notifications.tests.conftest import PATIENCE, until
@@ -48,6 +48,11 @@ def without_offers():
 @database_sync_to_async
 def confirmed(user_id="user_123"):
     return Feed.objects.values_list("confirmed_seq", flat=True).get(user_id=user_id)
+
+
+@database_sync_to_async
+def epoch():
+    return installation.current().epoch
 
 
 async def comes_to_be_confirmed(seq):
@@ -381,7 +386,8 @@ async def test_confirmations_of_many_users_are_written_together(tell):
     @database_sync_to_async
     def confirm():
         with connection.execute_wrapper(count):
-            return feed.confirm({f"user {n}": 1 for n in range(20)} | {"nobody": 1})
+            numbers = {f"user {n}": 1 for n in range(20)} | {"nobody": 1}
+            return feed.confirm(numbers, epoch=installation.read().epoch)
 
     assert await confirm() == {"nobody"}
     assert len([sql for sql in statements if "notifications_feed" in sql]) == 2
@@ -392,7 +398,7 @@ async def test_a_number_never_goes_back(tell):
     for _ in range(3):
         await tell()
     for seq in (2, 3, 1):
-        confirmations.confirm(user_id="user_123", seq=seq)
+        confirmations.confirm(user_id="user_123", seq=seq, epoch=await epoch())
         await confirmations.settled()
     assert await confirmed() == 3
 
@@ -401,7 +407,7 @@ async def test_what_cannot_be_written_is_tried_again(tell, without_table, caplog
     take_table, bring_table_back = without_table
     await tell()
     await take_table()
-    confirmations.confirm(user_id="user_123", seq=1)
+    confirmations.confirm(user_id="user_123", seq=1, epoch=await epoch())
     await until(lambda: "could not be written" in caplog.text)
     await bring_table_back()
     await comes_to_be_confirmed(1)
@@ -424,8 +430,9 @@ async def test_a_feed_that_is_being_written_to_is_not_waited_for_and_tried_again
     await asyncio.to_thread(holding.wait, PATIENCE)
     try:
         if connection.features.has_select_for_update_skip_locked:
-            assert await database_sync_to_async(feed.confirm)({"user_123": 1}) == {"user_123"}
-        confirmations.confirm(user_id="user_123", seq=1)
+            confirm = database_sync_to_async(feed.confirm)
+            assert await confirm({"user_123": 1}, epoch=await epoch()) == {"user_123"}
+        confirmations.confirm(user_id="user_123", seq=1, epoch=await epoch())
     finally:
         may_end.set()
         await asyncio.to_thread(thread.join)
@@ -434,7 +441,7 @@ async def test_a_feed_that_is_being_written_to_is_not_waited_for_and_tried_again
 
 async def test_whose_feed_is_gone_is_given_up(monkeypatch):
     monkeypatch.setattr(confirmations, "RETRY_SECONDS", 0)
-    confirmations.confirm(user_id="nobody", seq=1)
+    confirmations.confirm(user_id="nobody", seq=1, epoch=await epoch())
     await confirmations.settled()
     assert confirmations._writers[asyncio.get_running_loop()].task.done()
     assert not await database_sync_to_async(Feed.objects.exists)()

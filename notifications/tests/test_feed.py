@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from benchmarks.growth.plans import explain
-from notifications import feed
+from notifications import feed, installation
 from notifications.feed import Head, OutsideTransactionError, Position
 from notifications.models import Feed, Notification
 from notifications.user_ids import InvalidUserIdError
@@ -140,41 +140,43 @@ def test_a_feed_is_read_in_pages_from_any_number():
 
 
 def test_a_position_is_the_newest_number_and_the_oldest_that_is_kept():
-    assert position() == Position(0, None, 0)
+    assert position()[:3] == (0, None, 0)
     for _ in range(4):
         notify_and_commit()
-    assert position() == Position(4, 1, 0)
+    assert position()[:3] == (4, 1, 0)
     Notification.objects.filter(seq__lte=2).delete()
-    assert position() == Position(4, 3, 0)
+    assert position()[:3] == (4, 3, 0)
     Notification.objects.all().delete()
-    assert position() == Position(4, None, 0)
+    assert position()[:3] == (4, None, 0)
 
 
 def test_positions_of_many_are_read_at_once(django_assert_num_queries):
     for user_id in ("a", "b", "b"):
         notify_and_commit(user_id=user_id)
-    with django_assert_num_queries(1):
+    installation.read()
+    with django_assert_num_queries(2):  # the epoch, and the positions
         positions = feed.read_positions(user_ids=["a", "b", "c"])
-    assert positions == {"a": Position(1, 1, 0), "b": Position(2, 1, 0), "c": Position(0, None, 0)}
+    found = {user_id: position[:3] for user_id, position in positions.items()}
+    assert found == {"a": (1, 1, 0), "b": (2, 1, 0), "c": (0, None, 0)}
 
 
 @pytest.mark.parametrize(
     ("position", "seq", "kept"),
     [
-        (Position(0, None, 0), 0, True),
-        (Position(0, None, 0), 1, False),
-        (Position(4, 1, 0), 0, True),
-        (Position(4, 1, 0), 4, True),
-        (Position(4, 1, 0), 5, False),
-        (Position(4, 3, 0), 2, True),
-        (Position(4, 3, 0), 1, False),
-        (Position(4, None, 0), 4, True),
-        (Position(4, None, 0), 3, False),
-        (Position(4, None, 0), 0, False),
+        ((0, None, 0), 0, True),
+        ((0, None, 0), 1, False),
+        ((4, 1, 0), 0, True),
+        ((4, 1, 0), 4, True),
+        ((4, 1, 0), 5, False),
+        ((4, 3, 0), 2, True),
+        ((4, 3, 0), 1, False),
+        ((4, None, 0), 4, True),
+        ((4, None, 0), 3, False),
+        ((4, None, 0), 0, False),
     ],
 )
 def test_a_gap_is_kept_when_its_first_notification_is(position, seq, kept):
-    assert position.is_kept_after(seq) is kept
+    assert Position(*position, None, None, "1").is_kept_after(seq) is kept
 
 
 def test_the_newest_connection_claims_a_feed_and_changes_nothing_else_of_it():

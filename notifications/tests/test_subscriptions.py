@@ -6,18 +6,19 @@ import json
 import pytest
 from channels.db import database_sync_to_async
 
-from notifications import cursor
+from notifications import cursor, metrics, positions
 from notifications.cursor import ClientGoneError
 from notifications.feed import Head
+from notifications.installation import known
 from notifications.models import Feed, Notification
 from notifications.subscriptions import Subscription
-from notifications.tests.conftest import until
+from notifications.tests.conftest import total, until
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 
 
 def message(seq, frame='{"n":0}'):
-    return {"type": "feed.notification", "seq": seq, "frame": frame}
+    return {"type": "feed.notification", "epoch": known().epoch, "seq": seq, "frame": frame}
 
 
 class Socket:
@@ -91,6 +92,23 @@ async def test_the_next_notification_is_sent_as_it_came_without_the_database(sub
     assert socket.texts[1:] == ['{"type":"news","n":1}', '{"type":"news","n":2}']
 
 
+async def test_a_wake_that_comes_during_the_registration_waits_for_its_end(subscribe, tell, monkeypatch):
+    woken, refused = metrics.SENT.labels("wake"), total(metrics.REFUSED)
+    before, read = woken._value.get(), positions.read_position
+
+    async def read_and_be_late(*, user_id):
+        position = await read(user_id=user_id)
+        await tell(frame={"n": 1})
+        await asyncio.sleep(0.2)
+        return position
+
+    monkeypatch.setattr(positions, "read_position", read_and_be_late)
+    _, socket = await subscribe()
+    await until(lambda: socket.notifications == [{"n": 1}])
+    assert woken._value.get() == before + 1
+    assert total(metrics.REFUSED) == refused
+
+
 async def test_what_was_sent_is_not_sent_again(subscribe):
     subscription, socket = await subscribe()
     for seq in (1, 1, 2, 1, 2, 0, 3):
@@ -134,7 +152,7 @@ async def test_a_gap_that_cannot_be_read_is_sent_later_and_nothing_before_it(
     await subscription.receive(message(2, '{"n":2}'))
     assert socket.notifications == []
     await bring_table_back()
-    subscription.compare(Head(2, ""))
+    subscription.compare(Head(2, ""), seq=0)
     await until(lambda: socket.notifications == [{"n": 1}, {"n": 2}])
 
 
@@ -153,7 +171,7 @@ async def test_a_registration_stands_though_what_was_missed_cannot_be_read(
     subscription, _ = await subscribe(last_seq=0, send=send)
     assert json.loads(socket.texts[0])["resumed"] is True
     await bring_table_back()
-    subscription.compare(Head(1, ""))
+    subscription.compare(Head(1, ""), seq=0)
     await until(lambda: socket.notifications == [{"n": 1, "seq": 1}])
 
 
@@ -177,7 +195,7 @@ async def test_notifications_that_are_not_kept_are_passed(subscribe, tell_silent
     for _ in range(3):
         await tell_silently()
     await database_sync_to_async(Notification.objects.all().delete)()
-    subscription.compare(Head(3, ""))
+    subscription.compare(Head(3, ""), seq=0)
     await until(lambda: subscription._cursor.seq == 3)
     await subscription.receive(message(4, '{"n":4}'))
     assert socket.notifications == [{"n": 4}]
@@ -188,7 +206,7 @@ async def test_a_client_that_takes_nothing_holds_up_no_comparison(subscribe, tel
     await tell_silently(frame={"n": 1})
     socket.open.clear()
     for _ in range(3):
-        subscription.compare(Head(1, ""))
+        subscription.compare(Head(1, ""), seq=0)
     socket.open.set()
     await until(lambda: socket.notifications == [{"n": 1}])
 
@@ -197,7 +215,7 @@ async def test_a_comparison_and_a_wake_at_once_send_once(subscribe, tell_silentl
     subscription, socket = await subscribe()
     for n in (1, 2):
         await tell_silently(frame={"n": n})
-    subscription.compare(Head(2, ""))
+    subscription.compare(Head(2, ""), seq=0)
     await asyncio.gather(*(subscription.receive(message(seq, f'{{"n":{seq}}}')) for seq in (2, 1, 2)))
     await until(lambda: not subscription._is_sending())
     assert socket.notifications == [{"n": 1}, {"n": 2}]
@@ -207,7 +225,7 @@ async def test_after_its_end_nothing_is_sent(subscribe, tell_silently):
     subscription, socket = await subscribe()
     await tell_silently()
     subscription.stop()
-    subscription.compare(Head(1, ""))
+    subscription.compare(Head(1, ""), seq=0)
     await subscription.receive(message(1))
     await subscription.stopped()
     assert socket.notifications == []
@@ -224,9 +242,9 @@ async def test_a_client_that_has_gone_raises_nothing_but_that(subscribe):
 async def test_with_latest_a_subscription_that_is_not_the_newest_is_closed_once(subscribe, settings):
     settings.NOTIFICATIONS_CONNECTIONS = "latest"
     subscription, socket = await subscribe(connection_id="a")
-    subscription.compare(Head(0, "a"))
+    subscription.compare(Head(0, "a"), seq=0)
     for _ in range(3):
-        subscription.compare(Head(0, "b"))
+        subscription.compare(Head(0, "b"), seq=0)
     await until(lambda: socket.closed)
     assert socket.closed == [4409]
     await subscription.receive(message(1))
@@ -235,7 +253,7 @@ async def test_with_latest_a_subscription_that_is_not_the_newest_is_closed_once(
 
 async def test_with_all_nobody_is_replaced(subscribe):
     subscription, socket = await subscribe(connection_id="a")
-    subscription.compare(Head(0, "b"))
+    subscription.compare(Head(0, "b"), seq=0)
     await subscription.receive(message(1))
     assert len(socket.notifications) == 1
     assert socket.closed == []

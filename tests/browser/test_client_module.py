@@ -49,9 +49,10 @@ class Service:
     def until_registering(self, *, times=1):
         self.until(lambda: sum(frame["type"] == "register" for frame in self.frames) == times)
 
-    def accept_registration(self, *, last_seq=0, resumed=True, times=1):
+    def accept_registration(self, *, last_seq=0, resumed=True, epoch="e-1", times=1):
         self.until_registering(times=times)
-        self.send(type="registration_success", message="…", userId="ada", lastSeq=last_seq, resumed=resumed)
+        answer = {"lastSeq": last_seq, "resumed": resumed, "epoch": epoch}
+        self.send(type="registration_success", message="…", userId="ada", **answer)
         self.until(lambda: self.status() == "registered")
 
     def told(self, name=None):
@@ -141,7 +142,7 @@ def test_after_a_loss_it_comes_back_and_asks_for_what_it_missed(service):
 
     assert loss["code"] == 4412
     assert 0 <= loss["retryIn"] <= 1_000
-    assert service.frames[-1] == {"type": "register", "userId": "ada", "lastSeq": 7}
+    assert service.frames[-1] == {"type": "register", "userId": "ada", "lastSeq": 7, "epoch": "e-1"}
     assert service.told("reset") == []
 
 
@@ -237,7 +238,48 @@ def test_a_storage_carries_the_number_over_to_the_next_page(service):
     start(service, storage="localStorage")
     service.until_registering(times=2)
 
-    assert service.frames[-1]["lastSeq"] == 5
+    assert (service.frames[-1]["lastSeq"], service.frames[-1]["epoch"]) == (5, "e-1")
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        ("7", {"lastSeq": 7}),  # as versions before have it
+        ('{"seq": 7, "epoch": "e-1"}', {"lastSeq": 7, "epoch": "e-1"}),
+        ('{"seq": -7, "epoch": 7}', {"lastSeq": 0}),
+        ("null", {"lastSeq": 0}),
+        ("nonsense", {"lastSeq": 0}),
+    ],
+)
+def test_whatever_was_stored_it_registers(service, stored, asked):
+    key = f"payment-notifications:{SOCKET}:ada"
+    service.page.evaluate("([key, value]) => localStorage.setItem(key, value)", [key, stored])
+    start(service, storage="localStorage")
+    service.until_registering()
+
+    assert service.frames == [{"type": "register", "userId": "ada"} | asked]
+
+
+def test_when_numbers_are_given_again_it_counts_in_the_new_epoch(service):
+    start(service)
+    service.accept_registration()
+    service.send(type="payment_url", rideId="r", paymentUrl="https://pay.test/1", status="pending", seq=7)
+    service.until(lambda: service.last_seq() == 7)
+
+    service.sockets[-1].close(code=4412)
+    service.until(lambda: service.status() == "disconnected")
+    service.pass_time(1_000)
+    service.accept_registration(last_seq=5, resumed=False, epoch="e-2", times=2)
+    service.send(type="payment_status_update", rideId="r", status="failed", stripeSessionId="cs", seq=6)
+    service.until(lambda: service.last_seq() == 6)
+    service.sockets[-1].close(code=4412)
+    service.until(lambda: service.status() == "disconnected")
+    service.pass_time(1_000)
+    service.until_registering(times=3)
+
+    assert service.told("reset") == [{"lastSeq": 5}]
+    assert [update["seq"] for update in service.told("payment_status_update")] == [6]
+    assert service.frames[-1] == {"type": "register", "userId": "ada", "lastSeq": 6, "epoch": "e-2"}
 
 
 def test_when_the_network_is_back_it_does_not_wait(service):

@@ -48,6 +48,7 @@ class Client:
         self.record = ClientRecord(name=planned.name, user_id=planned.user_id, resumes=planned.resumes)
         self.habit = planned.habit
         self.last_seq = 0
+        self._epoch = ""
         self._url = url
         self._calm = calm
         self._rng = Random(planned.seed)
@@ -138,6 +139,7 @@ class Client:
         request: dict[str, Any] = {"type": "register", "userId": self.record.user_id}
         if self.record.resumes:
             request["lastSeq"] = self.last_seq
+            request |= {"epoch": self._epoch} if self._epoch else {}
         await socket.send(json.dumps(request))
         while (answer := json.loads(await socket.recv()))["type"] != "registration_success":
             await asyncio.sleep(AFTER_REFUSAL_SECONDS)
@@ -145,6 +147,7 @@ class Client:
         if self.record.resumes and not answer["resumed"]:
             self.record.refused += 1
             self.last_seq = answer["lastSeq"]
+        self._epoch = answer.get("epoch", "")
 
     async def _listen(self, socket: ClientConnection) -> None:
         with suppress(ConnectionClosed):

@@ -1,0 +1,23 @@
+"""`manage.py new_epoch`: tell the numbers of feeds from those that were given before."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from notifications import installation
+
+
+class Command(BaseCommand):
+    help = (
+        "Begin a new epoch of the feeds' numbers, after the database was restored, copied or has lost commits. Clients "
+        "are sent away, and told that they cannot resume. Exit code: 0 done, 1 the database failed."
+    )
+
+    def handle(self, *_: Any, **__: Any) -> None:
+        try:
+            identity = installation.renew()
+        except DatabaseError as error:
+            message = f"The database failed ({type(error).__name__}); the epoch is as it was. Run it again."
+            raise CommandError(message) from error
+        self.stdout.write(f"The epoch is {identity.epoch}. Servers notice it within seconds.")

@@ -7,7 +7,7 @@ import uuid
 import httpx
 import pytest
 
-from payments import views, webhooks, writer
+from payments import signatures, views, webhooks, writer
 from payments.facts import money
 from payments.models import Payment
 
@@ -75,7 +75,9 @@ def post():
 @pytest.fixture
 def deliver(sign):
     """Return a function that hands a body to the service as a delivery of Stripe's."""
-    return lambda body: webhooks.take_in([webhooks.receive(body=body, signature=sign(body))])[0]
+    return lambda body: webhooks.take_in(
+        [webhooks.receive(body=body, signature=signatures.read(sign(body)))]
+    )[0]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from ninja.parser import Parser
 from ninja.security import HttpBearer
 
 from payments import checkout, refunds
+from payments.json_bodies import read_json
 from payments.models import Payment, StatusChange
 from payments.refusals import HANDLERS
 from payments.schemas import (
@@ -48,8 +49,8 @@ class ApiKey(HttpBearer):
 class _Parser(Parser):
     """Let an absent body be an empty one: a refund of the whole needs none."""
 
-    def parse_body(self, request: HttpRequest) -> dict[str, Any]:
-        return super().parse_body(request) if request.body else {}
+    def parse_body(self, request: HttpRequest) -> Any:
+        return read_json(request.body) if request.body else {}
 
 
 api = NinjaAPI(
@@ -102,9 +103,12 @@ def create_payment(
     return Answer(201, PaymentOut.as_created(payment))
 
 
+_FILTERS = ("userId", "rideId", "status", "limit", "cursor")
+
+
 @router.get("/payments", response={200: PaymentPage, **_REFUSALS}, summary="List payments")
 def list_payments(
-    request: HttpRequest,  # noqa: ARG001 ninja's signature
+    request: HttpRequest,
     *,
     user_id: Annotated[UserId | None, Query(alias="userId")] = None,
     ride_id: Annotated[RideId | None, Query(alias="rideId")] = None,
@@ -113,6 +117,7 @@ def list_payments(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> PaymentPage:
     """Return payments, newest first, page by page."""
+    _refuse_other_filters(request)
     wanted = {"user_id": user_id, "ride_id": ride_id, "status": status}
     payments = Payment.objects.filter(**{k: v for k, v in wanted.items() if v is not None})
     if cursor is not None:
@@ -166,6 +171,14 @@ def refund_payment(
 api.add_router("", router)
 for _error, _handler in HANDLERS.items():
     api.add_exception_handler(_error, _handler)
+
+
+def _refuse_other_filters(request: HttpRequest) -> None:
+    """Refuse what ninja would leave out: a filter that is misspelt would show everybody's payments."""
+    if any(name not in _FILTERS or len(values) > 1 for name, values in request.GET.lists()):
+        raise HttpError(
+            422, f"Send each of these parameters once, or not, and no other: {', '.join(_FILTERS)}."
+        )
 
 
 def _write_cursor(payment: Payment) -> str:

@@ -3,7 +3,7 @@
 import base64
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.conf import settings
@@ -12,11 +12,13 @@ from django.http import HttpRequest
 from ninja import Body, Header, Query, Router
 from ninja import Status as Answer
 from ninja.errors import HttpError, ValidationError
+from ninja.parser import Parser
 from ninja.security import HttpBearer
 
 from payments import checkout, looking, refunds
 from payments.deadline import REQUEST_SECONDS, within
 from payments.examples import Api, Page
+from payments.json_bodies import read_json
 from payments.models import Payment, StatusChange
 from payments.refusals import HANDLERS, IdempotencyKeyRequired
 from payments.schemas import (
@@ -46,6 +48,13 @@ class ApiKey(HttpBearer):
         return "backend" if any(matches) else None
 
 
+class _Parser(Parser):
+    """Read bodies strictly."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        return read_json(request.body)
+
+
 api = Api(
     title="Payments",
     version="1",
@@ -54,6 +63,7 @@ api = Api(
     docs=Page({"persistAuthorization": True, "tryItOutEnabled": True}),
     docs_url="/docs",
     openapi_url="/openapi.json",
+    parser=_Parser(),
 )
 
 router = Router(by_alias=True, tags=["Payments"])
@@ -98,9 +108,12 @@ def create_payment(
     return Answer(201, PaymentOut.as_created(payment))
 
 
+_FILTERS = ("userId", "rideId", "status", "limit", "cursor")
+
+
 @router.get("/payments", response={200: PaymentPage, **_REFUSALS}, summary="List payments")
 def list_payments(
-    request: HttpRequest,  # noqa: ARG001 ninja's signature
+    request: HttpRequest,
     *,
     user_id: Annotated[UserId | None, Query(alias="userId")] = None,
     ride_id: Annotated[RideId | None, Query(alias="rideId")] = None,
@@ -109,6 +122,7 @@ def list_payments(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> PaymentPage:
     """Return payments, newest first, page by page."""
+    _refuse_other_filters(request)
     wanted = {"user_id": user_id, "ride_id": ride_id, "status": status}
     payments = Payment.objects.filter(**{k: v for k, v in wanted.items() if v is not None})
     if cursor is not None:
@@ -172,6 +186,14 @@ def refund_payment(
 api.add_router("", router)
 for _error, _handler in HANDLERS.items():
     api.add_exception_handler(_error, _handler)
+
+
+def _refuse_other_filters(request: HttpRequest) -> None:
+    """Refuse what ninja would leave out: a filter that is misspelt would show everybody's payments."""
+    if any(name not in _FILTERS or len(values) > 1 for name, values in request.GET.lists()):
+        raise HttpError(
+            422, f"Send each of these parameters once, or not, and no other: {', '.join(_FILTERS)}."
+        )
 
 
 def _write_cursor(payment: Payment) -> str:

@@ -13,8 +13,6 @@ from django.db import connection
 
 from payments import deadline, transport
 
-SIGNATURE_TOLERANCE = 300
-"""Seconds a signed webhook stays good: https://docs.stripe.com/webhooks#replay-attacks"""
 TYPES_A_REQUEST = 20
 """How many types of events can be asked for at once: https://docs.stripe.com/api/events/list"""
 KEYS_KEPT = timedelta(hours=24)
@@ -54,10 +52,6 @@ class StripeUnavailable(Exception):
         super().__init__(message)
         self.is_final = is_final
         self.retry_after = retry_after
-
-
-class InvalidSignature(Exception):
-    """The body was not signed with any of STRIPE_WEBHOOK_SECRETS within the last five minutes."""
 
 
 def _ask(call: Any, *args: Any) -> dict[str, Any]:
@@ -213,23 +207,3 @@ def list_events(
     if undelivered:
         params["delivery_success"] = False
     return _pages(_v1().events.list, params)
-
-
-def verify(*, body: bytes, signature: str) -> None:
-    """Return if `body` was signed with one of the configured secrets; several while one is being replaced.
-
-    Source: https://docs.stripe.com/webhooks#verify-manually. Raises InvalidSignature.
-    """
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        raise InvalidSignature("The body is not UTF-8.") from None
-    if not signature.isascii():
-        raise InvalidSignature("The Stripe-Signature header is not ASCII.")
-    for secret in settings.STRIPE_WEBHOOK_SECRETS:
-        try:
-            stripe.WebhookSignature.verify_header(text, signature, secret, SIGNATURE_TOLERANCE)
-        except stripe.SignatureVerificationError:
-            continue
-        return
-    raise InvalidSignature("The Stripe-Signature header does not match the body and any configured secret.")

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -55,6 +55,10 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:  # noqa
 
 def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:  # noqa: ARG001
     return _refuse(413, "too_large", "Send a body of at most 1 MiB.")
+
+
+def _too_many_fields(request: HttpRequest, error: TooManyFieldsSent) -> HttpResponse:  # noqa: ARG001
+    return _refuse(400, "invalid_request", "Send at most 1,000 parameters.")
 
 
 def log_outage(error: OperationalError) -> None:
@@ -114,6 +118,7 @@ HANDLERS: Mapping[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] =
     ValidationError: _invalid,
     HttpError: _http_error,
     RequestDataTooBig: _too_large,
+    TooManyFieldsSent: _too_many_fields,
     OperationalError: _no_database,
     Payment.DoesNotExist: _not_found,
     IdempotencyKeyRequired: _key_required,

@@ -3,12 +3,12 @@
 import re
 from datetime import datetime
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from payments.addresses import check_web_address
 from payments.balances import refunded_amount
 from payments.currencies import LARGEST, refuse_amount
 from payments.facts import Facts
@@ -17,7 +17,10 @@ from payments.outcome_schemas import CardOut, DisputeOut, FailureOut, MadeRefund
 from payments.refundable import intent_id
 from payments.status import Status, is_open
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What terminals and logs obey in place of showing it: control characters, and what ends a line."""
+_OVERRIDE = re.compile(r"[\u202a-\u202e]")
+"""What shows text in another order than it has. Scripts from right to left use marks and isolates (UAX 9)."""
 
 
 def _storable(text: str) -> str:
@@ -28,38 +31,44 @@ def _storable(text: str) -> str:
 
 def _printable(text: str) -> str:
     if _CONTROL.search(text):
-        raise ValueError("send text without control characters")
+        raise ValueError("send text without control characters and line separators")
     return text
 
 
-def _web_address(url: str) -> str:
-    """Take the address as it is: Stripe fills in {CHECKOUT_SESSION_ID} itself."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or " " in url:
-        raise ValueError("send a full address that begins with https:// or http://")
-    return url
+def _in_order(text: str) -> str:
+    if _OVERRIDE.search(text):
+        raise ValueError("send text without characters that override its direction")
+    return text
 
 
 UserId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_storable)]
 """What may register on the WebSocket, too."""
 RideId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
-WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(_printable), AfterValidator(_web_address)]
+WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(check_web_address)]
 
 
-class Body(BaseModel):
+class Asked(BaseModel):
+    """A request's body: it is taken in the spelling of docs/api.md alone."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", alias_generator=to_camel)
+
+
+class Told(BaseModel):
+    """An answer's body."""
+
     model_config = ConfigDict(
         strict=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
     )
 
 
-class NewPayment(Body):
+class NewPayment(Asked):
     ride_id: RideId = Field(description="The ride; it has one open or paid payment at most.")
     user_id: UserId = Field(description="The user who is told, as it registers on the WebSocket.")
     amount: int = Field(gt=0, le=LARGEST, description="In minor units: 1250 is 12.50 USD, 500 is 500 JPY.")
     currency: str = Field(pattern="^[A-Za-z]{3}$", description="ISO 4217.", examples=["usd"])
-    description: Annotated[str, Field(max_length=250), AfterValidator(_printable)] = Field(
-        default="", description="What the customer reads on the payment page."
-    )
+    description: Annotated[
+        str, Field(max_length=250), AfterValidator(_printable), AfterValidator(_in_order)
+    ] = Field(default="", description="What the customer reads on the payment page.")
     success_url: WebAddress | None = Field(default=None, description="Where the customer goes after paying.")
     cancel_url: WebAddress | None = Field(default=None, description="Where the customer goes on giving up.")
 
@@ -70,7 +79,7 @@ class NewPayment(Body):
         return self
 
 
-class NewRefund(Body):
+class NewRefund(Asked):
     amount: int | None = Field(
         default=None, gt=0, le=LARGEST, description="In minor units; without it, all that is left."
     )
@@ -83,7 +92,7 @@ class NewRefund(Body):
     )
 
 
-class PaymentOut(Body):
+class PaymentOut(Told):
     id: UUID
     ride_id: str
     user_id: str
@@ -134,12 +143,12 @@ class PaymentOut(Body):
         )
 
 
-class PaymentPage(Body):
+class PaymentPage(Told):
     payments: list[PaymentOut] = Field(description="Newest first.")
     next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")
 
 
-class RefundOut(Body):
+class RefundOut(Told):
     id: str
     amount: int = Field(description="In minor units.")
     currency: str

@@ -9,15 +9,14 @@ import logging
 from typing import Any, NamedTuple
 
 import orjson
-from django.conf import settings
 from django.db import OperationalError
 
-from payments import gateway, intake, webhooks, writer
+from payments import intake, signatures, webhooks, writer
 from payments.metrics import REFUSED
 from payments.models import WebhookEvent
 from payments.refusals import log_outage
 
-logger = logging.getLogger("django.request")
+logger = logging.getLogger(__name__)
 
 PATHS = frozenset({"/webhooks/stripe/", "/webhooks/stripe"})
 
@@ -27,16 +26,12 @@ class Answer(NamedTuple):
     content: dict[str, Any]
 
 
-class TooLargeError(Exception):
-    """The body is larger than any event of Stripe's."""
-
-
 class HungUpError(Exception):
-    """The client went before its request was there."""
+    """The client went before its request was there, or sent more than it may."""
 
 
 async def stripe_webhook(scope: Any, receive: Any, send: Any) -> None:
-    """Answer 200 once an event is stored and applied, 400 or 413 to what is not Stripe's, 5xx to be sent it again."""
+    """Answer 200 once an event is stored and applied, 400 to what is not Stripe's, 5xx to be sent it again."""
     try:
         answer = await _take_in(scope, receive) if scope["method"] == "POST" else _NOT_POST
     except HungUpError:
@@ -53,13 +48,16 @@ async def stripe_webhook(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def _take_in(scope: Any, receive: Any) -> Answer:
+    """Take an event in. The body of what cannot have been signed just now is not waited for."""
     try:
-        body = await _read(receive)
-        row = webhooks.receive(body=body, signature=_signature(scope))
+        signature = signatures.read(_signature(scope))
+        row = webhooks.receive(body=await _read(receive), signature=signature)
         outcome = await writer.take_in(row)
-    except TooLargeError:
-        return _refuse(413, "too_large", "Send an event of at most 1 MiB.")
-    except gateway.InvalidSignature as error:
+    except signatures.SignatureTooOld as error:
+        logger.warning("Webhooks are refused as too old. %s", error)
+        return _refuse(400, "signature_too_old", str(error))
+    except signatures.InvalidSignature as error:
+        logger.warning("Webhooks are refused: %s Compare STRIPE_WEBHOOK_SECRETS with Stripe's.", error)
         return _refuse(400, "invalid_signature", str(error))
     except intake.MalformedEvent as error:
         return _refuse(400, "malformed_event", str(error))
@@ -72,7 +70,7 @@ async def _take_in(scope: Any, receive: Any) -> Answer:
 
 
 async def _read(receive: Any) -> bytes:
-    """Return the body. Raises HungUpError, or TooLargeError, and then reads no further."""
+    """Return the body. Raises HungUpError. How much it may be is bounded for all requests."""
     body = bytearray()
     is_whole = False
     while not is_whole:
@@ -80,14 +78,12 @@ async def _read(receive: Any) -> bytes:
         if message["type"] == "http.disconnect":
             raise HungUpError
         body += message.get("body", b"")
-        if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            raise TooLargeError
         is_whole = not message.get("more_body")
     return bytes(body)
 
 
 def _signature(scope: Any) -> str:
-    """Return the Stripe-Signature header; several are no signature."""
+    """Return the Stripe-Signature header; several lines are one, with commas between (RFC 9110, section 5.2)."""
     values = [value for name, value in scope["headers"] if name == b"stripe-signature"]
     return ",".join(value.decode("latin1") for value in values)
 

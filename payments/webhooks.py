@@ -16,10 +16,11 @@ from django.db.models import F, Q, QuerySet
 
 from bulk import statements
 from bulk.execution import execute
-from payments import gateway, intake, ledger
+from payments import intake, ledger, signatures
 from payments.findings import examine, look_up
 from payments.metrics import EVENTS
 from payments.models import Intent, Payment, RefundRequest, StatusChange, WebhookEvent
+from payments.signatures import Signature
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +53,12 @@ class Outcome:
     changes: list[StatusChange] = field(default_factory=list)
 
 
-def receive(*, body: bytes, signature: str) -> WebhookEvent:
+def receive(*, body: bytes, signature: Signature) -> WebhookEvent:
     """Verify a webhook's body; return its event, which is not stored yet.
 
-    Raises gateway.InvalidSignature or intake.MalformedEvent.
+    Raises signatures.InvalidSignature or intake.MalformedEvent.
     """
-    gateway.verify(body=body, signature=signature)
+    signatures.verify(body=body, signature=signature)
     return intake.read(body)
 
 

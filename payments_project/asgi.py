@@ -17,6 +17,7 @@ from notifications.routing import websocket_urlpatterns  # noqa: E402
 from payments import views  # noqa: E402
 from payments.sandbox import worker  # noqa: E402
 
+from .bodies import Bodies  # noqa: E402
 from .checks import refuse_bad_settings  # noqa: E402
 
 refuse_bad_settings()
@@ -34,7 +35,7 @@ async def http(scope: Any, receive: Any, send: Any) -> None:
     await application(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})
+application = ProtocolTypeRouter({"http": Bodies(http), "websocket": URLRouter(websocket_urlpatterns)})
 
 if settings.STRIPE_SANDBOX:
     worker.start()

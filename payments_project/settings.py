@@ -220,6 +220,10 @@ LOGGING = {
         "notifications.subscriptions": {"filters": ["once_a_minute"]},
         "notifications.seal": {"filters": ["once_a_minute"]},  # a stranger can send any number
         "payments.refusals": {"filters": ["once_a_minute"]},
+        # And these for everybody who sends what is not Stripe's, or more than is taken.
+        "payments.signatures": {"filters": ["once_a_minute"]},
+        "payments.views": {"filters": ["once_a_minute"]},
+        "payments_project.serving.uvicorn_http": {"filters": ["once_a_minute"]},
         "psycopg.pool": {"filters": ["once_a_minute"]},
         "httpx": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},

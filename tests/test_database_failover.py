@@ -93,7 +93,7 @@ def losing_what_follows(primary, standby):
 def test_after_a_failover_that_lost_commits_what_is_new_reaches_everybody(serve, nodes, connect, user_id):
     primary, standby = nodes
     with Proxy(primary.port) as name:
-        server = serve(SERVER="uvicorn", database=Database(primary.url(through=name)))
+        server = serve(database=Database(primary.url(through=name)))
         plain, counting = connect(server), connect(server)
         plain.register(user_id)
         before = counting.register(user_id, lastSeq=0)

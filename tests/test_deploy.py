@@ -32,6 +32,17 @@ def test_a_server_tells_its_manager_when_it_is_ready(serve, tmp_path):
         assert manager.recv(4096) == f"READY=1\nMAINPID={server.pid}".encode()
 
 
+def test_the_proxy_passes_on_no_upgrade_but_a_websocket_at_its_path():
+    conf = (ROOT / "deploy/nginx.conf").read_text()
+
+    assert re.findall(r"proxy_set_header Upgrade (\S+);", conf) == ["$upgrade"]
+    passed = re.search(r'map "\$kind \$http_upgrade" \$upgrade \{(.*?)\}', conf, re.DOTALL)[1]
+    assert [line.split() for line in passed.strip().splitlines()] == [
+        ["default", '"";'],
+        ['"~*^socket', 'websocket$"', "websocket;"],
+    ]
+
+
 def test_the_image_gets_every_folder_that_the_service_is_made_of():
     kept = re.findall(r"^!(.+)$", (ROOT / "deploy/Dockerfile.dockerignore").read_text(), re.MULTILINE)
 

@@ -17,8 +17,18 @@ from notifications.models import Notification
 from payments import announcements, events, transport
 from payments.models import Payment, StatusChange
 from payments.status import Status
-from payments_project import checks
+from payments_project import checks, refusing
+from payments_project.bodies import SUM_MAX_BYTES
 from payments_project.environment import Environment
+from payments_project.serving.limits import (
+    FIELDS_MAX,
+    FRAGMENTS_MAX,
+    FRAMES_A_SECOND,
+    FRAMES_AT_ONCE,
+    HEAD_MAX_BYTES,
+    KEEP_ALIVE_SECONDS,
+    REQUEST_SECONDS,
+)
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -116,7 +126,18 @@ def test_every_close_code_is_described():
 def test_the_limits_of_the_socket_are_right():
     limits = dict(row for row in rows("docs/websocket.md") if len(row) == 2)
     assert f"({protocol.MESSAGE_MAX_BYTES:,} bytes)" in limits["Size of a message from a client"]
+    assert limits["Frames of a message"] == str(FRAGMENTS_MAX)
+    frames = next(cell for what, cell in limits.items() if what.startswith("Frames from a client"))
+    assert frames == f"{FRAMES_AT_ONCE} at once, {FRAMES_A_SECOND} a second in the long run; then 4429"
     assert str(protocol.SEQ_MAX) in read("docs/websocket.md")
+
+
+def test_the_bounds_of_a_request_are_right():
+    bounds = {row[0]: row[1] for row in rows("docs/operating.md") if len(row) == 3}
+    assert bounds["a request's head"] == f"{HEAD_MAX_BYTES // 1024} KiB, {FIELDS_MAX} fields"
+    assert bounds["all bodies that a process holds"] == f"{SUM_MAX_BYTES // 2**20} MiB"
+    assert bounds["the time for a request to arrive"] == f"{REQUEST_SECONDS} seconds"
+    assert bounds["the rest between two requests"] == f"{KEEP_ALIVE_SECONDS} seconds"
 
 
 def test_examples_in_json_can_be_parsed():
@@ -177,7 +198,22 @@ def test_every_refusal_of_a_webhook_is_described_with_its_status():
     described = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", section, re.MULTILINE))
     codes = {(str(status), code) for status, code, *_ in calls("payments/views.py", "_refuse")}
     codes |= set(re.findall(r'(\d{3}): \("(\w+)"', read("payments_project/json_errors.py")))
-    assert described == codes
+    assert described == codes | refused_early()
+
+
+def refused_early():
+    """What may become of any request before the application has read it."""
+    modules = ("bodies", "serving/http_parser", "serving/uvicorn_http")
+    refusals = [calls(f"payments_project/{module}.py", "Refusal") for module in modules]
+    return {(str(status), code) for found in refusals for status, code, *_ in found}
+
+
+def test_every_refusal_of_any_request_is_described_with_its_status():
+    codes = refused_early()
+    assert ("431", "head_too_large") in codes
+    assert {(status, f"`{code}`") for status, code in codes} <= {
+        tuple(row[:2]) for row in rows("docs/api.md")
+    }
 
 
 def test_every_status_is_described():
@@ -227,6 +263,7 @@ def test_every_metric_is_described():
     families = [
         family for family in REGISTRY.collect() if not family.name.startswith(("python_", "process_"))
     ]
+    assert refusing.REFUSED
     names = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}
     assert names == {
         row[0].strip("`") for row in rows("docs/operating.md") if row[0].startswith(("`not", "`pay"))

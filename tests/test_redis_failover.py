@@ -49,7 +49,7 @@ def workers(serve, masters):
             network = stack.enter_context(Proxy(masters[0].port))
             url = f"redis://127.0.0.1:{network.port}/0"
             beside = workers[0].server if workers else None
-            server = serve(beside=beside, SERVER="uvicorn", REDIS_URL=url)
+            server = serve(beside=beside, REDIS_URL=url)
             client = stack.enter_context(connected(server))
             client.register(f"user of {n}", lastSeq=0)
             workers.append(Worker(server, network, client))

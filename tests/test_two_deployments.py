@@ -18,12 +18,12 @@ def redis():
 
 @pytest.fixture(scope="module")
 def production(serve, redis):
-    return serve(SERVER="uvicorn", REDIS_URL=f"redis://127.0.0.1:{redis.port}/0")
+    return serve(REDIS_URL=f"redis://127.0.0.1:{redis.port}/0")
 
 
 @pytest.fixture(scope="module")
 def staging(serve, redis):
-    return serve(SERVER="uvicorn", REDIS_URL=f"redis://127.0.0.1:{redis.port}/1")
+    return serve(REDIS_URL=f"redis://127.0.0.1:{redis.port}/1")
 
 
 def counted(server, metric):
@@ -49,7 +49,6 @@ def test_a_worker_with_another_key_reaches_nobody_by_redis_and_everybody_by_the_
 ):
     other = serve(
         beside=production,
-        SERVER="uvicorn",
         REDIS_URL=f"redis://127.0.0.1:{redis.port}/0",
         SECRET_KEY="another-key-of-no-less-than-fifty-characters-for-sure",
     )
@@ -66,7 +65,7 @@ def test_a_worker_with_another_key_reaches_nobody_by_redis_and_everybody_by_the_
 
 
 def test_two_workers_of_one_deployment_hear_each_other(serve, production, redis, connect, user_id):
-    second = serve(beside=production, SERVER="uvicorn", REDIS_URL=f"redis://127.0.0.1:{redis.port}/0")
+    second = serve(beside=production, REDIS_URL=f"redis://127.0.0.1:{redis.port}/0")
     client = connect(production)
     client.register(user_id, lastSeq=0)
     woken = counted(production, 'notifications_sent_total{path="wake"}')

@@ -13,7 +13,7 @@ from benchmarks.growth.plans import ROWS_MAX
 from benchmarks.growth.sample import Sample
 from notifications import feed, reconciler
 from notifications import retention as notifications_retention
-from payments import findings, missed, overdue, replay, unfinished, webhooks
+from payments import findings, missed, overdue, replay, signatures, unfinished, webhooks
 from payments import retention as events_retention
 
 PAGE_SIZE = 100
@@ -97,7 +97,9 @@ def events(sample: Sample) -> Iterator[Work]:
     yield Work(
         name="webhooks.take_in, a payment is paid",
         draw=sample.paid_now,
-        do=lambda told: webhooks.take_in([webhooks.receive(body=told[0], signature=told[1])]),
+        do=lambda told: webhooks.take_in(
+            [webhooks.receive(body=told[0], signature=signatures.read(told[1]))]
+        ),
     )
 
 

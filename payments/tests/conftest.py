@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from payments import looking, views, webhooks, writer
+from payments import looking, signatures, views, webhooks, writer
 from payments.facts import money
 from payments.models import Payment, WebhookEvent
 
@@ -84,7 +84,9 @@ def post():
 @pytest.fixture
 def deliver(sign):
     """Return a function that hands a body to the service as a delivery of Stripe's."""
-    return lambda body: webhooks.take_in([webhooks.receive(body=body, signature=sign(body))])[0]
+    return lambda body: webhooks.take_in(
+        [webhooks.receive(body=body, signature=signatures.read(sign(body)))]
+    )[0]
 
 
 @pytest.fixture

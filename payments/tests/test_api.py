@@ -1,4 +1,5 @@
 import base64
+import json
 import uuid
 
 import pytest
@@ -139,6 +140,17 @@ def test_a_header_that_is_not_as_it_should_be_is_not_logged(api, client, caplog)
         ({"cancelUrl": "https://a b"}, "cancelUrl"),
         ({"cancelUrl": "https://[bad"}, "cancelUrl"),
         ({"curency": "usd"}, "curency"),
+        ({"ride_id": "ride_1"}, "ride_id"),
+        ({"user_id": "u", "success_url": "https://a.example/"}, "success_url"),
+        ({"rideId": "a\x9bb"}, "rideId"),
+        ({"rideId": "a\x85b"}, "rideId"),
+        ({"rideId": "a\u2028b"}, "rideId"),
+        ({"description": "a\u202eb"}, "description"),
+        ({"description": "a\u202ab"}, "description"),
+        ({"description": "a\u2029b"}, "description"),
+        ({"successUrl": "https://a.example/\xa0"}, "successUrl"),
+        ({"successUrl": "https://evil\\@a.example/"}, "successUrl"),
+        ({"cancelUrl": "https://a:b@a.example/"}, "cancelUrl"),
     ],
 )
 def test_a_wrong_order_is_refused_with_the_field_and_what_to_send(api, change, field):
@@ -157,6 +169,30 @@ def test_a_body_that_is_no_object_is_refused_in_json(api, body):
     response = api("post", "/payments", body)
     assert response.status_code in {400, 422}
     assert response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps(ORDER).replace("}", ', "amount": 1}').encode(),
+        json.dumps(ORDER).encode("utf-16"),
+        json.dumps(ORDER | {"description": "ü"}, ensure_ascii=False).encode("latin1"),
+    ],
+    ids=["an amount twice", "UTF-16", "Latin 1"],
+)
+def test_a_body_that_readers_would_read_differently_is_refused(api, body):
+    assert refusal(api("post", "/payments", body)) == (400, "invalid_request")
+    assert not Payment.objects.exists()
+
+
+def test_an_order_in_the_names_of_the_code_is_no_order(api):
+    order = {"ride_id": "ride_1", "user_id": "u", "amount": 1250, "currency": "usd"}
+    assert refusal(api("post", "/payments", order)) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("ride_id", ["ride 1", "Zürich → 🚕", "👩\u200d🚀", "שלום\u200f", "rïde\u202e"])
+def test_a_ride_may_be_called_in_any_script(api, ride_id):
+    assert api("post", "/payments", ORDER | {"rideId": ride_id}).json()["rideId"] == ride_id
 
 
 @pytest.mark.parametrize("user_id", ["a@b.com", "auth0|1", "🚕", "tab\tand\nline", "u" * 128, " "])
@@ -276,11 +312,21 @@ def test_a_page_further_on_is_found_without_reading_those_before_it(api, make_pa
         "cursor=x",
         "cursor=" + base64.urlsafe_b64encode(b"9" * 40 + b" x").decode(),
         "userId=%00",
+        "user_id=a",
+        "userid=a",
+        "userId=a&userId=b",
+        "rideId=%C2%9B",
     ],
 )
 def test_a_wrong_list_is_refused_with_what_to_send(api, query):
     response = api("get", f"/payments?{query}")
     assert refusal(response) == (422, "invalid_request")
+
+
+def test_a_thousand_and_one_parameters_are_refused_in_json(api, caplog):
+    response = api("get", "/payments?" + "&".join(f"a{n}=1" for n in range(1001)))
+    assert refusal(response) == (400, "invalid_request")
+    assert not caplog.records
 
 
 def test_a_payment_is_canceled_and_shows_no_link_any_more(api):

@@ -12,7 +12,8 @@ from django.conf import settings
 from notifications.protocol import MESSAGE_MAX_BYTES
 
 from . import stopping
-from .limits import BACKLOG, FAREWELL_SECONDS
+from .descriptors import raise_limit
+from .limits import BACKLOG, FAREWELL_SECONDS, KEEP_ALIVE_SECONDS
 from .readiness import tell_ready
 from .requests import Requests
 from .uvicorn_http import HTTPProtocol
@@ -21,6 +22,7 @@ from .uvicorn_websocket import WebSocketProtocol
 
 def serve(*, application: Any, sockets: list[socket.socket]) -> None:
     """Serve an ASGI application on listening sockets until SIGINT or SIGTERM."""
+    raise_limit()
     requests = Requests(application)
     config = uvicorn.Config(
         requests,
@@ -36,6 +38,7 @@ def serve(*, application: Any, sockets: list[socket.socket]) -> None:
         proxy_headers=False,  # Django reads those that it is told to trust
         server_header=False,
         backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=round(FAREWELL_SECONDS),
     )
     Server(config, requests).run(sockets=sockets)

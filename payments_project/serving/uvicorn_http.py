@@ -1,42 +1,164 @@
-"""uvicorn's HTTP, with a limit to the time that a request may take to arrive."""
+"""uvicorn's HTTP, with bounds to what a request may be and to the time that it may take to arrive."""
 
 import asyncio
+import logging
+from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from django.conf import settings
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .limits import REQUEST_SECONDS
+from payments_project.refusing import LINGER_MAX_BYTES, REFUSED, Refusal, answer
 
-_Base: Any = AutoHTTPProtocol
+from .descriptors import connections_max
+from .http_parser import RequestParser
+from .limits import KEEP_ALIVE_SECONDS, PIECE_BYTES, REQUEST_SECONDS
+
+logger = logging.getLogger(__name__)
+
+FULL = Refusal(503, "full", "Too many connections are open. Connect again in a moment.")
+
+_STAND_IN = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % LINGER_MAX_BYTES
 
 
-class HTTPProtocol(_Base):  # type: ignore[misc]
-    """Cuts a connection whose request is not there in time, where uvicorn would wait for ever."""
+class Flow(FlowControl):
+    """uvicorn's, which reads no further either while something that was read waits to be parsed."""
 
-    _deadline: asyncio.TimerHandle | None = None
+    is_held = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def resume_reading(self) -> None:
+        if not self.is_held:
+            super().resume_reading()
+
+
+class HTTPProtocol(HttpToolsProtocol):
+    """Cuts a connection whose request is not there in time, where uvicorn would wait for ever.
+
+    It parses what arrived piece by piece, and no further than the first request that has to wait for an answer to the
+    one before. A request that is refused while it is parsed is answered in its turn.
+    """
+
+    flow: Flow
+    parser: RequestParser  # type: ignore[assignment]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.parser = RequestParser(self)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._held = b""
+        self._is_refused = False
+        self._thrown_away = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect_request()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.transport.get_protocol() is not self:  # a WebSocket now
-            self._expect_nothing()
-        elif self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
-            self._expect_request()
-        else:
-            self._expect_nothing()
+        self.flow = Flow(transport)
+        self._expect_more(within=REQUEST_SECONDS)
+        if len(self.connections) > connections_max():
+            logger.warning("Connections are refused: %d are open already.", connections_max())
+            self._break_off(FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect_nothing()
+        self._held = b""
         super().connection_lost(exc)
 
-    def _expect_request(self) -> None:
+    def data_received(self, data: bytes) -> None:
+        self._take(self._held + data)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer a client that only ended what it has to say (RFC 9112, section 9.6), and close then."""
+        if not self.is_answering():
+            return False
+        self.cycle.keep_alive = False
+        return True
+
+    def on_message_begin(self) -> None:
+        self._thrown_away = 0
+        super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._thrown_away += len(body)
+            if self._thrown_away > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+                self.transport.close()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._held = b""
+        elif self._held and not self.pipeline:
+            self._take(self._held)
+        elif not self.parser.is_between:
+            self._watch_the_clock()
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer the request that is being parsed with a refusal, and parse no other of this connection."""
+        if self._is_refused or self.transport.is_closing():
+            return
+        self._is_refused = True
+        if (
+            self.parser.is_in_head
+        ):  # it is no request yet: what the client sends on is the body of one that stands in
+            self.app = partial(_refuse, refusal)
+            self.parser = RequestParser(self)
+            self.parser.feed_data(_STAND_IN)
+        elif self.pipeline:
+            self.cycle.more_body = False
+            self.pipeline[0] = (self.cycle, partial(_refuse, refusal))
+        else:
+            self._break_off(refusal)
+
+    def _break_off(self, refusal: Refusal) -> None:
+        """End a connection; the request that the application has begun to read is answered if it can be."""
+        if self.cycle is None or not self.cycle.response_started:
+            REFUSED.labels(reason=refusal.code).inc()
+            head = b"HTTP/1.1 %d \r\n" % refusal.status
+            fields = b"".join(b"%s: %s\r\n" % field for field in refusal.headers)
+            self.transport.write(head + fields + b"\r\n" + refusal.body)
+        self.transport.close()
+
+    def _take(self, data: bytes) -> None:
+        """Parse what arrived, up to where the next request has to wait for its turn."""
+        at = 0
+        while at < len(data) and not self.pipeline and not self.transport.is_closing():
+            super().data_received(data[at : at + PIECE_BYTES])
+            at += PIECE_BYTES
+            if self.transport.get_protocol() is not self:  # a WebSocket now
+                self._expect_nothing()
+                return
+        self._held = data[at:]
+        if self._held:
+            self.flow.pause_reading()
+            self.flow.is_held = True
+        elif self.flow.is_held:
+            self.flow.is_held = False
+            self.flow.resume_reading()
+        self._watch_the_clock()
+
+    def is_answering(self) -> bool:
+        """Tell whether the newest request is whole and has no answer yet."""
+        return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+
+    def _watch_the_clock(self) -> None:
+        if self._held or self.is_answering():
+            self._expect_nothing()
+        elif self.cycle is None or not self.parser.is_between:
+            self._expect_more(within=REQUEST_SECONDS)
+        else:
+            self._expect_nothing()
+            self._expect_more(within=KEEP_ALIVE_SECONDS)
+
+    def _expect_more(self, *, within: float) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+            self._deadline = self.loop.call_later(within, self.transport.abort)
 
     def _expect_nothing(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+async def _refuse(refusal: Refusal, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001 ASGI's signature
+    await answer(refusal, receive=receive, send=send)

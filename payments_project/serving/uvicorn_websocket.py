@@ -1,4 +1,4 @@
-"""uvicorn's WebSockets, with an end for clients that do not read."""
+"""uvicorn's WebSockets, with an end for clients that do not read, and for those that send too much."""
 
 import asyncio
 from typing import Any
@@ -6,12 +6,23 @@ from typing import Any
 from django.conf import settings
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.protocol import State
 
 from notifications import metrics
 from notifications.protocol import CloseCode
 
-from .limits import BACKLOG_MAX_BYTES, FAREWELL_SECONDS
+from .limits import (
+    BACKLOG_MAX_BYTES,
+    FAREWELL_SECONDS,
+    FRAGMENTS_MAX,
+    FRAMES_A_SECOND,
+    FRAMES_AT_ONCE,
+    PIECE_BYTES,
+)
 
+CLOSE_TOO_BIG = 1009
+"""The code for a message that is too much to take (RFC 6455, section 7.4.1)."""
+BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 ABNORMAL_CLOSURE = 1006
 """What the application is told of a client that is given up (RFC 6455, section 7.4.1)."""
 
@@ -21,10 +32,43 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     uvicorn bounds what waits for a client: `send` returns once it is less than 64 KiB. But it never gives up: a
     transport that is closed waits for ever until all was read, and so does the application.
+    It counts bytes of messages, but no frames: those without any, and pings and pongs, would cost others their time.
     """
 
     _patience: asyncio.TimerHandle | None = None
     _end: asyncio.TimerHandle | None = None
+    _is_over = False
+    _allowance = float(FRAMES_AT_ONCE)
+    _counted_at: float | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Handle what arrived piece by piece: websockets parses all that it is given before a frame is counted."""
+        for at in range(0, len(data), PIECE_BYTES):
+            if self._is_over:
+                return
+            super().data_received(data[at : at + PIECE_BYTES])
+        if self.conn.handshake_exc and not self.handshake_initiated:
+            self._refuse_handshake()
+
+    def handle_text(self, event: Frame) -> None:
+        if self._may_come():
+            super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        if self._may_come():
+            super().handle_bytes(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        if not self._may_come():
+            return
+        if len(self.frames) < FRAGMENTS_MAX:
+            super().handle_cont(event)
+        else:
+            self._send_away(CLOSE_TOO_BIG)
+
+    def handle_pong(self, event: Frame) -> None:
+        if self._may_come():
+            super().handle_pong(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._patience, self._end):
@@ -49,6 +93,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._give_up()
 
     def handle_ping(self) -> None:
+        if not self._may_come():
+            return
         super().handle_ping()
         if self.transport.get_write_buffer_size() > BACKLOG_MAX_BYTES:
             self.transport.abort()
@@ -72,16 +118,47 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         else:
             self.transport.abort()
 
+    def _may_come(self) -> bool:
+        """Count a frame, and send a client away that sends too many: what they ask for, others wait for."""
+        if self._is_over:
+            return False
+        now = self.loop.time()
+        if self._counted_at is not None:
+            earned = (now - self._counted_at) * FRAMES_A_SECOND
+            self._allowance = min(float(FRAMES_AT_ONCE), self._allowance + earned)
+        self._counted_at = now
+        self._allowance -= 1
+        if self._allowance < 0:
+            self._send_away(CloseCode.TOO_MANY)
+        return not self._is_over
+
+    def _send_away(self, code: int) -> None:
+        """Close with a code, and read nothing more of what the client goes on sending."""
+        self._is_over = True
+        self._say_goodbye(code)
+        self.read_paused = False  # else it is read again once the application has taken what came before
+        self.transport.pause_reading()
+
     def _give_up(self) -> None:
         """Send a close frame behind what waits, in case that the client reads on, and cut it off soon."""
+        self._say_goodbye(CloseCode.TOO_SLOW)
+
+    def _say_goodbye(self, code: int) -> None:
         self.stop_keepalive()
         if not self.close_sent and not self.transport.is_closing():
-            metrics.CLOSED.labels(int(CloseCode.TOO_SLOW)).inc()
+            metrics.CLOSED.labels(code).inc()
             self.queue.put_nowait({"type": "websocket.disconnect", "code": ABNORMAL_CLOSURE})
-            self.conn.send_close(CloseCode.TOO_SLOW)
+            if self.conn.state is State.OPEN:  # it has not said goodbye itself, further on in what arrived
+                self.conn.send_close(code)
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
         self._end_soon()
+
+    def _refuse_handshake(self) -> None:
+        """Send what websockets says of a request that it cannot read, such as one with a line that is too long."""
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        self.transport.write(b"".join(self.conn.data_to_send()) or BAD_HANDSHAKE)
+        self.transport.close()
 
     def _end_soon(self) -> None:
         if self._end is None:

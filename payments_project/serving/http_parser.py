@@ -1,0 +1,185 @@
+"""httptools' parser with bounds, for which a WebSocket is the only upgrade."""
+
+from typing import Any
+
+import httptools
+
+from payments_project.refusing import Refusal
+
+from .limits import FIELDS_MAX, HEAD_MAX_BYTES, PIECE_BYTES
+
+MALFORMED = Refusal(400, "bad_request", "The request could not be read: send HTTP/1.1.")
+HEAD_TOO_LARGE = Refusal(431, "head_too_large", "Send at most 100 header fields, and 32 KiB of them.")
+NO_TUNNEL = Refusal(405, "method_not_allowed", "This is no proxy: it takes no CONNECT.")
+
+WIRE_PER_BYTE = 8
+"""Bytes on the wire for one of the body: a chunk of one byte takes six. What is beyond are extensions and trailers."""
+
+
+class RefusedError(Exception):
+    """A request is refused while it is parsed."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class RequestParser:
+    """Stands in for httptools.HttpRequestParser in uvicorn's protocol.
+
+    httptools stops at each request that offers an upgrade, and takes it to have no body. Java's clients offer `h2c` on
+    every request. A server may ignore the offer (RFC 9110, section 7.8): the request is parsed again without it.
+    """
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+        self._parser = self._new_parser()
+        self._is_websocket = self._is_ignored = False
+        self.is_between = True
+        """Whether a request is whole and no other has begun."""
+        self.is_in_head = True
+        """Whether no more than a part of a head has come, or nothing yet."""
+        self._wire_bytes = self._body_bytes = self._head_bytes = self._fields = 0
+
+    def feed_data(self, data: bytes) -> None:
+        """Parse what arrived.
+
+        Raises httptools.HttpParserUpgrade for a WebSocket. What else is wrong is the protocol's to refuse.
+        """
+        try:
+            self._parse(data)
+            self._wire_bytes += len(data)
+            self._check_wire()
+        except httptools.HttpParserUpgrade:
+            raise
+        except RefusedError as error:
+            self._protocol.refuse(error.refusal)
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._protocol.refuse(cause.refusal if isinstance(cause, RefusedError) else MALFORMED)
+
+    def should_upgrade(self) -> bool:
+        return self._is_websocket
+
+    def should_keep_alive(self) -> bool:
+        return self._parser.should_keep_alive()
+
+    def get_http_version(self) -> str:
+        return self._parser.get_http_version()
+
+    def get_method(self) -> bytes:
+        return self._parser.get_method()
+
+    def on_message_begin(self) -> None:
+        self.is_between = False
+        self.is_in_head = True
+        self._is_websocket = self._is_ignored = False
+        self._wire_bytes = self._body_bytes = self._head_bytes = self._fields = 0
+        self._protocol.on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        self._protocol.on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields += 1
+        self._count(len(name) + len(value) + len(b": \r\n"))
+        if (
+            self.is_in_head
+        ):  # what follows a chunked body says nothing of the request (RFC 9110, section 6.5.1)
+            self._protocol.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._parser.should_upgrade():
+            if self.get_method() == b"CONNECT":
+                raise RefusedError(NO_TUNNEL)
+            self._is_websocket = not self._protocol.is_answering() and _is_websocket(self)
+            self._is_ignored = not self._is_websocket
+            if self._is_ignored:
+                return
+            self._protocol.headers[:] = [*_without_upgrade(self._protocol.headers), *_WEBSOCKET]
+        self._protocol.on_headers_complete()
+        self.is_in_head = False
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        self._protocol.on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._is_ignored:
+            self.is_between = self.is_in_head = True
+            self._wire_bytes = self._body_bytes = 0
+            self._protocol.on_message_complete()
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The fields of the head so far, with names in lower case."""
+        fields: list[tuple[bytes, bytes]] = self._protocol.headers
+        return fields
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        parser.set_dangerous_leniencies(
+            lenient_data_after_close=True
+        )  # as uvicorn does: it answers what came before
+        return parser
+
+    def _parse(self, data: bytes) -> None:
+        while True:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                if self._is_websocket:
+                    raise
+                data = data[offer.args[0] :]
+                head = self._head_without_upgrade()
+                self._parser = self._new_parser()
+                self._parser.feed_data(head)
+            else:
+                return
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.get_method(), self._protocol.url, version)]
+        lines += [b"%s: %s" % field for field in _without_upgrade(self.headers)]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_MAX_BYTES or self._fields > FIELDS_MAX:
+            raise RefusedError(HEAD_TOO_LARGE)
+
+    def _check_wire(self) -> None:
+        """Refuse what httptools has not handed on yet: a line without end, or chunks that hold next to nothing."""
+        if self.is_in_head and self._wire_bytes > HEAD_MAX_BYTES + PIECE_BYTES:
+            raise RefusedError(HEAD_TOO_LARGE)
+        if self._wire_bytes > 2 * HEAD_MAX_BYTES + WIRE_PER_BYTE * self._body_bytes:
+            raise RefusedError(MALFORMED)
+
+
+_WEBSOCKET = ((b"connection", b"Upgrade"), (b"upgrade", b"websocket"))
+
+
+def _is_websocket(parser: RequestParser) -> bool:
+    """Tell whether a request that offers an upgrade can open a WebSocket (RFC 6455, section 4.1). It has no body."""
+    fields = parser.headers
+    return (
+        parser.get_method() == b"GET"
+        and parser.get_http_version() == "1.1"
+        and b"websocket" in _tokens(fields, b"upgrade")
+        and not any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in fields
+        )
+    )
+
+
+def _tokens(fields: list[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:
+    return [token.strip().lower() for name, value in fields if name == wanted for token in value.split(b",")]
+
+
+def _without_upgrade(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return header fields without the offer of an upgrade; what else `Connection` says is kept."""
+    kept = [field for field in fields if field[0] not in {b"upgrade", b"connection"}]
+    rest = [token for token in _tokens(fields, b"connection") if token != b"upgrade"]
+    return [*kept, (b"connection", b", ".join(rest))] if rest else kept

@@ -1,0 +1,255 @@
+"""What one HTTP client sends costs no memory and nobody else any time, without a proxy in front."""
+
+import json
+import re
+import socket
+import time
+import uuid
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from tests import backend, webhook
+from tests.raw_http import KEY, Answers, chunks, head, line
+from tests.server import eventually
+from tests.test_slow_clients import memory
+
+MIB = 1024 * 1024
+FORGED = b"Stripe-Signature: t=%d,v1=" + b"0" * 64
+
+
+@pytest.fixture(scope="module")
+def server(serve):
+    return serve()
+
+
+def refused(server, reason):
+    """Return how many requests were refused for this reason."""
+    text = server.http.get("/metrics", headers=backend.KEY).text
+    found = re.search(rf'^payments_http_refused_total{{reason="{reason}"}} ([\d.]+)$', text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def ask(server, *parts):
+    """Send a request; return the status and body of its answer."""
+    with line(server) as sock:
+        for part in parts:
+            sock.sendall(part)
+        return next(Answers(sock))
+
+
+def code(answer):
+    status, body = answer
+    return status, body["error"]["code"]
+
+
+def test_a_hundred_fields_of_32_kib_are_taken_and_no_more(server):
+    fields = [b"a%d: %s" % (n, b"b" * 250) for n in range(99)]
+    assert ask(server, head(b"GET /healthz", *fields))[0] == 200
+    assert code(ask(server, head(b"GET /healthz", *fields, b"a: b"))) == (431, "head_too_large")
+    assert code(ask(server, head(b"GET /healthz", b"a: " + b"b" * 33_000))) == (431, "head_too_large")
+    assert code(ask(server, head(b"GET /healthz?" + b"b" * 33_000))) == (431, "head_too_large")
+
+
+@pytest.mark.parametrize(
+    ("beginning", "unit"),
+    [
+        (b"GET /healthz HTTP/1.1\r\n", b"a: b\r\n"),
+        (b"GET /healthz HTTP/1.1\r\na: ", b"b"),
+        (b"GET /healthz HTTP/1.1\r\n", b"b"),
+        (b"GET /", b"b"),
+        (b"", b"\r\n"),
+        (b"GET /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\nHost: localhost\r\n\r\n1;a=", b"b"),
+        (b"GET /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\nHost: localhost\r\n\r\n0\r\n", b"a: b\r\n"),
+    ],
+    ids=["fields", "a value", "a name", "an address", "line ends", "a chunk's extension", "trailers"],
+)
+def test_what_never_ends_is_cut_off_and_takes_no_memory(server, beginning, unit):
+    at_start, sent = memory(server), 0
+    with line(server) as sock, suppress(ConnectionError):
+        sock.sendall(beginning)
+        while sent < 64 * MIB:
+            sock.sendall(unit * (65_536 // len(unit)))
+            sent += 65_536
+    assert sent < 64 * MIB
+    assert memory(server) - at_start < 8
+
+
+def test_what_comes_in_a_trickle_is_counted_too(server):
+    with line(server) as sock:
+        sock.sendall(b"GET /healthz HTTP/1.1\r\n")
+        for n in range(102):  # a field is whole once the next begins
+            sock.sendall(b"a%d: b\r\n" % n)
+        assert code(next(Answers(sock))) == (431, "head_too_large")
+
+
+def test_a_body_that_is_announced_too_large_is_refused_before_it_comes(server):
+    announced = b"Content-Length: %d" % (MIB + 1)
+    for path in (b"/api/payments", b"/healthz", b"/webhooks/stripe/", b"/sandbox/"):
+        answer = ask(server, head(b"POST " + path, KEY.strip(), announced, b"Expect: 100-continue"))
+        assert code(answer) == (413, "too_large")
+
+
+def test_a_client_that_sends_a_body_that_is_too_large_to_its_end_can_read_the_refusal(server):
+    answer = server.http.post("/api/payments", content=b" " * (8 * MIB), headers=backend.KEY)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+
+
+@pytest.mark.parametrize("path", [b"/api/payments", b"/webhooks/stripe/", b"/healthz"])
+def test_a_body_without_a_length_is_counted_as_it_arrives(server, path):
+    before = refused(server, "too_large")
+    with line(server) as sock:
+        signature = FORGED % time.time()
+        sock.sendall(head(b"POST " + path, KEY.strip(), signature, b"Transfer-Encoding: chunked"))
+        for _ in range(17):
+            sock.sendall(b"10000\r\n" + b" " * 65_536 + b"\r\n")
+        answers = Answers(sock)
+        assert code(next(answers)) == (413, "too_large")
+        sock.sendall(b"0\r\n\r\n")
+        assert answers.is_at_end()
+    assert refused(server, "too_large") == before + 1
+
+
+def test_a_body_in_chunks_of_a_byte_is_a_body(server):
+    order = json.dumps(backend.order(uuid.uuid4().hex)).encode()
+    request = head(b"POST /api/payments", KEY.strip(), b"Transfer-Encoding: chunked")
+    assert ask(server, request + chunks(*(bytes([byte]) for byte in order)))[0] == 201
+
+
+def test_fields_behind_a_body_say_nothing_of_the_request(server):
+    request = head(b"POST /api/payments", b"Transfer-Encoding: chunked") + b"0\r\n" + KEY + b"\r\n"
+    assert code(ask(server, request)) == (401, "unauthorized")
+
+
+def test_a_body_that_breaks_is_not_run_as_a_shorter_one(server, user_id):
+    broken = head(b"POST /api/payments", KEY.strip(), b"Transfer-Encoding: chunked") + b"2\r\n{}\r\nx\r\n"
+    with line(server) as sock:
+        sock.sendall(broken)
+        assert code(next(Answers(sock))) == (400, "bad_request")
+
+
+@pytest.mark.parametrize(
+    ("signature", "refusal"),
+    [
+        (b"X: y", "invalid_signature"),
+        (b"Stripe-Signature: v1=" + b"0" * 64, "invalid_signature"),
+        (b"Stripe-Signature: t=1,v1=" + b"0" * 64, "signature_too_old"),
+    ],
+)
+def test_a_webhook_without_a_signature_of_the_right_age_is_answered_before_its_body(
+    server, signature, refusal
+):
+    body = webhook.event()
+    with line(server) as sock:
+        answers = Answers(sock)
+        sock.sendall(head(b"POST /webhooks/stripe/", signature, b"Content-Length: %d" % len(body)))
+        assert code(next(answers)) == (400, refusal)
+
+        sock.sendall(body)  # nobody reads it, and what follows is served
+        fields = [b"%s: %s" % (k.encode(), v.encode()) for k, v in webhook.signed(body).items()]
+        sock.sendall(head(b"POST /webhooks/stripe/", *fields, b"Content-Length: %d" % len(body)) + body)
+        assert next(answers)[0] == 200
+
+
+def test_who_holds_bodies_back_gives_way_to_who_sends(server):
+    """Bodies that a stranger begins and does not end fill what there is room for, and not the memory."""
+    at_start, before = memory(server), refused(server, "busy")
+    with ExitStack() as stack:
+        held = []
+        for _ in range(100):
+            sock = stack.enter_context(line(server))
+            signature = FORGED % time.time()
+            with suppress(ConnectionError):
+                sock.sendall(head(b"POST /webhooks/stripe/", signature, b"Content-Length: 1000000"))
+                sock.sendall(b"x" * 999_990)
+            held.append(sock)
+        eventually(lambda: refused(server, "busy") > before)
+        assert memory(server) - at_start < 100  # MiB, of which 64 are the bound
+
+        assert webhook.deliver(server, webhook.event()).status_code == 200
+        answers = Answers(held[0])
+        assert code(next(answers)) == (503, "busy")
+        assert answers.fields["Retry-After"] == "5"
+
+
+def test_many_requests_at_once_are_answered_one_after_the_other_and_others_meanwhile(server):
+    at_start, number = memory(server), 250
+    with line(server) as sock:
+        answers = Answers(sock)
+        sock.sendall(head(b"GET /healthz") * number)
+        assert server.http.get("/healthz").status_code == 200
+        assert [next(answers)[0] for _ in range(number)] == [200] * number
+    assert memory(server) - at_start < 8
+
+
+def test_a_client_that_goes_away_before_its_many_answers_is_no_error(server):
+    with line(server) as sock:
+        sock.settimeout(1)
+        with suppress(TimeoutError):
+            sock.sendall(head(b"GET /healthz") * 20_000)
+    assert server.http.get("/healthz").status_code == 200
+
+
+def test_what_is_no_http_is_refused_after_what_came_before_it_is_answered(server):
+    order = json.dumps(backend.order(uuid.uuid4().hex)).encode()
+    good = head(b"POST /api/payments", KEY.strip(), b"Content-Length: %d" % len(order)) + order
+    with line(server) as sock:
+        answers = Answers(sock)
+        sock.sendall(good + b"GET /healthz HTTQ/1.1\r\n\r\n")
+        assert next(answers)[0] == 201
+        assert code(next(answers)) == (400, "bad_request")
+
+
+def test_a_client_that_has_said_all_and_waits_gets_its_answer(server):
+    order = json.dumps(backend.order(uuid.uuid4().hex)).encode()
+    with line(server) as sock:
+        answers = Answers(sock)
+        sock.sendall(head(b"POST /api/payments", KEY.strip(), b"Content-Length: %d" % len(order)) + order)
+        sock.shutdown(socket.SHUT_WR)
+        assert next(answers)[0] == 201
+        assert answers.is_at_end()
+
+
+HASTY = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))
+from payments_project.serving import limits
+limits.REQUEST_SECONDS, limits.KEEP_ALIVE_SECONDS = 0.5, 3
+import sys
+sys.argv = ["manage.py", "serve"]
+import manage
+manage.main()
+"""
+
+
+@pytest.fixture(scope="module")
+def hasty(serve):
+    """A server with less patience than usual, and few files to open."""
+    server = serve()
+    assert server.stop() == 0
+    server.start("-c", HASTY)
+    return server
+
+
+def test_between_two_requests_a_connection_may_rest_for_longer_than_a_request_may_take(hasty):
+    body = webhook.event()
+    early = head(b"POST /webhooks/stripe/", b"Content-Length: %d" % len(body)) + body
+    for request, status in ((head(b"GET /healthz"), 200), (early, 400)):
+        with line(hasty) as sock:
+            answers = Answers(sock)
+            sock.sendall(request)
+            assert next(answers)[0] == status
+            since = time.monotonic()
+            assert answers.is_at_end()
+            assert time.monotonic() - since > 1.5
+
+
+def test_when_too_many_connect_those_that_are_in_are_served_and_the_others_told(hasty, connect, user_id):
+    client = connect(hasty)
+    client.register(user_id)
+    with ExitStack() as stack:
+        many = [stack.enter_context(line(hasty)) for _ in range(100)]
+        assert code(next(Answers(many[-1]))) == (503, "full")
+        assert client.receive_until_pong() == []
+    eventually(lambda: hasty.http.get("/healthz").status_code == 200)
+    assert "Connections are refused: 60 are open already." in hasty.log

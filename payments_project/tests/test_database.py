@@ -15,7 +15,7 @@ def test_what_the_address_of_a_postgresql_says_holds():
 
 def test_two_writers_of_sqlite_take_turns():
     options = _database("sqlite:///db.sqlite3")["OPTIONS"]
-    assert (options["transaction_mode"], options["timeout"]) == ("IMMEDIATE", 20)
+    assert (options["transaction_mode"], options["timeout"]) == ("IMMEDIATE", 5)
 
 
 if STACK == "services":

@@ -26,6 +26,8 @@ class Balance:
     disputed: int
     """What disputes that are not decided may take."""
     is_disputed: bool
+    is_blocked: bool
+    """Whether a sum was named that no payment has."""
     is_full: bool
     """Whether the sum that was asked for was paid."""
 
@@ -41,8 +43,8 @@ class Balance:
 
     @property
     def left(self) -> int:
-        """What can still be refunded."""
-        return max(0, self.here - self.under_way - self.disputed)
+        """What can still be refunded; nothing after an impossible sum, of which nobody knows what it means."""
+        return 0 if self.is_blocked else max(0, self.here - self.under_way - self.disputed)
 
 
 def balances(facts: Facts) -> dict[str, Balance]:
@@ -56,7 +58,6 @@ def balances(facts: Facts) -> dict[str, Balance]:
     disputes = facts.get("disputes", {}).values()
     intents = {*paid, *facts.get("refunded_at_least", {})}
     intents |= {refund["intent"] for refund in refunds} | {dispute["intent"] for dispute in disputes}
-    intents -= facts.get("disowned", {}).keys()
     if len(paid) > 1:
         intents.discard("")  # a session that named no intent: it is one of the others
     return {intent: _balance(facts, intent, paid.get(intent, {})) for intent in sorted(intents)}
@@ -91,6 +92,7 @@ def _balance(facts: Facts, intent: str, sums: dict[str, int]) -> Balance:
         withdrawn=sum(withdrawn for withdrawn, _, _ in effects),
         disputed=sum(disputed for _, disputed, _ in effects),
         is_disputed=any(is_open for _, _, is_open in effects),
+        is_blocked=any(name.endswith(".amount") for name in facts.get("unknown", {})),
         is_full=is_full,
     )
 
@@ -142,10 +144,11 @@ def _stage(dispute: Dispute) -> Stage:
 def _withdrawn(dispute: Dispute, *, amount: int, currency: str) -> int:
     """Return what the balance transactions add up to.
 
-    In another currency they differ by the rates of their days: then it counts whether more went than came.
+    In another currency they differ by the rates of their days: then it counts whether something like one of the
+    withdrawals is missing.
     """
     amounts = [movement["amount"] for movement in dispute["movements"].values()]
     if all(movement["currency"] == currency for movement in dispute["movements"].values()):
         return max(0, -sum(amounts))
-    went, came = (sum(sign * each > 0 for each in amounts) for sign in (-1, 1))
-    return amount if went > came else 0
+    largest = max((-each for each in amounts), default=0)
+    return amount if -sum(amounts) * 2 > largest > 0 else 0

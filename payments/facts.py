@@ -4,8 +4,8 @@ Stripe sends events twice, late and in any order. Every field merges by a rule t
 idempotent (the earliest time, the largest number, the latest snapshot): merging the same facts in any order, any number
 of times, gives the same result.
 
-Which of two snapshots of one object is the later one: of a dispute the one with more balance transactions, then the one
-of the later event. `created` has whole seconds only, so within a second the state that comes later in `states` counts.
+Of two snapshots of one object that of the later event counts. `created` has whole seconds only: within a second that with
+more balance transactions counts, then the state that comes later in `states`.
 
 Source: https://docs.stripe.com/webhooks#event-ordering
 """
@@ -136,8 +136,6 @@ class Facts(TypedDict, total=False):
     charges: dict[str, Charge]
     warnings: dict[str, Warning_]
     reviews: dict[str, Review]
-    disowned: dict[str, int]
-    """Payment intents whose metadata named this payment, and whose session is another payment's."""
     rewritten: int
     """When something of this payment was first seen to name another in its metadata."""
     foreign_session: int
@@ -159,11 +157,11 @@ def _refund(a: Refund, b: Refund) -> Refund:
 
 
 def _dispute(a: Dispute, b: Dispute) -> Dispute:
-    """Balance transactions only become more; at the same point the later event counts."""
+    """Balance transactions only become more. Of the rest the later snapshot counts."""
     movements = _each(_latest)(a["movements"], b["movements"])
     bare = [{**dispute, "movements": {}} for dispute in (a, b)]
     later = max(
-        bare, key=lambda d: (d["moved"], d["at"], rank(DISPUTE_STAGES, str(d["status"])), _snapshot(d))
+        bare, key=lambda d: (d["at"], d["moved"], rank(DISPUTE_STAGES, str(d["status"])), _snapshot(d))
     )
     return cast("Dispute", {**later, "movements": movements})
 
@@ -222,7 +220,6 @@ _RULES: Mapping[str, Rule] = {
     "charges": _each(_fullest),  # each is money that was paid, so that they stay few
     "warnings": _each(_latest, **_BY_TIME),
     "reviews": _each(_latest, **_BY_TIME),
-    "disowned": _each(min),
     "rewritten": min,
     "foreign_session": min,
     "unknown": _first(_each(min), most=UNKNOWN_KEPT),

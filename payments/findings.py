@@ -44,14 +44,14 @@ class Known:
     """By session or payment intent the payment that it belongs to; None: another integration's."""
 
     def owner(self, reference: events.Reference) -> Payment | None:
-        """Return the payment that an event is about.
-
-        A session that we made outranks its metadata, which can be rewritten; so does an intent its own.
-        """
-        named = self.payments.get(reference.payment_id) if reference.payment_id else None
+        """Return the payment that an event is about: by a session that we made, by our metadata, or by its intent."""
         of_session = self._owner_of(reference.session_id)
-        of_intent = self._owner_of(reference.payment_intent_id)
-        return (of_session or named or of_intent) if reference.session_id else (of_intent or named)
+        named = self.payments.get(reference.payment_id) if reference.payment_id else None
+        return of_session or named or self._owner_of(reference.payment_intent_id)
+
+    def is_anothers(self, intent_id: str | None, payment: Payment) -> bool:
+        """Tell whether a payment intent belongs to another payment than this one."""
+        return self.owners.get(intent_id or "") not in {None, payment.pk}
 
     def _owner_of(self, name: str | None) -> Payment | None:
         key = self.owners.get(name) if name else None
@@ -84,8 +84,9 @@ def look_up(rows: Iterable[WebhookEvent], *, lock: bool) -> Known:
         if reference.payment_id in payments:
             owners |= dict.fromkeys(_own(payments[reference.payment_id]), reference.payment_id)
     owners |= _owners({name for r in references for name in _names(r)} - owners.keys())
-    # Where metadata names another payment than a session or an intent belongs to.
-    payments |= _payments(set(owners.values()) - payments.keys(), lock=lock)
+    # Where the metadata of a session of ours names another payment, or none that there is.
+    of_sessions = {owners.get(r.session_id) for r in references if r.session_id}
+    payments |= _payments(of_sessions - payments.keys(), lock=lock)
     return Known(payments=payments, owners=owners)
 
 
@@ -98,7 +99,16 @@ def _payments(keys: set[uuid.UUID | None], *, lock: bool) -> dict[uuid.UUID, Pay
 
 def examine(rows: Sequence[WebhookEvent], known: Known) -> list[Finding | Foreign]:
     """Set what becomes of each event; return what they add."""
-    return [finding for row in rows for finding in _examine(row, known)]
+    findings: list[Finding | Foreign] = []
+    for row in rows:
+        found = _examine(row, known)
+        for each in found:  # what one event makes known, the next of the batch is judged by
+            if isinstance(each, Foreign):
+                known.owners.setdefault(each.intent_id, None)
+            elif each.is_new_intent and each.payment_intent_id:
+                known.owners[each.payment_intent_id] = each.payment.pk
+        findings += found
+    return findings
 
 
 def _references(rows: Iterable[WebhookEvent]) -> Iterator[events.Reference]:
@@ -154,6 +164,10 @@ def _judge(row: WebhookEvent, known: Known) -> _Verdict:
     payment = known.owner(reference)
     if payment is None:
         return _without_payment(row, reference, known)
+    if known.is_anothers(reference.payment_intent_id, payment):
+        text = "Its payment intent belongs to another payment: its metadata was rewritten."
+        flagged = Finding(payment=payment, facts={"rewritten": row.content["created"]}, event=row)
+        return _ignored(Reason.OTHER_PAYMENT, text, payment=payment, findings=(flagged,))
     return _read(row, reference, payment, known)
 
 
@@ -190,7 +204,6 @@ def _applied(
 def _findings(
     row: WebhookEvent, reference: events.Reference, payment: Payment, facts: Facts, known: Known
 ) -> tuple[Finding, ...]:
-    """Return what an event adds to its payment, and what it takes from another whose metadata was on its intent."""
     if reference.payment_id not in {None, payment.pk}:
         facts = merge(facts, {"rewritten": row.content["created"]})
     intent_id = reference.payment_intent_id
@@ -202,10 +215,7 @@ def _findings(
         payment_intent_id=intent_id,
         is_new_intent=intent_id is not None and known.owners.get(intent_id) != payment.pk,
     )
-    other = known.payments.get(known.owners.get(intent_id or "") or payment.pk)
-    if intent_id is None or other is None or other.pk == payment.pk:
-        return (found,)
-    return found, Finding(payment=other, facts={"disowned": {intent_id: row.content["created"]}}, event=row)
+    return (found,)
 
 
 def _at_the_gate(row: WebhookEvent) -> _Verdict | None:
@@ -233,7 +243,13 @@ def _without_payment(row: WebhookEvent, reference: events.Reference, known: Know
         text = "Its client_reference_id names the payment, but this service did not make its session."
         flagged = Finding(payment=claimed, facts={"foreign_session": row.content["created"]}, event=row)
         found: tuple[Finding | Foreign, ...] = (flagged, *_foreign(reference, known))
-        return _ignored(Reason.FOREIGN_SESSION, text, payment=claimed, findings=found)
+        return _ignored(
+            Reason.FOREIGN_SESSION,
+            text,
+            payment=claimed,
+            payment_intent_id=reference.payment_intent_id,
+            findings=found,
+        )
     intent_id = reference.payment_intent_id
     if intent_id is None or reference.names_us or known.is_foreign(intent_id):
         return _Verdict(
@@ -272,9 +288,17 @@ def _ignored(
     error: str,
     *,
     payment: Payment | None = None,
+    payment_intent_id: str | None = None,
     findings: tuple[Finding | Foreign, ...] = (),
 ) -> _Verdict:
-    return _Verdict(state=State.IGNORED, reason=reason, error=error, payment=payment, findings=findings)
+    return _Verdict(
+        state=State.IGNORED,
+        reason=reason,
+        error=error,
+        payment=payment,
+        payment_intent_id=payment_intent_id,
+        findings=findings,
+    )
 
 
 def _parked(error: str, reference: events.Reference, *, payment: Payment | None = None) -> _Verdict:

@@ -10,12 +10,15 @@ from pydantic import BaseModel, Field, ValidationError
 from payments import bodies
 from payments.models import WebhookEvent
 from payments.scrubbing import scrub
+from payments.transport import API_VERSION
 
 _TOLD = ("type", "body", "api_version", "livemode", "object_id", "created_at")
 _COPY = ("body", "api_version", "object_id")
 """What may differ between two copies of one event, which come in two versions of Stripe's API."""
 _STORABLE = r"^[^\ufffd]*$"
 """What is no character was replaced: it would make one id of two."""
+
+_READ = (WebhookEvent.State.PARKED, WebhookEvent.State.IGNORED)
 
 
 class MalformedEvent(ValueError):
@@ -116,7 +119,11 @@ def _not_applied() -> QuerySet[WebhookEvent]:
 def _take_copy(row: WebhookEvent) -> bool:
     """Let a stored event that was not applied take over a copy, to be judged anew; tell whether it did.
 
-    An event that names no payment in one version of the API may name it in another.
+    An event that names no payment in one version of the API may name it in another. One that waits, or that was ignored,
+    in the version that is read stays in that.
     """
     copy = {name: getattr(row, name) for name in _COPY} | {"state": WebhookEvent.State.RECEIVED}
-    return bool(_not_applied().filter(event_id=row.event_id).exclude(body=row.body).update(**copy))
+    stored = _not_applied().filter(event_id=row.event_id).exclude(body=row.body)
+    if row.api_version != API_VERSION:
+        stored = stored.exclude(api_version=API_VERSION, state__in=_READ)
+    return bool(stored.update(**copy))

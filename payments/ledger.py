@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from bulk import statements
+from bulk.execution import execute
 from payments.announcements import announce_statuses
 from payments.facts import Facts, merge
 from payments.metrics import UNKNOWN_VALUES
@@ -21,11 +22,15 @@ _WRITTEN = (
     "payment_intent_id",
     "updated_at",
 )
-# One of another integration can turn out to be ours, and one that metadata gave to a payment to be another's.
+# A payment intent stays where it was first found. One of another integration can turn out to be ours.
 _CLAIM_INTENT = (
     "ON CONFLICT (intent_id) DO UPDATE SET payment_id = EXCLUDED.payment_id"
-    " WHERE EXCLUDED.payment_id IS NOT NULL"
+    " WHERE payments_intent.payment_id IS NULL AND EXCLUDED.payment_id IS NOT NULL RETURNING intent_id"
 )
+
+
+class IntentTakenError(Exception):
+    """A payment intent was found to be another payment's a moment ago: look again whose it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,7 @@ def record(findings: Sequence[Finding | Foreign], *, cause: StatusChange.Cause) 
     """Write what was found, and tell the users of every change of a status.
 
     The caller has locked the payments and is in a transaction. Statements are per table, not per finding.
+    Raises IntentTakenError, and then the transaction has to be rolled back.
     """
     unknown = _new_unknown(findings)
     learnt, changes = work_out(findings, cause=cause)
@@ -81,8 +87,7 @@ def record(findings: Sequence[Finding | Foreign], *, cause: StatusChange.Cause) 
         change.seq = seq
     writes = [statements.updating(learnt, _WRITTEN)] if learnt else []
     writes += [statements.inserting(changes)] if changes else []
-    if found := intents(findings):
-        writes.append(statements.inserting(found, on_conflict=_CLAIM_INTENT))
+    _claim(intents(findings))
     if writes:
         statements.write(*writes)
     for _, value in unknown:
@@ -120,6 +125,15 @@ def intents(findings: Sequence[Finding | Foreign]) -> list[Intent]:
     return [found[intent_id] for intent_id in sorted(found)]
 
 
+def _claim(found: Sequence[Intent]) -> None:
+    if not found:
+        return
+    text, parameter = statements.inserting(found, on_conflict=_CLAIM_INTENT)
+    claimed = {intent_id for (intent_id,) in execute(text, parameter)}
+    if any(intent.payment_id and intent.intent_id not in claimed for intent in found):
+        raise IntentTakenError
+
+
 def _state(payment: Payment) -> tuple[object, ...]:
     return (
         payment.facts,
@@ -152,17 +166,14 @@ def _absorb(finding: Finding) -> bool:
 
 def _intent_of(payment: Payment, found: str | None) -> str | None:
     """Return the payment intent that is shown: the one that paid first, or the first that was heard of."""
-    known = payment.payment_intent_id
-    if known in payment.facts.get("disowned", {}):
-        known = None
-    return _paid_intent(payment.facts) or known or found
+    return _paid_intent(payment.facts) or payment.payment_intent_id or found
 
 
 def _paid_intent(facts: Facts) -> str:
     """Return the payment intent that paid first, of those with the sum that was asked for if there is one."""
     paid = facts.get("paid", {})
     return min(
-        paid.keys() - facts.get("disowned", {}).keys() - {""},
+        paid.keys() - {""},
         key=lambda intent: (facts["asked"] not in paid[intent], min(paid[intent].values()), intent),
         default="",
     )

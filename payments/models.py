@@ -161,6 +161,7 @@ class WebhookEvent(models.Model):
         NOT_OURS = "not_ours", "of another integration"
         FOREIGN_SESSION = "foreign_session", "of a session that we did not make"
         OTHER_SESSION = "other_session", "of a session that was not handed out"
+        OTHER_PAYMENT = "other_payment", "names another payment than it belongs to"
         IMPOSSIBLE_SUM = "impossible_sum", "names an impossible sum"
         UNMATCHED = "unmatched", "no payment became known"
         ERROR = "error", "could not be written"

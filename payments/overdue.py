@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from payments import checkout, events, gateway, ledger, webhooks
 from payments.facts import Facts
-from payments.models import Payment, StatusChange
+from payments.models import Intent, Payment, StatusChange
 from payments.one_by_one import End, Result, name
 from payments.status import Status
 
@@ -71,6 +71,9 @@ def _ask(payment: Payment) -> tuple[Facts, str | None, bool]:
 
 
 def _finding(payment: Payment, facts: Facts, intent_id: str | None) -> ledger.Finding:
+    """Return what was found; nothing but a flag where the intent was found to be another payment's before."""
+    if Intent.objects.filter(intent_id=intent_id, payment__isnull=False).exclude(payment=payment).exists():
+        return ledger.Finding(payment=payment, facts={"rewritten": int(timezone.now().timestamp())})
     return ledger.Finding(
         payment=payment,
         facts=facts,

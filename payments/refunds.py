@@ -101,7 +101,7 @@ def _key(request: RefundRequest) -> str:
 def record(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChange.Cause) -> RefundRequest:
     """Note which of Stripe's refunds a request became, and what that says of the payment."""
     try:
-        facts = refund_facts({"payment_intent": refundable.intent_id(request), **made})
+        facts = refund_facts({**made, "payment_intent": refundable.intent_id(request)})
     except UnreadableError as error:
         raise gateway.StripeUnavailable(f"Stripe's answer could not be read: {error}.") from error
     with transaction.atomic():

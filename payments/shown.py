@@ -1,7 +1,7 @@
 """Which of a payment's facts speaks for it, of the failures, disputes, refunds and charges that there are."""
 
 from payments.balances import balances
-from payments.facts import Charge, Dispute, Facts, Failure, Refund
+from payments.facts import Charge, Dispute, Facts, Failure, Refund, read_money
 from payments.states import BLOCKED, DISPUTE_STAGES, RESOLVED, Stage
 from payments.status import is_failed
 
@@ -18,9 +18,8 @@ def failure(facts: Facts) -> Failure | None:
 
 def disputes(facts: Facts) -> list[tuple[str, Dispute, str]]:
     """Return the id, the snapshot and the currency of each dispute, in the order of their ids."""
-    books = balances(facts)
     known = sorted(facts.get("disputes", {}).items())
-    return [(name, found, found["currency"] or books[found["intent"]].currency) for name, found in known]
+    return [(name, found, found["currency"] or _currency(facts, found["intent"])) for name, found in known]
 
 
 def dispute(facts: Facts) -> tuple[str, Dispute, str] | None:
@@ -29,6 +28,12 @@ def dispute(facts: Facts) -> tuple[str, Dispute, str] | None:
     if pending := [row for row in known if is_open(row[1])]:
         return min(pending, key=lambda row: row[1]["due_by"] or 2**32)
     return max(known, key=lambda row: (_last_moved(row[1]), row[1]["due_by"], row[0]), default=None)
+
+
+def _currency(facts: Facts, intent_id: str) -> str:
+    """Return the currency that an intent was paid in; of one that is not known to be, that which was asked for."""
+    book = balances(facts).get(intent_id)
+    return book.currency if book else read_money(facts["asked"])[1]
 
 
 def is_open(dispute: Dispute) -> bool:
@@ -41,9 +46,8 @@ def is_open(dispute: Dispute) -> bool:
 
 def refunds(facts: Facts) -> list[tuple[str, Refund, str]]:
     """Return the id, the snapshot and the currency of each refund, in the order of their ids."""
-    books = balances(facts)
     made = sorted(facts.get("refunds", {}).items())
-    return [(refund_id, refund, books[refund["intent"]].currency) for refund_id, refund in made]
+    return [(refund_id, refund, _currency(facts, refund["intent"])) for refund_id, refund in made]
 
 
 def charge(facts: Facts, *, intent_id: str | None) -> Charge | None:

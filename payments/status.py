@@ -166,7 +166,7 @@ def _attention(facts: Facts) -> Iterator[Attention]:
         yield Attention.FRAUD_WARNING
     if "foreign_session" in facts:
         yield Attention.FOREIGN_SESSION
-    if "rewritten" in facts or "disowned" in facts:
+    if "rewritten" in facts:
         yield Attention.REWRITTEN
     if "unknown" in facts:
         yield Attention.UNKNOWN_VALUE

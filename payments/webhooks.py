@@ -90,6 +90,8 @@ def apply(event_ids: Sequence[str], *, cause: Cause = Cause.EVENT) -> list[Outco
     """
     try:
         rows, outcomes = _apply_together(event_ids, cause=cause)
+    except ledger.IntentTakenError:
+        return apply(event_ids, cause=cause)
     except Exception as error:  # noqa: BLE001 whatever it is, the event is kept as failed
         if len(event_ids) > 1:
             return [outcome for event_id in event_ids for outcome in apply([event_id], cause=cause)]
@@ -156,6 +158,8 @@ def _take_in_new(rows: list[WebhookEvent], *, together: bool) -> tuple[list[Outc
         new = [row for row in rows if row.event_id not in error.event_ids]
         outcomes, left = _take_in_new(new, together=together)
         return outcomes, known + left
+    except ledger.IntentTakenError:
+        return _take_in_new(rows, together=together)
     except Exception as error:
         if connection.connection is None:  # it is lost, and there is no other
             raise

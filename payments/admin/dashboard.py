@@ -30,6 +30,7 @@ _IGNORED = {
     Reason.LIVEMODE: "The endpoint at Stripe and the key of this service are of two modes.",
     Reason.ACCOUNT: "The endpoint at Stripe listens to other accounts than ours.",
     Reason.FOREIGN_SESSION: "Somebody made a session that names a payment of ours.",
+    Reason.OTHER_PAYMENT: "Somebody changed the metadata of a session or an intent.",
     Reason.IMPOSSIBLE_SUM: "Look at the payment in Stripe's dashboard.",
 }
 """Reasons that say that something is set up wrong, or that somebody meddles. The others are everyday."""

@@ -9,12 +9,16 @@ from payments.facts import Facts, Movement
 
 _SAID = {
     "nothing_due": "Checkout was completed, and there was nothing to pay",
-    "completed_unpaid": "Checkout was completed with a delayed payment method",
     "async_failed": "The delayed payment failed",
     "action_required": "The customer was asked to do something more",
     "expired": "The Checkout session expired",
     "cancel_requested": "Cancelling the payment was asked for",
-    "canceled": "The payment intent was canceled",
+    "canceled": "The payment was given up before there was a session",
+}
+_OF_INTENTS = {
+    "completed_unpaid": "Checkout was completed with a delayed payment method",
+    "canceled_intents": "The payment intent was canceled",
+    "expired_intents": "The payment intent was canceled, as its session's time was up",
 }
 _OF_RECOVERED = {
     "completed_unpaid": "A session recovered from the expired one was completed with a delayed payment method",
@@ -29,6 +33,9 @@ def lines(facts: Facts) -> Iterator[Entry]:
     for name, title in _SAID.items():
         if name in facts:
             yield _fact(facts[name], title)  # type: ignore[literal-required]
+    for name, title in _OF_INTENTS.items():
+        for intent_id, at in facts.get(name, {}).items():  # type: ignore[attr-defined]
+            yield _fact(at, title, intent_id)
     for session in facts.get("recovered", {}).values():
         for name, at in session.items():
             yield _fact(at, _OF_RECOVERED[name])

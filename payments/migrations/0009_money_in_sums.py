@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='webhookevent',
             name='reason',
-            field=models.CharField(blank=True, choices=[('type', 'says nothing about a payment'), ('account', 'of another account'), ('livemode', 'of another mode'), ('api_version', 'in a version that is not read'), ('unreadable', 'not as Stripe describes it'), ('not_ours', 'of another integration'), ('foreign_session', 'of a session that we did not make'), ('other_session', 'of a session that was not handed out'), ('impossible_sum', 'names an impossible sum'), ('unmatched', 'no payment became known'), ('error', 'could not be written')], db_default='', default='', max_length=20),
+            field=models.CharField(blank=True, choices=[('type', 'says nothing about a payment'), ('account', 'of another account'), ('livemode', 'of another mode'), ('api_version', 'in a version that is not read'), ('unreadable', 'not as Stripe describes it'), ('not_ours', 'of another integration'), ('foreign_session', 'of a session that we did not make'), ('other_session', 'of a session that was not handed out'), ('other_payment', 'names another payment than it belongs to'), ('impossible_sum', 'names an impossible sum'), ('unmatched', 'no payment became known'), ('error', 'could not be written')], db_default='', default='', max_length=20),
         ),
         migrations.AlterField(
             model_name='payment',

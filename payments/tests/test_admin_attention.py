@@ -115,6 +115,7 @@ def test_the_first_page_counts_what_was_lately_ignored_and_should_not_have_come(
         ("of another mode", 1),
         ("of another account", 1),
         ("of a session that we did not make", 1),
+        ("names another payment than it belongs to", 1),
         ("names an impossible sum", 1),
     ]
     assert f"{reverse(EVENTS)}?reason=livemode&since=" in text_of(response)

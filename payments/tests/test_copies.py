@@ -78,6 +78,16 @@ def test_a_copy_that_names_its_payment_takes_the_place_of_one_that_does_not(make
     assert WebhookEvent.objects.get(event_id=new["id"]).payment == payment
 
 
+def test_a_copy_that_names_no_payment_takes_no_place_of_one_that_does(make_payment, deliver):
+    payment = make_payment()
+    old, new = two_copies(stripe.event(payment, "charge.dispute.created", of="x"), "payment_intent")
+    assert deliver(json.dumps(new).encode()).state == "parked"
+    assert deliver(json.dumps(old).encode()).state == "parked"
+    deliver(json.dumps(stripe.paid(payment)[0]).encode())
+    payment.refresh_from_db()
+    assert payment.status == "disputed"
+
+
 @pytest.mark.parametrize(
     "version", [None, "", "2026-09-30.preview; " + "a_beta=v1; " * 60, "\0", 17, "2017-08-15"]
 )

@@ -1,13 +1,15 @@
 """Whose event is it: each reason for which an event adds nothing to a payment."""
 
 import json
+import threading
 import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
-from payments import gateway, retention
+from payments import gateway, intake, retention, webhooks
 from payments.balances import balances
 from payments.models import Intent, Payment, WebhookEvent
 
@@ -119,30 +121,67 @@ def test_an_intent_whose_metadata_was_rewritten_stays_with_the_payment_that_it_p
     paid, other = make_payment(), make_payment()
     send(stripe.paid(paid)[0])
     row = send(stripe.event(paid, "payment_intent.succeeded", metadata=of(other)))
-    assert (verdict(row), row.payment) == (("applied", ""), paid)
+    assert (verdict(row), row.payment) == (("ignored", "other_payment"), other)
     refund = send(stripe.refunded(paid, "re_1", amount=1250, total=1250)[2])
     assert (verdict(refund), refund.payment) == (("applied", ""), paid)
-    paid.refresh_from_db()
     other.refresh_from_db()
-    assert (paid.status, paid.attention) == ("refunded", "rewritten")
-    assert (other.status, other.payment_intent_id) == ("pending", None)
+    assert (other.status, other.attention, other.payment_intent_id) == ("pending", "rewritten", None)
+
+
+def taken(payment, other):
+    """Return the events of an intent that was given to another payment before anything of it was heard of."""
+    return [
+        stripe.event(payment, "payment_intent.succeeded", metadata=of(other)),
+        stripe.event(payment, "checkout.session.completed", payment_status="paid"),
+    ]
+
+
+def counted(*payments):
+    for payment in payments:
+        payment.refresh_from_db()
+    return sorted(payment.status for payment in payments)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_a_session_of_ours_outranks_the_metadata_of_its_intent_in_any_order(make_payment, send, order):
+def test_the_money_of_an_intent_counts_once_whatever_its_metadata_says(make_payment, send, order):
     payment, other = make_payment(), make_payment()
-    told = (
-        stripe.event(payment, "payment_intent.succeeded", metadata=of(other)),
-        stripe.event(payment, "checkout.session.completed", payment_status="paid"),
-    )
-    for number in order:
-        assert verdict(send(told[number])) == ("applied", "")
-    payment.refresh_from_db()
-    other.refresh_from_db()
-    assert (payment.status, other.status, other.ride_claim) == ("succeeded", "pending", other.ride_id)
-    assert (payment.payment_intent_id, other.payment_intent_id) == (f"pi_{payment.pk.hex}", None)
-    assert Intent.objects.get().payment == payment
-    assert "rewritten" in payment.attention + other.attention
+    told = taken(payment, other)
+    states = [verdict(send(told[number])) for number in order]
+    assert states == [("applied", ""), ("ignored", "other_payment")]
+    assert counted(payment, other) == ["pending", "succeeded"]
+    assert {payment.attention, other.attention} == {"", "rewritten"}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_it_counts_once_in_one_batch_too(make_payment, order):
+    payment, other = make_payment(), make_payment()
+    told = [taken(payment, other)[number] for number in order]
+    for body in stripe.bodies(told):
+        intake.store(intake.read(body))
+    outcomes = webhooks.apply([event["id"] for event in told])
+    assert [outcome.state for outcome in outcomes] == ["applied", "ignored"]
+    assert counted(payment, other) == ["pending", "succeeded"]
+
+
+def test_it_counts_once_where_both_come_at_the_same_moment(make_payment, deliver):
+    for _ in range(6):
+        payment, other = make_payment(), make_payment()
+        start = threading.Barrier(2)
+
+        def run(body, start=start):
+            start.wait()
+            deliver(body)
+            connection.close()
+
+        threads = [
+            threading.Thread(target=run, args=(body,)) for body in stripe.bodies(taken(payment, other))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert counted(payment, other) == ["pending", "succeeded"]
+    assert not WebhookEvent.objects.filter(state="failed").exists()
 
 
 @pytest.mark.parametrize("named", [str(uuid.UUID(int=9)), "order 17", None, "another"])
@@ -161,6 +200,14 @@ def test_the_intent_of_a_foreign_session_is_foreign(make_payment, send):
     send(stripe.event(make_payment(), "checkout.session.completed", payment_status="paid", **link))
     refund = send(stripe.event(make_payment(), "refund.created", of="re_1", payment_intent="pi_of_a_link"))
     assert verdict(refund) == ("ignored", "not_ours")
+
+
+def test_what_came_before_the_foreign_session_waits_no_longer(make_payment, send):
+    row = send(stripe.event(make_payment(), "refund.created", of="re_1", payment_intent="pi_of_a_link"))
+    link = {"id": "cs_of_a_link", "metadata": {}, "payment_intent": "pi_of_a_link"}
+    send(stripe.event(make_payment(), "checkout.session.completed", payment_status="paid", **link))
+    row.refresh_from_db()
+    assert verdict(row) == ("ignored", "not_ours")
 
 
 FOLLOWERS = [
@@ -243,6 +290,7 @@ def test_a_sum_that_no_payment_has_is_counted_nowhere_and_flagged(make_payment, 
     assert verdict(send(stripe.event(payment, type_, **fields))) == ("ignored", "impossible_sum")
     payment.refresh_from_db()
     assert (payment.status, payment.attention) == ("succeeded", "unknown_value")
+    assert [book.left for book in balances(payment.facts).values()] == [0]
 
 
 @pytest.mark.parametrize(

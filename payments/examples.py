@@ -13,6 +13,10 @@ _REQUESTS: dict[str, dict[str, Any]] = {
 }
 """By the summaries of the operations."""
 _ERRORS: dict[str, dict[str, Any]] = {
+    "400": {
+        "code": "idempotency_key_required",
+        "message": "A refund pays out, so send the header `Idempotency-Key` with a value of your own for each refund.",
+    },
     "401": {
         "code": "unauthorized",
         "message": "Send the header `Authorization: Bearer KEY` with one of API_KEYS.",
@@ -65,6 +69,9 @@ def _illustrate(operation: dict[str, Any]) -> None:
     summary = operation["summary"]
     if summary in _REQUESTS:
         operation["requestBody"]["content"]["application/json"]["example"] = _REQUESTS[summary]
+    for parameter in operation.get("parameters", []):
+        if parameter["name"] == "Idempotency-Key" and summary in _CONFLICTS:
+            parameter["example"] = "refund-of-ride_123"
     for status, response in operation["responses"].items():
         if error := (_CONFLICTS.get(summary) if str(status) == "409" else None) or _ERRORS.get(str(status)):
             response["content"]["application/json"]["example"] = {"error": error}

@@ -6,7 +6,7 @@ import logging
 import pytest
 from channels.layers import InMemoryChannelLayer
 
-from notifications import layer, line
+from notifications import layer, line, seal
 from notifications.layer import ChannelLayerAwayError, bounded
 from notifications.tests.conftest import PATIENCE
 
@@ -65,7 +65,7 @@ async def test_a_member_that_breaks_takes_nothing_from_the_others(caplog):
     await asyncio.gather(*(line.line().join("group", member) for member in members))
     async with asyncio.timeout(PATIENCE):
         while not heard.is_set():
-            await layer.current().group_send("group", {"type": "news", "group": "group"})
+            await layer.current().group_send("group", seal.sealed({"type": "news", "group": "group"}))
             await asyncio.sleep(0.05)
 
     for member in members:

@@ -10,6 +10,7 @@ from payments.admin import circumstances, money, said
 from payments.models import Intent
 
 from . import stripe_events as stripe
+from .stories import STORIES
 from .test_admin import page_of, text_of
 from .test_api_outcomes import declined
 
@@ -39,6 +40,17 @@ def rows_of(payment, title):
 
 def story_of(payment):
     return {entry.title: entry for entry in said.lines(payment.facts)}
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_whatever_happened_to_a_payment_is_shown_in_the_admin_and_in_the_api(
+    shown, make_payment, client, settings, story
+):
+    payment = make_payment()
+    assert shown(payment, *STORIES[story][0](payment))
+    headers = {"Authorization": f"Bearer {settings.API_KEYS[0]}"}
+    for path in (f"/api/payments/{payment.pk}", f"/api/payments?rideId={payment.ride_id}"):
+        assert payment.status in client.get(path, headers=headers).text
 
 
 def test_a_page_has_no_empty_tables(shown, make_payment):

@@ -110,7 +110,8 @@ def test_after_a_failover_that_lost_commits_what_is_new_reaches_everybody(serve,
         eventually(lambda: server.http.get("/readyz").is_success)
         new = [backend.ask(server, user_id) for _ in range(3)]  # further than the numbers that were lost
 
-        assert plain.close_code() == counting.close_code() == 4412
+        # Until the process knows of the new epoch, some of what is new may come by the old connections, too.
+        assert plain.close_code_at_last() == counting.close_code_at_last() == 4412
         plain, counting, careless = connect(server), connect(server), connect(server)
         after = counting.register(user_id, lastSeq=3, epoch=before["epoch"])
         assert (after["lastSeq"], after["resumed"]) == (4, False)

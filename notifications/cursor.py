@@ -14,6 +14,8 @@ from notifications.database import in_thread, in_writing_thread
 logger = logging.getLogger(__name__)
 
 PAGE_SIZE = 100
+REMEMBERED = 8
+"""Frames of the last numbers that were sent: another one under such a number says that the database has lost commits."""
 
 
 class ClientGoneError(Exception):
@@ -56,6 +58,7 @@ class Cursor:
         self._send = send
         self._newest_at_start = 0
         self._unoffered: int | None = None
+        self._remembered: dict[int, int] = {}
         self._receipt = Receipt(round_trip=round_trip) if last_seq is None else None
 
     async def take_place(self, position: feed.Position) -> None:
@@ -81,6 +84,10 @@ class Cursor:
     async def send_missed(self) -> None:
         """Send what came before the registration and has not been sent. Raises ClientGoneError."""
         await self.catch_up(self._newest_at_start, path="resume")
+
+    def is_contradicted(self, seq: int, frame: str) -> bool:
+        """Tell whether another notification was sent with this number before."""
+        return self._remembered.get(seq, hash(frame)) != hash(frame)
 
     async def push(self, seq: int, frame: str) -> None:
         """Send a notification if its turn has come, after all before it; one that was sent is dropped."""
@@ -166,6 +173,8 @@ class Cursor:
     async def _send_notification(self, seq: int, frame: str, *, path: str) -> None:
         await self._send_frame(frame if self._last_seq is None else protocol.with_seq(frame, seq), path=path)
         self.seq = seq
+        self._remembered[seq] = hash(frame)
+        self._remembered.pop(seq - REMEMBERED, None)
         self._note_sent()
 
     async def _send_frame(self, text: str, *, path: str) -> None:

@@ -22,10 +22,30 @@ def is_lost(*, user_id: str, seq: int, epoch: str) -> bool:
         feed = Feed.objects.select_for_update(no_key=True).get(user_id=user_id)
         if feed.last_seq >= seq:
             return False
-        feed.lost_after = feed.last_seq if feed.lost_after is None else min(feed.last_seq, feed.lost_after)
-        feed.lost_up_to = max(seq, feed.lost_up_to or 0)
-        feed.save(update_fields=["lost_after", "lost_up_to"])
-        is_first = installation.begin_epoch(instead_of=epoch)
+        is_first = _note(feed, after=feed.last_seq, up_to=seq, epoch=epoch)
     if is_first:
         logger.warning("The database has lost commits: a feed ends before what was sent from it.")
     return True
+
+
+def is_given_again(*, user_id: str, seq: int, frame: str, up_to: int, epoch: str) -> bool:
+    """Tell whether a number that was sent before, of those up to `up_to`, really is another notification's by now.
+
+    Then the same follows as in `is_lost`: the numbers were lost, and the feed has grown since.
+    """
+    with transaction.atomic():
+        feed = Feed.objects.select_for_update(no_key=True).filter(user_id=user_id).first()
+        if feed is None or not feed.notifications.filter(seq=seq, frame=frame).exists():
+            return False
+        is_first = _note(feed, after=seq - 1, up_to=up_to, epoch=epoch)
+    if is_first:
+        logger.warning("The database has lost commits: it gives numbers again that were sent.")
+    return True
+
+
+def _note(feed: Feed, *, after: int, up_to: int, epoch: str) -> bool:
+    """Note which numbers a feed has lost, and begin a new epoch; tell whether nobody else did."""
+    feed.lost_after = after if feed.lost_after is None else min(after, feed.lost_after)
+    feed.lost_up_to = max(up_to, feed.lost_up_to or 0)
+    feed.save(update_fields=["lost_after", "lost_up_to"])
+    return installation.begin_epoch(instead_of=epoch)

@@ -50,6 +50,7 @@ class Roll:
             0  # it only grows, however often the line is opened: others take a lower one for an old one
         )
         self._latest: dict[str, int] = {}
+        self._complaints: dict[str, int] = {}
         self._heard: set[str] = set()
         self._unheard: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
@@ -63,13 +64,21 @@ class Roll:
     def hear(self, message: dict[str, object]) -> None:
         """Take what another says: its name, or the names of whom it does not hear."""
         if message["type"] == "line.unheard":
-            if self._name in str(message["names"]).split():
+            if self._name in str(message["names"]).split() and self._is_new_complaint(message):
                 self._split()
             return
         name, number = str(message["name"]), int(str(message["round"]))
         if number > self._latest.get(name, 0):  # what was said before and comes again is no sign of life
             self._latest[name] = number
             self._heard.add(name)
+
+    def _is_new_complaint(self, message: dict[str, object]) -> bool:
+        """Tell whether a complaint is no copy of one that was heard: whoever writes to Redis can send one again."""
+        name, number = str(message["name"]), int(str(message["round"]))
+        if number <= self._complaints.get(name, 0):
+            return False
+        self._complaints[name] = number
+        return True
 
     def start_round(self, layer: BaseChannelLayer) -> None:
         """Say our name, and see who is there. A round that takes long is not begun a second time."""
@@ -82,7 +91,8 @@ class Roll:
             await self._say(layer, type="line.hello", name=self._name, round=self._round)
             listed = await in_writing_thread(_sign_in, self._name, is_first=self._round == 1)
             if unheard := self._judge(listed - {self._name}):
-                await self._say(layer, type="line.unheard", names=" ".join(unheard))
+                names = " ".join(unheard)
+                await self._say(layer, type="line.unheard", name=self._name, round=self._round, names=names)
                 self._split()
 
     async def _say(self, layer: BaseChannelLayer, **message: str | int) -> None:

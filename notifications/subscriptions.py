@@ -206,10 +206,30 @@ class Subscription:
             logger.exception("A message of a user's group could not be taken.")
 
     async def _push(self, message: dict[str, Any]) -> None:
-        if message["epoch"] == self._epoch:
-            await self._cursor.push(message["seq"], message["frame"])
-        else:
+        if message["epoch"] != self._epoch:
             seal.refuse("epoch")
+        elif self._cursor.is_contradicted(message["seq"], message["frame"]):
+            await self._look_into_contradiction(message["seq"], message["frame"])
+        else:
+            await self._cursor.push(message["seq"], message["frame"])
+
+    async def _look_into_contradiction(self, seq: int, frame: str) -> None:
+        """End if the database really has another notification under a number that was sent."""
+        try:
+            is_lost = await in_writing_thread(
+                losses.is_given_again,
+                user_id=self.user_id,
+                seq=seq,
+                frame=frame,
+                up_to=self.seq,
+                epoch=self._epoch,
+            )
+        except DatabaseError as error:
+            logger.warning("A feed seems to have lost numbers (%s).", type(error).__name__)
+            return
+        if is_lost:
+            self.stop()  # at once: what comes next would be sent as if nothing was missing
+            self._farewell = asyncio.create_task(self._close(CloseCode.GOING_AWAY))
 
     async def _compare_now(self) -> None:
         async with self._lock:  # else a registration under way would be held against the row before its claim

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 _FULL = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+_BRACKETS = re.compile(r"\[[^\[\]]*\](:[0-9]+)?")
 _HOST_MAX_LENGTH = 253
 
 
@@ -40,8 +41,8 @@ def check_web_address(url: str) -> str:
 
 
 def _is_host(host: str, parts: SplitResult) -> bool:
-    if "[" in parts.netloc:
-        return _is_ip_address(host, version=6)
+    if "[" in parts.netloc:  # urlsplit drops what stands beside the brackets
+        return bool(_BRACKETS.fullmatch(parts.netloc)) and _is_ip_address(host, version=6)
     labels = host.removesuffix(".").split(".")
     if _NUMBER.fullmatch(labels[-1]):  # browsers read 0x7f.1 and 2130706433 as 127.0.0.1
         return _is_ip_address(host, version=4)

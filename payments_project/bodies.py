@@ -11,6 +11,7 @@ SUM_MAX_BYTES = 64 * 1024 * 1024
 """Of all bodies that the process holds. Where more arrives, the request that is arriving for longest gives way."""
 
 TOO_LARGE = Refusal(413, "too_large", "Send a body of at most 1 MiB.")
+TOO_MANY_FIELDS = Refusal(400, "invalid_request", "Send at most 1,000 parameters.")
 BUSY = Refusal(503, "busy", "Too much is being sent at once. Send the same request again in a moment.")
 
 _GONE = {"type": "http.disconnect"}
@@ -26,8 +27,8 @@ class Bodies:
         self._sum = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if _declared(scope) > self.most:
-            await answer(TOO_LARGE, receive=receive, send=send)
+        if refusal := self._refusal(scope):
+            await answer(refusal, receive=receive, send=send)
             return
         request = _Request(receive, send, self)
         try:
@@ -36,6 +37,13 @@ class Bodies:
             self.forget(request)
         if request.refusal and not request.is_answered:
             await answer(request.refusal, receive=receive, send=send, is_whole=request.is_whole)
+
+    def _refusal(self, scope: Any) -> Refusal | None:
+        """Return why a request is refused by its head. Django's page for errors would count the fields again, and fail."""
+        if _declared(scope) > self.most:
+            return TOO_LARGE
+        fields = scope.get("query_string", b"").count(b"&") + 1
+        return TOO_MANY_FIELDS if fields > settings.DATA_UPLOAD_MAX_NUMBER_FIELDS else None
 
     def make_room(self, request: "_Request", size: int) -> None:
         """Count what came of a request. One that arrives slowly holds much for long, and gives way to the others."""

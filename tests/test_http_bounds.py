@@ -253,3 +253,10 @@ def test_when_too_many_connect_those_that_are_in_are_served_and_the_others_told(
         assert client.receive_until_pong() == []
     eventually(lambda: hasty.http.get("/healthz").status_code == 200)
     assert "Connections are refused: 60 are open already." in hasty.log
+
+
+@pytest.mark.parametrize("path", ["/checkout/success", "/admin/login/", "/api/payments", "/healthz"])
+def test_too_many_parameters_are_refused_at_once_at_every_address(server, path):
+    answer = server.http.get(f"{path}?" + "&".join(f"a{n}" for n in range(1001)))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+    assert "Traceback" not in server.log

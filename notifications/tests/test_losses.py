@@ -74,6 +74,22 @@ async def test_who_was_sent_what_is_lost_is_sent_away_and_told_that_it_cannot_re
     assert {"n": 3} not in frames
 
 
+@pytest.mark.parametrize("lose", [lambda: lose_after(1), lose_feed])
+async def test_a_number_that_is_given_again_at_once_ends_the_connection(connect, told, lose):
+    """Before anybody compared: the feed is as long again, or longer, as what was sent from it."""
+    counting = await connect()
+    epoch = (await counting.register(lastSeq=0))["epoch"]
+    await told(1, 2, 3)
+    await read_all(counting, 3)
+
+    await lose()
+    await told("a", "b", "c", "d")
+
+    assert await counting.read_close() == 4412
+    counting = await connect()
+    assert (await counting.register(lastSeq=3, epoch=epoch))["resumed"] is False
+
+
 @pytest.mark.parametrize("epoch_is_sent", [True, False])
 async def test_a_number_that_was_given_again_meanwhile_is_not_taken_for_the_old_one(
     connect, told, epoch_is_sent

@@ -162,3 +162,20 @@ async def test_of_processes_that_ended_long_ago_nothing_is_kept(a_and_b):
     await a.makes_a_round()
     names = database_sync_to_async(lambda: list(Listener.objects.values_list("name", flat=True)))
     assert await names() == ["a"]
+
+
+def complaint(of, number):
+    return {"type": "line.unheard", "group": "line.test", "name": "b", "round": number, "names": of}
+
+
+def test_a_complaint_that_comes_again_changes_nothing():
+    """Whoever can write to Redis can send what was said there once more."""
+    roll = Roll()
+    roll._name = "a"
+    before = total(metrics.SPLIT)
+    for _ in range(5):
+        roll.begin(group="line.test")
+        roll.hear(complaint("a", 7))
+    assert total(metrics.SPLIT) - before == 1
+    roll.hear(complaint("a", 8))
+    assert total(metrics.SPLIT) - before == 2

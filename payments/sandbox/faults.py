@@ -5,6 +5,7 @@ import ipaddress
 import logging
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -95,16 +96,15 @@ def cut(request: HttpRequest) -> None:
 def _sockets() -> Iterator[socket.socket]:
     """Yield the TCP connections of this process, each as a copy that is closed again."""
     for name in os.listdir(_OPEN_FILES):  # noqa: PTH208 names alone are wanted
+        # Of a file no copy may be made: closing it would end all locks that SQLite holds on that file
+        # (https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_).
         try:
+            if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                continue
             copy = os.dup(int(name))
         except OSError:  # closed meanwhile, such as the list's own
             continue
-        try:
-            connection = socket.socket(fileno=copy)
-        except OSError:  # no socket
-            os.close(copy)
-            continue
-        with connection:
+        with socket.socket(fileno=copy) as connection:
             if connection.family in {socket.AF_INET, socket.AF_INET6}:
                 yield connection
 

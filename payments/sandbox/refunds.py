@@ -50,8 +50,8 @@ def refund(
     made.save(update_fields=["balance_transaction"])
     created = render_refund(made)
     happened = [
-        changed("charge.refunded", before, render_charge(charge)),
         Happening("refund.created", created),
+        changed("charge.refunded", before, render_charge(charge)),
     ]
     if instant:
         made.reference = str(secrets.randbelow(10**23)).zfill(23)

@@ -19,7 +19,7 @@ DELAYED = [
     "payment_intent.processing",
     "checkout.session.completed",
 ]
-REFUNDED = ["charge.refunded", "refund.created", "refund.updated"]
+REFUNDED = ["refund.created", "charge.refunded", "refund.updated"]
 
 
 def paid() -> Session:
@@ -212,7 +212,7 @@ def refund_of_a_debit() -> Refund:
 def test_a_refund_of_a_debit_is_pending_until_it_is_settled():
     refund = refund_of_a_debit()
     assert told("refund.created")["status"] == "pending"
-    assert event_types() == ["charge.refunded", "refund.created"]
+    assert event_types() == ["refund.created", "charge.refunded"]
     lifecycle.settle_refund(refund_id=refund.stripe_id)
     updated = Event.objects.get(type="refund.updated").data
     assert updated["object"]["status"] == "succeeded"

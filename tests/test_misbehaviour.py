@@ -29,7 +29,9 @@ def test_a_long_story_is_told_as_usual(server, rider, payment, deliver, mode):
     sandbox.close_dispute(server, payment, "won")
 
     told = ["failed", "processing", "succeeded", "partially_refunded", "disputed", "partially_refunded"]
-    assert rider.receive_all() == story(payment, *told)
+    # A charge that is heard of alone says that it was refunded; the refund itself then says that it is under way.
+    alone = [*told[:3], "partially_refunded", "succeeded", *told[3:]]
+    assert rider.receive_all() in (story(payment, *told), story(payment, *alone))
 
 
 def test_an_event_that_comes_twice_is_kept_once(server, payment, deliver):

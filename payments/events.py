@@ -231,11 +231,11 @@ def _session_completed(session: Object, at: int) -> Facts:
         return {"nothing_due": at}
     unknown = _unknown("session.payment_status", status, PAYMENT_STATES, at)
     if session.get("recovered_from"):
-        return merge(_of_session("completed_unpaid")(session, at), unknown)
+        return merge({"recovered": {_key(session): {"completed_unpaid": at}}}, unknown)
     return merge({"completed_unpaid": {_id(session.get("payment_intent")) or "": at}}, unknown)
 
 
-def _of_session(fact: Literal["completed_unpaid", "async_failed", "expired"]) -> "Reader":
+def _of_session(fact: Literal["async_failed", "expired"]) -> "Reader":
     """A session that Stripe made from an expired one speaks for itself alone.
 
     Source: https://docs.stripe.com/payments/checkout/abandoned-carts
@@ -245,7 +245,7 @@ def _of_session(fact: Literal["completed_unpaid", "async_failed", "expired"]) ->
         known: Facts = {}
         if session.get("recovered_from"):
             known["recovered"] = {_key(session): {fact: at}}
-        elif fact != "completed_unpaid":
+        else:
             known[fact] = at
         return known
 

@@ -179,8 +179,8 @@ def _read(row: WebhookEvent, reference: events.Reference, payment: Payment, know
         return _unreadable(row, error, payment=payment)
     except events.ImpossibleSumError as error:
         unknown: Facts = {"unknown": {f"{row.type}.amount": row.content["created"]}}
-        found = _findings(row, reference, payment, unknown, known)
-        return _ignored(Reason.IMPOSSIBLE_SUM, str(error), payment=payment, findings=found)
+        found = _finding(row, reference, payment, unknown, known)
+        return _ignored(Reason.IMPOSSIBLE_SUM, str(error), payment=payment, findings=(found,))
     return _applied(row, reference, payment, facts, known)
 
 
@@ -197,17 +197,17 @@ def _applied(
         state=State.APPLIED,
         payment=payment,
         payment_intent_id=reference.payment_intent_id,
-        findings=_findings(row, reference, payment, facts, known),
+        findings=(_finding(row, reference, payment, facts, known),),
     )
 
 
-def _findings(
+def _finding(
     row: WebhookEvent, reference: events.Reference, payment: Payment, facts: Facts, known: Known
-) -> tuple[Finding, ...]:
+) -> Finding:
     if reference.payment_id not in {None, payment.pk}:
         facts = merge(facts, {"rewritten": row.content["created"]})
     intent_id = reference.payment_intent_id
-    found = Finding(
+    return Finding(
         payment=payment,
         facts=facts,
         event=row,
@@ -215,7 +215,6 @@ def _findings(
         payment_intent_id=intent_id,
         is_new_intent=intent_id is not None and known.owners.get(intent_id) != payment.pk,
     )
-    return (found,)
 
 
 def _at_the_gate(row: WebhookEvent) -> _Verdict | None:

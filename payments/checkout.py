@@ -220,7 +220,7 @@ def give_up(payment: Payment, *, reason: str, cause: StatusChange.Cause) -> bool
             payment.stripe_error = reason
             payment.save(update_fields=["stripe_error"])
         gone: Facts = {"canceled": int(datetime.now(tz=UTC).timestamp())}
-        ledger.record([ledger.Finding(payment=payment, facts=gone)], cause=cause)
+        ledger.apply_facts([ledger.Finding(payment=payment, facts=gone)], cause=cause)
     return True
 
 
@@ -241,13 +241,13 @@ def cancel(*, payment_id: Any, cause: StatusChange.Cause) -> Payment:
             raise NotCancelable(f"The payment is {payment.status}: only an open payment can be canceled.")
         now = int(datetime.now(tz=UTC).timestamp())
         wish: Facts = {"cancel_requested": now} if payment.session_id else {"canceled": now}
-        ledger.record([ledger.Finding(payment=payment, facts=wish)], cause=cause)
+        ledger.apply_facts([ledger.Finding(payment=payment, facts=wish)], cause=cause)
     if payment.session_id is None:
         return payment
     _expire(payment)
     with transaction.atomic():
         payment = Payment.objects.select_for_update().get(pk=payment_id)
-        ledger.record([ledger.Finding(payment=payment, facts={"expired": now})], cause=cause)
+        ledger.apply_facts([ledger.Finding(payment=payment, facts={"expired": now})], cause=cause)
     return payment
 
 

@@ -73,7 +73,7 @@ def work_out(
     return list(learnt.values()), changes
 
 
-def record(findings: Sequence[Finding | Foreign], *, cause: StatusChange.Cause) -> list[StatusChange]:
+def apply_facts(findings: Sequence[Finding | Foreign], *, cause: StatusChange.Cause) -> list[StatusChange]:
     """Write what was found, and tell the users of every change of a status.
 
     The caller has locked the payments and is in a transaction. Statements are per table, not per finding.

@@ -86,7 +86,7 @@ def _record(payment: Payment, facts: Facts, intent_id: str | None) -> str:
     """Write what was found; return the status that follows."""
     with transaction.atomic():
         payment = Payment.objects.select_for_update().get(pk=payment.pk)
-        ledger.record([_finding(payment, facts, intent_id)], cause=_CAUSE)
+        ledger.apply_facts([_finding(payment, facts, intent_id)], cause=_CAUSE)
     webhooks.apply_parked(payment, cause=_CAUSE)
     return payment.status
 

@@ -49,7 +49,7 @@ def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequ
     """
     is_first = request.attempt == 1 and is_key_kept(request)
     if not is_first and (made := find(request)):
-        return record(request, made, cause=cause)
+        return settle(request, made, cause=cause)
     answer: Mapping[str, Any]
     try:
         answer = gateway.create_refund(params=_params(request), idempotency_key=_key(request))
@@ -61,7 +61,7 @@ def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequ
         if error.is_about_key:
             raise
         answer = _made_before(request, error)
-    return record(request, answer, cause=cause)
+    return settle(request, answer, cause=cause)
 
 
 def _made_before(
@@ -98,7 +98,7 @@ def _key(request: RefundRequest) -> str:
     return first if request.attempt == 1 else f"{first}-{request.attempt}"
 
 
-def record(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChange.Cause) -> RefundRequest:
+def settle(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChange.Cause) -> RefundRequest:
     """Note which of Stripe's refunds a request became, and what that says of the payment."""
     try:
         facts = refund_facts({**made, "payment_intent": refundable.intent_id(request)})
@@ -111,7 +111,7 @@ def record(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChan
         RefundRequest.objects.filter(pk=request.pk).update(
             refund_id=request.refund_id, refund_status=request.refund_status, given_up_at=None
         )
-        ledger.record([ledger.Finding(payment=payment, facts=facts)], cause=cause)
+        ledger.apply_facts([ledger.Finding(payment=payment, facts=facts)], cause=cause)
     request.payment = payment
     return request
 

@@ -70,7 +70,7 @@ def finish_refund(request: RefundRequest, *, dry_run: bool) -> Result:
     if not dry_run:
         try:
             if made:
-                refunds.record(request, made, cause=_CAUSE)
+                refunds.settle(request, made, cause=_CAUSE)
             else:
                 refunds.complete(request, cause=_CAUSE)
         except gateway.StripeRefused as error:

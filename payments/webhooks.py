@@ -194,7 +194,7 @@ def _apply_while_storing(rows: list[WebhookEvent], *, together: bool) -> list[Ou
         in_order = sorted(rows, key=lambda row: row.event_id)  # or two workers could wait for each other
         if known := statements.insert_new(in_order, key="event_id"):
             raise _KnownError(known)
-        changes = ledger.record(findings, cause=Cause.EVENT)
+        changes = ledger.apply_facts(findings, cause=Cause.EVENT)
         _answer_refund_requests(findings)
     found = {key for key, payment in known_before.payments.items() if payment.session_id != sessions[key]}
     found_intents = {intent.intent_id for intent in ledger.intents(findings)}
@@ -235,7 +235,7 @@ def _apply_together(event_ids: Sequence[str], *, cause: Cause) -> tuple[list[Web
     with transaction.atomic():
         rows = list(WebhookEvent.objects.select_for_update().filter(event_id__in=event_ids).order_by("pk"))
         findings = examine(rows, look_up(rows, lock=True))
-        changes = ledger.record(findings, cause=cause)
+        changes = ledger.apply_facts(findings, cause=cause)
         _answer_refund_requests(findings)
         if rows:
             statements.write(statements.updating(rows, _WRITTEN))

@@ -274,10 +274,10 @@ def test_an_event_that_was_applied_before_an_error_came_is_not_kept_as_failed(
 ):
     payment = make_payment()
     body = stripe.bodies(stripe.paid(payment))[0]
-    apply = webhooks._apply_while_storing
+    store_and_apply = webhooks._apply_while_storing
 
     def apply_and_fail(rows, **options):
-        apply(rows, **options)
+        store_and_apply(rows, **options)
         raise OperationalError("canceling statement due to lock timeout")
 
     monkeypatch.setattr(webhooks, "_apply_while_storing", apply_and_fail)

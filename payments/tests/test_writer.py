@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def batches(monkeypatch):
+def writes(monkeypatch):
     """How many events each transaction was given. None begins until `go` is set, and no second writer helps."""
     end_of_writers()
     monkeypatch.setattr(writer, "STALL_SECONDS", 60)
@@ -36,13 +36,13 @@ def batches(monkeypatch):
     go.set()
 
 
-async def together(bodies, batches):
+async def together(bodies, writes):
     """Deliver the first, and while it is being written all others at once; return the answers."""
     first = asyncio.create_task(answer(bodies[0]))
-    await asyncio.to_thread(batches.began.wait, 10)
+    await asyncio.to_thread(writes.began.wait, 10)
     others = [asyncio.create_task(answer(body)) for body in bodies[1:]]
     await asyncio.to_thread(eventually, lambda: writer._queue.qsize() == len(others))
-    batches.go.set()
+    writes.go.set()
     return await asyncio.gather(first, *others)
 
 
@@ -55,60 +55,60 @@ async def answer(body):
     return await writer.take_in(intake.read(body))
 
 
-def test_what_comes_while_another_is_written_is_written_in_one_transaction(make_payment, batches):
+def test_what_comes_while_another_is_written_is_written_in_one_transaction(make_payment, writes):
     payments = [make_payment() for _ in range(9)]
     bodies = [stripe.bodies(stripe.paid(payment))[0] for payment in payments]
 
-    outcomes = asyncio.run(together(bodies, batches))
+    outcomes = asyncio.run(together(bodies, writes))
 
-    assert batches.sizes == [1, 8]
+    assert writes.sizes == [1, 8]
     assert [outcome.state for outcome in outcomes] == ["applied"] * 9
     assert set(Payment.objects.values_list("status", flat=True)) == {"succeeded"}
     assert [len(wire.frames(payment.user_id)) for payment in payments] == [1] * 9
 
 
-def test_a_bad_event_fails_alone_among_those_that_came_with_it(make_payment, batches):
+def test_a_bad_event_fails_alone_among_those_that_came_with_it(make_payment, writes):
     payments = [make_payment() for _ in range(4)]
     told = [stripe.paid(payment)[1] for payment in payments]
     del told[2]["data"]["object"]["amount_total"]
 
-    outcomes = asyncio.run(together(stripe.bodies(told), batches))
+    outcomes = asyncio.run(together(stripe.bodies(told), writes))
 
-    assert batches.sizes == [1, 3]
+    assert writes.sizes == [1, 3]
     assert [outcome.state for outcome in outcomes] == ["applied", "applied", "failed", "applied"]
     assert [len(wire.frames(payment.user_id)) for payment in payments] == [1, 1, 0, 1]
     assert WebhookEvent.objects.filter(state="failed").count() == 1
 
 
-def test_an_event_that_comes_twice_in_one_transaction_is_stored_once_and_counted(make_payment, batches):
+def test_an_event_that_comes_twice_in_one_transaction_is_stored_once_and_counted(make_payment, writes):
     first, second = stripe.bodies([stripe.paid(make_payment())[1] for _ in range(2)])
 
-    outcomes = asyncio.run(together([first, second, second, first], batches))
+    outcomes = asyncio.run(together([first, second, second, first], writes))
 
     assert [outcome.state for outcome in outcomes] == ["applied"] * 4
     assert list(WebhookEvent.objects.values_list("deliveries", flat=True)) == [2, 2]
     assert StatusChange.objects.count() == 2
 
 
-def test_events_of_one_payment_that_come_together_are_told_once(make_payment, batches):
+def test_events_of_one_payment_that_come_together_are_told_once(make_payment, writes):
     payment, other = make_payment(), make_payment()
     bodies = stripe.bodies([stripe.paid(other)[0], *stripe.paid_later(payment), *stripe.confirmed(payment)])
 
-    asyncio.run(together(bodies, batches))
+    asyncio.run(together(bodies, writes))
 
     assert [frame["status"] for frame in wire.frames(payment.user_id)] == ["succeeded"]
 
 
-def test_an_event_whose_client_hung_up_is_taken_in_all_the_same(make_payment, batches):
+def test_an_event_whose_client_hung_up_is_taken_in_all_the_same(make_payment, writes):
     body = stripe.bodies(stripe.paid(make_payment()))[0]
 
     async def hang_up():
         asking = asyncio.create_task(answer(body))
-        await asyncio.to_thread(batches.began.wait, 10)
+        await asyncio.to_thread(writes.began.wait, 10)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        batches.go.set()
+        writes.go.set()
 
     asyncio.run(hang_up())
     end_of_writers()
@@ -116,37 +116,37 @@ def test_an_event_whose_client_hung_up_is_taken_in_all_the_same(make_payment, ba
 
 
 def test_who_has_waited_too_long_is_told_and_only_what_was_begun_is_written(
-    make_payment, batches, monkeypatch
+    make_payment, writes, monkeypatch
 ):
     monkeypatch.setattr(writer, "WAIT_SECONDS", 0.5)
     begun, waiting = make_payment(), make_payment()
 
     async def both():
         first = asyncio.create_task(answer(stripe.bodies(stripe.paid(begun))[0]))
-        await asyncio.to_thread(batches.began.wait, 10)
+        await asyncio.to_thread(writes.began.wait, 10)
         second = asyncio.create_task(answer(stripe.bodies(stripe.paid(waiting))[0]))
         return await asyncio.gather(first, second, return_exceptions=True)
 
     told = asyncio.run(both())
-    batches.go.set()
+    writes.go.set()
     end_of_writers()
     assert [str(error) for error in told] == ["The database took too long."] * 2
     assert WebhookEvent.objects.get().payment == begun
     assert writer._waiting_bytes == 0
 
 
-def test_what_finds_no_room_is_refused_and_not_stored(make_payment, batches, monkeypatch):
+def test_what_finds_no_room_is_refused_and_not_stored(make_payment, writes, monkeypatch):
     monkeypatch.setattr(writer, "WAITING_MAX_BYTES", 10)
     bodies = [stripe.bodies(stripe.paid(make_payment()))[0] for _ in range(3)]
 
     async def crowd():
         writing = asyncio.create_task(answer(bodies[0]))
-        await asyncio.to_thread(batches.began.wait, 10)
+        await asyncio.to_thread(writes.began.wait, 10)
         waiting = asyncio.create_task(answer(bodies[1]))
         await asyncio.to_thread(eventually, lambda: writer._queue.qsize() == 1)
         with pytest.raises(OperationalError, match="Too many"):
             await answer(bodies[2])
-        batches.go.set()
+        writes.go.set()
         await asyncio.gather(writing, waiting)
 
     asyncio.run(crowd())
@@ -215,16 +215,16 @@ def test_an_event_that_waits_for_a_lock_holds_up_none_that_come_after_it(make_pa
 
 
 @on_postgresql
-def test_an_event_that_waits_for_a_lock_holds_up_none_that_came_with_it(make_payment, batches, locked):
+def test_an_event_that_waits_for_a_lock_holds_up_none_that_came_with_it(make_payment, writes, locked):
     first, free, held = make_payment(), make_payment(), make_payment()
     bodies = stripe.bodies([stripe.paid(first)[1], stripe.paid(free)[1], stripe.paid(held)[1]])
 
     async def all_three():
         asyncio.create_task(answer(bodies[0]))  # noqa: RUF006 it is written long before the end
-        await asyncio.to_thread(batches.began.wait, 10)
+        await asyncio.to_thread(writes.began.wait, 10)
         waiting = [asyncio.create_task(answer(body)) for body in bodies[1:]]
         await asyncio.to_thread(eventually, lambda: writer._queue.qsize() == len(waiting))
-        batches.go.set()
+        writes.go.set()
         assert (await waiting[0]).state == "applied"
         assert not waiting[1].done()
         release()

@@ -16,9 +16,8 @@ from notifications import publisher  # noqa: E402
 from notifications.routing import websocket_urlpatterns  # noqa: E402
 from payments import views  # noqa: E402
 from payments.sandbox import worker  # noqa: E402
-
-from .bodies import Bodies  # noqa: E402
-from .checks import refuse_bad_settings  # noqa: E402
+from payments_project.bodies import Bodies  # noqa: E402
+from payments_project.checks import refuse_bad_settings  # noqa: E402
 
 refuse_bad_settings()
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
-from .refusing import Refusal, answer
+from payments_project.refusing import Refusal, answer
 
 SUM_MAX_BYTES = 64 * 1024 * 1024
 """Of all bodies that the process holds. Where more arrives, the request that is arriving for longest gives way."""

@@ -9,8 +9,7 @@ from django.core.checks import CheckMessage, Error, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from payments import gateway
-
-from .environment import DEVELOPMENT_SECRET_KEY
+from payments_project.environment import DEVELOPMENT_SECRET_KEY
 
 _KEY = re.compile(r"(sk|rk)_[A-Za-z0-9_]{8,}")
 _ORGANISATION_KEY = re.compile(r"(sk|rk)_org_")

@@ -9,8 +9,8 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
-from .environment import BASE_DIR, local_host, read_environment
-from .logs import is_unforeseen
+from payments_project.environment import BASE_DIR, local_host, read_environment
+from payments_project.logs import is_unforeseen
 
 env = read_environment()
 

@@ -4,8 +4,7 @@ from django.urls import include, path, re_path
 
 from payments.api import api
 from payments.sandbox import api as sandbox
-
-from . import health
+from payments_project import health
 
 urlpatterns = [
     path("admin/", admin.site.urls),

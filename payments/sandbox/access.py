@@ -9,8 +9,8 @@ from http import HTTPStatus
 from django.conf import settings
 from django.http import HttpRequest
 
-from .errors import ApiError
-from .parameters import API_VERSION
+from payments.sandbox.errors import ApiError
+from payments.sandbox.parameters import API_VERSION
 
 _TEST_KEY = re.compile(r"(sk|rk)_test_[A-Za-z0-9_]{1,250}")
 _FOREIGN = ("Stripe-Account", "Stripe-Context")

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from . import behaviour, disputes, faults, fraud, lifecycle
-from .display import format_money
-from .models import Dispute, Review
+from payments.sandbox import behaviour, disputes, faults, fraud, lifecycle
+from payments.sandbox.display import format_money
+from payments.sandbox.models import Dispute, Review
 
 Form = dict[str, str]
 

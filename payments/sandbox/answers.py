@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-from .errors import ApiError
+from payments.sandbox.errors import ApiError
 
 
 @dataclass(frozen=True, kw_only=True)

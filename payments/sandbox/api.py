@@ -12,16 +12,16 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from . import faults, idempotency, ids, lifecycle
-from .access import authenticate, check_headers
-from .answers import Answer
-from .errors import ApiError, unknown_url
-from .events import Origin
-from .expansion import expand
-from .faults import Fault
-from .form import Form, decode
-from .limits import Tree, check_supported
-from .parameters import API_VERSION, check
+from payments.sandbox import faults, idempotency, ids, lifecycle
+from payments.sandbox.access import authenticate, check_headers
+from payments.sandbox.answers import Answer
+from payments.sandbox.errors import ApiError, unknown_url
+from payments.sandbox.events import Origin
+from payments.sandbox.expansion import expand
+from payments.sandbox.faults import Fault
+from payments.sandbox.form import Form, decode
+from payments.sandbox.limits import Tree, check_supported
+from payments.sandbox.parameters import API_VERSION, check
 
 logger = logging.getLogger(__name__)
 

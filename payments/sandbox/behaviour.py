@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from . import deliveries
-from .models import Behaviour, Delivery, Event
+from payments.sandbox import deliveries
+from payments.sandbox.models import Behaviour, Delivery, Event
 
 Mode = Behaviour.Mode
 LATE = timedelta(seconds=5)

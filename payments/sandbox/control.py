@@ -14,10 +14,10 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from . import behaviour, disputes, faults, fraud, lifecycle
-from .actions import ACTIONS, UnfitForm
-from .display import format_money, ride_of, state_of
-from .models import Charge, Delivery, Dispute, Refund, Review, Session
+from payments.sandbox import behaviour, disputes, faults, fraud, lifecycle
+from payments.sandbox.actions import ACTIONS, UnfitForm
+from payments.sandbox.display import format_money, ride_of, state_of
+from payments.sandbox.models import Charge, Delivery, Dispute, Refund, Review, Session
 
 _SHOWN = 50
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from .errors import ApiError, missing
-from .limits import (
+from payments.sandbox.errors import ApiError, missing
+from payments.sandbox.limits import (
     LONGEST_SESSION,
     Tree,
     check_amount,
@@ -18,8 +18,8 @@ from .limits import (
     check_url,
     max_amount,
 )
-from .models import Session
-from .objects.line_item import new_line_item
+from payments.sandbox.models import Session
+from payments.sandbox.objects.line_item import new_line_item
 
 MAX_LINE_ITEMS = 100
 MAX_QUANTITY = 999_999

@@ -16,8 +16,8 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from .models import Delivery
-from .objects.event import render_event
+from payments.sandbox.models import Delivery
+from payments.sandbox.objects.event import render_event
 
 TIMEOUTS = (3, 10)
 """Seconds to connect, and to answer."""

@@ -2,7 +2,7 @@
 
 import re
 
-from .models import PaymentIntent, Session
+from payments.sandbox.models import PaymentIntent, Session
 
 _ZERO_DECIMAL = frozenset(
     "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()  # noqa: SIM905 reads as a list

@@ -5,12 +5,12 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from . import fraud
-from .errors import NotPossible
-from .events import AUTOMATIC, Happening, Origin, changed, tell
-from .models import Charge, Dispute, PaymentIntent, Session
-from .objects.balance_transaction import reinstated, withdrawn
-from .objects.dispute import render_dispute
+from payments.sandbox import fraud
+from payments.sandbox.errors import NotPossible
+from payments.sandbox.events import AUTOMATIC, Happening, Origin, changed, tell
+from payments.sandbox.models import Charge, Dispute, PaymentIntent, Session
+from payments.sandbox.objects.balance_transaction import reinstated, withdrawn
+from payments.sandbox.objects.dispute import render_dispute
 
 Status, CaseType = Dispute.Status, Dispute.CaseType
 REASONS = (

@@ -5,17 +5,17 @@ from typing import Any
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
-from . import creation, lifecycle, parameters
-from .api import Call, operation
-from .errors import ApiError, NotPossible
-from .limits import Tree, check_integer, check_metadata
-from .listing import PAGING, page_of_items
-from .models import Delivery, Event, Review
-from .objects.dispute import render_dispute
-from .objects.fraud import render_review
-from .objects.refund import render_refund
-from .objects.session import render_session
-from .resources import (
+from payments.sandbox import creation, lifecycle, parameters
+from payments.sandbox.api import Call, operation
+from payments.sandbox.errors import ApiError, NotPossible
+from payments.sandbox.limits import Tree, check_integer, check_metadata
+from payments.sandbox.listing import PAGING, page_of_items
+from payments.sandbox.models import Delivery, Event, Review
+from payments.sandbox.objects.dispute import render_dispute
+from payments.sandbox.objects.fraud import render_review
+from payments.sandbox.objects.refund import render_refund
+from payments.sandbox.objects.session import render_session
+from payments.sandbox.resources import (
     CHARGES,
     DISPUTES,
     EARLY_FRAUD_WARNINGS,

@@ -6,8 +6,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from . import behaviour
-from .models import Event, Session
+from payments.sandbox import behaviour
+from payments.sandbox.models import Event, Session
 
 
 @dataclass(frozen=True, kw_only=True)

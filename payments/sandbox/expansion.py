@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
-from .errors import ApiError
-from .listing import as_list, page_of_items
-from .models import Charge, Dispute, PaymentIntent, Refund, Review, Session
-from .objects.charge import render_charge
-from .objects.dispute import render_dispute
-from .objects.fraud import render_review
-from .objects.payment_intent import render_payment_intent
-from .objects.payment_method import render_payment_method
-from .objects.refund import render_refund
-from .parameters import can_expand
+from payments.sandbox.errors import ApiError
+from payments.sandbox.listing import as_list, page_of_items
+from payments.sandbox.models import Charge, Dispute, PaymentIntent, Refund, Review, Session
+from payments.sandbox.objects.charge import render_charge
+from payments.sandbox.objects.dispute import render_dispute
+from payments.sandbox.objects.fraud import render_review
+from payments.sandbox.objects.payment_intent import render_payment_intent
+from payments.sandbox.objects.payment_method import render_payment_method
+from payments.sandbox.objects.refund import render_refund
+from payments.sandbox.parameters import can_expand
 
 MAX_LEVELS, MAX_PATHS = 4, 20
 

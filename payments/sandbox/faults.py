@@ -13,8 +13,8 @@ from http import HTTPStatus
 from django.db.models import F
 from django.http import HttpRequest
 
-from .errors import ApiError
-from .models import Behaviour
+from payments.sandbox.errors import ApiError
+from payments.sandbox.models import Behaviour
 
 logger = logging.getLogger(__name__)
 

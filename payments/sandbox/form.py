@@ -9,7 +9,7 @@ import re
 from itertools import pairwise
 from urllib.parse import parse_qsl
 
-from .errors import ApiError
+from payments.sandbox.errors import ApiError
 
 MAX_PARAMETERS = 1000
 MAX_DEPTH = 10

@@ -2,10 +2,10 @@
 
 from django.db import transaction
 
-from .errors import NotPossible
-from .events import AUTOMATIC, Happening, Origin, changed, tell
-from .models import Charge, EarlyFraudWarning, PaymentIntent, Refund, Review, Session
-from .objects.fraud import render_review, render_warning
+from payments.sandbox.errors import NotPossible
+from payments.sandbox.events import AUTOMATIC, Happening, Origin, changed, tell
+from payments.sandbox.models import Charge, EarlyFraudWarning, PaymentIntent, Refund, Review, Session
+from payments.sandbox.objects.fraud import render_review, render_warning
 
 FRAUD_TYPES = (
     "made_with_stolen_card",

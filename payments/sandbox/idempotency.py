@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from .answers import Answer
-from .errors import ApiError, NotPossible
-from .form import Form
-from .models import IdempotentRequest
+from payments.sandbox.answers import Answer
+from payments.sandbox.errors import ApiError, NotPossible
+from payments.sandbox.form import Form
+from payments.sandbox.models import IdempotentRequest
 
 logger = logging.getLogger(__name__)
 

@@ -7,18 +7,18 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from .cards import CARDS, DEBIT_FAILED, DECLINES, Card, Decline, declined_card
-from .disputes import close_dispute, escalate, open_dispute
-from .errors import NotPossible
-from .events import AUTOMATIC, Happening, Origin, tell
-from .fraud import close_review, open_review, warn
-from .models import Charge, PaymentIntent, Session
-from .objects.balance_transaction import charged
-from .objects.charge import render_charge
-from .objects.payment_intent import render_payment_intent
-from .objects.payment_method import delayed_method, payment_method_types
-from .objects.session import render_session
-from .refunds import fail_refund, refund, settle_due, settle_refund
+from payments.sandbox.cards import CARDS, DEBIT_FAILED, DECLINES, Card, Decline, declined_card
+from payments.sandbox.disputes import close_dispute, escalate, open_dispute
+from payments.sandbox.errors import NotPossible
+from payments.sandbox.events import AUTOMATIC, Happening, Origin, tell
+from payments.sandbox.fraud import close_review, open_review, warn
+from payments.sandbox.models import Charge, PaymentIntent, Session
+from payments.sandbox.objects.balance_transaction import charged
+from payments.sandbox.objects.charge import render_charge
+from payments.sandbox.objects.payment_intent import render_payment_intent
+from payments.sandbox.objects.payment_method import delayed_method, payment_method_types
+from payments.sandbox.objects.session import render_session
+from payments.sandbox.refunds import fail_refund, refund, settle_due, settle_refund
 
 __all__ = [
     "NotPossible",

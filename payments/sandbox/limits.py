@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from .errors import ApiError, missing
+from payments.sandbox.errors import ApiError, missing
 
 _MAX_AMOUNT, _MAX_AMOUNT_IDR = 99_999_999, 999_999_999_999
 """Minor units. Source: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts."""

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 
-from .errors import ApiError, no_such
-from .limits import Tree, check_integer
-from .models import Kept
+from payments.sandbox.errors import ApiError, no_such
+from payments.sandbox.limits import Tree, check_integer
+from payments.sandbox.models import Kept
 
 LIMIT, MAX_LIMIT = 10, 100
 PAGING: Tree = {"limit": None, "starting_after": None, "ending_before": None, "expand": None}

@@ -8,7 +8,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from . import ids
+from payments.sandbox import ids
 
 TIME_TO_RESPOND = timedelta(days=9)
 """How long the merchant has to send evidence against a dispute."""

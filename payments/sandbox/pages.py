@@ -12,12 +12,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from . import lifecycle
-from .cards import CARDS, DECLINES, Card, Decline
-from .control import control
-from .display import format_money, ride_of, state_of
-from .models import Charge, Session, receipts
-from .objects.payment_method import card_of
+from payments.sandbox import lifecycle
+from payments.sandbox.cards import CARDS, DECLINES, Card, Decline
+from payments.sandbox.control import control
+from payments.sandbox.display import format_money, ride_of, state_of
+from payments.sandbox.models import Charge, Session, receipts
+from payments.sandbox.objects.payment_method import card_of
 
 _OUTCOMES: dict[str, Callable[..., Session]] = {
     "pay": lifecycle.pay,

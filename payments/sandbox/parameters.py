@@ -15,8 +15,8 @@ import stripe
 from stripe import ListObject, RequestOptions, StripeObject, params
 from stripe.params import checkout, radar
 
-from .errors import ApiError, missing
-from .form import Form
+from payments.sandbox.errors import ApiError, missing
+from payments.sandbox.form import Form
 
 API_VERSION: str = stripe.api_version
 

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from . import fraud
-from .errors import NotPossible
-from .events import AUTOMATIC, Happening, Origin, changed, tell
-from .models import Charge, PaymentIntent, Refund, Session
-from .objects.balance_transaction import refund_failed, refunded
-from .objects.charge import render_charge
-from .objects.refund import render_refund
+from payments.sandbox import fraud
+from payments.sandbox.errors import NotPossible
+from payments.sandbox.events import AUTOMATIC, Happening, Origin, changed, tell
+from payments.sandbox.models import Charge, PaymentIntent, Refund, Session
+from payments.sandbox.objects.balance_transaction import refund_failed, refunded
+from payments.sandbox.objects.charge import render_charge
+from payments.sandbox.objects.refund import render_refund
 
 BANK_TAKES = timedelta(minutes=1)
 """How long a refund to a bank account is pending: Stripe's days, shortened."""

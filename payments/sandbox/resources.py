@@ -6,10 +6,10 @@ from typing import Any, Generic, TypeVar
 
 from django.db.models import QuerySet
 
-from .api import Call
-from .errors import no_such
-from .listing import created, page
-from .models import (
+from payments.sandbox.api import Call
+from payments.sandbox.errors import no_such
+from payments.sandbox.listing import created, page
+from payments.sandbox.models import (
     Charge,
     Delivery,
     Dispute,
@@ -21,13 +21,13 @@ from .models import (
     Review,
     Session,
 )
-from .objects.charge import render_charge
-from .objects.dispute import render_dispute
-from .objects.event import render_event
-from .objects.fraud import render_review, render_warning
-from .objects.payment_intent import render_payment_intent
-from .objects.refund import render_refund
-from .objects.session import render_session
+from payments.sandbox.objects.charge import render_charge
+from payments.sandbox.objects.dispute import render_dispute
+from payments.sandbox.objects.event import render_event
+from payments.sandbox.objects.fraud import render_review, render_warning
+from payments.sandbox.objects.payment_intent import render_payment_intent
+from payments.sandbox.objects.refund import render_refund
+from payments.sandbox.objects.session import render_session
 
 Row = TypeVar("Row", bound=Kept)
 Rendered = dict[str, Any]

@@ -2,8 +2,8 @@
 
 from django.urls import path, re_path
 
-from . import endpoints
-from .api import serve
+from payments.sandbox import endpoints
+from payments.sandbox.api import serve
 
 urlpatterns = [
     path("<path:kind>/search", serve()),

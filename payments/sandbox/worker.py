@@ -12,10 +12,10 @@ import requests
 from django.db import DatabaseError, connections
 from django.utils import timezone
 
-from . import deliveries, idempotency, lifecycle
+from payments.sandbox import deliveries, idempotency, lifecycle
 
 if TYPE_CHECKING:
-    from .models import Delivery
+    from payments.sandbox.models import Delivery
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,7 @@ from typing import Any
 
 from payments.models import Payment
 from payments.status import Status
-
-from . import stripe_events as stripe
+from payments.tests import stripe_events as stripe
 
 Story = Callable[[Payment], list[dict[str, Any]]]
 

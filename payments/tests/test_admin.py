@@ -19,10 +19,9 @@ from payments.facts import money
 from payments.models import Intent, Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.scrubbing import REMOVED
 from payments.status import Status
+from payments.tests import recorded
+from payments.tests import stripe_events as stripe
 from tests.plans import on_postgresql, plan_of
-
-from . import recorded
-from . import stripe_events as stripe
 
 PAYMENTS = "admin:payments_payment_changelist"
 EVENTS = "admin:payments_webhookevent_changelist"

@@ -13,10 +13,9 @@ from prometheus_client import REGISTRY
 from payments import webhooks
 from payments.models import Intent, Payment, StatusChange, WebhookEvent
 from payments.status import Attention
+from payments.tests import stripe_events as stripe
+from payments.tests.test_admin import EVENTS, PAYMENTS, found, page_of, text_of
 from tests.plans import on_postgresql, plan_of
-
-from . import stripe_events as stripe
-from .test_admin import EVENTS, PAYMENTS, found, page_of, text_of
 
 State = WebhookEvent.State
 Reason = WebhookEvent.Reason

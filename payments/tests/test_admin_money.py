@@ -8,11 +8,10 @@ import pytest
 from notifications.models import Feed
 from payments.admin import circumstances, money, said
 from payments.models import Intent
-
-from . import stripe_events as stripe
-from .stories import STORIES
-from .test_admin import page_of, text_of
-from .test_api_outcomes import declined
+from payments.tests import stripe_events as stripe
+from payments.tests.stories import STORIES
+from payments.tests.test_admin import page_of, text_of
+from payments.tests.test_api_outcomes import declined
 
 RECEIPT = "https://pay.stripe.example/receipts/1"
 

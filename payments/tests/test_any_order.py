@@ -15,9 +15,8 @@ from payments.facts import merge
 from payments.models import StatusChange, WebhookEvent
 from payments.scrubbing import scrub
 from payments.status import Status, attention, derive
-
-from . import recorded
-from .stories import STORIES
+from payments.tests import recorded
+from payments.tests.stories import STORIES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -3,8 +3,7 @@
 import pytest
 
 from payments.status import Status
-
-from . import stripe_events as stripe
+from payments.tests import stripe_events as stripe
 
 pytestmark = pytest.mark.django_db
 

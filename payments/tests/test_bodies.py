@@ -7,8 +7,7 @@ from django.urls import reverse
 
 from payments import bodies, intake
 from payments.models import Payment, WebhookEvent
-
-from . import stripe_events as stripe
+from payments.tests import stripe_events as stripe
 
 ODD = {
     "half an emoji": r'"Ann \ud83d"',

@@ -11,9 +11,8 @@ from payments.models import Payment, RefundRequest, StatusChange
 from payments.sandbox import lifecycle
 from payments.sandbox.models import Session
 from payments.status import Status
-
-from . import stripe_events
-from .wire import frames
+from payments.tests import stripe_events
+from payments.tests.wire import frames
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

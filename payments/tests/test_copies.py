@@ -8,10 +8,9 @@ import json
 import pytest
 
 from payments.models import WebhookEvent
-
-from . import broken_stripe
-from . import stripe_events as stripe
-from .fetching import fetch
+from payments.tests import broken_stripe
+from payments.tests import stripe_events as stripe
+from payments.tests.fetching import fetch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,9 +12,8 @@ from django.utils import timezone
 from payments import gateway, intake, retention, webhooks
 from payments.balances import balances
 from payments.models import Intent, Payment, WebhookEvent
-
-from . import stripe_events as stripe
-from .fetching import fetch
+from payments.tests import stripe_events as stripe
+from payments.tests.fetching import fetch
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

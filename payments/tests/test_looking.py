@@ -11,10 +11,9 @@ from payments import looking
 from payments.models import Payment
 from payments.sandbox import lifecycle
 from payments.status import Status
-
-from . import broken_stripe
-from .fetching import age, pay, start, status
-from .wire import frames
+from payments.tests import broken_stripe
+from payments.tests.fetching import age, pay, start, status
+from payments.tests.wire import frames
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("stripe_api")]
 

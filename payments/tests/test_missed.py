@@ -15,11 +15,10 @@ from payments.sandbox import lifecycle
 from payments.sandbox.models import Event
 from payments.sandbox.objects.event import render_event
 from payments.scrubbing import scrub
-
-from . import broken_stripe
-from . import stripe_events as stripe
-from .fetching import fetch, pay, start, status
-from .wire import frames
+from payments.tests import broken_stripe
+from payments.tests import stripe_events as stripe
+from payments.tests.fetching import fetch, pay, start, status
+from payments.tests.wire import frames
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("stripe_api")]
 

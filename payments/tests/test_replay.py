@@ -12,10 +12,9 @@ from payments import intake
 from payments.models import Payment, StatusChange, WebhookEvent
 from payments.replay import BATCH_SIZE, Selection, select
 from payments.status import Status
+from payments.tests import stripe_events as stripe
+from payments.tests import wire
 from tests.plans import on_postgresql, plan_of
-
-from . import stripe_events as stripe
-from . import wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,9 +14,8 @@ from notifications.models import Notification
 from payments import retention, webhooks
 from payments.models import Payment, StatusChange, WebhookEvent
 from payments.status import Status
-
-from . import stripe_events as stripe
-from . import wire
+from payments.tests import stripe_events as stripe
+from payments.tests import wire
 
 pytestmark = pytest.mark.django_db
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from payments import events, intake
 from payments.scrubbing import DEPTH_MAX, REMOVED, scrub
-
-from . import recorded
+from payments.tests import recorded
 
 PRIVATE = """
     quimb lilas bleu cornouaille 29033 +332987 mail.example fr834 hush19 fprint tok_login 203.0.113 48.0019 4.0971 ://

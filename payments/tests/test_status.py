@@ -10,8 +10,7 @@ from payments.facts import ATTEMPTS_KEPT, OBJECTS_KEPT, merge
 from payments.models import Payment
 from payments.states import DISPUTE_STAGES, REFUND_STAGES
 from payments.status import Attention, Status, attention, derive, holds_ride, is_open
-
-from .stories import STORIES
+from payments.tests.stories import STORIES
 
 ASKED = "1250 usd"
 PAID = {"paid": {"pi_1": {ASKED: 1}}}

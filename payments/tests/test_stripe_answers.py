@@ -13,11 +13,10 @@ from payments import checkout, deadline, gateway, refundable, refunds, transport
 from payments.models import Payment, RefundRequest, StatusChange
 from payments.sandbox.models import Refund, Session
 from payments.status import Status
-
-from . import broken_stripe
-from .broken_stripe import raw
-from .fetching import order, pay, start
-from .wire import frames
+from payments.tests import broken_stripe
+from payments.tests.broken_stripe import raw
+from payments.tests.fetching import order, pay, start
+from payments.tests.wire import frames
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("stripe_api")]
 

@@ -11,10 +11,9 @@ from payments import checkout, gateway, refunds
 from payments.models import Payment, RefundRequest, StatusChange
 from payments.sandbox.models import IdempotentRequest, Refund, Session
 from payments.status import Status
-
-from . import broken_stripe
-from .fetching import age, fetch, order, pay, start, status
-from .wire import frames
+from payments.tests import broken_stripe
+from payments.tests.fetching import age, fetch, order, pay, start, status
+from payments.tests.wire import frames
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("stripe_api")]
 

@@ -6,9 +6,8 @@ from django.db import OperationalError, connection
 from payments import intake, signatures, webhooks
 from payments.models import Payment, StatusChange, WebhookEvent
 from payments.status import Status
-
-from . import stripe_events as stripe
-from . import wire
+from payments.tests import stripe_events as stripe
+from payments.tests import wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -10,10 +10,9 @@ from django.db import OperationalError, connection, transaction
 
 from payments import intake, webhooks, writer
 from payments.models import Payment, StatusChange, WebhookEvent
+from payments.tests import stripe_events as stripe
+from payments.tests import wire
 from tests.server import eventually
-
-from . import stripe_events as stripe
-from . import wire
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

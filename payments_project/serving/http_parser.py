@@ -5,8 +5,7 @@ from typing import Any
 import httptools
 
 from payments_project.refusing import Refusal
-
-from .limits import FIELDS_MAX, HEAD_MAX_BYTES, PIECE_BYTES
+from payments_project.serving.limits import FIELDS_MAX, HEAD_MAX_BYTES, PIECE_BYTES
 
 MALFORMED = Refusal(400, "bad_request", "The request could not be read: send HTTP/1.1.")
 HEAD_TOO_LARGE = Refusal(431, "head_too_large", "Send at most 100 header fields, and 32 KiB of them.")

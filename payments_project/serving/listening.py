@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from .limits import BACKLOG
+from payments_project.serving.limits import BACKLOG
 
 EVERY_IPV6_ADDRESS = "::"
 _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}

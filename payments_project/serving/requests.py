@@ -4,8 +4,7 @@ import asyncio
 from typing import Any
 
 from notifications import connections
-
-from .limits import QUIET_SECONDS
+from payments_project.serving.limits import QUIET_SECONDS
 
 STEP_SECONDS = 0.05
 

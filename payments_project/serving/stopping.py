@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from notifications import connections
-
-from .limits import STOP_SECONDS
-from .requests import Requests
+from payments_project.serving.limits import STOP_SECONDS
+from payments_project.serving.requests import Requests
 
 logger = logging.getLogger(__name__)
 

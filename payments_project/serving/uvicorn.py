@@ -10,14 +10,13 @@ import uvicorn
 from django.conf import settings
 
 from notifications.protocol import MESSAGE_MAX_BYTES
-
-from . import stopping
-from .descriptors import raise_limit
-from .limits import BACKLOG, FAREWELL_SECONDS, KEEP_ALIVE_SECONDS
-from .readiness import tell_ready
-from .requests import Requests
-from .uvicorn_http import HTTPProtocol
-from .uvicorn_websocket import WebSocketProtocol
+from payments_project.serving import stopping
+from payments_project.serving.descriptors import raise_limit
+from payments_project.serving.limits import BACKLOG, FAREWELL_SECONDS, KEEP_ALIVE_SECONDS
+from payments_project.serving.readiness import tell_ready
+from payments_project.serving.requests import Requests
+from payments_project.serving.uvicorn_http import HTTPProtocol
+from payments_project.serving.uvicorn_websocket import WebSocketProtocol
 
 
 def serve(*, application: Any, sockets: list[socket.socket]) -> None:

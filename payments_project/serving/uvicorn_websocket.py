@@ -10,8 +10,7 @@ from websockets.protocol import State
 
 from notifications import metrics
 from notifications.protocol import CloseCode
-
-from .limits import (
+from payments_project.serving.limits import (
     BACKLOG_MAX_BYTES,
     FAREWELL_SECONDS,
     FRAGMENTS_MAX,

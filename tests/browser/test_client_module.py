@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from .conftest import ROOT
+from tests.browser.conftest import ROOT
 
 APP = "http://app.test/"
 SOCKET = "ws://service.test/basic/ws"

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from . import backend
+from tests.browser import backend
 
 PHONE = {"width": 390, "height": 844}
 

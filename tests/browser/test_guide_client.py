@@ -7,8 +7,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import expect
 
-from . import backend
-from .conftest import ROOT
+from tests.browser import backend
+from tests.browser.conftest import ROOT
 
 GUIDE_CLIENT = (ROOT / "tests/browser/guide_client.js").read_text()
 

@@ -19,7 +19,7 @@ def main() -> int:
     options = parse()
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     prepare_environment(folder)
-    from .session import hold  # the settings come first
+    from tests.chaos.session import hold  # the settings come first
 
     console = Console()
     console.print(f"Seed {options.seed}; logs in {folder}", highlight=False)

@@ -19,8 +19,8 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from .plan import PlannedClient
-from .records import ClientRecord, Connection, Receipt
+from tests.chaos.plan import PlannedClient
+from tests.chaos.records import ClientRecord, Connection, Receipt
 
 BETWEEN = {
     "comes and goes": (4.0, 15.0),

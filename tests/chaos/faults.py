@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 
-from . import plan
-from .clients import Client
-from .clock import Clock
-from .cluster import Cluster
-from .plan import PlannedFault
-from .records import FaultRecord
+from tests.chaos import plan
+from tests.chaos.clients import Client
+from tests.chaos.clock import Clock
+from tests.chaos.cluster import Cluster
+from tests.chaos.plan import PlannedFault
+from tests.chaos.records import FaultRecord
 
 SHARE_THAT_STOPS_READING = 0.2
 BREATH_SECONDS = 0.5

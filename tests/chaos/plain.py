@@ -3,8 +3,8 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
-from .records import ClientRecord, Notification, Receipt, by_subject, key, says
-from .tally import Tally
+from tests.chaos.records import ClientRecord, Notification, Receipt, by_subject, key, says
+from tests.chaos.tally import Tally
 
 CROSSING_SECONDS = 1.0
 """What was sent so shortly before a client's close may have crossed it: it is rightly sent again."""

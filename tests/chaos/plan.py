@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from .model import SCENARIOS, Scenario
+from tests.chaos.model import SCENARIOS, Scenario
 
 ROLLING_RESTART = "workers restarted one by one"
 FAULTS = (

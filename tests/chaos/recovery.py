@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .records import ClientRecord, FaultRecord, Notification, Receipt, Truth, by_subject, key
+from tests.chaos.records import ClientRecord, FaultRecord, Notification, Receipt, Truth, by_subject, key
 
 AFTER_SECONDS = 5.0
 """What was committed until then after a fault, and before the next, is counted as hit by it."""

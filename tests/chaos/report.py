@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from .run import Outcome, Run
+from tests.chaos.run import Outcome, Run
 
 WRONG_SHOWN = 20
 

@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
-from .clients import Client
-from .clock import Clock
-from .cluster import Cluster
-from .faults import Faults
-from .plan import Plan
-from .recovery import Recovery, recoveries
-from .stream import Stream
-from .trace import write_trace
-from .truth import read_truth, waiting_deliveries
-from .verdict import Verdict, judge
+from tests.chaos.clients import Client
+from tests.chaos.clock import Clock
+from tests.chaos.cluster import Cluster
+from tests.chaos.faults import Faults
+from tests.chaos.plan import Plan
+from tests.chaos.recovery import Recovery, recoveries
+from tests.chaos.stream import Stream
+from tests.chaos.trace import write_trace
+from tests.chaos.truth import read_truth, waiting_deliveries
+from tests.chaos.verdict import Verdict, judge
 
 DROPPED_SHARE = 0.05
 ANSWER_SECONDS = 60.0

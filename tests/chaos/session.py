@@ -10,12 +10,12 @@ from django.conf import settings
 from rich.console import Console
 from rich.live import Live
 
-from . import report
-from .cluster import Cluster
-from .logs import unexpected_exceptions
-from .plan import make_plan
-from .run import Outcome, Run
-from .stream import Stream
+from tests.chaos import report
+from tests.chaos.cluster import Cluster
+from tests.chaos.logs import unexpected_exceptions
+from tests.chaos.plan import make_plan
+from tests.chaos.run import Outcome, Run
+from tests.chaos.stream import Stream
 
 HANGS_SECONDS = 240.0
 """How much longer than twice its time a run may take."""

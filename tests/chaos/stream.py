@@ -12,10 +12,10 @@ from uuid import UUID
 
 import httpx
 
-from .clock import Clock
-from .model import Cancel, Events, Order, Page, Refund, Step
-from .plan import PlannedPayment
-from .records import Made
+from tests.chaos.clock import Clock
+from tests.chaos.model import Cancel, Events, Order, Page, Refund, Step
+from tests.chaos.plan import PlannedPayment
+from tests.chaos.records import Made
 
 AT_ONCE = 48
 """Requests under way at a time: after an outage the rest waits its turn."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from .records import ClientRecord, FaultRecord, Truth
+from tests.chaos.records import ClientRecord, FaultRecord, Truth
 
 
 def write_trace(

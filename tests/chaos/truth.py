@@ -4,7 +4,7 @@ import json
 
 import psycopg
 
-from .records import Notification, Truth
+from tests.chaos.records import Notification, Truth
 
 NOTIFICATIONS = """
     SELECT feed.user_id, n.seq, n.collapse_key, n.frame, extract(epoch FROM n.created_at)::float8

@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from .plain import Reasons, judge_order, judge_user
-from .records import ClientRecord, FaultRecord, Made, Notification, Truth, key, says
-from .tally import Tally
+from tests.chaos.plain import Reasons, judge_order, judge_user
+from tests.chaos.records import ClientRecord, FaultRecord, Made, Notification, Truth, key, says
+from tests.chaos.tally import Tally
 
 
 @dataclass

@@ -8,8 +8,7 @@ from typing import Any
 
 from payments.sandbox.ids import new_id
 from payments.sandbox.models import Charge, Dispute, Refund
-
-from .times import seconds
+from payments.sandbox.objects.times import seconds
 
 _DISPUTE_FEE = 1500
 _FEE_PERCENT, _FEE_FIXED = 2.9, 30

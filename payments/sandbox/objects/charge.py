@@ -1,9 +1,8 @@
 from typing import Any
 
 from payments.sandbox.models import Charge
-
-from .payment_method import billing_details, card_of, payment_method_details
-from .times import seconds
+from payments.sandbox.objects.payment_method import billing_details, card_of, payment_method_details
+from payments.sandbox.objects.times import seconds
 
 _NOTHING_KNOWN = (
     "application",

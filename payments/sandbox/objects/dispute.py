@@ -1,9 +1,8 @@
 from typing import Any
 
 from payments.sandbox.models import Dispute
-
-from .payment_method import card_of
-from .times import seconds
+from payments.sandbox.objects.payment_method import card_of
+from payments.sandbox.objects.times import seconds
 
 _EVIDENCE = (
     "access_activity_log",

@@ -1,9 +1,8 @@
 from typing import Any
 
 from payments.sandbox.models import Event
+from payments.sandbox.objects.times import seconds
 from payments.sandbox.parameters import API_VERSION
-
-from .times import seconds
 
 
 def render_event(event: Event, *, pending_webhooks: int) -> dict[str, Any]:

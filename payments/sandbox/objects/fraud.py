@@ -3,8 +3,7 @@
 from typing import Any
 
 from payments.sandbox.models import EarlyFraudWarning, Review
-
-from .times import seconds
+from payments.sandbox.objects.times import seconds
 
 
 def render_warning(warning: EarlyFraudWarning) -> dict[str, Any]:

@@ -2,8 +2,7 @@ from datetime import datetime
 from typing import Any
 
 from payments.sandbox.ids import new_id
-
-from .times import seconds
+from payments.sandbox.objects.times import seconds
 
 
 def new_line_item(asked: dict[str, Any], *, now: datetime) -> dict[str, Any]:

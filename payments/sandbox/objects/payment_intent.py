@@ -1,9 +1,8 @@
 from typing import Any
 
 from payments.sandbox.models import Charge, PaymentIntent
-
-from .payment_method import render_payment_method
-from .times import seconds
+from payments.sandbox.objects.payment_method import render_payment_method
+from payments.sandbox.objects.times import seconds
 
 _NOTHING_KNOWN = (
     "allowed_payment_method_types",

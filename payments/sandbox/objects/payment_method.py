@@ -4,8 +4,7 @@ from typing import Any
 
 from payments.sandbox.cards import CARDS
 from payments.sandbox.models import Charge
-
-from .times import seconds
+from payments.sandbox.objects.times import seconds
 
 CUSTOMER_NAME = "Sandbox Customer"
 CUSTOMER_EMAIL = "customer@example.com"

@@ -1,8 +1,7 @@
 from typing import Any
 
 from payments.sandbox.models import Refund
-
-from .times import seconds
+from payments.sandbox.objects.times import seconds
 
 _NOTHING_KNOWN = (
     "customer",

@@ -1,9 +1,13 @@
 from typing import Any
 
 from payments.sandbox.models import Session
-
-from .payment_method import ADDRESS, CUSTOMER_EMAIL, CUSTOMER_NAME, payment_method_types
-from .times import seconds
+from payments.sandbox.objects.payment_method import (
+    ADDRESS,
+    CUSTOMER_EMAIL,
+    CUSTOMER_NAME,
+    payment_method_types,
+)
+from payments.sandbox.objects.times import seconds
 
 _ECHOED = ("cancel_url", "client_reference_id", "customer_email", "locale", "submit_type", "success_url")
 _NOTHING_KNOWN = (

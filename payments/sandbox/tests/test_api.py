@@ -10,10 +10,9 @@ from django.db import connection
 
 from payments.sandbox import lifecycle
 from payments.sandbox.models import Event, Session
-
-from .conftest import event_types, make_session, session_params
-from .description import problems
-from .published import objects as published
+from payments.sandbox.tests.conftest import event_types, make_session, session_params
+from payments.sandbox.tests.description import problems
+from payments.sandbox.tests.published import objects as published
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("payments.sandbox.tests.urls")]
 

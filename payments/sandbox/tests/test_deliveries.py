@@ -11,8 +11,7 @@ from django.utils import timezone
 
 from payments.sandbox import behaviour, deliveries, lifecycle
 from payments.sandbox.models import Delivery, Session
-
-from .conftest import make_session
+from payments.sandbox.tests.conftest import make_session
 
 pytestmark = pytest.mark.django_db
 

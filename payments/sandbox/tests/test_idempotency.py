@@ -9,8 +9,7 @@ from payments.sandbox import idempotency, lifecycle
 from payments.sandbox.answers import Answer
 from payments.sandbox.errors import ApiError
 from payments.sandbox.models import IdempotentRequest, Refund, Session
-
-from .conftest import make_session, session_params
+from payments.sandbox.tests.conftest import make_session, session_params
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("payments.sandbox.tests.urls")]
 

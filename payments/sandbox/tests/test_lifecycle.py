@@ -6,8 +6,7 @@ from django.db import transaction
 
 from payments.sandbox import behaviour, cards, events, lifecycle
 from payments.sandbox.models import Charge, Delivery, Dispute, Event, PaymentIntent, Refund, Review, Session
-
-from .conftest import event_types, make_session, pay_and_break
+from payments.sandbox.tests.conftest import event_types, make_session, pay_and_break
 
 pytestmark = pytest.mark.django_db
 

@@ -7,10 +7,9 @@ from payments.sandbox.models import Dispute, Event, Review, Session
 from payments.sandbox.objects.event import render_event
 from payments.sandbox.objects.session import render_session
 from payments.sandbox.parameters import API_VERSION
-
-from .conftest import make_session
-from .description import problems
-from .published import objects as published
+from payments.sandbox.tests.conftest import make_session
+from payments.sandbox.tests.description import problems
+from payments.sandbox.tests.published import objects as published
 
 pytestmark = pytest.mark.django_db
 

@@ -8,8 +8,7 @@ from django.test import Client
 from stripe._encode import _api_encode
 
 from payments.sandbox.models import Session
-
-from .conftest import session_params
+from payments.sandbox.tests.conftest import session_params
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("payments.sandbox.tests.urls")]
 

@@ -8,8 +8,7 @@ from django.utils import timezone
 
 from payments.sandbox import behaviour, deliveries, lifecycle, worker
 from payments.sandbox.models import Delivery, Session
-
-from .conftest import event_types, make_session, pay_and_break, wait_until
+from payments.sandbox.tests.conftest import event_types, make_session, pay_and_break, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -5,13 +5,13 @@ BIN := .venv/bin
 # Left out: what brings its own PostgreSQL and Valkey, and what no database makes a difference to.
 NOT_EMBEDDED := chaos chaos_verdict cluster deploy development_servers docs drain listening make proxy slow_clients
 EMBEDDED := tests $(NOT_EMBEDDED:%=--ignore tests/test_%.py) --ignore tests/outages notifications \
-	--ignore notifications/tests/test_line.py --ignore notifications/tests/test_redis_layer.py bulk \
-	payments/tests/test_any_order.py payments/tests/test_webhooks.py payments/tests/test_writer.py
+	--ignore notifications/tests/fanout/test_listen.py --ignore notifications/tests/fanout/test_redis_layer.py bulk \
+	payments/tests/test_any_order.py payments/tests/webhooks/test_webhooks.py payments/tests/webhooks/test_batches.py
 IN_PARALLEL := -n 3 --dist loadfile
 # The variables that make chaos takes, as options; docs/chaos.md describes them.
 CHAOS = $(foreach name,SECONDS SEED CLIENTS RECONCILER MARKDOWN,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
 # What runs wherever Python does. The cluster needs a Unix, and the benchmarks Linux.
-SERVICE := bulk notifications payments payments_project
+SERVICE := bulk notifications payments payments_project stripe_sandbox
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 
@@ -61,7 +61,7 @@ lint: $(DEVELOPMENT)  ## style, imports, migrations: none missing, none that sto
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	ENV_FILE= DEBUG=1 $(BIN)/python manage.py makemigrations --check --dry-run
-	$(BIN)/python -m tests.lint_migrations
+	$(BIN)/python -m tests.support.lint_migrations
 
 format: $(DEVELOPMENT)  ## format the code
 	$(BIN)/ruff format .

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.services import STACK
+from tests.support.services import STACK
 
 
 @pytest.fixture(scope="session")

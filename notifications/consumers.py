@@ -11,10 +11,11 @@ from channels.exceptions import StopConsumer
 from django.db import Error as DatabaseError
 
 from bulk.errors import describe
-from notifications import auth, confirmations, connections, metrics, protocol, reconciler
-from notifications.cursor import ClientGoneError, Sent
+from notifications import auth, metrics, protocol
+from notifications.delivery import confirmations, connections, reconciler
+from notifications.delivery.cursor import ClientGoneError, Sent
+from notifications.delivery.subscription import Subscription
 from notifications.protocol import CloseCode
-from notifications.subscriptions import Subscription
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,9 @@ from django.db.models import Case, F, Max, OuterRef, Q, Subquery, When, Window
 from django.utils import timezone
 
 from bulk.execution import execute
-from notifications import groups, installation, protocol
-from notifications.groups import Wake
+from notifications import installation, protocol
+from notifications.fanout import groups
+from notifications.fanout.groups import Wake
 from notifications.models import Feed, Notification
 from notifications.user_ids import check_user_id
 

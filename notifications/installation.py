@@ -2,7 +2,7 @@
 
 Numbers of feeds are given again after a database has lost commits: a failover to a standby that was behind, or a
 restore. What was numbered before and what is numbered since must not be taken for each other. So the numbers have
-an epoch, which changes by `manage.py new_epoch`, by a feed that is found to have lost numbers (notifications/losses.py),
+an epoch, which changes by `manage.py new_epoch`, by a feed that is found to have lost numbers (notifications/delivery/losses.py),
 and with PostgreSQL's timeline, which each promotion and each recovery to a point in time counts up
 (https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELINES).
 """

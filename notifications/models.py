@@ -72,7 +72,7 @@ class Installation(models.Model):
 
 
 class Listener(models.Model):
-    """A process whose line to the channel layer is open. See notifications/roll.py."""
+    """A process whose line to the channel layer is open. See notifications/fanout/roll.py."""
 
     name = models.CharField(max_length=32, primary_key=True)
     seen_at = models.DateTimeField()

@@ -6,7 +6,7 @@ What is still here = paid - refunded - withdrawn. All sums are in minor units of
 from dataclasses import dataclass
 
 from payments.facts import Dispute, Facts, Refund, read_money
-from payments.states import BLOCKED, DISPUTE_STAGES, REFUND_STAGES, RESOLVED, Stage
+from payments.stripe.states import BLOCKED, DISPUTE_STAGES, REFUND_STAGES, RESOLVED, Stage
 
 
 @dataclass(frozen=True, kw_only=True)

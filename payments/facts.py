@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, cast
 
-from payments.states import DISPUTE_STAGES, REFUND_STAGES, rank
+from payments.stripe.states import DISPUTE_STAGES, REFUND_STAGES, rank
 
 ATTEMPTS_KEPT = 20
 """A link can be tried thousands of times (https://docs.stripe.com/disputes/prevention/card-testing). The last attempts

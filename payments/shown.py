@@ -2,8 +2,8 @@
 
 from payments.balances import balances
 from payments.facts import Charge, Dispute, Facts, Failure, Refund, read_money
-from payments.states import BLOCKED, DISPUTE_STAGES, RESOLVED, Stage
 from payments.status import is_failed
+from payments.stripe.states import BLOCKED, DISPUTE_STAGES, RESOLVED, Stage
 
 CLOSED_INQUIRY = "warning_closed"
 

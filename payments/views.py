@@ -1,107 +1,122 @@
-"""Where Stripe delivers its events.
-
-It is an ASGI application of its own, beside Django's. Django's handler starts and joins a thread for each request,
-also for an async view, and that costs more than all else of an event; middleware, which would be left out then, is of
-no use to an endpoint for the signed messages of a machine.
-"""
+"""The pages a person sees outside the admin: the demo, and where Checkout sends a customer back to."""
 
 import logging
-from typing import Any, NamedTuple
+import re
+from urllib.parse import quote
 
-import orjson
+from django.conf import settings
 from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.templatetags.static import static
+from django.urls import path
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
-from payments import intake, signatures, webhooks, writer
-from payments.metrics import REFUSED
-from payments.models import WebhookEvent
-from payments.refusals import log_outage
+from payments.models import Payment
+from payments.reconciliation import on_demand
+from payments.status import Status
+from payments.stripe.currencies import decimals
 
 logger = logging.getLogger(__name__)
 
-PATHS = frozenset({"/webhooks/stripe/", "/webhooks/stripe"})
+_SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,200}")
+_WORDS = {
+    Status.PROCESSING: "processing",
+    Status.SUCCEEDED: "paid",
+    Status.DISPUTED: "paid",
+    Status.PARTIALLY_REFUNDED: "paid",
+    Status.REFUNDED: "returned",
+    Status.CHARGED_BACK: "returned",
+    Status.EXPIRED: "over",
+    Status.CANCELED: "over",
+}
+"""What the page says to a customer who comes back; of any other status, that it is not known yet."""
+DEMO_CURRENCIES = ("usd", "eur", "gbp", "chf", "inr", "jpy", "krw", "bhd")
 
 
-class Answer(NamedTuple):
-    status: int
-    content: dict[str, Any]
+@require_safe
+def demo(request: HttpRequest) -> HttpResponse:
+    """Show a rider's phone beside a backend that asks for payments; without DEBUG, only what the service is.
+
+    The backend's half runs in the browser and needs an API key: the page holds one in development, never elsewhere.
+    """
+    context = {"sandbox": settings.STRIPE_SANDBOX, "demo": settings.DEBUG, "here": "demo"}
+    if not settings.DEBUG:
+        return render(request, "welcome.html", context)
+    context |= {
+        "api_key": settings.API_KEYS[0],
+        "token_needed": settings.NOTIFICATIONS_AUTH == "token",
+        "currencies": [(code.upper(), decimals(code)) for code in DEMO_CURRENCIES],
+    }
+    return render(request, "demo.html", context)
 
 
-class HungUpError(Exception):
-    """The client went before its request was there, or sent more than it may."""
+@never_cache
+@require_safe
+def checkout_success(request: HttpRequest) -> HttpResponse:
+    """Say to a customer who comes back from Checkout how the payment is, as far as it is known.
+
+    Stripe is asked about a payment that it may have finished, so that a lost event keeps nobody waiting.
+    """
+    payment = _returned(request)
+    ride = f"?rideId={quote(payment.ride_id, safe='')}" if payment else ""
+    return render(
+        request, "checkout/success.html", {"outcome": _outcome(payment), "app": _app_link("success", ride)}
+    )
 
 
-async def stripe_webhook(scope: Any, receive: Any, send: Any) -> None:
-    """Answer 200 once an event is stored and applied, 400 to what is not Stripe's, 5xx to be sent it again."""
+@require_safe
+def checkout_cancel(request: HttpRequest) -> HttpResponse:
+    """Tell the customer that nothing was paid, and that the link still works."""
+    return render(request, "checkout/cancel.html", {"app": _app_link("cancel")})
+
+
+def _outcome(payment: Payment | None) -> str:
+    """Return what the page says. An attempt that failed is no end while its ride is held: another may have paid."""
+    if payment is None:
+        return "unknown"
+    if payment.status == Status.FAILED and payment.ride_claim is None:
+        return "failed"
+    return _WORDS.get(Status(payment.status), "unknown")
+
+
+def _returned(request: HttpRequest) -> Payment | None:
+    """Return the payment of the session that the address names, if there is one."""
+    session_id = request.GET.get("session_id", "")
+    if not _SESSION_ID.fullmatch(session_id):
+        return None
     try:
-        answer = await _take_in(scope, receive) if scope["method"] == "POST" else _NOT_POST
-    except HungUpError:
-        return
-    except Exception:
-        logger.exception("A webhook could not be answered.")
-        answer = _BROKEN
-    body = orjson.dumps(answer.content)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    if answer is _NOT_POST:
-        headers.append((b"allow", b"POST"))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _take_in(scope: Any, receive: Any) -> Answer:
-    """Take an event in. The body of what cannot have been signed just now is not waited for."""
-    try:
-        signature = signatures.read(_signature(scope))
-        row = webhooks.receive(body=await _read(receive), signature=signature)
-        outcome = await writer.take_in(row)
-    except signatures.SignatureTooOld as error:
-        logger.warning("Webhooks are refused as too old. %s", error)
-        return _refuse(400, "signature_too_old", str(error))
-    except signatures.InvalidSignature as error:
-        logger.warning("Webhooks are refused: %s Compare STRIPE_WEBHOOK_SECRETS with Stripe's.", error)
-        return _refuse(400, "invalid_signature", str(error))
-    except intake.MalformedEvent as error:
-        return _refuse(400, "malformed_event", str(error))
+        payment = Payment.objects.filter(session_id=session_id).first()
+        return on_demand.for_customer(payment) if payment and _is_looked_at(request) else payment
     except OperationalError as error:
-        log_outage(error)
-        return _refuse(503, "unavailable", "The database did not answer: deliver the event again.")
-    if outcome.state == WebhookEvent.State.FAILED:
-        return _refuse(500, "not_applied", "The event is stored but could not be applied: deliver it again.")
-    return Answer(200, {"event": outcome.event_id, "state": outcome.state})
+        logger.warning("A customer came back while the database did not answer: %s", type(error).__name__)
+        return None
 
 
-async def _read(receive: Any) -> bytes:
-    """Return the body. Raises HungUpError. How much it may be is bounded for all requests."""
-    body = bytearray()
-    is_whole = False
-    while not is_whole:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise HungUpError
-        body += message.get("body", b"")
-        is_whole = not message.get("more_body")
-    return bytes(body)
+def _is_looked_at(request: HttpRequest) -> bool:
+    """Tell whether a customer reads the page now, and no browser fetches it for later.
+
+    Source: https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Purpose. Older browsers say it otherwise.
+    """
+    purposes = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
+    return request.method == "GET" and not any(re.search("prefetch|preview", each) for each in purposes)
 
 
-def _signature(scope: Any) -> str:
-    """Return the Stripe-Signature header; several lines are one, with commas between (RFC 9110, section 5.2)."""
-    values = [value for name, value in scope["headers"] if name == b"stripe-signature"]
-    return ",".join(value.decode("latin1") for value in values)
+def _app_link(page: str, query: str = "") -> str:
+    """Return the address that opens the rider's app. It holds nothing that opens anything else."""
+    return f"{settings.APP_SCHEME}://checkout/{page}{query}" if settings.APP_SCHEME else ""
 
 
-def _refuse(status: int, code: str, message: str) -> Answer:
-    REFUSED.labels(reason=code).inc()
-    return Answer(status, {"error": {"code": code, "message": message}})
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 a view's signature
+    """Send a browser to the icon: where no page was read that names it, it asks for this address."""
+    return HttpResponseRedirect(static("icon.svg"))
 
 
-_NOT_POST = Answer(
-    405, {"error": {"code": "method_not_allowed", "message": "This address takes POST alone."}}
-)
-_BROKEN = Answer(
-    500,
-    {
-        "error": {
-            "code": "internal_error",
-            "message": "Something broke. It is logged; deliver the event again.",
-        }
-    },
-)
+urlpatterns = [
+    path("", demo, name="demo"),
+    path("checkout/success", checkout_success, name="checkout-success"),
+    path("checkout/cancel", checkout_cancel, name="checkout-cancel"),
+    path("favicon.ico", favicon),
+]

@@ -12,12 +12,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payments_project.settings")
 django_application = get_asgi_application()  # before anything imports models
 
-from notifications import publisher  # noqa: E402
+from notifications.fanout import publish  # noqa: E402
 from notifications.routing import websocket_urlpatterns  # noqa: E402
-from payments import views  # noqa: E402
-from payments.sandbox import worker  # noqa: E402
-from payments_project.bodies import Bodies  # noqa: E402
+from payments.webhooks import endpoint  # noqa: E402
 from payments_project.checks import refuse_bad_settings  # noqa: E402
+from payments_project.middleware.bodies import Bodies  # noqa: E402
+from stripe_sandbox.events import worker  # noqa: E402
 
 refuse_bad_settings()
 
@@ -28,9 +28,9 @@ BaseDatabaseWrapper.queries_limit = 0
 
 async def http(scope: Any, receive: Any, send: Any) -> None:
     """Pass a request on to who answers it. What is notified meanwhile goes out by this event loop."""
-    publisher.publish_on(asyncio.get_running_loop())
+    publish.publish_on(asyncio.get_running_loop())
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    application = views.stripe_webhook if path in views.PATHS else django_application
+    application = endpoint.stripe_webhook if path in endpoint.PATHS else django_application
     await application(scope, receive, send)
 
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
-from payments import gateway
+from payments.stripe import gateway
 from payments_project.environment import DEVELOPMENT_SECRET_KEY
 
 _KEY = re.compile(r"(sk|rk)_[A-Za-z0-9_]{8,}")

@@ -5,8 +5,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from notifications import connections
-from payments.api import ApiKey
+from notifications.delivery import connections
+from payments.api.endpoints import ApiKey
 
 
 @require_safe

@@ -32,7 +32,7 @@ INSTALLED_APPS = [
     *(["daphne"] if DEBUG else []),
     "notifications",
     "payments",
-    "payments.sandbox",
+    "stripe_sandbox",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -46,10 +46,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "payments_project.json_errors.json_errors",
+    "payments_project.middleware.api_errors.json_errors",
     "django.middleware.security.SecurityMiddleware",
-    "payments_project.static_files.StaticFilesMiddleware",
-    "payments_project.hosts.known_hosts",  # after static files: its page has a style
+    "payments_project.middleware.static_files.StaticFilesMiddleware",
+    "payments_project.middleware.hosts.known_hosts",  # after static files: its page has a style
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -146,7 +146,7 @@ CHANNEL_LAYERS: dict[str, Any]
 if REDIS_URL:
     CHANNEL_LAYERS = {
         "default": {
-            "BACKEND": "notifications.redis_layer.RedisLayer",
+            "BACKEND": "notifications.fanout.redis_layer.RedisLayer",
             "CONFIG": {"hosts": [{"address": REDIS_URL, **REDIS_CONNECTION}]},
         }
     }
@@ -212,17 +212,17 @@ LOGGING = {
         "daphne": {"level": "ERROR"},  # its warnings quote paths
         "uvicorn": {"level": "ERROR"},  # so does what it says of each WebSocket
         # Each of these has a line for everybody who meets a database that is away.
-        "notifications.confirmations": {"filters": ["once_a_minute"]},
+        "notifications.delivery.confirmations": {"filters": ["once_a_minute"]},
         "notifications.consumers": {"filters": ["once_a_minute"]},
-        "notifications.cursor": {"filters": ["once_a_minute"]},
+        "notifications.delivery.cursor": {"filters": ["once_a_minute"]},
         "payments_project.postgresql": {"filters": ["once_a_minute"]},
-        "payments_project.hosts": {"filters": ["once_a_minute"]},
-        "notifications.subscriptions": {"filters": ["once_a_minute"]},
-        "notifications.seal": {"filters": ["once_a_minute"]},  # a stranger can send any number
-        "payments.refusals": {"filters": ["once_a_minute"]},
+        "payments_project.middleware.hosts": {"filters": ["once_a_minute"]},
+        "notifications.delivery.subscription": {"filters": ["once_a_minute"]},
+        "notifications.fanout.seal": {"filters": ["once_a_minute"]},  # a stranger can send any number
+        "payments.api.errors": {"filters": ["once_a_minute"]},
         # And these for everybody who sends what is not Stripe's, or more than is taken.
-        "payments.signatures": {"filters": ["once_a_minute"]},
-        "payments.views": {"filters": ["once_a_minute"]},
+        "payments.webhooks.signatures": {"filters": ["once_a_minute"]},
+        "payments.webhooks.endpoint": {"filters": ["once_a_minute"]},
         "payments_project.serving.uvicorn_http": {"filters": ["once_a_minute"]},
         "psycopg.pool": {"filters": ["once_a_minute"]},
         "httpx": {"level": "WARNING"},

@@ -5,10 +5,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests import frames, sandbox
-from tests.client import connected
-from tests.database import empty_database
-from tests.server import Server
+from tests.support import frames, sandbox
+from tests.support.client import connected
+from tests.support.database import empty_database
+from tests.support.server import Server
 
 
 @pytest.fixture(scope="session")

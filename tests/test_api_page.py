@@ -4,8 +4,8 @@ from html import unescape
 
 import pytest
 
-from payments.examples import _CONFLICTS, _ERRORS
-from tests import backend
+from payments.api.examples import _CONFLICTS, _ERRORS
+from tests.support import backend
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from benchmarks.plots import draw
 from benchmarks.report import grids
 from benchmarks.rides import number_in, ride
 from benchmarks.trivial import Trivial
-from payments import signatures
+from payments.webhooks import signatures
 
 SECRET = "whsec_benchmark0123456789"
 KIND = b'"succeeded"'

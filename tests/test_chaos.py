@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.chaos.plan import FAULTS
-from tests.server import run
+from tests.support.server import run
 
 
 def numbers(table, line):

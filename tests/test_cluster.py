@@ -16,11 +16,11 @@ import pytest
 
 from deploy.cluster import restart
 from deploy.cluster.refusal import Refusal
-from tests import backend, frames
-from tests.client import connected
-from tests.cluster import Cluster
-from tests.server import eventually, run
-from tests.webhook import deliver, event
+from tests.support import backend, frames
+from tests.support.client import connected
+from tests.support.cluster import Cluster
+from tests.support.server import eventually, run
+from tests.support.webhook import deliver, event
 
 WORKERS = ("worker:worker-0", "worker:worker-1")
 

@@ -1,8 +1,8 @@
 """Which connections get a user's notifications."""
 
-from tests import backend, sandbox
-from tests.client import connected
-from tests.frames import link, registered, status, story
+from tests.support import backend, sandbox
+from tests.support.client import connected
+from tests.support.frames import link, registered, status, story
 
 
 def test_every_connection_of_a_user_gets_every_notification(server, connect, user_id):

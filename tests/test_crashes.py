@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests import backend, sandbox
-from tests.client import connected
-from tests.frames import link, numbered, story
+from tests.support import backend, sandbox
+from tests.support.client import connected
+from tests.support.frames import link, numbered, story
 
 
 @pytest.fixture

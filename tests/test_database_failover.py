@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from deploy.cluster.postgresql import PostgreSQL
-from tests import backend, frames
-from tests.database import Database
-from tests.ports import free_port
-from tests.proxy import Proxy
-from tests.server import eventually
+from tests.support import backend, frames
+from tests.support.database import Database
+from tests.support.ports import free_port
+from tests.support.proxy import Proxy
+from tests.support.server import eventually
 
 PASSWORD = "failover"
 NAME = "payments"

@@ -3,8 +3,8 @@
 import re
 import socket
 
-from tests.ports import free_port
-from tests.server import ROOT, run
+from tests.support.ports import free_port
+from tests.support.server import ROOT, run
 
 
 def ask(**changes):

@@ -7,11 +7,11 @@ from itertools import count
 
 import pytest
 
-from tests import backend, frames, sandbox
-from tests.client import connected
-from tests.ports import free_port
-from tests.server import Server, eventually, run
-from tests.webhook import deliver, event
+from tests.support import backend, frames, sandbox
+from tests.support.client import connected
+from tests.support.ports import free_port
+from tests.support.server import Server, eventually, run
+from tests.support.webhook import deliver, event
 
 RUNSERVER = ("manage.py", "runserver")
 DAPHNE = ("-m", "daphne", "-v", "0", "payments_project.asgi:application", "-b", "127.0.0.1", "-p")

@@ -14,12 +14,14 @@ from prometheus_client import REGISTRY
 
 from notifications import protocol
 from notifications.models import Notification
-from payments import announcements, events, transport
+from payments import announcements
 from payments.models import Payment, StatusChange
 from payments.status import Status
-from payments_project import checks, refusing
-from payments_project.bodies import SUM_MAX_BYTES
+from payments.stripe import events, transport
+from payments_project import checks
 from payments_project.environment import Environment
+from payments_project.middleware import refusing
+from payments_project.middleware.bodies import SUM_MAX_BYTES
 from payments_project.serving.limits import (
     FIELDS_MAX,
     FRAGMENTS_MAX,
@@ -187,7 +189,7 @@ def test_every_error_of_the_api_is_described_with_its_status():
         for status, code, *_ in calls(f"payments/{module}.py", "_refuse")
         if status
     }
-    refusals = re.findall(r'(\d{3}): \("(\w+)"', read("payments_project/json_errors.py"))
+    refusals = re.findall(r'(\d{3}): \("(\w+)"', read("payments_project/middleware/api_errors.py"))
     codes |= {(status, f"`{code}`") for status, code in refusals}
     assert ("409", "`ride_has_payment`") in codes
     assert codes <= {tuple(row[:2]) for row in rows("docs/api.md")}
@@ -196,8 +198,8 @@ def test_every_error_of_the_api_is_described_with_its_status():
 def test_every_refusal_of_a_webhook_is_described_with_its_status():
     section = read("docs/api.md").partition("### The webhook endpoint\n")[2]
     described = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", section, re.MULTILINE))
-    codes = {(str(status), code) for status, code, *_ in calls("payments/views.py", "_refuse")}
-    codes |= set(re.findall(r'(\d{3}): \("(\w+)"', read("payments_project/json_errors.py")))
+    codes = {(str(status), code) for status, code, *_ in calls("payments/webhooks/endpoint.py", "_refuse")}
+    codes |= set(re.findall(r'(\d{3}): \("(\w+)"', read("payments_project/middleware/api_errors.py")))
     assert described == codes | refused_early()
 
 
@@ -232,7 +234,7 @@ def test_stripe_is_told_every_type_of_event_that_is_handled():
 
 
 def test_the_api_version_is_the_one_that_stripe_python_was_made_for_and_every_page_names_it():
-    """An update of stripe-python fails here: see what changed, and change `payments/transport.py` and the pages."""
+    """An update of stripe-python fails here: see what changed, and change `payments/stripe/transport.py` and the pages."""
     assert stripe.api_version == transport.API_VERSION
     named = {
         page.relative_to(ROOT).as_posix(): set(re.findall(r"`(\d{4}-\d\d-\d\d\.\w+)`", page.read_text()))

@@ -12,11 +12,11 @@ from contextlib import ExitStack, closing, suppress
 import psutil
 import pytest
 
-from tests.client import connected
-from tests.ports import free_port
-from tests.proxy import Proxy
-from tests.server import ROOT, environment, eventually
-from tests.webhook import deliver, event
+from tests.support.client import connected
+from tests.support.ports import free_port
+from tests.support.proxy import Proxy
+from tests.support.server import ROOT, environment, eventually
+from tests.support.webhook import deliver, event
 
 EVENTS = "payments_webhookevent"
 

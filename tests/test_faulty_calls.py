@@ -4,7 +4,7 @@ import pytest
 import stripe
 from django.conf import settings
 
-from tests import sandbox
+from tests.support import sandbox
 
 PARAMS = {
     "mode": "payment",

@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from notifications.protocol import CloseCode
-from tests import backend
-from tests.raw_http import head, line
+from tests.support import backend
+from tests.support.raw_http import head, line
 from tests.test_slow_clients import memory
 
 HANDSHAKE = head(

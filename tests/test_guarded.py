@@ -5,8 +5,8 @@ import time
 import jwt
 import pytest
 
-from tests import backend, sandbox
-from tests.frames import link, registered, status, story
+from tests.support import backend, sandbox
+from tests.support.frames import link, registered, status, story
 
 SECRET = "a secret for tests that is long enough"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests import backend
-from tests.server import eventually
+from tests.support import backend
+from tests.support.server import eventually
 
 REFUSAL = (
     "This service does not answer to the host elsewhere.example:81. If it should, add it to ALLOWED_HOSTS."

@@ -9,9 +9,9 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from tests import backend, webhook
-from tests.raw_http import KEY, Answers, chunks, head, line
-from tests.server import eventually
+from tests.support import backend, webhook
+from tests.support.raw_http import KEY, Answers, chunks, head, line
+from tests.support.server import eventually
 from tests.test_slow_clients import memory
 
 MIB = 1024 * 1024

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests import backend, sandbox
-from tests.frames import link
-from tests.webhook import event, signed
+from tests.support import backend, sandbox
+from tests.support.frames import link
+from tests.support.webhook import event, signed
 
 
 def key():

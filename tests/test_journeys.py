@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tests import backend, sandbox
-from tests.frames import status, story
+from tests.support import backend, sandbox
+from tests.support.frames import status, story
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 from django.core.management.base import CommandError
 
 from payments_project.serving.listening import listen
-from tests import backend, sandbox
-from tests.frames import registered
-from tests.ports import free_port
-from tests.server import run
+from tests.support import backend, sandbox
+from tests.support.frames import registered
+from tests.support.ports import free_port
+from tests.support.server import run
 
 ELSEWHERE = "192.0.2.1"
 """An address that no machine has (RFC 5737)."""

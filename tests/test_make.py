@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.server import ROOT
+from tests.support.server import ROOT
 
 PYTHON = """#!/bin/sh
 # A Python whose venv is Debian's without python3-venv until `allowed` is there, and whose pip installs nothing.

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests import backend, sandbox
-from tests.frames import status, story
+from tests.support import backend, sandbox
+from tests.support.frames import status, story
 
 
 @pytest.fixture

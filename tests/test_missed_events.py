@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests import backend, sandbox
-from tests.frames import link, status, story
+from tests.support import backend, sandbox
+from tests.support.frames import link, status, story
 
 REDIS_URLS = {"without Redis": ""}
 if os.environ["REDIS_URL"]:

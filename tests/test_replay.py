@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from tests import backend, sandbox
-from tests.frames import status, story
+from tests.support import backend, sandbox
+from tests.support.frames import status, story
 
 REDIS_URLS = {"without Redis": ""}
 if os.environ["REDIS_URL"]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests import backend, sandbox
-from tests.frames import INVALID, numbered, registered, resumed, story
+from tests.support import backend, sandbox
+from tests.support.frames import INVALID, numbered, registered, resumed, story
 
 
 @pytest.fixture

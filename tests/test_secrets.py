@@ -2,9 +2,9 @@
 
 from django.conf import settings
 
-from tests import backend, sandbox
-from tests.client import connected
-from tests.frames import link, registered, status
+from tests.support import backend, sandbox
+from tests.support.client import connected
+from tests.support.frames import link, registered, status
 
 AGENTS = (
     "Mozilla/5.0 (X11; Linux x86_64)",

@@ -14,10 +14,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from tests import backend, frames, webhook
-from tests.client import connected
-from tests.proxy import Proxy
-from tests.server import eventually
+from tests.support import backend, frames, webhook
+from tests.support.client import connected
+from tests.support.proxy import Proxy
+from tests.support.server import eventually
 
 FRAMES, FRAME_BYTES = 3000, 16_000
 """More than the system's own buffers take: 48 MB."""

@@ -7,9 +7,9 @@ from contextlib import suppress
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests import backend
-from tests.client import connected
-from tests.frames import INVALID, link, registered
+from tests.support import backend
+from tests.support.client import connected
+from tests.support.frames import INVALID, link, registered
 
 LARGEST = 16 * 1024
 

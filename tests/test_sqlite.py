@@ -6,12 +6,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests import backend
-from tests.client import connected
-from tests.database import Database
-from tests.frames import link
-from tests.server import eventually
-from tests.webhook import deliver, event
+from tests.support import backend
+from tests.support.client import connected
+from tests.support.database import Database
+from tests.support.frames import link
+from tests.support.server import eventually
+from tests.support.webhook import deliver, event
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 import stripe
 from django.conf import settings
 
-from tests import backend, sandbox
+from tests.support import backend, sandbox
 
 
 @pytest.fixture

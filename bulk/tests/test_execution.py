@@ -3,7 +3,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 
 from bulk.execution import execute
 from notifications.models import Feed
-from tests.services import STACK
+from tests.support.services import STACK
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

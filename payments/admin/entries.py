@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from payments.currencies import format_amount
 from payments.facts import Charge, Dispute, read_money
+from payments.stripe.currencies import format_amount
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,10 @@ from payments.admin.readonly import instant, label
 from payments.admin.said import read_movement
 from payments.admin.tables import NOTHING, Cell, Table
 from payments.balances import Balance, balances
-from payments.currencies import format_amount
 from payments.facts import Facts
 from payments.models import Payment
-from payments.states import REFUND_STAGES, Stage
+from payments.stripe.currencies import format_amount
+from payments.stripe.states import REFUND_STAGES, Stage
 
 _REFUND_TONES = {Stage.OPEN: "info", Stage.GONE: "success", Stage.BACK: "danger"}
 

@@ -13,11 +13,11 @@ from payments.admin import circumstances, money, timeline
 from payments.admin.entries import read_sum
 from payments.admin.filters import AttentionFilter, CreatedFilter, CurrencyFilter, StatusFilter
 from payments.admin.readonly import ReadOnlyAdmin, as_uuid, instant, label, pretty_json
-from payments.currencies import format_amount
 from payments.facts import mismatches
 from payments.models import Intent, Payment
-from payments.scrubbing import scrub
 from payments.status import Attention, Status, is_open
+from payments.stripe.currencies import format_amount
+from payments.webhooks.scrubbing import scrub
 
 EVENTS_SHOWN = 200
 INTENTS_FOUND = 100

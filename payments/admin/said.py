@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from payments import shown
 from payments.admin.entries import Entry, joined, moment, read_means, read_sum
-from payments.currencies import format_amount
 from payments.facts import Facts, Movement
+from payments.stripe.currencies import format_amount
 
 _SAID = {
     "nothing_due": "Checkout was completed, and there was nothing to pay",

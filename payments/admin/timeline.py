@@ -11,8 +11,8 @@ from payments import shown
 from payments.admin import said
 from payments.admin.entries import Entry, joined, read_dispute
 from payments.admin.readonly import instant
-from payments.currencies import format_amount
 from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
+from payments.stripe.currencies import format_amount
 
 LATE = timedelta(minutes=1)
 """From then on, an event's own time is shown beside the time it was received."""

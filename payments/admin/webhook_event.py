@@ -10,12 +10,12 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from payments import webhooks
 from payments.admin.filters import ReasonFilter, ReceivedFilter, StateFilter, TypeFilter
 from payments.admin.readonly import ReadOnlyAdmin, as_uuid, instant, label, pretty_json
 from payments.admin.timeline import describe_deliveries, read_change, times
 from payments.models import Intent, Payment, StatusChange, WebhookEvent
-from payments.scrubbing import scrub
+from payments.webhooks import apply
+from payments.webhooks.scrubbing import scrub
 
 SELECTED_AT_MOST = 100
 ERRORS_SHOWN = 5
@@ -106,7 +106,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
             self.message_user(request, text, messages.ERROR)
             return None
         LogEntry.objects.log_actions(cast("int", request.user.pk), events, CHANGE, "Applied again.")
-        outcomes = webhooks.apply([event.event_id for event in events], cause=StatusChange.Cause.STAFF)
+        outcomes = apply.apply([event.event_id for event in events], cause=StatusChange.Cause.STAFF)
         _report(request, outcomes)
         if len(events) == 1:
             return HttpResponseRedirect(reverse("admin:payments_webhookevent_change", args=[events[0].pk]))
@@ -169,7 +169,7 @@ def _link(payment: Payment) -> SafeString:
     return format_html('<a class="text-link" href="{}">{}</a>', url, payment.ride_id)
 
 
-def _report(request: HttpRequest, outcomes: Sequence[webhooks.Outcome]) -> None:
+def _report(request: HttpRequest, outcomes: Sequence[apply.Outcome]) -> None:
     """Tell what became of the events, which payments changed, and why the first that failed did."""
     states = Counter(outcome.state for outcome in outcomes)
     summary = ", ".join(f"{count} {State(state).label}" for state, count in states.items())

@@ -10,23 +10,24 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from payments import looking, signatures, views, webhooks, writer
 from payments.facts import money
 from payments.models import Payment, WebhookEvent
+from payments.reconciliation import on_demand
+from payments.webhooks import apply, batches, endpoint, signatures
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_connection_is_left(django_db_setup):
     """Wait for the writer, which keeps its connection for a moment: the database could not be dropped."""
     yield
-    for thread in tuple(writer._writers):
+    for thread in tuple(batches._writers):
         thread.join()
 
 
 @pytest.fixture(autouse=True)
 def nobody_has_looked_yet(monkeypatch):
     """Let no test pause for an outage that another one made."""
-    monkeypatch.setattr(looking, "bounds", looking._Bounds())
+    monkeypatch.setattr(on_demand, "bounds", on_demand._Bounds())
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def post():
 
     def send(body, signature, *, method="POST"):
         async def request():
-            transport = httpx.ASGITransport(app=views.stripe_webhook)
+            transport = httpx.ASGITransport(app=endpoint.stripe_webhook)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 headers = {"Stripe-Signature": signature.encode()}
                 return await client.request(method, "/webhooks/stripe/", content=body, headers=headers)
@@ -84,9 +85,7 @@ def post():
 @pytest.fixture
 def deliver(sign):
     """Return a function that hands a body to the service as a delivery of Stripe's."""
-    return lambda body: webhooks.take_in(
-        [webhooks.receive(body=body, signature=signatures.read(sign(body)))]
-    )[0]
+    return lambda body: apply.take_in([apply.receive(body=body, signature=signatures.read(sign(body)))])[0]
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from datetime import timedelta
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from payments import checkout
+from payments.checkout import create
 from payments.models import Payment
-from payments.sandbox import lifecycle
+from stripe_sandbox.checkout import lifecycle
 
 ORDER = {"user_id": "a@b.com", "amount": 1250, "currency": "usd"}
 
@@ -24,12 +24,12 @@ def fetch(*arguments):
 
 
 def order(ride_id="ride_1", **fields):
-    return checkout.Order(**(ORDER | {"ride_id": ride_id} | fields))
+    return create.Order(**(ORDER | {"ride_id": ride_id} | fields))
 
 
 def start(ride_id="ride_1", key=None, **fields):
     """Ask for a payment. The sandbox's worker does not run here: no event is delivered."""
-    return checkout.start(order=order(ride_id, **fields), idempotency_key=key)
+    return create.start(order=order(ride_id, **fields), idempotency_key=key)
 
 
 def age(**since):

@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notifications.models import Notification
-from payments import events, intake, webhooks
 from payments.facts import merge
 from payments.models import StatusChange, WebhookEvent
-from payments.scrubbing import scrub
 from payments.status import Status, attention, derive
+from payments.stripe import events
 from payments.tests import recorded
 from payments.tests.stories import STORIES
+from payments.webhooks import apply, envelope
+from payments.webhooks.scrubbing import scrub
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,8 +38,8 @@ def deliveries(draw, events):
 def deliver_batch(batch):
     """Store and apply a batch in one transaction, as the single webhook does with its list of one."""
     for event in batch:
-        intake.store(intake.read(json.dumps(event).encode()))
-    webhooks.apply([event["id"] for event in batch])
+        envelope.store(envelope.read(json.dumps(event).encode()))
+    apply.apply([event["id"] for event in batch])
 
 
 @pytest.mark.parametrize("story", STORIES)

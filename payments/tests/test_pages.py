@@ -7,8 +7,8 @@ import pytest
 from django.conf import settings
 from django.template.loader import render_to_string
 
-from payments.currencies import SUPPORTED, decimals
-from payments.pages import DEMO_CURRENCIES
+from payments.stripe.currencies import SUPPORTED, decimals
+from payments.views import DEMO_CURRENCIES
 
 TEMPLATES = Path(settings.BASE_DIR, "templates")
 

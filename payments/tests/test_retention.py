@@ -11,11 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from notifications.models import Notification
-from payments import retention, webhooks
+from payments import retention
 from payments.models import Payment, StatusChange, WebhookEvent
 from payments.status import Status
 from payments.tests import stripe_events as stripe
 from payments.tests import wire
+from payments.webhooks import apply
 
 pytestmark = pytest.mark.django_db
 
@@ -154,7 +155,7 @@ def test_an_event_that_is_being_applied_again_keeps_nobody_waiting_for_long(paid
         assert removed.result(timeout=30) == (1 if passed_by else 2)
     assert passed_by == connection.features.has_select_for_update_skip_locked
     assert removed.result() + prune() == 2
-    assert webhooks.apply([first.event_id]) == []
+    assert apply.apply([first.event_id]) == []
 
 
 def run(*arguments):

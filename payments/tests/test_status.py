@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments import events
 from payments.balances import balances
 from payments.facts import ATTEMPTS_KEPT, OBJECTS_KEPT, merge
 from payments.models import Payment
-from payments.states import DISPUTE_STAGES, REFUND_STAGES
 from payments.status import Attention, Status, attention, derive, holds_ride, is_open
+from payments.stripe import events
+from payments.stripe.states import DISPUTE_STAGES, REFUND_STAGES
 from payments.tests.stories import STORIES
 
 ASKED = "1250 usd"

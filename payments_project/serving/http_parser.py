@@ -4,7 +4,7 @@ from typing import Any
 
 import httptools
 
-from payments_project.refusing import Refusal
+from payments_project.middleware.refusing import Refusal
 from payments_project.serving.limits import FIELDS_MAX, HEAD_MAX_BYTES, PIECE_BYTES
 
 MALFORMED = Refusal(400, "bad_request", "The request could not be read: send HTTP/1.1.")

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from notifications import connections
+from notifications.delivery import connections
 from payments_project.serving.limits import QUIET_SECONDS
 
 STEP_SECONDS = 0.05

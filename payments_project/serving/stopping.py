@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from notifications import connections
+from notifications.delivery import connections
 from payments_project.serving.limits import STOP_SECONDS
 from payments_project.serving.requests import Requests
 

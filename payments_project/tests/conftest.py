@@ -1,4 +1,4 @@
-from tests.services import STACK
+from tests.support.services import STACK
 
 # The linter reads the SQL of PostgreSQL.
 collect_ignore = ["test_migrations.py"] if STACK == "embedded" else []

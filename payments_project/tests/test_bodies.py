@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from payments_project import bodies
-from payments_project.bodies import Bodies
+from payments_project.middleware import bodies
+from payments_project.middleware.bodies import Bodies
 
 KIB = 1024
 

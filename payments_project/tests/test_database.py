@@ -2,7 +2,7 @@ import pytest
 from django.db import connection
 
 from payments_project.settings import POSTGRESQL, _database
-from tests.services import STACK
+from tests.support.services import STACK
 
 ADDRESS = "postgresql://user@host/name"
 

@@ -9,7 +9,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from notifications.models import Feed, Notification
 from payments.models import Payment, RefundRequest, StatusChange
-from tests.lint_migrations import lint
+from tests.support.lint_migrations import lint
 
 pytestmark = pytest.mark.django_db
 

@@ -12,10 +12,10 @@ import psycopg
 import redis
 
 from deploy.cluster import restart
-from tests import cluster
-from tests.ports import free_port
-from tests.proxy import Proxy, RedisProxy
-from tests.server import eventually
+from tests.support import cluster
+from tests.support.ports import free_port
+from tests.support.proxy import Proxy, RedisProxy
+from tests.support.server import eventually
 
 WORKERS = 2
 PING_SECONDS = 2

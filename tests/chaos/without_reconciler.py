@@ -17,7 +17,7 @@ async def compare_nothing(_):
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payments_project.settings")
     django.setup()
-    from notifications import reconciler
+    from notifications.delivery import reconciler
 
     reconciler._Reconciler._compare = compare_nothing
     execute_from_command_line(sys.argv)

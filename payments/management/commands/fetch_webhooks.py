@@ -15,12 +15,13 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import Progress
 
-from payments import events, gateway, missed, overdue, unfinished
 from payments.management.arguments import count, moment
-from payments.management.tally import Tally
-from payments.management.telling import tell
+from payments.management.output import tell
+from payments.management.summary import Tally
 from payments.models import Payment
-from payments.one_by_one import End, Result, Row, look_at_each
+from payments.reconciliation import incomplete, missing_events, stale_payments
+from payments.reconciliation.each import End, Result, Row, look_at_each
+from payments.stripe import events, gateway
 
 PENDING_MINUTES = 60
 
@@ -92,18 +93,18 @@ class Command(BaseCommand):
         if failures := self._tally.failures():
             raise CommandError(f"{failures} of them failed; each is tried again the next time.")
 
-    def _fetch(self, window: missed.Window | None) -> None:
+    def _fetch(self, window: missing_events.Window | None) -> None:
         """Fetch the events of the window; without one, all since the last time, and apply what was left lying."""
         began = timezone.now()
         self._tally.asked = 0
         if window is None:
-            self._count_steps("Stored events", missed.apply_unfinished(dry_run=self._dry_run))
-        since_last = missed.Window(since=missed.since_last_fetch())
-        self._count_steps("Missed events", missed.fetch(window or since_last, dry_run=self._dry_run))
+            self._count_steps("Stored events", missing_events.apply_unfinished(dry_run=self._dry_run))
+        since_last = missing_events.Window(since=missing_events.since_last_fetch())
+        self._count_steps("Missed events", missing_events.fetch(window or since_last, dry_run=self._dry_run))
         if window is None and not self._dry_run:
-            missed.note_whole_fetch(began=began)
+            missing_events.note_whole_fetch(began=began)
 
-    def _count_steps(self, title: str, steps: Iterator[missed.Step]) -> None:
+    def _count_steps(self, title: str, steps: Iterator[missing_events.Step]) -> None:
         for step in self._watch(title, steps, total=None, size=lambda step: step.asked):
             self._tally.add(step)
             for outcome in (*step.outcomes, *step.stored_before):
@@ -111,20 +112,20 @@ class Command(BaseCommand):
 
     def _finish(self, chosen: dict[str, Any]) -> None:
         """Complete, or give up, what was cut short."""
-        payments = unfinished.payments().filter(**chosen)
-        requests = unfinished.refund_requests().filter(**{f"payment__{k}": v for k, v in chosen.items()})
-        for result in self._look("Unfinished payments", payments, unfinished.finish_payment):
+        payments = incomplete.payments().filter(**chosen)
+        requests = incomplete.refund_requests().filter(**{f"payment__{k}": v for k, v in chosen.items()})
+        for result in self._look("Unfinished payments", payments, incomplete.finish_payment):
             self._tally.unfinished[result.end] += 1
-        for result in self._look("Unfinished refunds", requests, unfinished.finish_refund):
+        for result in self._look("Unfinished refunds", requests, incomplete.finish_refund):
             self._tally.refunds[result.end] += 1
 
     def _compare(self, chosen: dict[str, Any], *, pending: timedelta) -> None:
         """Ask how payments are that have been open for long, or the chosen ones."""
-        due = overdue.open_payments(asked_before=timezone.now() - pending)
+        due = stale_payments.open_payments(asked_before=timezone.now() - pending)
         if chosen:
             due = Payment.objects.filter(session_id__isnull=False, **chosen).order_by("created_at")
         self._tally.compared = Counter()
-        for result in self._look("Open payments", due, overdue.compare):
+        for result in self._look("Open payments", due, stale_payments.compare):
             self._tally.compared[result.end] += 1
 
     def _look(self, title: str, due: QuerySet[Row], look: Callable[..., Result]) -> Iterator[Result]:
@@ -153,7 +154,7 @@ def _chosen(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in wanted.items() if value is not None}
 
 
-def _window(options: dict[str, Any]) -> missed.Window | None:
+def _window(options: dict[str, Any]) -> missing_events.Window | None:
     """Return which events are asked for; None: no option says. Raises CommandError."""
     names = ("since", "until", "types", "undelivered")
     if not any(options[name] for name in names):
@@ -165,7 +166,7 @@ def _window(options: dict[str, Any]) -> missed.Window | None:
     if options["until"] and options["until"] <= since:
         told = "--since" if options["since"] else "30 days ago: Stripe keeps events no longer"
         raise CommandError(f"Give an --until that is later than {told}.", returncode=2)
-    return missed.Window(
+    return missing_events.Window(
         since=max(since, earliest),
         until=options["until"],
         types=tuple(options["types"]),

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from payments.management.arguments import count, moment
-from payments.management.telling import tell
-from payments.replay import Selection, replay, select
+from payments.management.output import tell
+from payments.webhooks.replay import Selection, replay, select
 
 
 class Command(BaseCommand):

@@ -1,0 +1,270 @@
+"""A database that has lost commits, as after a failover or a restore, and gives numbers again."""
+
+import time
+
+import pytest
+from channels.db import database_sync_to_async
+from django.core.management import call_command
+from django.db import transaction
+
+from notifications import feed, installation, metrics
+from notifications.delivery import confirmations, losses
+from notifications.fanout import groups
+from notifications.models import Feed, Installation, Notification
+from notifications.tests.conftest import total, until
+
+pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
+
+
+@database_sync_to_async
+def lose_after(seq, *, user_id="user_123"):
+    """Take the database back to when this number was the newest."""
+    Notification.objects.filter(feed__user_id=user_id, seq__gt=seq).delete()
+    Feed.objects.filter(user_id=user_id).update(last_seq=seq)
+
+
+@database_sync_to_async
+def lose_feed(*, user_id="user_123"):
+    Notification.objects.filter(feed__user_id=user_id).delete()
+    Feed.objects.filter(user_id=user_id).delete()
+
+
+@database_sync_to_async
+def lose_epoch():
+    """Stand in for a new timeline of PostgreSQL."""
+    Installation.objects.update(epoch="another")
+
+
+@pytest.fixture
+def told(tell):
+    """Return a function that tells a user of as many payments as there are numbers."""
+
+    async def tell_of(*numbers, user_id="user_123"):
+        for n in numbers:
+            await tell(user_id, frame={"n": n}, collapse_key=f"payment:{n}")
+
+    return tell_of
+
+
+async def read_all(client, count):
+    return [await client.read() for _ in range(count)]
+
+
+@pytest.mark.parametrize("lose", [lambda: lose_after(1), lose_feed])
+async def test_who_was_sent_what_is_lost_is_sent_away_and_told_that_it_cannot_resume(connect, told, lose):
+    plain, counting = await connect(), await connect()
+    await plain.register()
+    epoch = (await counting.register(lastSeq=0))["epoch"]
+    await told(1, 2, 3)
+    await read_all(plain, 3)
+    await read_all(counting, 3)
+
+    await lose()
+
+    assert await plain.read_close() == await counting.read_close() == 4412
+    counting, plain = await connect(), await connect()
+    answer = await counting.register(lastSeq=3, epoch=epoch)
+    assert answer["resumed"] is False
+    assert answer["epoch"] != epoch
+    assert answer["lastSeq"] < 3
+    assert list(await plain.register()) == ["type", "message", "userId"]
+    await told("new")
+    assert (await counting.read())["n"] == "new"
+    frames = [await plain.read()]
+    while frames[-1] != {"n": "new"}:
+        frames.append(await plain.read())
+    assert {"n": 3} not in frames
+
+
+@pytest.mark.parametrize("lose", [lambda: lose_after(1), lose_feed])
+async def test_a_number_that_is_given_again_at_once_ends_the_connection(connect, told, lose):
+    """Before anybody compared: the feed is as long again, or longer, as what was sent from it."""
+    counting = await connect()
+    epoch = (await counting.register(lastSeq=0))["epoch"]
+    await told(1, 2, 3)
+    await read_all(counting, 3)
+
+    await lose()
+    await told("a", "b", "c", "d")
+
+    assert await counting.read_close() == 4412
+    counting = await connect()
+    assert (await counting.register(lastSeq=3, epoch=epoch))["resumed"] is False
+
+
+@pytest.mark.parametrize("epoch_is_sent", [True, False])
+async def test_a_number_that_was_given_again_meanwhile_is_not_taken_for_the_old_one(
+    connect, told, epoch_is_sent
+):
+    client = await connect()
+    epoch = (await client.register(lastSeq=0))["epoch"]
+    await told(1, 2, 3)
+    await read_all(client, 3)
+    await lose_after(1)
+    assert await client.read_close() == 4412
+    await told("new 2", "new 3", "new 4")
+
+    again = await connect()
+    answer = await again.register(lastSeq=3, **({"epoch": epoch} if epoch_is_sent else {}))
+
+    assert (answer["lastSeq"], answer["resumed"]) == (4, False)
+    assert (await again.register(lastSeq=3, epoch=answer["epoch"]))["resumed"] is True
+    assert await again.read() == {"n": "new 4", "seq": 4}
+    assert (await again.register(lastSeq=1))["resumed"] is True
+    assert [frame["n"] for frame in await read_all(again, 3)] == ["new 2", "new 3", "new 4"]
+
+
+async def test_with_a_new_epoch_everybody_is_sent_away_however_far_the_numbers_have_come(connect, told):
+    plain, counting, other = await connect(), await connect(), await connect()
+    await plain.register()
+    old = (await counting.register(lastSeq=0))["epoch"]
+    await other.register("somebody else", lastSeq=0)
+
+    await lose_epoch()
+
+    assert [await client.read_close() for client in (plain, counting, other)] == [4412] * 3
+    again = await connect()
+    answer = await again.register(lastSeq=0, epoch=old)
+    assert (answer["resumed"], answer["epoch"] != old) == (False, True)
+    await told(1)
+    assert await again.read() == {"n": 1, "seq": 1}
+
+
+async def test_a_client_that_sends_no_epoch_resumes_by_its_number_alone(connect, told):
+    await told(1, 2)
+    await lose_epoch()
+    client = await connect()
+    assert (await client.register(lastSeq=1))["resumed"] is True
+    assert await client.read() == {"n": 2, "seq": 2}
+
+
+async def test_the_command_sends_everybody_away_and_they_come_back(connect, told):
+    client = await connect()
+    epoch = (await client.register(lastSeq=0))["epoch"]
+    await database_sync_to_async(call_command)("new_epoch", verbosity=0)
+    assert await client.read_close() == 4412
+    client = await connect()
+    assert (await client.register(lastSeq=0, epoch=epoch))["resumed"] is False
+    await told(1)
+    assert await client.read() == {"n": 1, "seq": 1}
+
+
+async def test_a_wake_of_another_epoch_shows_nothing_and_the_true_one_comes(connect, tell):
+    client = await connect()
+    await client.register()
+    identity = installation.known()._replace(epoch="of the old primary")
+    refused = total(metrics.REFUSED)
+    message = groups._message(
+        "user_123", identity, {"type": "feed.notification", "seq": 1, "frame": '{"n":"lost"}'}
+    )
+    await groups.publisher.send([message])
+    await until(lambda: total(metrics.REFUSED) == refused + 1)
+    await tell(frame={"n": "true"})
+    assert await client.read() == {"n": "true"}
+    assert await client.is_silent()
+
+
+async def test_with_latest_a_connection_whose_claim_is_lost_is_not_told_that_it_was_replaced(
+    connect, settings
+):
+    settings.NOTIFICATIONS_CONNECTIONS = "latest"
+    client = await connect()
+    await client.register()
+    await lose_feed()
+    assert await client.read_close() == 4412
+
+
+async def test_registering_again_on_the_same_connection_goes_on_in_its_epoch_alone(
+    connect, told, monkeypatch
+):
+    monkeypatch.setattr(installation, "FRESH_SECONDS", 0)
+    client = await connect()
+    await client.register()
+    await told(1, 2)
+    await read_all(client, 2)
+    await lose_after(1)
+    await lose_epoch()
+    await told("new 2", "new 3")
+    assert (await client.register())["type"] == "registration_success"
+    assert await read_all(client, 3) == [{"n": 1}, {"n": "new 2"}, {"n": "new 3"}]
+
+
+# What is confirmed
+
+
+@database_sync_to_async
+def confirm(seq, *, epoch=None):
+    return feed.confirm({"user_123": seq}, epoch=epoch or installation.read().epoch)
+
+
+@database_sync_to_async
+def confirmed():
+    return Feed.objects.values_list("confirmed_seq", flat=True).get()
+
+
+async def test_a_number_that_a_feed_has_not_given_confirms_nothing_of_what_will_have_it(connect, told):
+    await told(1)
+    assert await confirm(3) == set()
+    assert await confirmed() == 0
+    await told("new 2", "new 3")
+    client = await connect()
+    await client.register()
+    assert await read_all(client, 3) == [{"n": 1}, {"n": "new 2"}, {"n": "new 3"}]
+
+
+async def test_a_number_of_an_epoch_that_has_ended_confirms_nothing(told):
+    await told(1, 2, 3)
+    epoch = (await database_sync_to_async(installation.read)()).epoch
+    confirmations.confirm(user_id="user_123", seq=1, epoch=epoch)
+    await confirmations.settled()
+    await lose_epoch()
+    confirmations.confirm(user_id="user_123", seq=2, epoch=epoch)
+    await confirmations.settled()
+    assert await confirmed() == 1
+    new = (await database_sync_to_async(installation.read)()).epoch
+    confirmations.confirm(user_id="user_123", seq=3, epoch=epoch)
+    confirmations.confirm(user_id="user_123", seq=2, epoch=new)
+    await confirmations.settled()
+    assert await confirmed() == 2
+
+
+# What only seems to be lost
+
+
+async def test_a_read_that_was_merely_late_ends_nothing(connect, told):
+    """As behind a pooler that asks a standby, which is behind for a moment."""
+    await told(1, 2)
+    epoch = (await database_sync_to_async(installation.read)()).epoch
+    is_lost = database_sync_to_async(losses.is_lost)
+    assert await is_lost(user_id="user_123", seq=2, epoch=epoch) is False
+    assert (await database_sync_to_async(installation.read)()).epoch == epoch
+    assert await is_lost(user_id="user_123", seq=3, epoch=epoch) is True
+
+
+async def test_what_comes_while_heads_are_read_is_not_taken_for_lost(connect, monkeypatch):
+    client = await connect()
+    await client.register()
+    read, numbers = feed.read_truth, []
+
+    def read_and_be_late(**of_whom):
+        truth = read(**of_whom)
+        with transaction.atomic():
+            numbers.append(feed.notify(user_id="user_123", frame={"n": 1}, collapse_key="", expires_at=None))
+        time.sleep(0.1)  # in which the connection is sent it
+        return truth
+
+    monkeypatch.setattr(feed, "read_truth", read_and_be_late)
+    for _ in range(2):
+        assert await client.read() == {"n": 1}
+    await until(lambda: len(numbers) > 2)
+    assert await client.read() == {"n": 1}
+
+
+async def test_several_losses_of_one_feed_are_noted_together(told):
+    await told(1, 2, 3, 4, 5)
+    is_lost = database_sync_to_async(losses.is_lost)
+    for newest, seq in ((4, 6), (2, 3), (3, 5)):
+        await lose_after(newest)
+        assert await is_lost(user_id="user_123", seq=seq, epoch="any")
+    row = await database_sync_to_async(Feed.objects.get)()
+    assert (row.lost_after, row.lost_up_to) == (2, 6)

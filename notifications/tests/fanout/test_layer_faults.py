@@ -1,0 +1,73 @@
+"""A fault in code on the way to the channel layer: no outage explains it, so it is logged whole."""
+
+import asyncio
+import logging
+
+import pytest
+from channels.layers import InMemoryChannelLayer
+
+from notifications.fanout import breaker, listen, seal
+from notifications.fanout.breaker import ChannelLayerAwayError, bounded
+from notifications.tests.conftest import PATIENCE
+
+pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
+
+
+class Faulty(InMemoryChannelLayer):
+    """A layer with a mistake in it."""
+
+    async def group_send(self, group, message):
+        raise KeyError(group)
+
+
+@pytest.fixture
+def faulty(settings, monkeypatch):
+    monkeypatch.setattr(breaker, "_fault_told_at", -breaker.FAULT_SECONDS)
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"{__name__}.Faulty"}}
+
+
+def faults(caplog):
+    return [record for record in caplog.records if record.levelno == logging.ERROR]
+
+
+async def test_a_fault_is_logged_with_its_traceback_and_the_reconciler_delivers(
+    faulty, connect, tell, caplog
+):
+    client = await connect()
+    await client.register()
+
+    for n in range(3):
+        await tell(frame={"n": n})
+        assert await client.read() == {"n": n}
+
+    (fault,) = faults(caplog)  # once a minute
+    assert fault.exc_info[0] is KeyError
+    assert "The channel layer fails" not in caplog.text
+
+
+async def test_after_a_fault_the_layer_is_tried_again_at_once(faulty):
+    tried = breaker.current()
+    for error in (KeyError, ValueError):
+        with pytest.raises(ChannelLayerAwayError):
+            async with bounded(tried):
+                raise error
+    async with bounded(tried):
+        pass
+
+
+async def test_a_member_that_breaks_takes_nothing_from_the_others(caplog):
+    heard = asyncio.Event()
+
+    def break_down(message):
+        raise KeyError("a member")
+
+    members = (break_down, lambda _: heard.set())
+    await asyncio.gather(*(listen.line().join("group", member) for member in members))
+    async with asyncio.timeout(PATIENCE):
+        while not heard.is_set():
+            await breaker.current().group_send("group", seal.sealed({"type": "news", "group": "group"}))
+            await asyncio.sleep(0.05)
+
+    for member in members:
+        listen.line().leave("group", member)
+    assert faults(caplog)[0].exc_info[0] is KeyError

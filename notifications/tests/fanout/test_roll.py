@@ -1,0 +1,182 @@
+"""Processes that use one channel layer, and whether each hears the others. Rounds are made by hand here."""
+
+import pytest
+from channels.db import database_sync_to_async
+from channels.layers import get_channel_layer
+from django.db import connection
+
+from notifications import metrics
+from notifications.fanout import roll
+from notifications.fanout.roll import UNHEARD_ROUNDS, UNHEARD_ROUNDS_MAX, Roll
+from notifications.models import Listener
+from notifications.tests.conftest import redis_layer, total
+
+pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
+
+
+class Process:
+    """A process with its roll. What it says gets to `hearers`."""
+
+    def __init__(self, name, layers, *, patience=UNHEARD_ROUNDS):
+        self.roll = Roll()
+        self.roll._name, self.roll._patience = name, patience
+        self.roll.begin(group="line.test")
+        self.hearers = []
+        self._layers = layers
+
+    async def makes_a_round(self):
+        layer = get_channel_layer()
+        channel = await layer.new_channel()
+        await layer.group_add("line.test", channel)
+        said = []
+        layer.hand_over(channel, lambda content: said.append(layer.deserialize(content)))
+        self.roll.start_round(layer)
+        await self.roll._task
+        await layer.group_discard("line.test", channel)
+        for message in said:
+            for hearer in self.hearers:
+                hearer.roll.hear(message)
+
+
+@pytest.fixture
+def a_and_b(valkey, settings):
+    settings.CHANNEL_LAYERS = redis_layer(valkey.port)
+    return Process("a", settings), Process("b", settings)
+
+
+async def test_who_hear_each_other_stay_as_they_are(a_and_b):
+    a, b = a_and_b
+    a.hearers, b.hearers = [a, b], [a, b]
+    for _ in range(3 * UNHEARD_ROUNDS):
+        await a.makes_a_round()
+        await b.makes_a_round()
+    assert not a.roll.is_split
+    assert not b.roll.is_split
+
+
+async def test_who_do_not_hear_each_other_notice_it_in_a_few_rounds(a_and_b):
+    a, b = a_and_b
+    splits = total(metrics.SPLIT)
+    await b.makes_a_round()
+    for _ in range(UNHEARD_ROUNDS):
+        assert not a.roll.is_split
+        await a.makes_a_round()
+        await b.makes_a_round()
+    assert a.roll.is_split
+    assert b.roll.is_split
+    assert total(metrics.SPLIT) == splits + 2
+
+
+async def test_who_has_opened_its_line_anew_is_heard_as_before(a_and_b):
+    a, b = a_and_b
+    a.hearers, b.hearers = [b], [a]
+    for _ in range(2 * UNHEARD_ROUNDS):
+        await a.makes_a_round()
+        await b.makes_a_round()
+    b.roll.begin(group="line.test")
+    for _ in range(2 * UNHEARD_ROUNDS):
+        await b.makes_a_round()
+        await a.makes_a_round()
+    assert not a.roll.is_split
+    assert not b.roll.is_split
+
+
+async def test_who_is_heard_by_nobody_is_told_so(a_and_b):
+    """It publishes to a replica of the Redis that the others are on, and hears what comes from there."""
+    a, b = a_and_b
+    b.hearers = [a]
+    for _ in range(UNHEARD_ROUNDS + 1):
+        await a.makes_a_round()
+        await b.makes_a_round()
+    assert b.roll.is_split
+    assert a.roll.is_split
+
+
+async def test_who_dies_or_stands_still_is_missed_by_nobody(a_and_b, monkeypatch):
+    a, b = a_and_b
+    a.hearers, b.hearers = [b], [a]
+    await b.makes_a_round()
+    for _ in range(UNHEARD_ROUNDS - 1):
+        await a.makes_a_round()
+    await age("b", seconds=roll.LISTED_SECONDS)
+    for _ in range(2 * UNHEARD_ROUNDS):
+        await a.makes_a_round()
+    assert not a.roll.is_split
+    await b.makes_a_round()  # it goes on
+    await a.makes_a_round()
+    assert not a.roll.is_split
+
+
+@database_sync_to_async
+def age(name, *, seconds):
+    """Let so much time pass for what a process wrote down."""
+    interval = f"- interval '{seconds} seconds'"
+    then = (
+        f"seen_at {interval}"
+        if connection.vendor == "postgresql"
+        else f"datetime(seen_at, '-{seconds} seconds')"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE notifications_listener SET seen_at = {then} WHERE name = %s", [name])
+
+
+async def test_where_connecting_anew_does_not_help_it_is_tried_less_and_less_often(a_and_b, settings):
+    patience, tries = UNHEARD_ROUNDS, []
+    for _ in range(8):
+        process = Process("a", settings, patience=patience)
+        process.roll._judge({"b"})
+        rounds = 1
+        while not process.roll._judge({"b"}):
+            rounds += 1
+        process.roll._split()
+        tries.append(rounds + 1)
+        patience = process.roll._patience
+    assert tries == [3, 6, 12, 24, 48, 96, 150, 150]
+    assert tries[-1] == UNHEARD_ROUNDS_MAX
+
+
+async def test_once_all_are_heard_it_is_tried_soon_again(a_and_b, settings):
+    a, b = Process("a", settings, patience=UNHEARD_ROUNDS_MAX), Process("b", settings)
+    a.hearers, b.hearers = [b], [a]
+    await b.makes_a_round()
+    await a.makes_a_round()
+    assert a.roll._patience == UNHEARD_ROUNDS
+
+
+async def test_what_was_said_before_and_is_played_again_is_no_sign_of_life(a_and_b):
+    a, b = a_and_b
+    b.hearers = [a]
+    await b.makes_a_round()
+    old = {"type": "line.hello", "name": "b", "round": 1}
+    b.hearers = []
+    for _ in range(UNHEARD_ROUNDS + 1):
+        await b.makes_a_round()
+        a.roll.hear(old)
+        await a.makes_a_round()
+    assert a.roll.is_split
+
+
+async def test_of_processes_that_ended_long_ago_nothing_is_kept(a_and_b):
+    a, b = a_and_b
+    await b.makes_a_round()
+    await age("b", seconds=2 * 3600)
+    await a.makes_a_round()
+    names = database_sync_to_async(lambda: list(Listener.objects.values_list("name", flat=True)))
+    assert await names() == ["a"]
+
+
+def complaint(of, number):
+    return {"type": "line.unheard", "group": "line.test", "name": "b", "round": number, "names": of}
+
+
+def test_a_complaint_that_comes_again_changes_nothing():
+    """Whoever can write to Redis can send what was said there once more."""
+    roll = Roll()
+    roll._name = "a"
+    before = total(metrics.SPLIT)
+    for _ in range(5):
+        roll.begin(group="line.test")
+        roll.hear(complaint("a", 7))
+    assert total(metrics.SPLIT) - before == 1
+    roll.hear(complaint("a", 8))
+    assert total(metrics.SPLIT) - before == 2

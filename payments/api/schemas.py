@@ -1,0 +1,191 @@
+"""The HTTP API's bodies, as its OpenAPI page shows them."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from payments.api.addresses import check_web_address
+from payments.api.outcome_schemas import CardOut, DisputeOut, FailureOut, MadeRefundOut
+from payments.balances import refunded_amount
+from payments.checkout.refundable import intent_id
+from payments.facts import Facts
+from payments.models import Payment, RefundRequest
+from payments.status import Status, is_open
+from payments.stripe.currencies import LARGEST, refuse_amount
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What terminals and logs obey in place of showing it: control characters, and what ends a line."""
+_OVERRIDE = re.compile(r"[\u202a-\u202e]")
+"""What shows text in another order than it has. Scripts from right to left use marks and isolates (UAX 9)."""
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("send text without NUL characters")
+    return text
+
+
+def _printable(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("send text without control characters and line separators")
+    return text
+
+
+def _in_order(text: str) -> str:
+    if _OVERRIDE.search(text):
+        raise ValueError("send text without characters that override its direction")
+    return text
+
+
+UserId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_storable)]
+"""What may register on the WebSocket, too."""
+RideId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
+WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(check_web_address)]
+
+
+class Asked(BaseModel):
+    """A request's body: it is taken in the spelling of docs/api.md alone."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", alias_generator=to_camel)
+
+
+class Told(BaseModel):
+    """An answer's body."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
+    )
+
+
+class NewPayment(Asked):
+    ride_id: RideId = Field(description="The ride; it has one open or paid payment at most.")
+    user_id: UserId = Field(description="The user who is told, as it registers on the WebSocket.")
+    amount: int = Field(gt=0, le=LARGEST, description="In minor units: 1250 is 12.50 USD, 500 is 500 JPY.")
+    currency: str = Field(pattern="^[A-Za-z]{3}$", description="ISO 4217.", examples=["usd"])
+    description: Annotated[
+        str, Field(max_length=250), AfterValidator(_printable), AfterValidator(_in_order)
+    ] = Field(default="", description="What the customer reads on the payment page.")
+    success_url: WebAddress | None = Field(default=None, description="Where the customer goes after paying.")
+    cancel_url: WebAddress | None = Field(default=None, description="Where the customer goes on giving up.")
+
+    @model_validator(mode="after")
+    def _chargeable(self) -> "NewPayment":
+        if reason := refuse_amount(self.amount, self.currency):
+            raise ValueError(reason)
+        return self
+
+
+class NewRefund(Asked):
+    amount: int | None = Field(
+        default=None, gt=0, le=LARGEST, description="In minor units; without it, all that is left."
+    )
+    payment_intent_id: str | None = Field(
+        default=None,
+        pattern=r"^[\x21-\x7e]+$",
+        max_length=255,
+        description="The payment intent to refund, where the payment was paid by several. "
+        "Default: that of which the most is left.",
+    )
+
+
+class PaymentOut(Told):
+    id: UUID
+    ride_id: str
+    user_id: str
+    amount: int = Field(description="In minor units.")
+    currency: str
+    status: Status
+    payment_url: str | None = Field(description="The Checkout link, while the payment is open.")
+    stripe_session_id: str | None
+    created_at: datetime
+    expires_at: datetime | None = Field(description="When the Checkout link ends.")
+    failure: FailureOut | None = Field(description="Why the last attempt to pay failed, while that counts.")
+    dispute: DisputeOut | None = Field(description="The open dispute that is due first, else the latest.")
+    amount_refunded: int = Field(description="What refunds that succeeded gave back, in minor units.")
+    refunds: list[MadeRefundOut] = Field(description="Each refund that is known, in whatever state it is.")
+    card: CardOut | None = Field(description="The card that paid.")
+
+    @classmethod
+    def of(cls, payment: Payment) -> "PaymentOut":
+        """Return the payment as it is now."""
+        link = is_open(payment.facts)
+        return cls._show(payment, status=Status(payment.status), with_link=link, facts=payment.facts)
+
+    @classmethod
+    def as_created(cls, payment: Payment) -> "PaymentOut":
+        """Return the payment as it was when its link was made: a repeated request gets the same answer."""
+        if payment.announced_seq is None:
+            return cls.of(payment)
+        return cls._show(payment, status=Status.PENDING, with_link=True, facts={})
+
+    @classmethod
+    def _show(cls, payment: Payment, *, status: Status, with_link: bool, facts: Facts) -> "PaymentOut":
+        return cls(
+            id=payment.pk,
+            ride_id=payment.ride_id,
+            user_id=payment.user_id,
+            amount=payment.amount,
+            currency=payment.currency,
+            status=status,
+            payment_url=(payment.payment_url or None) if with_link else None,
+            stripe_session_id=payment.session_id,
+            created_at=payment.created_at,
+            expires_at=payment.expires_at,
+            failure=FailureOut.of(facts),
+            dispute=DisputeOut.of(facts),
+            amount_refunded=refunded_amount(facts),
+            refunds=MadeRefundOut.each(facts),
+            card=CardOut.of(facts, intent_id=payment.payment_intent_id),
+        )
+
+
+class PaymentPage(Told):
+    payments: list[PaymentOut] = Field(description="Newest first.")
+    next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")
+
+
+class RefundOut(Told):
+    id: str
+    amount: int = Field(description="In minor units.")
+    currency: str
+    payment_intent_id: str = Field(description="What was refunded, by Stripe's id.")
+    status: str = Field(description="As Stripe first answered; later changes are the payment's status.")
+    payment: PaymentOut
+
+    @classmethod
+    def of(cls, request: RefundRequest) -> "RefundOut":
+        return cls(
+            id=request.refund_id,
+            amount=request.amount,
+            currency=request.payment.currency,
+            payment_intent_id=intent_id(request),
+            status=request.refund_status,
+            payment=PaymentOut.of(request.payment),
+        )
+
+
+class Problem(BaseModel):
+    code: str = Field(description="For programs.", examples=["ride_has_payment"])
+    message: str = Field(description="For people: what was wrong, and what to send instead.")
+
+
+class FieldProblem(BaseModel):
+    field: str
+    message: str
+
+
+class InvalidRequest(Problem):
+    code: Literal["invalid_request"] = "invalid_request"
+    fields: list[FieldProblem]
+
+
+class RideConflict(Problem):
+    payment_id: UUID = Field(serialization_alias="paymentId")
+
+
+class ErrorOut(BaseModel):
+    error: InvalidRequest | RideConflict | Problem

@@ -1,0 +1,209 @@
+"""Stripe, as the rest of the service sees it: plain dictionaries in and out, and three errors of our own."""
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+import stripe
+from django.conf import settings
+from django.db import connection
+
+from payments.stripe import deadline, transport
+
+TYPES_A_REQUEST = 20
+"""How many types of events can be asked for at once: https://docs.stripe.com/api/events/list"""
+KEYS_KEPT = timedelta(hours=24)
+"""How long Stripe at least repeats its answer to a key: https://docs.stripe.com/api/idempotent_requests"""
+EVENTS_KEPT = timedelta(days=30)
+"""How long Stripe keeps events: https://docs.stripe.com/api/events"""
+PAGE_SIZE = 100
+"""The largest page that Stripe gives: https://docs.stripe.com/api/pagination"""
+
+LONGEST_WAIT = 3600
+"""What is passed on of Stripe's Retry-After, in seconds, at most."""
+
+_UNREADABLE = "Stripe's answer could not be read."
+_TEST_KEY = re.compile(r"(sk|rk)_(org_)?test_")
+
+
+class StripeRefused(Exception):
+    """Stripe understood the request and said no. It did not do it this time; an earlier try is another matter.
+
+    `is_about_key`: it said no to STRIPE_SECRET_KEY, so that this says nothing of the request.
+    """
+
+    def __init__(self, message: str, *, code: str, is_about_key: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.is_about_key = is_about_key
+
+
+class StripeUnavailable(Exception):
+    """Stripe did not answer, or not usefully: what became of the request is unknown, so repeat it as it was.
+
+    `is_final`: Stripe would repeat this answer to the same idempotency key: an error of its own, or that the key came
+    with other parameters before. `retry_after`: the seconds that Stripe asks to wait.
+    """
+
+    def __init__(self, message: str, *, is_final: bool = False, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.is_final = is_final
+        self.retry_after = retry_after
+
+
+def _ask(call: Any, *args: Any) -> dict[str, Any]:
+    """Ask Stripe, which may take seconds: no transaction is open meanwhile, and no connection is held."""
+    if connection.in_atomic_block:
+        raise RuntimeError("Commit before Stripe is asked: its answer can take seconds.")
+    connection.close()
+    try:
+        with deadline.within(deadline.REQUEST_SECONDS):
+            answer: dict[str, Any] = call(*args).to_dict(for_json=True)
+    except (AttributeError, TypeError, ValueError) as error:  # JSON, but no object
+        raise StripeUnavailable(_UNREADABLE) from error
+    except stripe.APIConnectionError as error:
+        raise StripeUnavailable(_describe_outage(error)) from error
+    except (stripe.IdempotencyError, stripe.RateLimitError, stripe.APIError) as error:
+        raise _unavailable(error) from error
+    except stripe.StripeError as error:
+        message = error.user_message or "Stripe refused the request."
+        is_about_key = isinstance(error, stripe.AuthenticationError | stripe.PermissionError)
+        raise StripeRefused(message, code=error.code or "refused", is_about_key=is_about_key) from error
+    return answer
+
+
+def _unavailable(error: stripe.StripeError) -> StripeUnavailable:
+    """Say that it is unknown what became of a request.
+
+    A server error that is not in Stripe's own form is a proxy's: Stripe may be working on the request still. That a
+    key came with other parameters says that something was done under it, not that nothing was.
+    """
+    said = error.error
+    if said is None:
+        return StripeUnavailable(f"{_UNREADABLE[:-1]} (HTTP {error.http_status}).")
+    if isinstance(error, stripe.IdempotencyError):
+        is_final = getattr(said, "code", None) != "idempotency_key_in_use"
+    else:
+        is_final = (error.http_status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return StripeUnavailable(str(error), is_final=is_final, retry_after=_seconds(error.headers or {}))
+
+
+def _seconds(headers: Any) -> int | None:
+    """Return how long Stripe asks to wait, between 1 second and LONGEST_WAIT; None where it does not say.
+
+    Source: RFC 9110, section 10.2.3: seconds, or a date.
+    """
+    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    try:
+        wait = int(text) if text.isdecimal() else _until(parsedate_to_datetime(text))
+    except (ValueError, OverflowError):
+        return None
+    return max(1, min(wait, LONGEST_WAIT))
+
+
+def _until(moment: datetime) -> int:
+    return int((moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(tz=UTC)).total_seconds())
+
+
+def _describe_outage(error: stripe.APIConnectionError) -> str:
+    """Say in a sentence that Stripe cannot be reached, and why. The library's text quotes the path that was asked for.
+
+    A session's path opens its page where the sandbox is Stripe.
+    """
+    reason = re.search(r"\(Network error: (\w+)", str(error))
+    return f"Stripe cannot be reached ({reason[1] if reason else type(error).__name__})."
+
+
+def _call(call: Any, *args: Any, needed: Sequence[str]) -> dict[str, Any]:
+    """Return the object that Stripe answers with, which has these fields beside its id."""
+    answer = _ask(call, *args)
+    if not isinstance(answer.get("id"), str) or not answer.keys() >= set(needed):
+        raise StripeUnavailable(_UNREADABLE)
+    return answer
+
+
+def _pages(call: Any, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """Yield a list of Stripe's page by page, newest first."""
+    params = params | {"limit": PAGE_SIZE}
+    while True:
+        answer = _ask(call, params)
+        page = answer.get("data")
+        if not isinstance(page, list):
+            raise StripeUnavailable(_UNREADABLE)
+        yield page
+        if not page or not answer.get("has_more"):
+            return
+        params["starting_after"] = page[-1]["id"]
+
+
+def _v1() -> Any:
+    return transport.client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE).v1
+
+
+def is_live(key: str) -> bool:
+    """Tell whether a secret key moves real money: each does that is not marked as a test key."""
+    return bool(key) and not _TEST_KEY.match(key)
+
+
+def livemode() -> bool:
+    """Tell whether the configured key moves real money."""
+    return is_live(settings.STRIPE_SECRET_KEY)
+
+
+def create_session(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
+    """Create a Checkout Session; the same key and params, repeated within a day, give the same session.
+
+    Raises StripeRefused or StripeUnavailable.
+    """
+    create = _v1().checkout.sessions.create
+    return _call(create, params, {"idempotency_key": idempotency_key}, needed=("url", "expires_at"))
+
+
+def expire_session(*, session_id: str) -> dict[str, Any]:
+    """End an open Checkout Session, so that it can no longer be paid.
+
+    Raises StripeRefused (it is complete, or has expired) or StripeUnavailable.
+    """
+    return _call(_v1().checkout.sessions.expire, session_id, needed=())
+
+
+def retrieve_session(*, session_id: str) -> dict[str, Any]:
+    """Return a Checkout Session as it is now, with its payment intent in it.
+
+    Raises StripeRefused or StripeUnavailable.
+    """
+    retrieve = _v1().checkout.sessions.retrieve
+    return _call(retrieve, session_id, {"expand": ["payment_intent"]}, needed=("status", "payment_status"))
+
+
+def create_refund(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
+    """Give money back; the same key and params, repeated within a day, give the same refund.
+
+    Raises StripeRefused or StripeUnavailable.
+    """
+    return _call(
+        _v1().refunds.create, params, {"idempotency_key": idempotency_key}, needed=("amount", "status")
+    )
+
+
+def list_refunds(*, payment_intent_id: str) -> Iterator[list[dict[str, Any]]]:
+    """Yield the refunds of a payment page by page, newest first. Raises StripeRefused or StripeUnavailable."""
+    return _pages(_v1().refunds.list, {"payment_intent": payment_intent_id})
+
+
+def list_events(
+    *, types: Sequence[str], since: datetime, until: datetime | None, undelivered: bool
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield events page by page, newest first: made from `since` on and before `until` (UTC, whole seconds).
+
+    At most TYPES_A_REQUEST types. `undelivered`: those alone that an endpoint has not taken yet. Nothing signs
+    them: they come from Stripe over TLS, for our key. Raises StripeRefused or StripeUnavailable.
+    """
+    created = {"gte": int(since.timestamp())} | ({"lt": int(until.timestamp())} if until else {})
+    params: dict[str, Any] = {"types": list(types), "created": created}
+    if undelivered:
+        params["delivery_success"] = False
+    return _pages(_v1().events.list, params)

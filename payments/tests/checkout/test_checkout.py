@@ -1,0 +1,336 @@
+"""Payments asked for at the sandbox's API, through the official client and real HTTP."""
+
+import threading
+import uuid
+
+import pytest
+from django.db import connection, transaction
+
+from payments.checkout import create, refundable, refunds
+from payments.models import Payment, RefundRequest, StatusChange
+from payments.status import Status
+from payments.stripe import gateway
+from payments.tests import stripe_events
+from payments.tests.wire import frames
+from payments.webhooks import apply, envelope
+from stripe_sandbox.checkout import lifecycle
+from stripe_sandbox.models import Session
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def make_order(**fields):
+    values = {"ride_id": "ride_1", "user_id": "a@b.com", "amount": 1250, "currency": "usd"}
+    return create.Order(**(values | fields))
+
+
+@pytest.fixture
+def start(stripe_api):
+    return lambda key=None, **fields: create.start(order=make_order(**fields), idempotency_key=key)
+
+
+def test_a_payment_gets_a_session_and_the_user_its_link(start):
+    payment = start(description="To the airport")
+    session = Session.objects.get(stripe_id=payment.session_id)
+    assert (session.amount_total, session.currency) == (1250, "usd")
+    assert payment.status == Status.PENDING
+    assert payment.expires_at == session.expires_at.replace(microsecond=0)
+    assert frames("a@b.com") == [
+        {
+            "type": "payment_url",
+            "rideId": "ride_1",
+            "paymentUrl": payment.payment_url,
+            "status": "pending",
+        }
+    ]
+
+
+def test_the_same_key_and_body_is_the_same_payment(start):
+    first, second = start("key-1"), start("key-1")
+    assert first.pk == second.pk
+    assert Session.objects.count() == 1
+    assert len(frames("a@b.com")) == 1
+
+
+def test_the_same_key_with_another_body_is_refused(start):
+    start("key-1")
+    with pytest.raises(create.IdempotencyKeyReused):
+        start("key-1", amount=1300)
+    assert Payment.objects.count() == 1
+
+
+def test_a_ride_has_one_open_or_paid_payment(start):
+    first = start()
+    with pytest.raises(create.RideHasPayment) as refused:
+        start()
+    assert refused.value.payment.pk == first.pk
+    assert str(first.pk) in str(refused.value)
+
+
+def test_a_ride_whose_payment_ended_can_be_asked_for_again(start):
+    first = start()
+    create.cancel(payment_id=first.pk, cause=StatusChange.Cause.API)
+    assert start().pk != first.pk
+
+
+def test_a_ride_that_was_paid_after_all_is_not_charged_again(start):
+    """The payment had ended and let go of its ride when the news came that it was paid."""
+    payment = start()
+    Payment.objects.filter(pk=payment.pk).update(ride_claim=None, status=Status.SUCCEEDED)
+    with pytest.raises(create.RideHasPayment):
+        start()
+
+
+def test_the_same_request_many_times_at_once_is_one_payment(start):
+    barrier, made = threading.Barrier(5), []
+
+    def run():
+        barrier.wait()
+        made.append(start("key-1").pk)
+        connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 5
+    assert len(set(made)) == 1
+    assert Session.objects.count() == 1
+    assert len(frames("a@b.com")) == 1
+
+
+def test_two_requests_for_a_ride_at_once_make_one_payment(start):
+    barrier, refused = threading.Barrier(4), []
+
+    def run(amount):
+        barrier.wait()
+        try:
+            start(amount=amount)
+        except create.RideHasPayment as error:
+            refused.append(error)
+        connection.close()
+
+    threads = [threading.Thread(target=run, args=(1000 + n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 3
+    assert Payment.objects.count() == 1
+
+
+@pytest.mark.parametrize("key", [None, "key-1"])
+def test_when_stripe_is_away_the_payment_is_kept_and_the_same_request_completes_it(start, settings, key):
+    there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
+    with pytest.raises(gateway.StripeUnavailable):
+        start(key)
+    kept = Payment.objects.get()
+    assert kept.stripe_error
+    assert frames("a@b.com") == []
+    settings.STRIPE_API_BASE = there
+    payment = start(key)
+    assert payment.pk == kept.pk
+    assert payment.session_id
+    assert len(frames("a@b.com")) == 1
+
+
+def test_when_stripe_refuses_the_payment_is_kept_and_another_order_needs_it_canceled(start, settings):
+    url, settings.PUBLIC_URL = settings.PUBLIC_URL, "nowhere"
+    with pytest.raises(gateway.StripeRefused):
+        start()
+    settings.PUBLIC_URL = url
+    kept = Payment.objects.get()
+    with pytest.raises(create.RideHasPayment):
+        start(amount=1300)
+    assert create.cancel(payment_id=kept.pk, cause=StatusChange.Cause.API).status == Status.CANCELED
+    assert frames("a@b.com") == []  # nobody was told of it
+    assert start(amount=1300).session_id
+
+
+def test_an_answer_of_stripe_that_got_lost_is_the_same_session_on_the_next_try(start):
+    payment = start("key-1")
+    Payment.objects.filter(pk=payment.pk).update(
+        session_id=None, payment_url="", announced_seq=None, expires_at=None
+    )
+    assert start("key-1").session_id == payment.session_id
+    assert Session.objects.count() == 1
+
+
+def test_canceling_ends_the_session_and_tells_the_user_once(start):
+    payment = start()
+    for _ in range(2):
+        payment = create.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
+        assert payment.status == Status.CANCELED
+    assert Session.objects.get().status == "expired"
+    assert [frame.get("status") for frame in frames("a@b.com")] == ["pending", "canceled"]
+
+
+def test_a_payment_that_was_canceled_while_stripe_was_asked_is_not_handed_over(start):
+    payment = create._reserve(order=make_order(), idempotency_key="key-1")
+    session = gateway.create_session(params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}")
+    create.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
+    payment = create._hand_over(payment_id=payment.pk, session=session)
+    assert payment.status == Status.CANCELED
+    assert Session.objects.get().status == "expired"
+    assert frames("a@b.com") == []
+
+
+def test_a_request_whose_payment_was_canceled_gets_that_payment_and_asks_stripe_nothing(start, settings):
+    there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
+    with pytest.raises(gateway.StripeUnavailable):
+        start("key-1")
+    settings.STRIPE_API_BASE = there
+    create.cancel(payment_id=Payment.objects.get().pk, cause=StatusChange.Cause.API)
+    assert start("key-1").status == Status.CANCELED
+    assert not Session.objects.exists()
+
+
+def test_a_cancel_whose_answer_got_lost_succeeds_on_the_next_try(start):
+    payment = start()
+    lifecycle.expire(session_id=payment.session_id)
+    assert create.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API).status == Status.CANCELED
+
+
+def test_after_an_error_of_stripe_the_next_try_is_another_request(start, settings):
+    """Stripe repeats a stored answer to the same key, an error of its own too."""
+    url, settings.PUBLIC_URL = settings.PUBLIC_URL, "nowhere"
+    with pytest.raises(gateway.StripeRefused):
+        start()
+    settings.PUBLIC_URL = url
+    assert Payment.objects.get().attempt == 2
+
+
+def test_stripe_is_not_asked_within_a_transaction():
+    with transaction.atomic(), pytest.raises(RuntimeError):
+        gateway.expire_session(session_id="cs_test_1")
+
+
+def test_a_payment_that_was_just_paid_is_not_canceled(start):
+    payment = start()
+    lifecycle.pay(session_id=payment.session_id)
+    with pytest.raises(create.NotCancelable):
+        create.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
+    payment.refresh_from_db()
+    assert payment.status == Status.PENDING  # its event is still on the way
+
+
+@pytest.fixture
+def paid(start):
+    payment = start()
+    session = lifecycle.pay(session_id=payment.session_id)
+    payment.payment_intent_id = session.payment_intent.stripe_id
+    payment.facts |= {"paid": {payment.payment_intent_id: {"1250 usd": 1}}}
+    payment.status = Status.SUCCEEDED
+    payment.save()
+    payment.intents.create(intent_id=payment.payment_intent_id)
+    return payment
+
+
+def refund(payment, amount=None, key=None, intent=None):
+    return refunds.refund(
+        payment_id=payment.pk,
+        amount=amount,
+        payment_intent_id=intent,
+        idempotency_key=key or uuid.uuid4().hex,
+        cause=StatusChange.Cause.API,
+    )
+
+
+def test_a_refund_in_part_and_then_of_the_rest(paid):
+    assert refund(paid, 500).payment.status == Status.PARTIALLY_REFUNDED
+    rest = refund(paid)
+    assert (rest.amount, rest.payment.status) == (750, Status.REFUNDED)
+    assert [frame["status"] for frame in frames("a@b.com")][1:] == ["partially_refunded", "refunded"]
+
+
+def test_the_same_refund_with_its_key_is_made_once(paid):
+    first, second = refund(paid, 500, "key-1"), refund(paid, 500, "key-1")
+    assert first.refund_id == second.refund_id
+    assert second.payment.status == Status.PARTIALLY_REFUNDED
+    with pytest.raises(create.IdempotencyKeyReused):
+        refund(paid, 600, "key-1")
+    with pytest.raises(create.IdempotencyKeyReused):
+        refund(paid, None, "key-1")
+
+
+def test_more_than_is_left_is_not_refunded(paid):
+    refund(paid, 1000)
+    with pytest.raises(refundable.NotRefundable, match="250"):
+        refund(paid, 251)
+
+
+def test_an_unpaid_payment_is_not_refunded(start):
+    with pytest.raises(refundable.NotRefundable):
+        refund(start())
+
+
+def test_a_refund_that_stripe_did_not_answer_is_the_same_refund_on_the_next_try(paid, settings):
+    there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
+    with pytest.raises(gateway.StripeUnavailable):
+        refund(paid, 500, "key-1")
+    settings.STRIPE_API_BASE = there
+    refund(paid, 500, "key-1")
+    assert RefundRequest.objects.count() == 1
+
+
+def test_a_refund_after_an_error_of_stripe_is_another_request(paid, monkeypatch):
+    """Stripe repeats a stored answer to the same key, an error of its own too."""
+
+    def fail(**_):
+        raise OSError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(lifecycle, "refund", fail)
+        with pytest.raises(gateway.StripeUnavailable):
+            refund(paid, 500, "key-1")
+
+    assert refund(paid, 500, "key-1").refund_id
+    assert RefundRequest.objects.count() == 1
+
+
+def test_a_refund_that_others_completed_is_handed_to_the_same_request_and_made_once(paid, settings):
+    there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
+    with pytest.raises(gateway.StripeUnavailable):
+        refund(paid, 500, "key-1")
+    settings.STRIPE_API_BASE = there
+    completed = refunds.complete(RefundRequest.objects.get(), cause=StatusChange.Cause.RECONCILIATION)
+
+    assert refund(paid, 500, "key-1").refund_id == completed.refund_id
+    assert refund(paid, 500, "key-2").refund_id != completed.refund_id
+    assert RefundRequest.objects.count() == 2
+
+
+def test_a_refund_whose_answer_got_lost_is_known_by_its_event(paid):
+    made = refund(paid, 500)
+    lost = RefundRequest.objects.get(pk=made.pk)
+    RefundRequest.objects.update(refund_id="", refund_status="")
+    event = stripe_events.event(
+        paid,
+        "refund.created",
+        of="re_1",
+        amount=500,
+        payment_intent=paid.payment_intent_id,
+        metadata={"refund_request": str(lost.pk)},
+    )
+    envelope.store(envelope.read(stripe_events.bodies([event])[0]))
+    apply.apply([event["id"]])
+    lost.refresh_from_db()
+    assert lost.refund_id.startswith("re_1")
+
+
+def test_a_payment_with_another_sum_can_be_given_back(paid):
+    Payment.objects.update(
+        status="pending",
+        facts={"asked": "1300 usd", "paid": {paid.payment_intent_id: {"1250 usd": 1}}},
+    )
+    assert refund(paid).amount == 1250
+    paid.refresh_from_db()
+    assert (paid.status, paid.ride_claim) == (Status.REFUNDED, None)
+
+
+def test_a_refund_that_stripe_refused_is_forgotten(paid):
+    lifecycle.refund(payment_intent_id=paid.payment_intent_id)  # somebody else gave it back
+    with pytest.raises(gateway.StripeRefused):
+        refund(paid)
+    assert not RefundRequest.objects.exists()

@@ -1,0 +1,93 @@
+"""The forms in which Stripe's signature arrives, and which of them is whose."""
+
+import time
+
+import pytest
+
+from payments.webhooks import signatures
+from payments.webhooks.signatures import TOLERANCE_SECONDS, InvalidSignature, SignatureTooOld
+
+BODY = '{"name": "Zoë 🚕"}'.encode()
+OTHER = "0" * 64
+
+
+def take(header, body=BODY):
+    signatures.verify(body=body, signature=signatures.read(header))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "t={t},v1={v}",
+        "t={t},v1={v},v0={other}",
+        "t={t},v0={other},v1={v}",
+        "v1={v},t={t}",
+        "t={t},v1={other},v1={v}",
+        "t={t},v1={v},v1={other}",
+        "t={t}, v1={v}, v0={other}",
+        " t={t} ,\tv1={v} ",
+        "t={t},v1={v},x",
+        "t={t},v1={v},",
+        "t={t},t=1,v1={v}",
+        "t={t},v1=ä,v1={v}",
+    ],
+)
+def test_a_good_signature_is_taken_in_every_form_that_http_and_stripe_give_it(sign, form):
+    t, v = (part.partition("=")[2] for part in sign(BODY).split(","))
+    take(form.format(t=t, v=v, other=OTHER))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "",
+        ",",
+        "t={t}",
+        "v1={v}",
+        "t={t},v0={v}",
+        "t={t},v1={other}",
+        "t={t},v1=",
+        "t={t};v1={v}",
+        "t=1,t={t},v1=",
+        "t=-{t},v1={v}",
+        "t=+{t},v1={v}",
+        "t= {t},v1={v}",
+        "t={t}.0,v1={v}",
+        "t=٣,v1={v}",
+        "t=" + "9" * 5000 + ",v1={v}",
+        "T={t},V1={v}",
+    ],
+)
+def test_what_is_no_signature_of_the_body_is_refused(sign, form):
+    t, v = (part.partition("=")[2] for part in sign(BODY).split(","))
+    with pytest.raises(InvalidSignature):
+        take(form.format(t=t, v=v, other=OTHER))
+
+
+def test_bytes_are_signed_as_they_are(sign):
+    take(sign(b"\xff\x00"), b"\xff\x00")
+    with pytest.raises(InvalidSignature):
+        take(sign(BODY), BODY + b"\n")
+
+
+def test_a_signature_that_is_too_old_is_told_apart_and_says_how_old_it_is(sign):
+    now = int(time.time())
+    take(sign(BODY, at=now - TOLERANCE_SECONDS + 5))
+    with pytest.raises(SignatureTooOld, match=r"signed 40\d seconds ago.*300: check the clock"):
+        signatures.read(sign(BODY, at=now - 400))
+
+
+def test_a_signature_from_the_future_is_taken_and_the_clock_is_named_in_the_log(sign, caplog):
+    take(sign(BODY, at=int(time.time()) + 60))
+    assert not caplog.records
+    take(sign(BODY, at=int(time.time()) + 3600))
+    assert "check the clock of this server" in caplog.text
+
+
+def test_a_secret_is_asked_for_a_signature_of_its_own(sign, settings):
+    settings.STRIPE_WEBHOOK_SECRETS = ["whsec_old", "whsec_new"]
+    for secret in settings.STRIPE_WEBHOOK_SECRETS:
+        take(sign(BODY, secret=secret))
+    settings.STRIPE_WEBHOOK_SECRETS = ["", "whsec_new"]
+    with pytest.raises(InvalidSignature):
+        take(sign(BODY, secret="whsec_old"))

@@ -1,0 +1,127 @@
+"""Bounds for the bodies of HTTP requests, by bytes as they arrive, on any ASGI server that hands them on as they arrive."""
+
+import asyncio
+from typing import Any
+
+from django.conf import settings
+
+from payments_project.middleware.refusing import Refusal, answer
+
+SUM_MAX_BYTES = 64 * 1024 * 1024
+"""Of all bodies that the process holds. Where more arrives, the request that is arriving for longest gives way."""
+
+TOO_LARGE = Refusal(413, "too_large", "Send a body of at most 1 MiB.")
+TOO_MANY_FIELDS = Refusal(400, "invalid_request", "Send at most 1,000 parameters.")
+BUSY = Refusal(503, "busy", "Too much is being sent at once. Send the same request again in a moment.")
+
+_GONE = {"type": "http.disconnect"}
+
+
+class Bodies:
+    """An ASGI application around another, which is never handed more of a body than the bounds allow."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self.most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        self._arriving: dict[_Request, None] = {}
+        self._sum = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if refusal := self._refusal(scope):
+            await answer(refusal, receive=receive, send=send)
+            return
+        request = _Request(receive, send, self)
+        try:
+            await self._application(scope, request.receive, request.send)
+        finally:
+            self.forget(request)
+        if request.refusal and not request.is_answered:
+            await answer(request.refusal, receive=receive, send=send, is_whole=request.is_whole)
+
+    def _refusal(self, scope: Any) -> Refusal | None:
+        """Return why a request is refused by its head. Django's page for errors would count the fields again, and fail."""
+        if _declared(scope) > self.most:
+            return TOO_LARGE
+        fields = scope.get("query_string", b"").count(b"&") + 1
+        return TOO_MANY_FIELDS if fields > settings.DATA_UPLOAD_MAX_NUMBER_FIELDS else None
+
+    def make_room(self, request: "_Request", size: int) -> None:
+        """Count what came of a request. One that arrives slowly holds much for long, and gives way to the others."""
+        self._sum += size
+        if request.is_whole:
+            self._arriving.pop(request, None)
+        else:
+            self._arriving.setdefault(request)
+        while self._sum > SUM_MAX_BYTES and not request.refusal:
+            slowest = next(iter(self._arriving), request)
+            self.forget(slowest)
+            slowest.refuse(BUSY)
+
+    def forget(self, request: "_Request") -> None:
+        """Hold nothing of a request any more."""
+        self._arriving.pop(request, None)
+        self._sum -= request.size
+
+
+class _Request:
+    """What the application sees of one request, of whose body `size` bytes are held."""
+
+    def __init__(self, receive: Any, send: Any, bodies: Bodies) -> None:
+        self._receive = receive
+        self._send = send
+        self._bodies = bodies
+        self._wait: asyncio.Timeout | None = None
+        self.size = 0
+        self.is_whole = self.is_answered = False
+        self.refusal: Refusal | None = None
+
+    async def receive(self) -> Any:
+        """Return the next message. To the application, a client whose request is refused has hung up."""
+        if self.refusal:
+            return _GONE
+        if self.is_whole or not self.size:  # it holds nothing, or waits for nothing, that it could give up
+            message = await self._receive()
+        else:
+            message = await self._receive_unless_refused()
+        if message["type"] == "http.request":
+            self._take(message)
+        return _GONE if self.refusal else message
+
+    async def send(self, message: Any) -> None:
+        """Pass on what the application answers, unless the request is refused."""
+        if not self.refusal:
+            self.is_answered = True
+            await self._send(message)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Let the application see no more of it, also while it waits for more."""
+        self.refusal = refusal
+        self.size = 0
+        if self._wait:
+            self._wait.reschedule(asyncio.get_running_loop().time())
+
+    async def _receive_unless_refused(self) -> Any:
+        try:
+            async with asyncio.timeout(None) as self._wait:
+                return await self._receive()
+        except TimeoutError:
+            return _GONE
+        finally:
+            self._wait = None
+
+    def _take(self, message: Any) -> None:
+        size = len(message.get("body", b""))
+        self.size += size
+        self.is_whole = not message.get("more_body", False)
+        self._bodies.make_room(self, size)
+        if self.size > self._bodies.most:
+            self._bodies.forget(self)
+            self.refuse(TOO_LARGE)
+
+
+def _declared(scope: Any) -> int:
+    """Return the Content-Length, 0 where there is none."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0

@@ -1,0 +1,132 @@
+"""The kinds of objects that the API retrieves and lists."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from django.db.models import QuerySet
+
+from stripe_sandbox.api.listing import created, page
+from stripe_sandbox.api.views import Call
+from stripe_sandbox.errors import no_such
+from stripe_sandbox.models import (
+    Charge,
+    Delivery,
+    Dispute,
+    EarlyFraudWarning,
+    Event,
+    Kept,
+    PaymentIntent,
+    Refund,
+    Review,
+    Session,
+)
+from stripe_sandbox.objects.charge import render_charge
+from stripe_sandbox.objects.dispute import render_dispute
+from stripe_sandbox.objects.event import render_event
+from stripe_sandbox.objects.fraud import render_review, render_warning
+from stripe_sandbox.objects.payment_intent import render_payment_intent
+from stripe_sandbox.objects.refund import render_refund
+from stripe_sandbox.objects.session import render_session
+
+Row = TypeVar("Row", bound=Kept)
+Rendered = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource(Generic[Row]):
+    """One kind of object: where its rows come from, and how they are shown.
+
+    `path_name` is what Stripe calls its id in a path: `/v1/payment_intents/{intent}`.
+    """
+
+    kind: str
+    url: str
+    path_name: str
+    rows: QuerySet[Row]
+    render: Callable[[Row], Rendered]
+
+    def get(self, stripe_id: str) -> Row:
+        """Return the row of an id in the path; raise ApiError (404), which names it as Stripe's paths do."""
+        return self._find(stripe_id, param=self.path_name, status=404)
+
+    def named(self, stripe_id: str, *, param: str) -> Row:
+        """Return the row of an id that a parameter gives; raise ApiError (400)."""
+        return self._find(stripe_id, param=param, status=400)
+
+    def _find(self, stripe_id: str, *, param: str, status: int) -> Row:
+        row = self.rows.filter(stripe_id=stripe_id).first()
+        if row is None:
+            raise no_such(self.kind, stripe_id, param=param, status=status)
+        return row
+
+    def retrieve(self, call: Call) -> Rendered:
+        return self.render(self.get(call.stripe_id))
+
+    def list(self, call: Call, **filters: str) -> Rendered:
+        """Return a page; `filters` says which parameter selects by which field."""
+        asked = {field: call.params[name] for name, field in filters.items() if name in call.params}
+        return self.page(call, self.rows.filter(**asked))
+
+    def page(self, call: Call, rows: QuerySet[Row]) -> Rendered:
+        rows = created(rows, call.params.get("created"))
+        return page(rows, call.params, kind=self.kind, url=self.url, render=self.render)
+
+
+def _render_event(event: Event) -> Rendered:
+    pending = event.deliveries.filter(state=Delivery.State.PENDING).exists()
+    return render_event(event, pending_webhooks=int(pending))
+
+
+SESSIONS = Resource(
+    kind="checkout.session",
+    url="/v1/checkout/sessions",
+    path_name="session",
+    rows=Session.objects.select_related("payment_intent"),
+    render=render_session,
+)
+PAYMENT_INTENTS = Resource(
+    kind="payment_intent",
+    url="/v1/payment_intents",
+    path_name="intent",
+    rows=PaymentIntent.objects.all(),
+    render=render_payment_intent,
+)
+CHARGES = Resource(
+    kind="charge",
+    url="/v1/charges",
+    path_name="charge",
+    rows=Charge.objects.select_related("payment_intent"),
+    render=render_charge,
+)
+REFUNDS = Resource(
+    kind="refund",
+    url="/v1/refunds",
+    path_name="refund",
+    rows=Refund.objects.select_related("charge__payment_intent"),
+    render=render_refund,
+)
+DISPUTES = Resource(
+    kind="dispute",
+    url="/v1/disputes",
+    path_name="dispute",
+    rows=Dispute.objects.select_related("charge__payment_intent"),
+    render=render_dispute,
+)
+EARLY_FRAUD_WARNINGS = Resource(
+    kind="early_fraud_warning",
+    url="/v1/radar/early_fraud_warnings",
+    path_name="early_fraud_warning",
+    rows=EarlyFraudWarning.objects.select_related("charge__payment_intent"),
+    render=render_warning,
+)
+REVIEWS = Resource(
+    kind="review",
+    url="/v1/reviews",
+    path_name="review",
+    rows=Review.objects.select_related("charge__payment_intent"),
+    render=render_review,
+)
+EVENTS = Resource(
+    kind="event", url="/v1/events", path_name="id", rows=Event.objects.all(), render=_render_event
+)

@@ -1,0 +1,71 @@
+"""How the sandbox delivers, and misbehaves on request."""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from stripe_sandbox.events import deliveries
+from stripe_sandbox.models import Behaviour, Delivery, Event
+
+Mode = Behaviour.Mode
+LATE = timedelta(seconds=5)
+_ROW = 1
+
+
+def get_mode() -> Mode:
+    """Return how new events are delivered."""
+    return Mode(Behaviour.objects.filter(pk=_ROW).values_list("mode", flat=True).first() or Mode.NORMAL)
+
+
+def set_mode(*, mode: str) -> Mode:
+    """Choose how events from now on are delivered; raise ValueError if there is no such mode."""
+    chosen = Mode(mode)
+    Behaviour.objects.update_or_create(pk=_ROW, defaults={"mode": chosen})
+    return chosen
+
+
+def plan_deliveries(events: list[Event], *, now: datetime) -> None:
+    """Plan the deliveries of one step's events, as the mode has it."""
+    mode = get_mode()
+    if mode == Mode.TWICE:
+        events = [event for event in events for _ in range(2)]
+    elif mode == Mode.OUT_OF_ORDER:
+        events = events[::-1]
+    dropped = mode == Mode.DROP
+    Delivery.objects.bulk_create(
+        Delivery(
+            event=event,
+            session_id=event.session_id,
+            state=Delivery.State.DROPPED if dropped else Delivery.State.PENDING,
+            due_at=now + LATE if mode == Mode.LATE else now,
+            finished_at=now if dropped else None,
+            created_at=now,
+        )
+        for event in events
+    )
+    transaction.on_commit(deliveries.wake.set)
+
+
+@transaction.atomic
+def send_again(*, delivery_id: int | None = None, event_id: str | None = None) -> Delivery:
+    """Send an event once more, now, whatever became of it: named itself (evt_…) or by one of its deliveries.
+
+    Return the new delivery; raise Event.DoesNotExist.
+    """
+    named = {"stripe_id": event_id} if event_id is not None else {"deliveries__pk": delivery_id}
+    event = Event.objects.get(**named)
+    delivery = Delivery.objects.create(event=event, session_id=event.session_id, due_at=timezone.now())
+    transaction.on_commit(deliveries.wake.set)
+    return delivery
+
+
+@transaction.atomic
+def drop(*, delivery_id: int) -> Delivery:
+    """Give up a pending delivery; one that ended already stays as it is. Raise Delivery.DoesNotExist."""
+    delivery = Delivery.objects.select_for_update().get(pk=delivery_id)
+    if delivery.state == Delivery.State.PENDING:
+        delivery.state = Delivery.State.DROPPED
+        delivery.finished_at = timezone.now()
+        delivery.save(update_fields=["state", "finished_at"])
+    return delivery

@@ -1,0 +1,121 @@
+"""What the sandbox does by itself: it sends what is due, expires sessions whose time is up, and settles refunds.
+
+One thread of each process talks to the database; a few others post, so that one slow answer holds up little.
+"""
+
+import logging
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+import requests
+from django.db import DatabaseError, connections
+from django.utils import timezone
+
+from stripe_sandbox.api import idempotency
+from stripe_sandbox.checkout import lifecycle
+from stripe_sandbox.events import deliveries
+
+if TYPE_CHECKING:
+    from stripe_sandbox.models import Delivery
+
+logger = logging.getLogger(__name__)
+
+SENDERS = 4
+PAUSE = 1
+"""Seconds between two looks when nothing wakes the worker."""
+
+
+class Worker:
+    """The threads of one process, and what they hand to each other."""
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._to_send: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[deliveries.Outcome] = queue.SimpleQueue()
+        self._in_flight = 0
+        self._failing = False
+        self._main = threading.Thread(target=self._run, name="sandbox-worker", daemon=True)
+        self._senders = [
+            threading.Thread(target=self._send, name=f"sandbox-sender-{number}", daemon=True)
+            for number in range(SENDERS)
+        ]
+
+    def start(self) -> None:
+        for thread in [self._main, *self._senders]:
+            thread.start()
+
+    def is_alive(self) -> bool:
+        return self._main.is_alive()
+
+    def stop(self) -> None:
+        """End all threads; what is being posted is finished and recorded first."""
+        self._stopping.set()
+        deliveries.wake.set()
+        self._main.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            deliveries.wake.clear()
+            self._round()
+            deliveries.wake.wait(PAUSE)
+        for _ in self._senders:
+            self._to_send.put(None)
+        for sender in self._senders:
+            sender.join()
+        self._round(limit=0)
+
+    def _round(self, limit: int = SENDERS) -> None:
+        try:
+            self._record()
+            lifecycle.expire_overdue()
+            lifecycle.settle_due()
+            idempotency.forget_old()
+            for delivery in deliveries.claim(now=timezone.now(), limit=limit - self._in_flight):
+                self._in_flight += 1
+                self._to_send.put(delivery)
+            self._failing = False
+        except Exception as error:  # the database may be away: the next round tries again
+            if not self._failing:
+                unforeseen = not isinstance(error, DatabaseError)
+                logger.warning(
+                    "The sandbox cannot look for work; it keeps trying: %r", error, exc_info=unforeseen
+                )
+            self._failing = True
+        finally:
+            connections.close_all()
+
+    def _record(self) -> None:
+        while not self._outcomes.empty():
+            outcome = self._outcomes.get()
+            self._in_flight -= 1
+            deliveries.record(outcome, now=timezone.now())
+
+    def _send(self) -> None:
+        with requests.Session() as http:
+            http.trust_env = False  # a proxy has no business between a server and itself
+            while delivery := self._to_send.get():
+                self._outcomes.put(deliveries.send(delivery, http=http, now=timezone.now()))
+                deliveries.wake.set()
+
+
+_lock = threading.Lock()
+_worker: Worker | None = None
+
+
+def start() -> None:
+    """Start this process's worker; if it is running already, do nothing."""
+    global _worker  # noqa: PLW0603 one worker for each process
+    with _lock:
+        if _worker is None or not _worker.is_alive():
+            _worker = Worker()
+            _worker.start()
+
+
+def stop() -> None:
+    """Stop this process's worker, if there is one, and wait for it."""
+    global _worker  # noqa: PLW0603
+    with _lock:
+        if _worker is not None:
+            _worker.stop()
+            _worker = None

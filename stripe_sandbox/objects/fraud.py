@@ -1,0 +1,41 @@
+"""What Radar says of a payment. Source: https://docs.stripe.com/api/radar/early_fraud_warnings and …/radar/reviews."""
+
+from typing import Any
+
+from stripe_sandbox.models import EarlyFraudWarning, Review
+from stripe_sandbox.objects.times import seconds
+
+
+def render_warning(warning: EarlyFraudWarning) -> dict[str, Any]:
+    charge = warning.charge
+    return {
+        "id": warning.stripe_id,
+        "object": "radar.early_fraud_warning",
+        "actionable": warning.actionable,
+        "charge": charge.stripe_id,
+        "created": seconds(warning.created_at),
+        "fraud_type": warning.fraud_type,
+        "livemode": False,
+        "payment_intent": charge.payment_intent.stripe_id,
+    }
+
+
+def render_review(review: Review) -> dict[str, Any]:
+    charge = review.charge
+    closed = review.closed_reason or None
+    return {
+        "id": review.stripe_id,
+        "object": "review",
+        "billing_zip": "94107",
+        "charge": charge.stripe_id,
+        "closed_reason": closed,
+        "created": seconds(review.created_at),
+        "ip_address": None,
+        "ip_address_location": None,
+        "livemode": False,
+        "open": closed is None,
+        "opened_reason": "rule",
+        "payment_intent": charge.payment_intent.stripe_id,
+        "reason": closed or "rule",
+        "session": None,
+    }

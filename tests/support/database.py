@@ -1,0 +1,59 @@
+"""Databases for server processes, on the stack under test."""
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from urllib.parse import urlsplit
+
+import psycopg
+
+from tests.support.services import STACK
+
+
+class Database:
+    """An empty database of its own. `execute` reaches past the service, to break things in it."""
+
+    def __init__(self, url):
+        self.url = url
+
+    def execute(self, statement, *values):
+        """Run a statement with %s for each value; return its rows, if it has any."""
+        if self.url.startswith("sqlite"):
+            path = self.url.removeprefix("sqlite:///")
+            with closing(sqlite3.connect(path, timeout=20)) as connection, connection:
+                return connection.execute(statement.replace("%s", "?"), values).fetchall()
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            cursor = connection.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def locked(self, table):
+        """Let nobody write to a table meanwhile; yields a function that tells whether somebody waits for it."""
+        if self.url.startswith("sqlite"):
+            path = self.url.removeprefix("sqlite:///")
+            with closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                yield lambda: True
+                connection.execute("COMMIT")
+            return
+        with psycopg.connect(self.url) as connection:
+            connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+            waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+            yield lambda: bool(self.execute(waiting, table))
+
+
+@contextmanager
+def empty_database(folder) -> Iterator[Database]:
+    """Make a database: a file in `folder`, or one of the PostgreSQL server, where it is dropped at the end."""
+    name = f"e2e_{uuid.uuid4().hex}"
+    if STACK == "embedded":
+        yield Database(f"sqlite:///{folder}/{name}.sqlite3")
+        return
+    administration = Database(os.environ["DATABASE_URL"])
+    administration.execute(f"CREATE DATABASE {name}")
+    try:
+        yield Database(urlsplit(administration.url)._replace(path=f"/{name}").geturl())
+    finally:
+        administration.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -185,7 +185,7 @@ def test_the_client_guides_examples_are_what_the_code_sends(announced):
 def test_every_error_of_the_api_is_described_with_its_status():
     codes = {
         (str(status), f"`{code}`")
-        for module in ("refusals", "views")
+        for module in ("api/errors", "webhooks/endpoint")
         for status, code, *_ in calls(f"payments/{module}.py", "_refuse")
         if status
     }
@@ -205,7 +205,7 @@ def test_every_refusal_of_a_webhook_is_described_with_its_status():
 
 def refused_early():
     """What may become of any request before the application has read it."""
-    modules = ("bodies", "serving/http_parser", "serving/uvicorn_http")
+    modules = ("middleware/bodies", "serving/http_parser", "serving/uvicorn_http")
     refusals = [calls(f"payments_project/{module}.py", "Refusal") for module in modules]
     return {(str(status), code) for found in refusals for status, code, *_ in found}
 

@@ -157,7 +157,7 @@ async def test_a_wake_of_another_epoch_shows_nothing_and_the_true_one_comes(conn
     message = groups._message(
         "user_123", identity, {"type": "feed.notification", "seq": 1, "frame": '{"n":"lost"}'}
     )
-    await groups.publisher.send([message])
+    await groups.publish.send([message])
     await until(lambda: total(metrics.REFUSED) == refused + 1)
     await tell(frame={"n": "true"})
     assert await client.read() == {"n": "true"}

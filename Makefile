@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Where SQLite and the layer in memory may differ: processes and sockets, delivery, events at once and in any order.
 # Left out: what brings its own PostgreSQL and Valkey, and what no database makes a difference to.
-NOT_EMBEDDED := chaos chaos_verdict cluster deploy development_servers docs drain listening make proxy slow_clients
-EMBEDDED := tests $(NOT_EMBEDDED:%=--ignore tests/test_%.py) --ignore tests/outages notifications \
-	--ignore notifications/tests/fanout/test_listen.py --ignore notifications/tests/fanout/test_redis_layer.py bulk \
+RUN_ONCE := tests/chaos tests/outages tests/repository tests/servers \
+	notifications/tests/fanout/test_listen.py notifications/tests/fanout/test_redis_layer.py
+EMBEDDED := tests notifications bulk $(RUN_ONCE:%=--ignore %) \
 	payments/tests/test_any_order.py payments/tests/webhooks/test_webhooks.py payments/tests/webhooks/test_batches.py
 IN_PARALLEL := -n 3 --dist loadfile
 # The variables that make chaos takes, as options; docs/chaos.md describes them.

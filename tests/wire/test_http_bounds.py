@@ -9,10 +9,10 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
+from tests.servers.test_slow_clients import memory
 from tests.support import backend, webhook
 from tests.support.raw_http import KEY, Answers, chunks, head, line
 from tests.support.server import eventually
-from tests.test_slow_clients import memory
 
 MIB = 1024 * 1024
 FORGED = b"Stripe-Signature: t=%d,v1=" + b"0" * 64

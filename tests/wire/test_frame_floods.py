@@ -8,9 +8,9 @@ from contextlib import suppress
 import pytest
 
 from notifications.protocol import CloseCode
+from tests.servers.test_slow_clients import memory
 from tests.support import backend
 from tests.support.raw_http import head, line
-from tests.test_slow_clients import memory
 
 HANDSHAKE = head(
     b"GET /basic/ws",

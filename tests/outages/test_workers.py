@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 import pytest
 from websockets.asyncio.client import connect as connect_async
 
-from tests.outages.conftest import counted
 from tests.support import backend, sandbox
 from tests.support.client import connected
 from tests.support.frames import link, numbered, registered, status, story
@@ -24,12 +23,12 @@ def test_a_notification_of_one_worker_comes_over_another_at_once(workers, connec
     first, second = workers
     client = connect(second)
     client.register(user_id)
-    before = counted(second, PATHS, path="wake")
+    before = backend.counted(second, PATHS, path="wake")
 
     def comes_at_once():
         payment = backend.ask(first, user_id)
         assert client.receive() == link(payment)
-        return counted(second, PATHS, path="wake") > before
+        return backend.counted(second, PATHS, path="wake") > before
 
     assert eventually(comes_at_once)
 

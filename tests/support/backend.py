@@ -2,6 +2,8 @@
 
 import uuid
 
+from prometheus_client.parser import text_string_to_metric_families
+
 KEY = {"Authorization": "Bearer dev-key"}
 
 
@@ -38,3 +40,12 @@ def refund(server, payment, amount=None):
     key = {"Idempotency-Key": uuid.uuid4().hex}
     answer = post(server, f"/api/payments/{payment['id']}/refund", {"amount": amount}, **key)
     assert answer.status_code == 201, answer.text
+
+
+def counted(server, name, **labels):
+    """Return what a server has counted under a metric, summed over all labels that are not given."""
+    text = server.http.get("/metrics", headers=KEY).text
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return sum(
+        sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items()
+    )

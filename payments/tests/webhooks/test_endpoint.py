@@ -19,7 +19,10 @@ def test_a_signed_event_is_applied(client, make_payment, sign):
     body = stripe.bodies(stripe.paid(payment))[0]
 
     answer = client.post(
-        reverse("stripe-webhook"), body, content_type="application/json", headers={"Stripe-Signature": sign(body)}
+        reverse("stripe-webhook"),
+        body,
+        content_type="application/json",
+        headers={"Stripe-Signature": sign(body)},
     )
 
     assert (answer.status_code, answer.json()["state"]) == (200, "applied")

@@ -6,7 +6,7 @@ from notifications.user_ids import USER_ID_MAX_LENGTH
 class Feed(models.Model):
     """One user's notifications: how many there are, and which connection is the newest."""
 
-    user_id = models.CharField("user id", max_length=USER_ID_MAX_LENGTH, unique=True)
+    user_id = models.CharField("user id", max_length=USER_ID_MAX_LENGTH)
     last_seq = models.BigIntegerField("newest number", default=0)
     confirmed_seq = models.BigIntegerField(
         "confirmed number",
@@ -30,6 +30,12 @@ class Feed(models.Model):
 
     class Meta:
         ordering = ["user_id"]
+        # Staff look for how a user id begins, which PostgreSQL's usual index does not find.
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user_id"], name="one_feed_a_user", opclasses=["varchar_pattern_ops"]
+            )
+        ]
 
     def __str__(self) -> str:
         return self.user_id
@@ -74,8 +80,11 @@ class Installation(models.Model):
 class Listener(models.Model):
     """A process whose line to the channel layer is open. See notifications/fanout/roll.py."""
 
-    name = models.CharField(max_length=32, primary_key=True)
+    name = models.CharField(max_length=32)
     seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name"], name="one_listener_a_name")]
 
     def __str__(self) -> str:
         return self.name

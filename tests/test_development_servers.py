@@ -60,6 +60,12 @@ def test_a_rider_gets_the_link_and_pays(developer, connect, user_id):
     assert payment["stripeSessionId"] not in developer.out + developer.log
 
 
+def test_a_subprotocol_that_is_offered_is_selected(developer, connect, user_id):
+    client = connect(developer, subprotocols=["v1", "v2"])
+    assert client.subprotocol == "v1"
+    assert client.register(user_id) == frames.registered(user_id)
+
+
 def test_pages_and_what_they_load_are_there(developer):
     for path in ("/", "/api/docs", "/admin/login/", "/sandbox/", "/checkout/success", "/readyz"):
         page = developer.http.get(path)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Where SQLite and the layer in memory may differ: processes and sockets, delivery, events at once and in any order.
 # Left out: what brings its own PostgreSQL and Valkey, and what no database makes a difference to.
-NOT_EMBEDDED := chaos chaos_verdict cluster deploy development_servers docs drain listening make poolers proxy slow_clients
+NOT_EMBEDDED := chaos chaos_verdict cluster deploy development_servers docs drain listening make poolers prefix proxy slow_clients
 EMBEDDED := tests $(NOT_EMBEDDED:%=--ignore tests/test_%.py) --ignore tests/outages notifications \
 	--ignore notifications/tests/test_line.py --ignore notifications/tests/test_redis_layer.py bulk \
 	payments/tests/test_any_order.py payments/tests/test_webhooks.py payments/tests/test_writer.py

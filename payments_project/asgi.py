@@ -19,6 +19,7 @@ from payments.sandbox import worker  # noqa: E402
 
 from .bodies import Bodies  # noqa: E402
 from .checks import refuse_bad_settings  # noqa: E402
+from .prefix import Prefixed  # noqa: E402
 
 refuse_bad_settings()
 
@@ -30,12 +31,14 @@ BaseDatabaseWrapper.queries_limit = 0
 async def http(scope: Any, receive: Any, send: Any) -> None:
     """Pass a request on to who answers it. What is notified meanwhile goes out by this event loop."""
     publisher.publish_on(asyncio.get_running_loop())
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    path = scope["path"].removeprefix(scope["root_path"])
     application = views.stripe_webhook if path in views.PATHS else django_application
     await application(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": Bodies(http), "websocket": URLRouter(websocket_urlpatterns)})
+application = Prefixed(
+    ProtocolTypeRouter({"http": Bodies(http), "websocket": URLRouter(websocket_urlpatterns)})
+)
 
 if settings.STRIPE_SANDBOX:
     worker.start()

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -22,6 +23,8 @@ PORT = env.PORT
 LOCAL_HOST = local_host(HOST)
 LOCAL_URL = f"http://{LOCAL_HOST}:{PORT}"
 PUBLIC_URL = str(env.PUBLIC_URL or LOCAL_URL).rstrip("/")
+PREFIX = urlsplit(PUBLIC_URL).path
+FORCE_SCRIPT_NAME = PREFIX or None
 APP_SCHEME = env.APP_SCHEME
 WORKERS = env.WORKERS
 WEBSOCKET_PING_SECONDS = env.WEBSOCKET_PING_SECONDS
@@ -184,14 +187,15 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 
-STATIC_URL = "static/"
+STATIC_URL = f"{PREFIX}/static/" if PREFIX else "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [("clients", BASE_DIR / "clients" / "js"), BASE_DIR / "static"]
 SERVESTATIC_USE_FINDERS = True
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PREFIX or "/"  # the rest of the host name is somebody else's
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.removesuffix(PREFIX)]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PUBLIC_URL.startswith("https://") else None
 X_FRAME_OPTIONS = "DENY"
 
@@ -249,7 +253,8 @@ UNFOLD = {
     "SITE_HEADER": "Payments",
     "SITE_SUBHEADER": "Payment notification service",
     "SITE_SYMBOL": "payments",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"/{STATIC_URL}icon.svg"}],
+    "SITE_URL": f"{PREFIX}/",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{PREFIX}/static/icon.svg"}],
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "payments.admin.dashboard.dashboard",
     "SIDEBAR": {

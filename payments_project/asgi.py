@@ -36,9 +36,14 @@ async def http(scope: Any, receive: Any, send: Any) -> None:
     await application(scope, receive, send)
 
 
-application = Prefixed(
-    ProtocolTypeRouter({"http": Bodies(http), "websocket": URLRouter(websocket_urlpatterns)})
-)
+routes = ProtocolTypeRouter({"http": Bodies(http), "websocket": URLRouter(websocket_urlpatterns)})
 
-if settings.STRIPE_SANDBOX:
-    worker.start()
+
+async def served(scope: Any, receive: Any, send: Any) -> None:
+    """Serve whatever a server says. The sandbox's threads start with the first of it: a server may import, then fork."""
+    if settings.STRIPE_SANDBOX:
+        worker.start()
+    await routes(scope, receive, send)
+
+
+application = Prefixed(served)

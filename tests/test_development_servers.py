@@ -74,6 +74,12 @@ def test_pages_and_what_they_load_are_there(developer):
         assert [url for url in loaded if developer.http.get(url).status_code != 200] == []
 
 
+def test_no_thread_runs_before_the_first_request():
+    """A server may import the application, then fork: what a thread holds at that moment is held for ever."""
+    code = "import threading, payments_project.asgi; print([thread.name for thread in threading.enumerate()])"
+    assert run("-c", code, STRIPE_SANDBOX="1").stdout == "['MainThread']\n"
+
+
 def test_runserver_serves_again_when_the_code_changes(start, tmp_path):
     code = tmp_path / "changing_settings.py"
     code.write_text("from payments_project.settings import *\n")

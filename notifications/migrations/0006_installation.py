@@ -25,14 +25,4 @@ class Migration(migrations.Migration):
                 ('seen_at', models.DateTimeField()),
             ],
         ),
-        migrations.AddField(
-            model_name='feed',
-            name='lost_after',
-            field=models.BigIntegerField(help_text='After this number the database has lost some, which were given again.', null=True),
-        ),
-        migrations.AddField(
-            model_name='feed',
-            name='lost_up_to',
-            field=models.BigIntegerField(help_text='The last number that is known to have been lost.', null=True),
-        ),
     ]

@@ -11,6 +11,7 @@ from django.urls import reverse_lazy
 
 from .environment import BASE_DIR, local_host, read_environment
 from .logs import is_unforeseen
+from .postgresql import outage
 
 env = read_environment()
 
@@ -80,7 +81,14 @@ TEMPLATES = [
 
 POSTGRESQL = {
     # A longer reconnect_timeout lets the pool pause for longer and longer, also when the database is back.
-    "pool": {"min_size": 1, "max_size": 20, "timeout": 5, "reconnect_timeout": 2},
+    "pool": {
+        "min_size": 1,
+        "max_size": 20,
+        "timeout": 5,
+        "reconnect_timeout": 2,
+        "reconnect_failed": outage.go_on_trying,
+        "connection_class": outage.Connection,
+    },
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,

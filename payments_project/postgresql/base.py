@@ -10,11 +10,14 @@ import time
 from types import TracebackType
 from typing import Any
 
+import psycopg
 from django.db import OperationalError
 from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 from psycopg.errors import ReadOnlySqlTransaction
+
+from .outage import outage
 
 logger = logging.getLogger("payments_project.postgresql")
 
@@ -49,6 +52,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """The context manager in which all statements are executed."""
         return ErrorWrapper(self)
 
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Return a connection of the pool's. Raises a psycopg.Error, at once if it is known that none can be made."""
+        if self.pool and outage.is_known():
+            self.pool.check()  # those that were cut would each be waited for
+            if not self.pool.get_stats()["pool_available"]:
+                raise psycopg.OperationalError(f"{outage.reason}")
+        connection = super().get_new_connection(conn_params)
+        outage.is_over()
+        return connection
+
     def give_up(self) -> None:
         """Close this connection, and let the pool make new ones for all that it has."""
         connection: Any = self.connection
@@ -57,5 +70,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         now = time.monotonic()
         if self.pool and now - DatabaseWrapper._drained_at >= DRAIN_SECONDS:
             DatabaseWrapper._drained_at = now
+            outage.begin_to_only_read()
             logger.error("The database only reads (SQLSTATE 25006), as after a failover: connecting anew.")
             self.pool.drain()

@@ -1,5 +1,7 @@
 """A database that answers, and is the wrong one or has no room: callers are told to come back, and the log says why."""
 
+import time
+
 import pytest
 
 from tests import backend
@@ -7,6 +9,9 @@ from tests.frames import link, registered
 from tests.outages.postgresql import PostgreSQL
 from tests.server import eventually
 from tests.webhook import deliver, event
+
+PATIENCE = 5
+"""Seconds. So long a request waits for a connection where nothing is known; ten of them take less where it is."""
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +42,26 @@ def ask(server, user_id):
     return backend.post(server, "/api/payments", backend.order(user_id))
 
 
+def seconds_to_be_refused(server, user_id, *, times=10):
+    """Return how long that many requests take, one after the other. They are refused with 503."""
+    started = time.monotonic()
+    assert {ask(server, user_id).status_code for _ in range(times)} == {503}
+    return time.monotonic() - started
+
+
+def test_while_it_is_known_to_be_away_nobody_waits_for_it(server, database, user_id):
+    assert ask(server, user_id).status_code == 201
+
+    database.stop()
+    eventually(lambda: seconds_to_be_refused(server, user_id, times=1) < PATIENCE / 10)
+    assert seconds_to_be_refused(server, user_id) < PATIENCE
+    assert server.http.get("/readyz").status_code == 503
+
+    database.start()
+    eventually(lambda: ask(server, user_id).status_code == 201)
+    assert "Traceback" not in server.log
+
+
 def test_a_database_that_only_reads_is_a_lost_one(server, database, connect, user_id):
     client = connect(server)
     assert client.register(user_id, lastSeq=0)["type"] == "registration_success"
@@ -49,6 +74,7 @@ def test_a_database_that_only_reads_is_a_lost_one(server, database, connect, use
         assert answer.json()["error"]["code"] == "unavailable"
     eventually(lambda: server.http.get("/readyz").status_code == 503)
     eventually(lambda: not old & sessions(database))
+    assert seconds_to_be_refused(server, user_id) < PATIENCE
 
     only_reads(database, "off")
     eventually(lambda: server.http.get("/readyz").status_code == 200)

@@ -15,9 +15,9 @@ from django.db import OperationalError
 from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
-from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.errors import DiskFull, ReadOnlySqlTransaction
 
-from .outage import outage
+from .outage import UNWRITABLE, outage
 
 logger = logging.getLogger("payments_project.postgresql")
 
@@ -38,9 +38,15 @@ class ErrorWrapper(DatabaseErrorWrapper):
     ) -> None:
         if isinstance(exc_value, ReadOnlySqlTransaction):
             self.wrapper.errors_occurred = True
+            UNWRITABLE.labels("read_only").inc()
             self.wrapper.give_up()
             error = OperationalError("The database only reads, as after a failover.")
             raise error.with_traceback(traceback) from exc_value
+        if isinstance(exc_value, DiskFull):
+            UNWRITABLE.labels("disk_full").inc()
+            logger.error(
+                "The database's disk is full (SQLSTATE 53100): nothing is written until it has room."
+            )
         super().__exit__(exc_type, exc_value, traceback)
 
 

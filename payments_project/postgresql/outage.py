@@ -7,7 +7,12 @@ import time
 from typing import Any
 
 import psycopg
+from prometheus_client import Counter
 from psycopg_pool import ConnectionPool
+
+UNWRITABLE = Counter(
+    "payments_database_unwritable_total", "Statements that PostgreSQL could not write, by why.", ["reason"]
+)
 
 BRIEF_SECONDS = 2.0
 """How long it may take none before that is an outage. A restart is over by then: who asked meanwhile is served late."""

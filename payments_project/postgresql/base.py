@@ -61,6 +61,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Return a connection of the pool's. Raises a psycopg.Error, at once if it is known that none can be made."""
         if self.pool and outage.is_known():
+            self.pool.open()
             self.pool.check()  # those that were cut would each be waited for
             if not self.pool.get_stats()["pool_available"]:
                 raise psycopg.OperationalError(f"{outage.reason}")

@@ -21,12 +21,6 @@ class Feed(models.Model):
         blank=True,
         help_text="With NOTIFICATIONS_CONNECTIONS=latest, the one connection that is served.",
     )
-    lost_after = models.BigIntegerField(
-        null=True, help_text="After this number the database has lost some, which were given again."
-    )
-    lost_up_to = models.BigIntegerField(
-        null=True, help_text="The last number that is known to have been lost."
-    )
 
     class Meta:
         ordering = ["user_id"]
@@ -72,6 +66,9 @@ class Installation(models.Model):
 
     name = models.CharField(max_length=32)
     epoch = models.CharField(max_length=32)
+    first_epoch = models.CharField(
+        max_length=48, db_default="", help_text="The first of all, with the timeline; empty: it is not known."
+    )
 
     def __str__(self) -> str:
         return self.name

@@ -19,7 +19,7 @@ def _unique_by_beginning(field: str, *, name: str) -> models.UniqueConstraint:
 
 
 class Payment(models.Model):
-    """A ride's payment. Its status follows from `facts`; nothing but `ledger.apply_facts` writes either."""
+    """A ride's payment. Its status follows from `facts`; nothing but `record.apply_facts` writes either."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     ride_id = models.CharField("ride", max_length=128)

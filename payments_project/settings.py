@@ -41,7 +41,6 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "servestatic",
     "channels",
     "ninja",
 ]
@@ -49,8 +48,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "payments_project.middleware.api_errors.json_errors",
     "django.middleware.security.SecurityMiddleware",
-    "payments_project.middleware.static_files.StaticFilesMiddleware",
-    "payments_project.middleware.hosts.known_hosts",  # after static files: its page has a style
+    "payments_project.middleware.hosts.known_hosts",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -132,7 +130,6 @@ USE_I18N = False
 STATIC_URL = f"{PREFIX}/static/" if PREFIX else "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [("clients", BASE_DIR / "clients" / "js"), BASE_DIR / "static"]
-SERVESTATIC_USE_FINDERS = True
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")

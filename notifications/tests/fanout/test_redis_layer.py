@@ -18,6 +18,7 @@ from notifications.fanout.redis_layer import RedisLayer
 from notifications.tests.conftest import PATIENCE, held_by, total, until
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
+from tests.support.tls import certificate, in_front_of
 
 
 @pytest.fixture
@@ -240,6 +241,16 @@ async def test_an_address_that_asks_for_an_older_protocol_is_served(valkey):
     await layer.group_send("group", message(1))
     assert await received(layer, channel) == [1]
     await layer.flush()
+
+
+async def test_redis_is_reached_by_tls(valkey, tmp_path):
+    files = certificate(tmp_path)
+    async with in_front_of(valkey.port, files=files) as port:
+        layer = RedisLayer(hosts=[f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={files[0]}"])
+        channel = await member(layer, "group")
+        await send(layer, [("group", message(n)) for n in range(100)])
+        assert await received(layer, channel, 100) == list(range(100))
+        await layer.flush()
 
 
 async def test_many_callers_open_one_connection(layer, redis):

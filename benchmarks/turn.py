@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .costs import PARTS
 from .load.client import Generator
 from .rides import ride
+from .services import Services
 from .subjects import API_KEY, WEBHOOK_SECRET, Subject
 from .workers import Workers
 
@@ -19,9 +21,10 @@ CONNECTIONS = {"open_loop": 64, "closed_loop": 24, "storm": 64}
 
 @dataclass(kw_only=True)
 class Turn:
-    """What scenarios are given: the subject, its workers, and the generator aimed at them."""
+    """What scenarios are given: the subject, its workers and services, and the generator aimed at them."""
 
     subject: Subject
+    services: Services
     workers: Workers
     generator: Generator
     users: int
@@ -55,12 +58,24 @@ class Turn:
         return self.workers.memory_kib()
 
     def measured(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """Let the generator do something; add the CPU time that the workers used meanwhile, in seconds."""
+        """Let the generator do something; add what was used meanwhile, see `used`."""
         if connections := CONNECTIONS.get(do):
             self.generator("open", connections=arguments.get("in_flight", connections))
-        before = self.workers.cpu_seconds()
+        before = self.used()
         result: dict[str, Any] = self.generator(do, **arguments)
-        return result | {"cpu_seconds": self.workers.cpu_seconds() - before}
+        after = self.used()
+        return result | {name: after[name] - before[name] for name in before}
+
+    def used(self) -> dict[str, float]:
+        """Return the CPU seconds of the workers, of PostgreSQL and of Valkey so far, and PostgreSQL's log in bytes."""
+        return {"cpu_seconds": self.workers.cpu_seconds()} | self.services.used()
+
+    def idle_share(self, *, seconds: float) -> float:
+        """Return the CPU of the whole machine while nothing is asked of it, as a share of one core."""
+        before = self.used()
+        time.sleep(seconds)
+        after = self.used()
+        return sum(after[name] - before[name] for name in PARTS.values()) / seconds
 
     def warm_up(self) -> None:
         """Let every worker load what it loads on first use."""
@@ -79,6 +94,7 @@ class Turn:
 def take_turn(
     *,
     subject: Subject,
+    services: Services,
     generator: Generator,
     port: int,
     count: int,
@@ -102,7 +118,12 @@ def take_turn(
             token_secret=subject.token_secret,
         )
         turn = Turn(
-            subject=subject, workers=workers, generator=generator, users=WARM_CONNECTIONS, seconds=seconds
+            subject=subject,
+            services=services,
+            workers=workers,
+            generator=generator,
+            users=WARM_CONNECTIONS,
+            seconds=seconds,
         )
         turn.warm_up()
         try:

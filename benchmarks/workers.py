@@ -1,7 +1,6 @@
 """The worker processes of a subject: started on one listening socket, measured, killed, ended."""
 
 import os
-import signal
 import socket
 import subprocess
 import tempfile
@@ -14,6 +13,8 @@ from types import TracebackType
 from typing import Self
 
 import psutil
+
+from .processes import cpu_seconds, family
 
 BACKLOG = 1024
 READY_SECONDS = 60.0
@@ -85,7 +86,7 @@ class Workers:
         with suppress(psutil.Error):
             return any(
                 c.laddr.port == self.port and c.status == psutil.CONN_ESTABLISHED
-                for process in _family(pid)
+                for process in family(pid)
                 for c in process.net_connections(kind="tcp")
                 if c.laddr
             )
@@ -93,19 +94,13 @@ class Workers:
 
     def cpu_seconds(self) -> float:
         """Return the user and system time that they and their children have used."""
-        total = 0.0
-        for process in self._processes:
-            for member in _family(process.pid):
-                with suppress(psutil.Error):
-                    times = member.cpu_times()
-                    total += times.user + times.system + times.children_user + times.children_system
-        return total
+        return sum(cpu_seconds(process.pid) for process in self._processes)
 
     def memory_kib(self) -> float:
         """Return their proportional set size: what is shared counts once."""
         total = 0
         for process in self._processes:
-            for member in _family(process.pid):
+            for member in family(process.pid):
                 with suppress(psutil.Error):
                     total += member.memory_full_info().pss
         return total / 1024
@@ -115,7 +110,7 @@ class Workers:
         return [
             sum(
                 c.status == psutil.CONN_ESTABLISHED and bool(c.laddr) and c.laddr.port == self.port
-                for member in _family(process.pid)
+                for member in family(process.pid)
                 for c in member.net_connections(kind="tcp")
             )
             for process in self._processes
@@ -135,14 +130,3 @@ class Workers:
         self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, self._log.tell() - 2000))
         return self._log.read().decode(errors="replace")
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    try:
-        process = psutil.Process(pid)
-        return [process, *process.children(recursive=True)]
-    except psutil.Error:
-        return []
-
-
-KILL = int(signal.SIGKILL)

@@ -6,16 +6,16 @@ do to latency and memory; and how much more two workers take than one.
 
 import argparse
 import json
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks import costs
 from benchmarks.files import allow_files
+from benchmarks.grid import Grid, console_for_tables
 from benchmarks.load.client import Generator
 from benchmarks.ports import free_port
-from benchmarks.report import Grid, console_for_tables
 from benchmarks.scenarios import paced, throughput
 from benchmarks.services import ROOT, services
 from benchmarks.subjects import Subject, service
@@ -51,13 +51,11 @@ def size(turn: Turn) -> dict[str, Any]:
         turn.users = step
         result = turn.measured("connect", first=before, count=step - before, seconds=CONNECT_SECONDS)
         memory = turn.settled_memory()
-        used = turn.workers.cpu_seconds()
-        time.sleep(IDLE_SECONDS)
-        idle = (turn.workers.cpu_seconds() - used) / IDLE_SECONDS
+        idle = turn.idle_share(seconds=IDLE_SECONDS)
         figures[str(step)] = paced.at(turn, rate=RATE) | {
             "memory_kib": memory,
             "idle_share": idle,
-            "register_ms": 1000 * result["cpu_seconds"] / (result["registered"] or 1),
+            "register_ms": costs.each(result, count=result["registered"])["machine_ms"],
             "failed": result["failed"],
         }
         before = step
@@ -76,7 +74,7 @@ def grids(run: dict[str, Any]) -> list[Grid]:
 
 
 def _push_grid(figures: dict[str, Any]) -> Grid:
-    one = figures["1"]["cpu_ms"]
+    one = figures["1"]["machine_ms"]
     rows = []
     for each, load in figures.items():
         more = int(each) - 1
@@ -84,15 +82,15 @@ def _push_grid(figures: dict[str, Any]) -> Grid:
             [
                 each,
                 f"{EACH[int(each)]}",
-                f"{load['cpu_ms']:.2f}",
-                f"{(load['cpu_ms'] - one) / more:.3f}" if more else "",
+                f"{load['machine_ms']:.2f}",
+                f"{(load['machine_ms'] - one) / more:.3f}" if more else "",
                 _ms(load["frame_ms"]["p50"]),
                 _ms(load["frame_ms"]["p99"]),
                 str(load["lost"]),
             ]
         )
     return Grid(
-        title=f"Connections of one user ({CONNECTIONS:,} in all)",
+        title=f"Connections of one user ({CONNECTIONS:,} in all), CPU of the whole machine",
         head=[
             "each",
             "webhooks/s",
@@ -116,7 +114,7 @@ def _size_grid(figures: dict[str, Any]) -> Grid:
             f"{(load['memory_kib'] - start) / int(step):.1f}",
             f"{load['register_ms']:.2f}",
             f"{load['idle_share']:.1%}",
-            f"{load['cpu_ms']:.2f}",
+            f"{load['machine_ms']:.2f}",
             _ms(load["frame_ms"]["p50"]),
             _ms(load["frame_ms"]["p99"]),
             str(load["lost"]),
@@ -125,7 +123,7 @@ def _size_grid(figures: dict[str, Any]) -> Grid:
         if step != "0"
     ]
     return Grid(
-        title=f"Connections in all, one for each user, {RATE} webhooks/s",
+        title=f"Connections in all, one for each user, {RATE} webhooks/s, CPU of the whole machine",
         head=[
             "connections",
             "memory of the workers (MiB)",
@@ -144,13 +142,13 @@ def _size_grid(figures: dict[str, Any]) -> Grid:
 
 def _workers_grid(figures: dict[str, Any]) -> Grid:
     return Grid(
-        title=f"Workers, {throughput.IN_FLIGHT} webhooks in flight",
+        title=f"Workers, {throughput.IN_FLIGHT} webhooks in flight, CPU of the whole machine",
         head=["workers", "webhooks/s", "CPU per webhook (ms)", "p99 to the frame (ms)", "lost"],
         rows=[
             [
                 count,
                 f"{load['per_second']:,.0f}",
-                f"{load['cpu_ms']:.2f}",
+                f"{load['machine_ms']:.2f}",
                 _ms(load["frame_ms"]["p99"]),
                 str(load["lost"]),
             ]
@@ -176,6 +174,7 @@ def measure(*, root: Path, seconds: float) -> dict[str, Any]:
         def turn(workers: int, scenario: Callable[[Turn], dict[str, Any]]) -> dict[str, Any]:
             return take_turn(
                 subject=subject(workers),
+                services=running,
                 generator=generator,
                 port=port,
                 count=workers,

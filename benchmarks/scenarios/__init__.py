@@ -5,13 +5,14 @@ from typing import Any
 
 from benchmarks.turn import Turn
 
-from . import connections, paced, payments, storm, throughput
+from . import connections, paced, payments, slow_payments, storm, throughput
 
 SCENARIOS: dict[str, Callable[[Turn], dict[str, Any]]] = {
     "connections": connections.run,
     "paced": paced.run,
     "throughput": throughput.run,
     "payments": payments.run,
+    "slow_payments": slow_payments.run,
     "storm": storm.run,
 }
 """In the order in which they run: the connections of the first serve the next ones."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks.costs import USED, each
 from benchmarks.turn import Turn
 
 STEPS = (200, 600, 1000)
@@ -13,18 +14,16 @@ before the first, a runtime makes room for its own work, which says nothing of t
 def run(turn: Turn) -> dict[str, Any]:
     turn.users = STEPS[-1]
     memory = {0: turn.settled_memory()}
-    registered, cpu, seconds = 0, 0.0, 0.0
+    sums = dict.fromkeys(("registered", "seconds", *USED), 0)
     for before, step in zip((0, *STEPS), STEPS, strict=False):
         result = turn.measured("connect", first=before, count=step - before, users=STEPS[-1])
-        registered += result["registered"]
-        cpu += result["cpu_seconds"]
-        seconds += result["seconds"]
+        sums = {name: value + result[name] for name, value in sums.items()}
         memory[step] = turn.settled_memory()
-    return {
+    registered = sums["registered"]
+    return each(sums, count=registered) | {
         "registered": registered,
         "failed": STEPS[-1] - registered,
-        "per_second": registered / seconds,
-        "cpu_ms": 1000 * cpu / (registered or 1),
+        "per_second": registered / sums["seconds"],
         "idle_kib": (memory[STEPS[-1]] - memory[STEPS[0]]) / (STEPS[-1] - STEPS[0]),
         "memory_kib": {str(step): kib for step, kib in memory.items()},
         "split": turn.workers.connections(),

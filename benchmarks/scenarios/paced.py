@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks.costs import each
 from benchmarks.turn import Turn
 
 RATES = (100, 400, 800, 1600)
@@ -24,7 +25,5 @@ def at(turn: Turn, *, rate: float) -> dict[str, Any]:
     turn.webhooks(round(rate * turn.seconds * 1.2))
     result = turn.measured("open_loop", rate=rate, seconds=turn.seconds)
     p99 = result["frame_ms"]["p99"]
-    return result | {
-        "held": p99 is not None and p99 <= HELD_MS,
-        "cpu_ms": 1000 * result["cpu_seconds"] / (result["answered"] or 1),
-    }
+    held = p99 is not None and p99 <= HELD_MS
+    return result | each(result, count=result["answered"]) | {"held": held}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks.costs import each
 from benchmarks.turn import Turn
 
 IN_FLIGHT = 24
@@ -12,4 +13,4 @@ MOST_PER_SECOND = 5000
 def run(turn: Turn) -> dict[str, Any]:
     turn.webhooks(round(MOST_PER_SECOND * turn.seconds))
     result = turn.measured("closed_loop", in_flight=IN_FLIGHT, seconds=turn.seconds)
-    return result | {"cpu_ms": 1000 * result["cpu_seconds"] / (result["answered"] or 1)}
+    return result | each(result, count=result["answered"])

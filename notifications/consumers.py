@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import uuid
-from contextlib import suppress
 from typing import Any
 
 from channels.consumer import AsyncConsumer, get_handler_name
@@ -12,8 +11,9 @@ from django.db import Error as DatabaseError
 
 from bulk.errors import describe
 from notifications import auth, metrics, protocol
-from notifications.delivery import confirmations, connections, reconciler
-from notifications.delivery.cursor import ClientGoneError, Sent
+from notifications.delivery import cursor
+from notifications.delivery import hub as hubs
+from notifications.delivery.socket import ClientGoneError, Socket
 from notifications.delivery.subscription import Subscription
 from notifications.protocol import CloseCode
 
@@ -23,28 +23,29 @@ logger = logging.getLogger(__name__)
 class NotificationConsumer(AsyncConsumer):
     """Registers a client for a user's notifications, as the WebSocket client guide says.
 
-    A client that is not registered has `registration_seconds` to become so.
+    A client that is not registered has `registration_seconds` to become so. The group of a user's connections is
+    joined by the hub (notifications/delivery/hub.py): one channel of the layer for the whole process.
     """
 
     def __init__(self, *, registration_seconds: float = 30.0) -> None:
         self._registration_seconds = registration_seconds
         self._connection_id = uuid.uuid4().hex
         self._subscription: Subscription | None = None
-        self._sent: tuple[str, Sent | None] | None = None
+        self._sent: tuple[str, cursor.Place | None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
         self._accepted_at = 0.0
         self._round_trip: float | None = None
-        self._ended = False
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 ASGI's signature
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the connection; however it ends, it is forgotten everywhere.
 
-        Channels' own way has two tasks for each connection and a new one for each message, so as to listen to a
-        layer as well, which this consumer does not.
+        Channels' own way opens a channel of the layer before a client is accepted, so that while Redis is away no
+        client could connect. It also has two tasks for each connection and a new one for each message.
         """
-        self.base_send = send
-        with metrics.CONNECTIONS.track_inprogress(), connections.is_open(self):
+        self.scope, self.base_send = scope, send
+        self._hub, self._socket = hubs.current(), Socket(self.send)
+        with metrics.CONNECTIONS.track_inprogress(), self._hub.holding(self._socket):
             try:
                 while True:
                     await self.dispatch(await receive())
@@ -54,7 +55,7 @@ class NotificationConsumer(AsyncConsumer):
                 await self._end()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Handle what the server says. Channels' own way goes through the one thread that a process shares.
+        """Handle an event of the server. Channels' own way goes through the one thread that a process shares.
 
         Only StopConsumer gets out: on anything else servers close with 1011.
         """
@@ -68,61 +69,59 @@ class NotificationConsumer(AsyncConsumer):
             logger.exception("A WebSocket event could not be handled.")
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:  # noqa: ARG002 Channels' signature
+        """Accept the client, or close at once while the process ends."""
         self._expect_registration()
-        await self._transmit({"type": "websocket.accept"})
+        await self._socket.accept()
         self._accepted_at = asyncio.get_running_loop().time()
-        if connections.is_draining():
-            await self.dismiss()
+        if hubs.is_draining():
+            await self._socket.close(CloseCode.GOING_AWAY)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
-        if self._ended:
+        """Answer what a client sends: a registration, a ping, or what is neither."""
+        if self._socket.has_ended:
             return
-        if self._round_trip is None:  # no client speaks before it was accepted: at most this long is the way
+        if self._round_trip is None:  # no client sends before it was accepted: at most this long is the way
             self._round_trip = asyncio.get_running_loop().time() - self._accepted_at
         match protocol.parse(message.get("text")):
             case protocol.Register() as request:
                 await self._authorize_and_register(request)
             case protocol.Ping():
-                await self._send(protocol.PONG)
+                await self._socket.send(protocol.PONG)
             case None:
-                await self._send(protocol.INVALID_MESSAGE)
+                await self._socket.send(protocol.INVALID_MESSAGE)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        if self._subscription and not self._ended and _was_closed_cleanly(message):
+        """Confirm what a client got that closed the connection itself, and end."""
+        if self._subscription and not self._socket.has_ended and _was_closed_cleanly(message):
             self._subscription.confirm_closed()
         raise StopConsumer
-
-    async def dismiss(self) -> None:
-        """Tell the client that the server goes away, and end."""
-        await self._close(CloseCode.GOING_AWAY)
 
     async def _authorize_and_register(self, request: protocol.Register) -> None:
         try:
             auth.authorize(user_id=request.user_id, token=request.token)
         except auth.UnauthorizedError as error:
             metrics.REGISTRATIONS.labels("unauthorized").inc()
-            await self._send(protocol.error(message=str(error), code="unauthorized"))
-            await self._close(CloseCode.UNAUTHORIZED)
+            await self._socket.send(protocol.error(message=str(error), code="unauthorized"))
+            await self._socket.close(CloseCode.UNAUTHORIZED)
         else:
             await self._register(request)
 
     async def _register(self, request: protocol.Register) -> None:
         if self._subscription:
-            self._sent = (self._subscription.user_id, await self._subscription.retire())
+            self._sent = (self._subscription.user_id, await self._subscription.finish())
             self._leave()
             self._expect_registration()
         self._subscription = subscription = Subscription(
-            user_id=request.user_id,
+            request=request,
             connection_id=self._connection_id,
-            last_seq=request.last_seq,
-            epoch=request.epoch,
+            socket=self._socket,
+            clock=self._hub.clock,
+            confirmations=self._hub.confirmations,
             sent=self._sent[1] if self._sent and self._sent[0] == request.user_id else None,
             round_trip=self._round_trip or 0.0,
-            send=self._send,
-            close=self._close,
         )
         try:
-            await subscription.start()
+            await self._hub.register(subscription)
         except ClientGoneError:
             raise
         except Exception as error:
@@ -131,28 +130,22 @@ class NotificationConsumer(AsyncConsumer):
             logger.warning("A registration failed: %s", describe(error), exc_info=unforeseen)
             metrics.REGISTRATIONS.labels("unavailable").inc()
             self._leave()
-            await self._send(protocol.UNAVAILABLE)
+            await self._socket.send(protocol.UNAVAILABLE)
         else:
             metrics.REGISTRATIONS.labels("registered").inc()
             self._expect_nothing()
-            reconciler.add(subscription)
             await subscription.send_missed()
 
     def _leave(self) -> None:
-        """Leave the user's feed; nothing of it is sent any more."""
         if self._subscription:
-            reconciler.discard(self._subscription)
-            self._subscription.stop()
+            self._hub.leave(self._subscription)
             self._subscription = None
 
     async def _end(self) -> None:
-        self._ended = True
+        self._socket.has_ended = True
         self._expect_nothing()
-        subscription = self._subscription
-        self._leave()
-        if subscription:
-            await subscription.stopped()
-            await confirmations.settled()
+        if self._subscription:
+            await self._hub.end(self._subscription)
 
     def _expect_registration(self) -> None:
         """Close the connection unless it registers in time."""
@@ -164,27 +157,7 @@ class NotificationConsumer(AsyncConsumer):
             self._deadline.cancel()
 
     def _expire(self) -> None:
-        self._expiry = asyncio.create_task(self._close(CloseCode.REGISTRATION_TIMEOUT))
-
-    async def _send(self, text: str) -> None:
-        """Send a frame, or raise ClientGoneError."""
-        await self._transmit({"type": "websocket.send", "text": text})
-
-    async def _close(self, code: CloseCode) -> None:
-        with suppress(ClientGoneError):
-            await self._transmit({"type": "websocket.close", "code": int(code)})
-            metrics.CLOSED.labels(int(code)).inc()
-
-    async def _transmit(self, message: dict[str, Any]) -> None:
-        """Hand a message to the server. What it raises says that the connection has ended, each server its own way."""
-        if self._ended:
-            raise ClientGoneError
-        self._ended = message["type"] == "websocket.close"
-        try:
-            await self.send(message)
-        except Exception as error:
-            self._ended = True
-            raise ClientGoneError from error
+        self._expiry = asyncio.create_task(self._socket.close(CloseCode.REGISTRATION_TIMEOUT))
 
 
 def _was_closed_cleanly(message: dict[str, Any]) -> bool:

@@ -1,21 +1,23 @@
-"""A user's feed: the one door through which notifications get in, and the reads that bring them out again."""
+"""The one door of notifications: how they get in, and how far they are known to have got.
+
+How a connection is sent them is in notifications/history.py and notifications/delivery.
+"""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection, transaction
-from django.db.models import Case, F, Max, OuterRef, Q, Subquery, When, Window
 from django.utils import timezone
 
 from bulk.execution import execute
-from notifications import installation, protocol
-from notifications.fanout import groups
-from notifications.fanout.groups import Wake
-from notifications.models import Feed, Notification
-from notifications.user_ids import check_user_id
+from notifications import protocol
+from notifications.fanout import publish
+from notifications.fanout.publish import Wake
+from notifications.models import Feed
+from notifications.protocol import check_user_id
 
 # It makes feeds or locks them until the commit, so that numbers are given in the order of commits.
 _NUMBER = """
@@ -45,17 +47,7 @@ _ON_SQLITE = """
     )
 """
 
-# All users are one parameter: Django would build and adapt one for each, four times the work, each second.
-_HEADS = "SELECT user_id, last_seq, latest_connection FROM notifications_feed WHERE user_id = ANY (%s)"
-_HEADS_ON_SQLITE = """
-    SELECT user_id, last_seq, latest_connection FROM notifications_feed
-    WHERE user_id IN (SELECT value FROM json_each(%s))
-"""
-
 FRAME_MAX_BYTES = 16 * 1024
-OFFERS_MAX = 10
-"""How often a notification is offered to plain clients that register. Whose connections never live long enough to
-confirm it has seen it by then."""
 
 
 class OutsideTransactionError(RuntimeError):
@@ -85,39 +77,6 @@ class News(NamedTuple):
     expires_at: datetime | None
 
 
-class Position(NamedTuple):
-    """How far a feed goes: its newest number, the oldest that is kept, and up to where a plain client has got all.
-
-    `epoch` is that of its numbers. What came after `lost_after` and up to `lost_up_to` was given in an earlier one,
-    lost, and given again. A user without feed is at 0.
-    """
-
-    newest: int
-    oldest: int | None
-    confirmed: int
-    lost_after: int | None
-    lost_up_to: int | None
-    epoch: str
-
-    def can_resume(self, seq: int, *, epoch: str | None) -> bool:
-        """Tell whether a client that has got this number can be sent all that came after it.
-
-        `epoch` is that of the number, None where the client does not say: then a number that was given twice may be
-        either.
-        """
-        if epoch is None:
-            is_known = self.lost_up_to is None or not (self.lost_after or 0) < seq <= self.lost_up_to
-        else:
-            is_known = epoch == self.epoch
-        return is_known and self.is_kept_after(seq)
-
-    def is_kept_after(self, seq: int) -> bool:
-        """Tell whether everything after this number is there to be read."""
-        if seq >= self.newest:
-            return seq == self.newest
-        return self.oldest is not None and self.oldest <= seq + 1
-
-
 class Confirmation(NamedTuple):
     """Up to where a plain client has got everything, and when that was written down (UTC).
 
@@ -126,13 +85,6 @@ class Confirmation(NamedTuple):
 
     seq: int
     at: datetime | None
-
-
-class Head(NamedTuple):
-    """A feed's newest number, and the connection that registered last with NOTIFICATIONS_CONNECTIONS=latest."""
-
-    newest: int
-    latest_connection: str
 
 
 def notify(
@@ -158,7 +110,7 @@ def notify_all(news: Sequence[News]) -> list[int]:
         return []
     seqs = _insert(news, texts)
     wakes = [Wake(item.user_id, seq, text) for item, seq, text in zip(news, seqs, texts, strict=True)]
-    transaction.on_commit(lambda: groups.wake(wakes), robust=True)
+    transaction.on_commit(lambda: publish.publish(wakes), robust=True)
     return seqs
 
 
@@ -205,68 +157,6 @@ def _write(told: str) -> dict[str, int]:
     return {user_id: int(last_seq) for _, user_id, last_seq in rows}
 
 
-def read_after(*, user_id: str, seq: int, limit: int) -> list[tuple[int, str]]:
-    """Return numbers and frames of the notifications after `seq`, in order, at most `limit`."""
-    rows = Notification.objects.filter(feed__user_id=user_id, seq__gt=seq).order_by("seq")
-    return list(rows.values_list("seq", "frame")[:limit])
-
-
-def read_positions(*, user_ids: Collection[str]) -> dict[str, Position]:
-    """Return how far the feed of each of these users goes, by user id."""
-    epoch = installation.read().epoch  # before the numbers: one that ends in between is noticed soon
-    oldest = Notification.objects.filter(feed=OuterRef("pk")).order_by("seq").values("seq")[:1]
-    feeds = Feed.objects.filter(user_id__in=user_ids).order_by()
-    rows = feeds.values_list(
-        "user_id", "last_seq", Subquery(oldest), "confirmed_seq", "lost_after", "lost_up_to"
-    )
-    found = {
-        user_id: Position(newest, first, confirmed, lost_after, lost_up_to, epoch)
-        for user_id, newest, first, confirmed, lost_after, lost_up_to in rows
-    }
-    return dict.fromkeys(user_ids, Position(0, None, 0, None, None, epoch)) | found
-
-
-def offer(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple[int, str]]:
-    """Return what a plain client is sent of the notifications after `after` and up to `up_to`, in order.
-
-    These are numbers and frames of at most `limit` notifications: of each collapse key the newest, unless it has
-    expired or was offered OFFERS_MAX times before. That they are offered once more is written down.
-    """
-    is_news = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-    is_newest = Q(seq=Window(Max("seq"), partition_by="collapse_key"))
-    unconfirmed = Notification.objects.filter(feed__user_id=user_id, seq__gt=after, seq__lte=up_to)
-    # All is judged in one go after the window: conditions of their own would take rows away from it, and a subquery
-    # for the newest would be carried out for each row.
-    wanted = unconfirmed.filter(
-        Case(When(is_newest & is_news & Q(offers__lt=OFFERS_MAX), then=True), default=False)
-    )
-    rows = list(wanted.order_by("seq").values_list("pk", "seq", "frame")[:limit])
-    if rows:
-        Notification.objects.filter(pk__in=[pk for pk, *_ in rows]).update(offers=F("offers") + 1)
-    return [(seq, frame) for _, seq, frame in rows]
-
-
-def confirm(numbers: Mapping[str, int], *, epoch: str) -> set[str]:
-    """Note for each user the number up to which a plain client has got everything, in this epoch.
-
-    Numbers of an epoch that has ended, and those that a feed has not given yet, say nothing of what has these numbers
-    now, or will have. A feed that somebody is writing to is left out rather than waited for: its user is returned.
-    """
-    if epoch != installation.read().epoch:
-        return set()
-    with transaction.atomic():
-        feeds = Feed.objects.select_for_update(skip_locked=True, no_key=True).filter(user_id__in=numbers)
-        found = {feed.user_id: feed for feed in feeds}
-        ahead = [
-            feed for feed in found.values() if feed.confirmed_seq < numbers[feed.user_id] <= feed.last_seq
-        ]
-        now = timezone.now()
-        for feed in ahead:
-            feed.confirmed_seq, feed.confirmed_at = numbers[feed.user_id], now
-        Feed.objects.bulk_update(ahead, ["confirmed_seq", "confirmed_at"])
-    return numbers.keys() - found.keys()
-
-
 def confirmed_until(*, user_id: str) -> Confirmation | None:
     """Return how much of a user's feed an app is known to have got; None: nothing.
 
@@ -276,30 +166,3 @@ def confirmed_until(*, user_id: str) -> Confirmation | None:
     feeds = Feed.objects.filter(user_id=user_id, confirmed_seq__gt=0).order_by()
     row = feeds.values_list("confirmed_seq", "confirmed_at").first()
     return Confirmation(*row) if row else None
-
-
-def read_truth(*, user_ids: Sequence[str]) -> tuple[str, dict[str, Head]]:
-    """Return the epoch of the numbers, and the head of each of these users' feeds."""
-    epoch = installation.read().epoch
-    return epoch, dict.fromkeys(user_ids, Head(0, "")) | read_heads(user_ids=user_ids)
-
-
-def read_heads(*, user_ids: Sequence[str]) -> dict[str, Head]:
-    """Return the heads of these users' feeds, by user id. Who has no feed is left out."""
-    ids = list(user_ids)
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(_HEADS, [ids])
-        else:
-            cursor.execute(_HEADS_ON_SQLITE, [orjson.dumps(ids).decode()])
-        return {user_id: Head(newest, latest) for user_id, newest, latest in cursor.fetchall()}
-
-
-def claim(*, user_id: str, connection_id: str) -> None:
-    """Make this connection the one of the user that is served, for NOTIFICATIONS_CONNECTIONS=latest."""
-    Feed.objects.bulk_create(
-        [Feed(user_id=user_id, latest_connection=connection_id)],
-        update_conflicts=True,
-        unique_fields=["user_id"],
-        update_fields=["latest_connection"],
-    )

@@ -19,19 +19,20 @@ CLOSED = Counter("notifications_closed", "Connections that the service ended, by
 WAKE_FAILURES = Counter(
     "notifications_wake_failures", "Wakes that the channel layer did not take. The reconciler repairs them."
 )
-JOIN_FAILURES = Counter(
-    "notifications_join_failures", "Tries to join groups that the channel layer did not take."
+SUBSCRIBE_FAILURES = Counter(
+    "notifications_layer_subscribe_failures",
+    "Tries to join or leave groups that the channel layer did not take.",
 )
-DEAF = Counter(
-    "notifications_layer_deaf",
+STALLS = Counter(
+    "notifications_layer_stalls",
     "Times that the channel layer took messages and brought none, and was connected to anew. The reconciler "
     "delivers meanwhile.",
 )
 READ_FAILURES = Counter(
     "notifications_read_failures", "Reads of feeds that the database refused. The reconciler repeats them."
 )
-UNREAD = Counter(
-    "notifications_layer_unread",
+DROPPED = Counter(
+    "notifications_layer_dropped",
     "Messages of the channel layer that came faster than they are read, and were dropped. The reconciler repairs "
     "them.",
 )
@@ -43,6 +44,6 @@ REFUSED = Counter(
 )
 SPLIT = Counter(
     "notifications_layer_split",
-    "Times that the process did not hear others which are on the line as well, and connected anew. The reconciler "
+    "Times that the process did not hear others that use the channel layer as well, and connected anew. The reconciler "
     "delivers meanwhile.",
 )

@@ -1,6 +1,6 @@
 from django.db import models
 
-from notifications.user_ids import USER_ID_MAX_LENGTH
+from notifications.protocol import USER_ID_MAX_LENGTH
 
 
 class Feed(models.Model):

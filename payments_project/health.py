@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from notifications.delivery import connections
+from notifications.delivery import hub
 from payments.api.endpoints import ApiKey
 
 
@@ -21,7 +21,7 @@ def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signa
 
     Redis does not count: the service works without it, only later.
     """
-    if connections.is_draining():
+    if hub.is_draining():
         return JsonResponse({"status": "draining"}, status=503)
     try:
         with connection.cursor() as cursor:

@@ -214,7 +214,6 @@ LOGGING = {
         # Each of these has a line for everybody who meets a database that is away.
         "notifications.delivery.confirmations": {"filters": ["once_a_minute"]},
         "notifications.consumers": {"filters": ["once_a_minute"]},
-        "notifications.delivery.cursor": {"filters": ["once_a_minute"]},
         "payments_project.postgresql": {"filters": ["once_a_minute"]},
         "payments_project.middleware.hosts": {"filters": ["once_a_minute"]},
         "notifications.delivery.subscription": {"filters": ["once_a_minute"]},

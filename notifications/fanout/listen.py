@@ -1,13 +1,13 @@
-"""The line of this process to the channel layer: one channel, on which the messages of all its groups come.
+"""Receives this process's messages of the channel layer: one channel joins the group of each user that is here.
 
-A layer can go deaf without a word: its connection to Redis is half open, or a subscription was lost, and nothing
-comes for ever. So the line talks to itself, and to the other processes. Where it does not hear itself, or them, it
-starts from nothing: the layer forgets its connections, a new channel is opened, and every group is joined anew.
+A layer can stop delivering without a sign: its connection to Redis is half open, or a subscription was lost, and
+nothing comes any more. So the listener sends messages to itself, and to the other processes. Where those do not come, it
+starts from nothing: the layer forgets its connections, a new channel is opened, and every group is joined again.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -33,108 +33,100 @@ BEAT_SECONDS = 1.0
 UNHEARD_MAX = 3
 """How many beats in a row may be missed."""
 LINGER_BEATS = 10
-"""For how many beats the line stays open without members: the next may come soon."""
+"""For how many beats it listens without groups: the next may come soon."""
 UNREADABLE_SECONDS = 0.1
 GROUPS_MAX = 500
 """How many groups are joined or left by one call to the layer."""
 
-Deliver = Callable[[dict[str, Any]], None]
-
-_lines: dict[asyncio.AbstractEventLoop, "Line"] = {}
+_Change = Callable[[BaseChannelLayer, Sequence[str], str], Awaitable[None]]
 
 
-def line() -> "Line":
-    """Return the line of the running event loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _lines:
-        _lines[loop] = Line()
-    return _lines[loop]
+class Listener:
+    """Hands each message of its groups to `deliver`. It is open while there are groups, and a little longer."""
 
-
-class Line:
-    """Brings the messages of groups to their members here. It is open while there are any, and a little longer."""
-
-    def __init__(self) -> None:
-        self._members: dict[str, list[Deliver]] = {}
+    def __init__(self, deliver: Callable[[dict[str, Any]], None]) -> None:
+        """`deliver` returns at once."""
+        self._deliver = deliver
+        self._groups: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._changed: set[str] = set()
-        self._telling: asyncio.Task[None] | None = None
+        self._changing: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
         self._open: tuple[BaseChannelLayer, str] | None = None
         self._is_broken = False
         self._unheard = 0
-        self._is_deaf = False
+        self._is_stalled = False
         self._roll = Roll()
 
-    def join(self, group: str, deliver: Deliver) -> asyncio.Task[None]:
-        """Hand each message of the group to `deliver` from now on, which returns at once.
+    @property
+    def is_running(self) -> bool:
+        """Whether it listens, or tries to."""
+        return self._task is not None
+
+    def join(self, group: str) -> asyncio.Task[None]:
+        """Have the group's messages delivered from now on.
 
         The task ends when the group is joined, or when the layer failed: then it is joined as soon as the layer works.
         """
-        self._members.setdefault(group, []).append(deliver)
+        self._groups.add(group)
         if self._task is None:
+            self._tried.clear()
             self._task = asyncio.create_task(self._run())
-        return self._tell_layer_of(group)
+        return self._change(group)
 
-    def leave(self, group: str, deliver: Deliver) -> asyncio.Task[None] | None:
-        """Hand over nothing more. Returns the task that tells the layer, where it has to be told."""
-        members = self._members.get(group, [])
-        if deliver in members:
-            members.remove(deliver)
-        if members:
-            return None
-        self._members.pop(group, None)
-        return self._tell_layer_of(group)
+    def leave(self, group: str) -> asyncio.Task[None]:
+        """Have no more of the group's messages delivered. The task ends when the group is left."""
+        self._groups.discard(group)
+        return self._change(group)
 
-    def _tell_layer_of(self, group: str) -> asyncio.Task[None]:
-        """Have the layer told whether the group has members, together with all that changes until it is told.
+    def _change(self, group: str) -> asyncio.Task[None]:
+        """Join or leave a group at the layer, together with all that change until then.
 
-        Nobody cancels the task: cut off in the middle, it would break the connection.
+        Nothing cancels the task: cut off in the middle, it would break the connection.
         """
-        if self._telling is None or self._telling.done() or not self._changed:
-            self._telling = asyncio.create_task(self._tell_layer(after=self._telling))
+        if self._changing is None or self._changing.done() or not self._changed:
+            self._changing = asyncio.create_task(self._apply_changes(after=self._changing))
         self._changed.add(group)
-        return self._telling
+        return self._changing
 
-    async def _tell_layer(self, *, after: asyncio.Task[None] | None) -> None:
+    async def _apply_changes(self, *, after: asyncio.Task[None] | None) -> None:
         if after:
             await asyncio.wait({after})
         await self._tried.wait()
         changed, self._changed = self._changed, set()
-        await self._subscribe([group for group in changed if group in self._members])
-        await self._unsubscribe([group for group in changed if group not in self._members])
+        await self._call_layer(add_to_groups, changed & self._groups)
+        await self._call_layer(discard_from_groups, changed - self._groups)
 
     async def _run(self) -> None:
-        """Keep the line open while there are members.
+        """Listen while there are groups.
 
-        Nobody cancels this: redis-py goes on with a call that is cancelled in the moment in which it was sent.
+        Nothing cancels this: redis-py goes on with a call that is cancelled in the moment in which it was sent.
         """
         try:
-            while self._members:
+            while self._groups:
                 try:
                     await self._hold(current())
                 except ChannelLayerAwayError:
-                    metrics.JOIN_FAILURES.inc()
+                    metrics.SUBSCRIBE_FAILURES.inc()
                     self._tried.set()
                     await asyncio.sleep(RETRY_SECONDS)
                 except Exception:
-                    logger.exception("The line to the channel layer broke; it is opened anew.")
+                    logger.exception("Listening to the channel layer failed; it begins anew.")
                     self._tried.set()
                     await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._task = None
             self._tried.set()
-            _lines.pop(asyncio.get_running_loop(), None)
 
     async def _hold(self, layer: BaseChannelLayer) -> None:
-        """Open the line; return when it is of no use any more."""
+        """Open a channel and listen; return when it is of no use any more."""
         async with bounded(layer):
             await layer.flush()  # in redis's pub/sub layer: close the connections, forget channels and groups
             channel = await layer.new_channel()
         self._open, self._is_broken, self._unheard = (layer, channel), False, 0
         reader = self._start_reading(layer, channel)
         try:
-            await self._subscribe([*self._members, self._begin_roll()])
+            await self._call_layer(add_to_groups, {*self._groups, self._begin_roll()})
             self._tried.set()
             await self._beat(layer, channel)
         finally:
@@ -146,9 +138,9 @@ class Line:
                 reader.cancel()
 
     def _begin_roll(self) -> str:
-        """Return the group of all who listen in this installation."""
+        """Return the group of all processes that listen in this installation."""
         identity = installation.known()
-        group = seal.group_name("line", identity.name if identity else "")
+        group = seal.group_name("listener", identity.name if identity else "")
         self._roll.begin(group=group)
         return group
 
@@ -179,28 +171,28 @@ class Line:
             seal.refuse("seal")
             return
         self._hear()
-        if message["type"] in {"line.hello", "line.unheard"}:
+        if message.get("type") in {"listener.hello", "listener.unheard"}:
             self._roll.hear(message)
-        for deliver in tuple(self._members.get(message["group"], ())):
+        if message.get("group") in self._groups:
             try:
-                deliver(message)
+                self._deliver(message)
             except Exception:
                 logger.exception("A message of a group could not be taken.")
 
     def _hear(self) -> None:
         self._unheard = 0
-        if self._is_deaf:
-            self._is_deaf = False
+        if self._is_stalled:
+            self._is_stalled = False
             logger.warning("The channel layer brings messages again.")
 
     async def _beat(self, layer: BaseChannelLayer, channel: str) -> None:
-        """Talk on the line; return when too much of that, or of what others say, was not heard, or nobody is left."""
+        """Send to itself; return when too much of that, or of what others send, did not come, or no group is left."""
         is_taken, beats, lonely = False, 0, 0
         while self._unheard < UNHEARD_MAX and not self._is_broken and not self._roll.is_split:
             await asyncio.sleep(BEAT_SECONDS)
-            beats, lonely = beats + 1, 0 if self._members else lonely + 1
+            beats, lonely = beats + 1, 0 if self._groups else lonely + 1
             if lonely > LINGER_BEATS:
-                self._tried.clear()  # who joins from now on waits until it is open again
+                self._tried.clear()  # what joins from now on waits until it is open again
                 return
             if isinstance(layer, RedisLayer) and not self._unheard and beats % ROUND_BEATS == 0:
                 self._roll.start_round(layer)
@@ -208,33 +200,24 @@ class Line:
             is_taken = False
             with suppress(ChannelLayerAwayError):
                 async with bounded(layer):
-                    await layer.send(channel, seal.sealed({"type": "line.beat", "group": ""}))
+                    await layer.send(channel, seal.sealed({"type": "listener.beat", "group": ""}))
                 is_taken = True
         if is_taken and not self._is_broken and not self._roll.is_split:
-            metrics.DEAF.inc()
-            if not self._is_deaf:
+            metrics.STALLS.inc()
+            if not self._is_stalled:
                 logger.warning("The channel layer takes messages and brings none; connecting anew.")
-            self._is_deaf = True
+            self._is_stalled = True
 
-    async def _subscribe(self, groups: list[str]) -> None:
+    async def _call_layer(self, change: _Change, groups: Collection[str]) -> None:
+        """Join or leave groups with the open channel. A failure makes the listener begin anew."""
         if self._open is None:
             return
         layer, channel = self._open
+        names = list(groups)
         try:
-            for start in range(0, len(groups), GROUPS_MAX):
+            for start in range(0, len(names), GROUPS_MAX):
                 async with bounded(layer):
-                    await add_to_groups(layer, groups[start : start + GROUPS_MAX], channel)
+                    await change(layer, names[start : start + GROUPS_MAX], channel)
         except ChannelLayerAwayError:
-            metrics.JOIN_FAILURES.inc()
-            self._is_broken = True
-
-    async def _unsubscribe(self, groups: list[str]) -> None:
-        if self._open is None:
-            return
-        layer, channel = self._open
-        try:
-            for start in range(0, len(groups), GROUPS_MAX):
-                async with bounded(layer):
-                    await discard_from_groups(layer, groups[start : start + GROUPS_MAX], channel)
-        except ChannelLayerAwayError:
+            metrics.SUBSCRIBE_FAILURES.inc()
             self._is_broken = True

@@ -158,7 +158,7 @@ class Shard:
             elif unread and unread.qsize() < UNREAD_MAX:
                 unread.put_nowait(content)
             elif unread:
-                metrics.UNREAD.inc()
+                metrics.DROPPED.inc()
 
 
 def _check(error: Exception | None) -> None:

@@ -18,15 +18,15 @@ from django.db import Error as DatabaseError
 from django.db.models.functions import Now
 
 from notifications import metrics
-from notifications.delivery.threads import in_writing_thread
 from notifications.fanout import seal
 from notifications.fanout.breaker import ChannelLayerAwayError, bounded, send_to_groups
 from notifications.models import Listener
+from notifications.threads import in_writing_thread
 
 logger = logging.getLogger(__name__)
 
 ROUND_BEATS = 2
-"""How many beats of the line a round takes."""
+"""How many beats of the listener a round takes."""
 LISTED_SECONDS = 4.0
 """How long a name counts that was written down, by the database's clock. It ends before UNHEARD_ROUNDS are over, so
 that who stands still or dies is missed by nobody."""
@@ -37,7 +37,7 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 
 
 class Roll:
-    """What one process knows of the others while its line is open.
+    """What one process knows of the others while it listens.
 
     Rounds are counted, not seconds: a process that stood still takes nothing for silence.
     """
@@ -48,7 +48,7 @@ class Roll:
         self._group = ""
         self._patience = UNHEARD_ROUNDS
         self._round = (
-            0  # it only grows, however often the line is opened: others take a lower one for an old one
+            0  # it only grows, however often the listener begins anew: others take a lower one for an old one
         )
         self._latest: dict[str, int] = {}
         self._complaints: dict[str, int] = {}
@@ -57,14 +57,14 @@ class Roll:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, *, group: str) -> None:
-        """Begin anew, on a line that was opened: `group` is that of all of the installation."""
+        """Begin anew with the listener: `group` is that of all processes of the installation."""
         self.is_split = False
         self._group = group
         self._heard, self._unheard = set(), {}
 
     def hear(self, message: dict[str, object]) -> None:
         """Take what another says: its name, or the names of whom it does not hear."""
-        if message["type"] == "line.unheard":
+        if message["type"] == "listener.unheard":
             if self._name in str(message["names"]).split() and self._is_new_complaint(message):
                 self._split()
             return
@@ -88,12 +88,14 @@ class Roll:
 
     async def _call(self, layer: BaseChannelLayer) -> None:
         self._round += 1
-        with suppress(ChannelLayerAwayError, DatabaseError):  # the line and the reconciler say so
-            await self._say(layer, type="line.hello", name=self._name, round=self._round)
+        with suppress(ChannelLayerAwayError, DatabaseError):  # the listener and the reconciler say so
+            await self._say(layer, type="listener.hello", name=self._name, round=self._round)
             listed = await in_writing_thread(_sign_in, self._name, is_first=self._round == 1)
             if unheard := self._judge(listed - {self._name}):
                 names = " ".join(unheard)
-                await self._say(layer, type="line.unheard", name=self._name, round=self._round, names=names)
+                await self._say(
+                    layer, type="listener.unheard", name=self._name, round=self._round, names=names
+                )
                 self._split()
 
     async def _say(self, layer: BaseChannelLayer, **message: str | int) -> None:
@@ -112,7 +114,7 @@ class Roll:
         return [name for name, rounds in self._unheard.items() if rounds >= self._patience]
 
     def _split(self) -> None:
-        """Have the line connect anew, to where the address leads now."""
+        """Have the listener connect anew, to where the address leads now."""
         if not self.is_split:
             self.is_split = True
             self._patience = min(2 * self._patience, UNHEARD_ROUNDS_MAX)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from notifications.delivery import connections
+from notifications.delivery import hub
 from payments_project.serving.limits import QUIET_SECONDS
 
 STEP_SECONDS = 0.05
@@ -22,7 +22,7 @@ class Requests:
             return
 
         async def send_last(message: Any) -> None:
-            if message["type"] == "http.response.start" and connections.is_draining():
+            if message["type"] == "http.response.start" and hub.is_draining():
                 message = message | {"headers": [*message.get("headers", ()), (b"connection", b"close")]}
             await send(message)
 

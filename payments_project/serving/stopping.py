@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from notifications.delivery import connections
+from notifications.delivery import hub
 from payments_project.serving.limits import STOP_SECONDS
 from payments_project.serving.requests import Requests
 
@@ -60,5 +60,5 @@ def _give_up() -> None:
 
 async def drain(requests: Requests) -> None:
     """Close every WebSocket, and return when every HTTP request is answered. Call it when nobody new is let in."""
-    await connections.drain()
+    await hub.drain()
     await requests.answered()

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from django.db import OperationalError
 
-from notifications.delivery import threads
-from notifications.delivery.threads import in_thread, in_writing_thread
+from notifications import threads
 from notifications.tests.conftest import PATIENCE
+from notifications.threads import in_thread, in_writing_thread
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 

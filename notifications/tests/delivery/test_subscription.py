@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import random
 
 import pytest
 from channels.db import database_sync_to_async
+from django.db import OperationalError
 
-from notifications import metrics
+from notifications import history, metrics
 from notifications.delivery import cursor, hub, reconciler
 from notifications.delivery.registration_reads import RegistrationReads
 from notifications.delivery.socket import ClientGoneError, Socket
@@ -274,3 +276,33 @@ async def test_with_all_nobody_is_replaced(subscribe):
     await bring(message(1))
     assert len(socket.notifications) == 1
     assert socket.closed == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("last_seq", [None, 0])
+async def test_the_pump_sends_each_once_in_order_whatever_is_lost_late_or_fails(
+    subscribe, tell_silently, monkeypatch, seed, last_seq
+):
+    chance = random.Random(seed)
+    read, late = history.read_after, []
+
+    def read_or_fail(**what):
+        if chance.random() < 0.3:
+            raise OperationalError
+        return read(**what)
+
+    monkeypatch.setattr(history, "read_after", read_or_fail)
+    monkeypatch.setattr("notifications.delivery.subscription.GRACE_SECONDS", 0)
+    subscription, socket = await subscribe(last_seq=last_seq)
+    for n in range(1, 41):
+        await tell_silently(frame={"n": n})
+        late += [n] * chance.choice([0, 1, 1, 1, 2])
+        chance.shuffle(late)
+        while late and chance.random() < 0.6:
+            hub.current().listener._take(message(late[-1], f'{{"n":{late.pop()}}}'))
+        if chance.random() < 0.1:
+            subscription.compare(FeedHead(n, ""), sent=subscription.seq)
+    while subscription.seq < 40:
+        subscription.compare(FeedHead(40, ""), sent=subscription.seq)
+        await asyncio.sleep(0.01)
+    assert [frame["n"] for frame in socket.notifications] == list(range(1, 41))

@@ -451,3 +451,13 @@ async def test_offers_are_counted_on_what_was_offered_alone(connect, tell_of):
     await is_offered(connect)
     numbers = Notification.objects.order_by("seq").values_list("offers", flat=True)
     assert await database_sync_to_async(list)(numbers) == [0, 1]
+
+
+async def test_the_end_of_a_connection_waits_for_what_itself_confirmed_alone(connect, tell_of):
+    client = await connect()
+    await client.register()
+    others = hub.current().confirmations.add(user_id="nobody", seq=1, epoch=await epoch())  # tried for long
+    started = time.monotonic()
+    await loses_its_connection(client)
+    assert time.monotonic() - started < 1
+    assert not others.done()

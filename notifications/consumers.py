@@ -71,7 +71,9 @@ class NotificationConsumer(AsyncConsumer):
     async def websocket_connect(self, message: dict[str, Any]) -> None:  # noqa: ARG002 Channels' signature
         """Accept the client, or close at once while the process ends."""
         self._expect_registration()
-        await self._socket.accept()
+        # Browsers fail a connection whose offers are all passed over
+        # (https://websockets.spec.whatwg.org/#concept-websocket-establish), and the frames are the same with any.
+        await self._socket.accept(subprotocol=next(filter(None, self.scope.get("subprotocols", ())), None))
         self._accepted_at = asyncio.get_running_loop().time()
         if hubs.is_draining():
             await self._socket.close(CloseCode.GOING_AWAY)

@@ -26,9 +26,9 @@ class Socket:
         self.has_ended = False
         self._send = send
 
-    async def accept(self) -> None:
+    async def accept(self, *, subprotocol: str | None) -> None:
         """Accept the connection, or raise ClientGoneError."""
-        await self._transmit({"type": "websocket.accept"})
+        await self._transmit({"type": "websocket.accept", "subprotocol": subprotocol})
 
     async def send(self, text: str) -> None:
         """Send a frame, or raise ClientGoneError."""

@@ -224,7 +224,6 @@ class Subscription:
                 user_id=self.user_id,
                 seq=doubt.seq,
                 frame=doubt.frame,
-                up_to=self.seq,
                 epoch=self.epoch,
             )
         except DatabaseError as error:

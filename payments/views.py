@@ -1,4 +1,4 @@
-"""The pages a person sees outside the admin: the demo, and where Checkout sends a customer back to."""
+"""Where Stripe delivers its events, and the pages that Checkout sends a customer back to."""
 
 import logging
 import re
@@ -6,17 +6,16 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.templatetags.static import static
-from django.urls import path
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from payments.models import Payment
 from payments.reconciliation import on_demand
 from payments.status import Status
-from payments.stripe.currencies import decimals
+from payments.webhooks import endpoint
 
 logger = logging.getLogger(__name__)
 
@@ -32,24 +31,23 @@ _WORDS = {
     Status.CANCELED: "over",
 }
 """What the page says to a customer who comes back; of any other status, that it is not known yet."""
-DEMO_CURRENCIES = ("usd", "eur", "gbp", "chf", "inr", "jpy", "krw", "bhd")
 
 
-@require_safe
-def demo(request: HttpRequest) -> HttpResponse:
-    """Show a rider's phone beside a backend that asks for payments; without DEBUG, only what the service is.
+@csrf_exempt
+async def stripe_webhook(request: HttpRequest) -> HttpResponse:
+    """Take an event from Stripe, where Django is asked for its address.
 
-    The backend's half runs in the browser and needs an API key: the page holds one in development, never elsewhere.
+    The ASGI application asks `webhooks.endpoint` first, which spares an event Django's handler. This is the same for
+    what knows Django alone: `reverse()`, the test client, a WSGI server.
     """
-    context = {"sandbox": settings.STRIPE_SANDBOX, "demo": settings.DEBUG, "here": "demo"}
-    if not settings.DEBUG:
-        return render(request, "welcome.html", context)
-    context |= {
-        "api_key": settings.API_KEYS[0],
-        "token_needed": settings.NOTIFICATIONS_AUTH == "token",
-        "currencies": [(code.upper(), decimals(code)) for code in DEMO_CURRENCIES],
-    }
-    return render(request, "demo.html", context)
+    body = request.body
+
+    async def read() -> bytes:
+        return body
+
+    signature = request.headers.get("Stripe-Signature", "")
+    answer = await endpoint.answer(method=str(request.method), signature=signature, read=read)
+    return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
 
 
 @never_cache
@@ -106,17 +104,3 @@ def _is_looked_at(request: HttpRequest) -> bool:
 def _app_link(page: str, query: str = "") -> str:
     """Return the address that opens the rider's app. It holds nothing that opens anything else."""
     return f"{settings.APP_SCHEME}://checkout/{page}{query}" if settings.APP_SCHEME else ""
-
-
-@require_safe
-def favicon(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 a view's signature
-    """Send a browser to the icon: where no page was read that names it, it asks for this address."""
-    return HttpResponseRedirect(static("icon.svg"))
-
-
-urlpatterns = [
-    path("", demo, name="demo"),
-    path("checkout/success", checkout_success, name="checkout-success"),
-    path("checkout/cancel", checkout_cancel, name="checkout-cancel"),
-    path("favicon.ico", favicon),
-]

@@ -17,7 +17,6 @@ from notifications.routing import websocket_urlpatterns  # noqa: E402
 from payments.webhooks import endpoint  # noqa: E402
 from payments_project.checks import refuse_bad_settings  # noqa: E402
 from payments_project.middleware.bodies import Bodies  # noqa: E402
-from stripe_sandbox.events import worker  # noqa: E402
 
 refuse_bad_settings()
 
@@ -37,4 +36,6 @@ async def http(scope: Any, receive: Any, send: Any) -> None:
 application = ProtocolTypeRouter({"http": Bodies(http), "websocket": URLRouter(websocket_urlpatterns)})
 
 if settings.STRIPE_SANDBOX:
+    from stripe_sandbox.events import worker
+
     worker.start()

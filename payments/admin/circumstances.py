@@ -2,8 +2,9 @@
 
 from django.utils.html import format_html
 
+from notifications.readonly_admin import instant
 from payments.admin.entries import moment, read_means
-from payments.admin.readonly import instant, label
+from payments.admin.labels import label
 from payments.admin.tables import NOTHING, Cell, Table
 from payments.facts import Facts
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from django.utils.html import format_html
 
+from notifications.readonly_admin import instant
 from payments import shown
 from payments.admin.entries import moment
-from payments.admin.readonly import instant, label
+from payments.admin.labels import label
 from payments.admin.said import read_movement
 from payments.admin.tables import NOTHING, Cell, Table
 from payments.balances import Balance, balances

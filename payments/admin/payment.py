@@ -9,10 +9,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from notifications.feed import confirmed_until
+from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 from payments.admin import circumstances, money, timeline
 from payments.admin.entries import read_sum
 from payments.admin.filters import AttentionFilter, CreatedFilter, CurrencyFilter, StatusFilter
-from payments.admin.readonly import ReadOnlyAdmin, as_uuid, instant, label, pretty_json
+from payments.admin.labels import as_uuid, label
 from payments.facts import mismatches
 from payments.models import Intent, Payment
 from payments.status import Attention, Status, is_open

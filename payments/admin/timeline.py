@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from notifications.feed import Confirmation
+from notifications.readonly_admin import instant
 from payments import shown
 from payments.admin import said
 from payments.admin.entries import Entry, joined, read_dispute
-from payments.admin.readonly import instant
 from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.stripe.currencies import format_amount
 

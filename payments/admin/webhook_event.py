@@ -10,8 +10,9 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 from payments.admin.filters import ReasonFilter, ReceivedFilter, StateFilter, TypeFilter
-from payments.admin.readonly import ReadOnlyAdmin, as_uuid, instant, label, pretty_json
+from payments.admin.labels import as_uuid, label
 from payments.admin.timeline import describe_deliveries, read_change, times
 from payments.models import Intent, Payment, StatusChange, WebhookEvent
 from payments.webhooks import apply

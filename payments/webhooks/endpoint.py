@@ -6,6 +6,8 @@ no use to an endpoint for the signed messages of a machine.
 """
 
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
@@ -22,8 +24,17 @@ PATHS = frozenset({"/webhooks/stripe/", "/webhooks/stripe"})
 
 
 class Answer(NamedTuple):
+    """An HTTP response: its status, its body as JSON, and its headers."""
+
     status: int
-    content: dict[str, Any]
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, status: int, content: dict[str, Any], **headers: str) -> "Answer":
+        body = orjson.dumps(content)
+        described = {"content-type": "application/json", "content-length": str(len(body))} | headers
+        return cls(status, body, tuple(described.items()))
 
 
 class HungUpError(Exception):
@@ -31,27 +42,38 @@ class HungUpError(Exception):
 
 
 async def stripe_webhook(scope: Any, receive: Any, send: Any) -> None:
-    """Answer 200 once an event is stored and applied, 400 to what is not Stripe's, 5xx to be sent it again."""
+    """Answer an ASGI request."""
     try:
-        answer = await _take_in(scope, receive) if scope["method"] == "POST" else _NOT_POST
+        answered = await answer(
+            method=scope["method"], signature=_signature(scope), read=partial(_read, receive)
+        )
     except HungUpError:
         return
+    headers = [(name.encode(), value.encode()) for name, value in answered.headers]
+    await send({"type": "http.response.start", "status": answered.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answered.body})
+
+
+async def answer(*, method: str, signature: str, read: Callable[[], Awaitable[bytes]]) -> Answer:
+    """Answer 200 once an event is stored and applied, 400 to what is not Stripe's, 5xx to be sent it again.
+
+    `read` returns the body. It is not called where the signature cannot have been made just now. Raises HungUpError
+    if `read` does.
+    """
+    try:
+        return await _take_in(signature=signature, read=read) if method == "POST" else _NOT_POST
+    except HungUpError:
+        raise
     except Exception:
         logger.exception("A webhook could not be answered.")
-        answer = _BROKEN
-    body = orjson.dumps(answer.content)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    if answer is _NOT_POST:
-        headers.append((b"allow", b"POST"))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        return _BROKEN
 
 
-async def _take_in(scope: Any, receive: Any) -> Answer:
+async def _take_in(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> Answer:
     """Take an event in. The body of what cannot have been signed just now is not waited for."""
     try:
-        signature = signatures.read(_signature(scope))
-        row = apply.receive(body=await _read(receive), signature=signature)
+        signed = signatures.read(signature)
+        row = apply.receive(body=await read(), signature=signed)
         outcome = await batches.take_in(row)
     except signatures.SignatureTooOld as error:
         logger.warning("Webhooks are refused as too old. %s", error)
@@ -66,7 +88,7 @@ async def _take_in(scope: Any, receive: Any) -> Answer:
         return _refuse(503, "unavailable", "The database did not answer: deliver the event again.")
     if outcome.state == WebhookEvent.State.FAILED:
         return _refuse(500, "not_applied", "The event is stored but could not be applied: deliver it again.")
-    return Answer(200, {"event": outcome.event_id, "state": outcome.state})
+    return Answer.of(200, {"event": outcome.event_id, "state": outcome.state})
 
 
 async def _read(receive: Any) -> bytes:
@@ -90,13 +112,15 @@ def _signature(scope: Any) -> str:
 
 def _refuse(status: int, code: str, message: str) -> Answer:
     REFUSED.labels(reason=code).inc()
-    return Answer(status, {"error": {"code": code, "message": message}})
+    return Answer.of(status, {"error": {"code": code, "message": message}})
 
 
-_NOT_POST = Answer(
-    405, {"error": {"code": "method_not_allowed", "message": "This address takes POST alone."}}
+_NOT_POST = Answer.of(
+    405,
+    {"error": {"code": "method_not_allowed", "message": "This address takes POST alone."}},
+    allow="POST",
 )
-_BROKEN = Answer(
+_BROKEN = Answer.of(
     500,
     {
         "error": {

@@ -1,20 +1,20 @@
 import pytest
 from django.db import connection
 
-from payments_project.settings import POSTGRESQL, _database
+from payments_project.databases import POSTGRESQL, database
 from tests.support.services import STACK
 
 ADDRESS = "postgresql://user@host/name"
 
 
 def test_what_the_address_of_a_postgresql_says_holds():
-    assert _database(ADDRESS)["OPTIONS"] == POSTGRESQL
-    options = _database(f"{ADDRESS}?options=-c%20lock_timeout%3D1s&sslmode=require")["OPTIONS"]
+    assert database(ADDRESS)["OPTIONS"] == POSTGRESQL
+    options = database(f"{ADDRESS}?options=-c%20lock_timeout%3D1s&sslmode=require")["OPTIONS"]
     assert options == POSTGRESQL | {"options": "-c lock_timeout=1s", "sslmode": "require"}
 
 
 def test_two_writers_of_sqlite_take_turns():
-    options = _database("sqlite:///db.sqlite3")["OPTIONS"]
+    options = database("sqlite:///db.sqlite3")["OPTIONS"]
     assert (options["transaction_mode"], options["timeout"]) == ("IMMEDIATE", 5)
 
 

@@ -7,7 +7,6 @@ from functools import partial
 from django.core.signing import BadSignature
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
@@ -16,7 +15,6 @@ from stripe_sandbox.checkout import lifecycle
 from stripe_sandbox.checkout.cards import CARDS, DECLINES, Card, Decline
 from stripe_sandbox.models import Charge, Session, receipts
 from stripe_sandbox.objects.payment_method import card_of
-from stripe_sandbox.pages.control import control
 from stripe_sandbox.pages.display import format_money, ride_of, state_of
 
 _OUTCOMES: dict[str, Callable[..., Session]] = {
@@ -141,10 +139,3 @@ def receipt(request: HttpRequest, signed: str) -> HttpResponse:
         "paid_with": f"{card['brand']} •••• {card['last4']}".capitalize() if card else method,
     }
     return render(request, "sandbox/receipt.html", context)
-
-
-urlpatterns = [
-    path("", control, name="sandbox-control"),
-    path("pay/<str:session_id>", pay, name="sandbox-pay"),
-    path("receipt/<str:signed>", receipt, name="sandbox-receipt"),
-]

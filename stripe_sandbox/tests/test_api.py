@@ -421,8 +421,3 @@ def test_a_request_that_breaks_is_a_500_in_stripes_shape(http, caplog):
             cursor.execute("ALTER TABLE elsewhere RENAME TO sandbox_event")
     assert (answer.status_code, answer.json()["error"]["type"]) == (500, "api_error")
     assert answer.headers["Request-Id"] in caplog.text
-
-
-def test_without_the_sandbox_there_is_nothing(http, settings):
-    settings.STRIPE_SANDBOX = False
-    assert http("GET", "/v1/events").status_code == 404

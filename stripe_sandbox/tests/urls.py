@@ -1,5 +1,3 @@
-from django.urls import include, path, re_path
+from django.urls import include, path
 
-from stripe_sandbox.api import views
-
-urlpatterns = [path("v1/", include("stripe_sandbox.urls")), re_path("^v2/", views.serve())]
+urlpatterns = [path("", include("stripe_sandbox.urls"))]

@@ -1,15 +1,12 @@
-"""What the admin pages of this app share: they only show, and they stay quick on tables of millions of rows."""
+"""What all admin pages share: they only show, and they stay quick on tables of millions of rows."""
 
 import json
-import uuid
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -17,7 +14,7 @@ from unfold.paginator import InfinitePaginator
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """Shows rows. Nobody adds, changes or deletes one here, superusers included."""
+    """Show rows. Nobody adds, changes or deletes one here, superusers included."""
 
     list_per_page = 50
     # Counting reads the whole table: no totals, no page numbers, no counts beside the filters.
@@ -28,8 +25,8 @@ class ReadOnlyAdmin(ModelAdmin):
     list_disable_select_all = True
 
     query_parameters: ClassVar[frozenset[str]] = frozenset()
-    """The filters a URL may carry. Django takes any field's, which would scan the table, or find out a hidden
-    Checkout link letter by letter."""
+    """The filters that a URL may carry. Django takes any field's, which would scan the table, or let somebody find out a
+    hidden link letter by letter."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 Django's signature
         return False
@@ -44,7 +41,7 @@ class ReadOnlyAdmin(ModelAdmin):
         return lookup in self.query_parameters
 
     def find(self, term: str) -> Q:
-        """Return what a search finds. The indexes have to serve it: whole ids, or how they begin."""
+        """Return what a search finds. An index has to serve it: a whole id, or how one begins."""
         raise NotImplementedError
 
     def get_search_results(
@@ -53,7 +50,7 @@ class ReadOnlyAdmin(ModelAdmin):
         queryset: QuerySet[Any],
         search_term: str,
     ) -> tuple[QuerySet[Any], bool]:
-        """Take the whole term as one id: Django's own search splits a user id that has a space in it."""
+        """Take the whole term as one id. Django's own search splits a user id that has a space in it."""
         term = search_term.strip()
         return (queryset.filter(self.find(term)) if term else queryset), False
 
@@ -69,21 +66,9 @@ class ReadOnlyAdmin(ModelAdmin):
         return super().changelist_view(request, extra_context)
 
 
-def label(text: str, *, tone: str = "") -> SafeString:
-    """Return a coloured label; tones are `success`, `info`, `warning`, `danger` and none."""
-    return render_to_string("unfold/helpers/label.html", {"text": text, "type": tone})
-
-
 def instant(value: datetime | None) -> str:
     """Return a time as staff compare times: in UTC, to the second. Empty where there is none."""
     return f"{value:%Y-%m-%d %H:%M:%S}" if value else ""
-
-
-def as_uuid(term: str) -> uuid.UUID | None:
-    """Return the UUID that a search term is, if it is one."""
-    with suppress(ValueError):
-        return uuid.UUID(term)
-    return None
 
 
 def pretty_json(value: Any) -> SafeString:

@@ -1,4 +1,4 @@
-"""The demo and the pages Checkout returns to. What their scripts do is tested in tests/browser."""
+"""The pages of the site. What their scripts do is tested in tests/browser."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from django.conf import settings
 from django.template.loader import render_to_string
 
 from payments.stripe.currencies import SUPPORTED, decimals
-from payments.views import DEMO_CURRENCIES
+from payments_project.demo import CURRENCIES
 
 TEMPLATES = Path(settings.BASE_DIR, "templates")
 
@@ -35,9 +35,9 @@ def test_the_demo_says_how_many_decimals_a_currency_has(client, settings):
     page = client.get("/").content.decode()
 
     offered = dict(re.findall(r'<option value="(\w+)" data-decimals="(\d)">', page))
-    assert offered == {code.upper(): str(decimals(code)) for code in DEMO_CURRENCIES}
+    assert offered == {code.upper(): str(decimals(code)) for code in CURRENCIES}
     assert offered["JPY"] == "0"
-    assert set(DEMO_CURRENCIES) <= SUPPORTED
+    assert set(CURRENCIES) <= SUPPORTED
 
 
 @pytest.mark.parametrize(("auth", "asked"), [("open", False), ("token", True)])

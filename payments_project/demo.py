@@ -1,0 +1,34 @@
+"""The first page, and the icon."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.templatetags.static import static
+from django.views.decorators.http import require_safe
+
+from payments.stripe.currencies import decimals
+
+CURRENCIES = ("usd", "eur", "gbp", "chf", "inr", "jpy", "krw", "bhd")
+
+
+@require_safe
+def demo(request: HttpRequest) -> HttpResponse:
+    """Show a rider's phone beside a backend that asks for payments; without DEBUG, only what the service is.
+
+    The backend's half runs in the browser and needs an API key: the page holds one in development, never elsewhere.
+    """
+    context = {"sandbox": settings.STRIPE_SANDBOX, "demo": settings.DEBUG, "here": "demo"}
+    if not settings.DEBUG:
+        return render(request, "welcome.html", context)
+    context |= {
+        "api_key": settings.API_KEYS[0],
+        "token_needed": settings.NOTIFICATIONS_AUTH == "token",
+        "currencies": [(code.upper(), decimals(code)) for code in CURRENCIES],
+    }
+    return render(request, "demo.html", context)
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 a view's signature
+    """Send a browser to the icon. A browser that has read no page asks for this address."""
+    return HttpResponseRedirect(static("icon.svg"))

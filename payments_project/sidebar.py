@@ -1,0 +1,52 @@
+"""How the admin looks: its name, its icon, its sidebar and its first page.
+
+Source: https://unfoldadmin.com/docs/configuration/settings/
+"""
+
+from typing import Any
+
+from django.urls import reverse_lazy
+
+
+def _page(title: str, icon: str, model: str) -> dict[str, Any]:
+    """Return a link of the admin's sidebar, for staff who may see the model."""
+    app, name = model.split(".")
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
+        "permission": lambda request: request.user.has_perm(f"{app}.view_{name}"),
+    }
+
+
+UNFOLD = {
+    "SITE_TITLE": "Payments",
+    "SITE_HEADER": "Payments",
+    "SITE_SUBHEADER": "Payment notification service",
+    "SITE_SYMBOL": "payments",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/icon.svg"}],
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "payments.admin.dashboard.dashboard",
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "title": "Money",
+                "items": [
+                    _page("Payments", "payments", "payments.payment"),
+                    _page("Webhook events", "webhook", "payments.webhookevent"),
+                ],
+            },
+            {
+                "title": "Written to users",
+                "items": [
+                    _page("Feeds", "rss_feed", "notifications.feed"),
+                    _page("Notifications", "notifications", "notifications.notification"),
+                ],
+            },
+            {
+                "title": "Staff",
+                "items": [_page("Users", "person", "auth.user"), _page("Groups", "group", "auth.group")],
+            },
+        ]
+    },
+}

@@ -9,7 +9,7 @@ from payments.status import Status
 
 
 class Payment(models.Model):
-    """A ride's payment. Its status follows from `facts`; nothing but `ledger.apply_facts` writes either."""
+    """A ride's payment. Its status follows from `facts`; nothing but `record.apply_facts` writes either."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     ride_id = models.CharField("ride", max_length=128, db_index=True)

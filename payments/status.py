@@ -1,10 +1,10 @@
 """A payment's status follows from its facts, and from nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from django.db import models
 
-from payments.balances import balances
+from payments.balances import Balance, balances
 from payments.facts import ATTEMPTS_KEPT, Facts, mismatches, read_money
 
 
@@ -39,9 +39,14 @@ CLOSES = ENDS | {"paid", "nothing_due", "completed_unpaid"}
 """Facts after which its page takes no payment."""
 
 
-def derive(facts: Facts) -> Status:
+Money = Mapping[str, Balance]
+"""What `balances` returns for the facts. A caller that has it hands it on, so that it is counted once."""
+
+
+def derive(facts: Facts, money: Money | None = None) -> Status:
     """Return the status that the facts add up to: the first that holds, in order of precedence."""
-    return _money(facts) or _ended(facts) or _under_way(facts) or Status.PENDING
+    money = balances(facts) if money is None else money
+    return _of_money(facts, money) or _ended(facts) or _under_way(facts) or Status.PENDING
 
 
 def is_open(facts: Facts) -> bool:
@@ -49,7 +54,7 @@ def is_open(facts: Facts) -> bool:
     return not (CLOSES & facts.keys()) and not balances(facts) and not _are_intents_over(facts)
 
 
-def holds_ride(facts: Facts) -> bool:
+def holds_ride(facts: Facts, money: Money | None = None) -> bool:
     """Tell whether another payment could charge the ride twice.
 
     A ride is given up by final facts alone: the session ended unpaid, or all money went back. What a status shows may
@@ -57,8 +62,8 @@ def holds_ride(facts: Facts) -> bool:
     """
     if _is_awaited(facts) or "nothing_due" in facts:
         return True
-    if books := balances(facts).values():
-        return any(book.kept for book in books)
+    if money := balances(facts) if money is None else money:
+        return any(balance.kept for balance in money.values())
     return not (ENDS & facts.keys()) and not _are_intents_over(facts)
 
 
@@ -68,14 +73,17 @@ def is_failed(facts: Facts) -> bool:
     return not is_paid and not _is_awaited(facts) and _under_way(facts) is Status.FAILED
 
 
-def attention(facts: Facts) -> list[Attention]:
+def attention(facts: Facts, money: Money | None = None) -> list[Attention]:
     """Return each reason why a person should look at the payment."""
-    return list(_attention(facts))
+    return list(_attention(facts, balances(facts) if money is None else money))
 
 
-def _money(facts: Facts) -> Status | None:
-    """An open dispute, wholly gone, paid and here, partly gone; none of it while no money, or another sum, was paid."""
-    books = balances(facts).values()
+def _of_money(facts: Facts, money: Money) -> Status | None:
+    """Return what the money says: an open dispute, wholly gone, paid and here, or partly gone.
+
+    None while no money, or another sum, was paid.
+    """
+    books = money.values()
     if any(book.is_disputed for book in books):
         return Status.DISPUTED
     is_gone = any(book.refunded or book.withdrawn for book in books)
@@ -148,10 +156,9 @@ def _is_attempted(facts: Facts) -> bool:
     )
 
 
-def _attention(facts: Facts) -> Iterator[Attention]:
-    by_intent = balances(facts)
-    books = by_intent.values()
-    if any(by_intent[intent].here for intent in mismatches(facts).keys() & by_intent.keys()):
+def _attention(facts: Facts, money: Money) -> Iterator[Attention]:
+    books = money.values()
+    if any(money[intent].here for intent in mismatches(facts).keys() & money.keys()):
         yield Attention.OTHER_SUM
     if sum(bool(book.here) for book in books) > 1:
         yield Attention.PAID_TWICE

@@ -56,7 +56,7 @@ def replay(
     *,
     dry_run: bool = False,
     cause: StatusChange.Cause = StatusChange.Cause.REPLAY,
-) -> Iterator[list[apply.Outcome]]:
+) -> Iterator[list[apply.EventResult]]:
     """Apply stored events batch by batch, yielding what became, or in a dry run what would become, of each."""
     for batch in (event_ids[n : n + BATCH_SIZE] for n in range(0, len(event_ids), BATCH_SIZE)):
         if dry_run:

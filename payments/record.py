@@ -11,7 +11,8 @@ from django.utils import timezone
 from payments import sql
 from payments.announcements import announce_statuses
 from payments.balances import balances
-from payments.facts import Facts, merge
+from payments.facts import Facts
+from payments.merging import merge
 from payments.metrics import UNKNOWN_VALUES
 from payments.models import Intent, Payment, StatusChange, WebhookEvent
 from payments.status import attention, derive, holds_ride
@@ -131,7 +132,7 @@ def _intents(updates: Sequence[Update], foreign: Collection[str]) -> list[Intent
 
 
 def _absorb(update: Update) -> bool:
-    """Add an update to its payment in memory; tell whether the payment is not as it was.
+    """Add an update to its payment in memory; return whether it changed the payment.
 
     The status is derived anew even where nothing is new: so a replay mends one that is wrong.
     """

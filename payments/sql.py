@@ -6,9 +6,8 @@ adapt its values anew each time, at ten times the cost (docs/decisions/0017-stat
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection
@@ -17,7 +16,7 @@ from django.db.models import Model
 from database.prepared import execute
 from payments.models import Intent, Payment, StatusChange, WebhookEvent
 
-# PostgreSQL expects 100 rows of a function, and reads a whole table for so many. Of a list it expects few.
+# PostgreSQL expects 100 rows of a function, and reads a whole table to join them. Of a list it expects few.
 _POSTGRESQL = {
     "uuids": "= ANY (ARRAY(SELECT value::uuid FROM json_array_elements_text(%s) AS value))",
     "texts": "= ANY (ARRAY(SELECT value FROM json_array_elements_text(%s) AS value))",
@@ -53,8 +52,7 @@ _UPDATE = """
 """
 
 
-@dataclass(frozen=True)
-class _Write:
+class _Write(NamedTuple):
     """A statement that writes these columns of a model's rows."""
 
     model: type[Model]
@@ -173,20 +171,13 @@ def _write_text(write: _Write) -> str:
     return _text(text)
 
 
-@cache
-def _fields(write: _Write) -> list[Any]:
-    return [write.model._meta.get_field(column) for column in write.columns.split()]
-
-
 def _json(write: _Write, rows: Sequence[Model]) -> str:
     """Return the values of rows. PostgreSQL makes dates, UUIDs and JSON of text itself."""
-    values = [
-        {field.column: field.pre_save(row, row._state.adding) for field in _fields(write)} for row in rows
-    ]
+    fields: list[Any] = [write.model._meta.get_field(column) for column in write.columns.split()]
+    values = [{field.column: field.pre_save(row, row._state.adding) for field in fields} for row in rows]
     if connection.vendor != "postgresql":
         for row in values:
-            for field in _fields(write):
-                row[field.column] = field.get_db_prep_save(row[field.column], connection)
+            row |= {field.column: field.get_db_prep_save(row[field.column], connection) for field in fields}
     return orjson.dumps(values).decode()
 
 

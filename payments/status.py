@@ -1,14 +1,17 @@
-"""A payment's status follows from its facts, and from nothing else."""
+"""Derive a payment's status from its facts, and from nothing else."""
 
 from collections.abc import Iterator, Mapping
 
 from django.db import models
 
 from payments.balances import Balance, balances
-from payments.facts import ATTEMPTS_KEPT, Facts, mismatches, read_money
+from payments.facts import Facts, mismatches, read_money
+from payments.merging import ATTEMPTS_KEPT
 
 
 class Status(models.TextChoices):
+    """How a payment stands, as users and callers see it."""
+
     PENDING = "pending", "pending"
     PROCESSING = "processing", "processing"
     SUCCEEDED = "succeeded", "succeeded"
@@ -30,7 +33,7 @@ class Attention(models.TextChoices):
     FRAUD_WARNING = "fraud_warning", "early fraud warning"
     FOREIGN_SESSION = "foreign_session", "named by a foreign session"
     REWRITTEN = "rewritten", "metadata names another payment"
-    UNKNOWN_VALUE = "unknown_value", "a value of Stripe's that nobody knows"
+    UNKNOWN_VALUE = "unknown_value", "an unknown value of Stripe's"
 
 
 ENDS = frozenset({"async_failed", "expired", "canceled"})
@@ -99,7 +102,10 @@ def _of_money(facts: Facts, money: Money) -> Status | None:
 
 
 def _ended(facts: Facts) -> Status | None:
-    """What is awaited outranks what ended: it may be of another intent, or of a session made from the expired one."""
+    """Return how the payment ended, if it did.
+
+    A delayed payment outranks an end: it may be of another intent, or of a session made from the expired one.
+    """
     if _is_awaited(facts):
         return Status.PROCESSING
     are_over = _are_intents_over(facts)
@@ -133,7 +139,10 @@ def _is_awaited(facts: Facts) -> bool:
 
 
 def _under_way(facts: Facts) -> Status | None:
-    """What the whole session said outranks an attempt: a card can be declined before a bank transfer is chosen."""
+    """Return how the attempts to pay stand.
+
+    The session's own failure outranks them: a card can be declined before a bank transfer is chosen.
+    """
     if "async_failed" in facts:
         return Status.FAILED
     if _is_attempted(facts):
@@ -145,7 +154,7 @@ def _under_way(facts: Facts) -> Status | None:
 def _is_attempted(facts: Facts) -> bool:
     """Tell whether an attempt is under way: each is a charge of its own, and one that failed does not go on.
 
-    Where no charge is named attempts cannot be told apart, and the later counts. Where so many failed that not all are
+    Where no charge is named attempts cannot be distinguished, and the later counts. Where more failed than are
     kept, one that was under way before them all has failed, too.
     """
     failed = facts.get("failed", {})

@@ -17,7 +17,7 @@ from payments.stripe import gateway
 logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5
-"""When to send a request again, where nobody knows better."""
+"""When to send a request again, in seconds, where Stripe does not say."""
 
 
 class IdempotencyKeyRequired(Exception):

@@ -1,4 +1,4 @@
-"""Stripe, as the rest of the service sees it: plain dictionaries in and out, and three errors of our own."""
+"""Stripe, as the rest of the service sees it: plain dictionaries in and out, and errors of our own."""
 
 import re
 from collections.abc import Iterator, Sequence

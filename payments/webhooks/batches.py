@@ -113,7 +113,7 @@ def _run() -> None:
 
 
 def _is_superfluous() -> bool:
-    """Give up the place of this writer if another one has not stalled; tell whether it did."""
+    """Give up the place of this writer if another one has not stalled; return whether it did."""
     me = threading.current_thread()
     with _lock:
         if all(_has_stalled(began) for writer, began in _writers.items() if writer is not me):

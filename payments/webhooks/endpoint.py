@@ -1,6 +1,6 @@
-"""Where Stripe delivers its events.
+"""Answer Stripe's deliveries of events.
 
-It is an ASGI application of its own, beside Django's. Django's handler starts and joins a thread for each request,
+This is an ASGI application of its own, beside Django's. Django's handler starts and joins a thread for each request,
 also for an async view, and that costs more than all else of an event; middleware, which would be left out then, is of
 no use to an endpoint for the signed messages of a machine.
 """
@@ -32,6 +32,7 @@ class Answer(NamedTuple):
 
     @classmethod
     def of(cls, status: int, content: dict[str, Any], **headers: str) -> "Answer":
+        """Return an answer with this content."""
         body = orjson.dumps(content)
         described = {"content-type": "application/json", "content-length": str(len(body))} | headers
         return cls(status, body, tuple(described.items()))

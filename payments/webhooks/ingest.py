@@ -46,7 +46,7 @@ def ingest(rows: Sequence[WebhookEvent], *, together: bool = False) -> list[Even
     `failed`, and the next delivery tries again. An event that was delivered before is counted, and applied if it was not.
 
     `together`: raise NotTogetherError, with no new event written, where that fails or has to wait for a lock. Several
-    events are always written so: the caller then ingests each by itself.
+    events are always written like this: the caller then ingests them one at a time.
     """
     fresh: dict[str, WebhookEvent] = {}
     again = [row for row in rows if fresh.setdefault(row.event_id, row) is not row]

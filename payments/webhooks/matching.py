@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple
 
 from django.utils import timezone
 
-from payments.facts import Facts, merge
+from payments.facts import Facts
+from payments.merging import merge
 from payments.models import Payment, WebhookEvent
 from payments.record import Update
-from payments.stripe import events, gateway, transport
+from payments.stripe import events, gateway, transport, values
 from payments.stripe.events import Reference
 from payments.webhooks.known import Known
 
@@ -24,17 +26,21 @@ class Matched(NamedTuple):
     foreign: set[str]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class _Verdict:
     """What becomes of one event, and what it adds."""
 
     state: State
-    reason: Reason | None = None
+    reason: Reason | Literal[""] = ""
     error: str = ""
     payment: Payment | None = None
     payment_intent_id: str | None = None
     update: Update | None = None
     foreign: str | None = None
+
+
+_ignored = partial(_Verdict, State.IGNORED)
+_failed = partial(_Verdict, State.FAILED)
 
 
 def match(rows: Sequence[WebhookEvent], known: Known) -> Matched:
@@ -58,7 +64,7 @@ def match(rows: Sequence[WebhookEvent], known: Known) -> Matched:
 
 def _note(row: WebhookEvent, verdict: _Verdict) -> None:
     row.attempts += 1
-    row.state, row.reason, row.error = verdict.state, verdict.reason or "", verdict.error
+    row.state, row.reason, row.error = verdict.state, verdict.reason, verdict.error
     row.payment, row.payment_intent_id = verdict.payment, verdict.payment_intent_id or ""
     if verdict.state == State.APPLIED:
         row.applied_at = row.applied_at or timezone.now()
@@ -88,7 +94,7 @@ def _read(row: WebhookEvent, reference: Reference, payment: Payment, known: Know
         facts = events.facts(row.content)
     except events.UnreadableError as error:
         return _unreadable(row, error, payment=payment)
-    except events.ImpossibleSumError as error:
+    except values.ImpossibleSumError as error:
         unknown: Facts = {"unknown": {f"{row.type}.amount": row.content["created"]}}
         update = _update(row, reference, payment, unknown, known)
         return _ignored(Reason.IMPOSSIBLE_SUM, str(error), payment=payment, update=update)
@@ -100,9 +106,10 @@ def _applied(
 ) -> _Verdict:
     session_id = reference.session_id or payment.session_id
     if session_id is None:
-        return _parked("Its payment's session is not known yet.", reference, payment=payment)
+        text, intent_id = "Its payment's session is not known yet.", reference.payment_intent_id
+        return _Verdict(State.PARKED, "", text, payment, intent_id)
     if payment.session_id not in {None, session_id} and "paid" not in facts:
-        text = "It is of another Checkout session than the one the user was handed."
+        text = "It is of another Checkout session than the one whose link the user got."
         return _ignored(Reason.OTHER_SESSION, text, payment=payment)
     return _Verdict(
         state=State.APPLIED,
@@ -130,7 +137,7 @@ def _at_the_gate(row: WebhookEvent) -> _Verdict | None:
     """Return why an event is none of ours whatever it names; None: it may be.
 
     Events of connected accounts bear `account` (https://docs.stripe.com/connect/webhooks), those of an organisation's
-    accounts `context` (https://docs.stripe.com/api/events/object#event_object-context). Anybody with such an account
+    accounts `context` (https://docs.stripe.com/api/events/object#event_object-context). The owner of such an account
     writes the metadata in them.
     """
     if not events.is_handled(row.type):
@@ -162,7 +169,7 @@ def _without_payment(row: WebhookEvent, reference: Reference, known: Known) -> _
     if intent_id is None or reference.names_us or known.is_foreign(intent_id):
         text = "It names no payment of this service: another integration made it."
         return _ignored(Reason.NOT_OURS, text, payment_intent_id=intent_id, foreign=foreign)
-    return _parked("Its payment is not known yet.", reference)
+    return _Verdict(State.PARKED, error="Its payment is not known yet.", payment_intent_id=intent_id)
 
 
 def _unreadable(row: WebhookEvent, error: events.UnreadableError, payment: Payment | None = None) -> _Verdict:
@@ -172,30 +179,4 @@ def _unreadable(row: WebhookEvent, error: events.UnreadableError, payment: Payme
     if row.api_version not in {"", ours}:
         reason = Reason.API_VERSION
         text = f"It is of API version {row.api_version}, this service reads {ours}: {error}."
-    return _Verdict(state=State.FAILED, reason=reason, error=text, payment=payment)
-
-
-def _ignored(
-    reason: Reason,
-    error: str,
-    *,
-    payment: Payment | None = None,
-    payment_intent_id: str | None = None,
-    update: Update | None = None,
-    foreign: str | None = None,
-) -> _Verdict:
-    return _Verdict(
-        state=State.IGNORED,
-        reason=reason,
-        error=error,
-        payment=payment,
-        payment_intent_id=payment_intent_id,
-        update=update,
-        foreign=foreign,
-    )
-
-
-def _parked(error: str, reference: Reference, *, payment: Payment | None = None) -> _Verdict:
-    return _Verdict(
-        state=State.PARKED, error=error, payment=payment, payment_intent_id=reference.payment_intent_id
-    )
+    return _failed(reason, text, payment)

@@ -6,7 +6,6 @@ from operator import attrgetter
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from payments import sql
 from payments.announcements import announce_statuses
@@ -145,10 +144,7 @@ def _absorb(update: Update) -> bool:
     payment.attention = " ".join(attention(payment.facts, money))
     if not holds_ride(payment.facts, money):
         payment.ride_claim = None
-    if _state(payment) == before:
-        return False
-    payment.updated_at = timezone.now()
-    return True
+    return _state(payment) != before
 
 
 def _intent_of(payment: Payment, found: str | None) -> str | None:

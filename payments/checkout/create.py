@@ -201,7 +201,6 @@ def _hand_over(*, payment_id: Any, session: dict[str, Any]) -> Payment:
                 "expires_at",
                 "stripe_error",
                 "announced_seq",
-                "updated_at",
             ]
         )
     if was_canceled:  # while Stripe was being asked; nobody has the link, so it may as well end by itself

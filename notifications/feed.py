@@ -12,7 +12,7 @@ import orjson
 from django.db import connection, transaction
 from django.utils import timezone
 
-from bulk.execution import execute
+from database.prepared import execute
 from notifications import protocol
 from notifications.fanout import publish
 from notifications.fanout.publish import Wake

@@ -59,7 +59,7 @@ def prune_foreign_intents(*, days: int, dry_run: bool = False) -> Iterator[int]:
 def _remove(pks: Sequence[int]) -> int:
     """Remove events, after their changes took over what names them.
 
-    One that somebody is applying again is left for the next time.
+    One that is being applied again is left for the next time.
     """
     with transaction.atomic():
         rows = WebhookEvent.objects.filter(pk__in=pks, state__in=_DONE)

@@ -33,7 +33,7 @@ _ONCE_A_MINUTE = (
     # Each of these has a line for everybody who meets a database that is away.
     "notifications.consumers",
     "notifications.delivery.confirmations",
-    "notifications.delivery.database",
+    "notifications.delivery.reads",
     "payments.api.errors",
     "payments_project.postgresql",
     "psycopg.pool",
@@ -64,6 +64,7 @@ def logging_of(level: str) -> dict[str, Any]:
             "django.request": {"level": "ERROR", "filters": ["unforeseen"]},
             "daphne": {"level": "ERROR"},  # its warnings quote paths
             "uvicorn": {"level": "ERROR"},  # so does what it says of each WebSocket
+            "push_response": {"level": "WARNING"},  # redis-py's: it would log messages, with their links
             "stripe": {"level": "WARNING"},
             "urllib3": {"level": "WARNING"},
             "django.db.backends": {"level": "INFO"},  # it would log statements with what they store

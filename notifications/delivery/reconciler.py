@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from django.db import Error as DatabaseError
 
-from bulk.errors import describe
+from database.errors import describe
 from notifications import history, metrics
 from notifications.batching import Batcher
 from notifications.delivery.receipts import TICK_SECONDS, UptimeClock

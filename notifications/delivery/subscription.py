@@ -11,7 +11,7 @@ import logging
 from django.conf import settings
 
 from notifications import metrics, protocol
-from notifications.delivery import database
+from notifications.delivery import reads
 from notifications.delivery.confirmations import Confirmations, window_seconds
 from notifications.delivery.cursor import Cursor, Doubt, Frame, Page, Place
 from notifications.delivery.receipts import DeliveryTracker, UptimeClock
@@ -188,7 +188,7 @@ class Subscription:
         return True
 
     async def _send_page(self, page: Page) -> bool:
-        rows = await database.read_page(page, user_id=self.user_id)
+        rows = await reads.read_page(page, user_id=self.user_id)
         if rows is None:
             return False
         for seq, text in rows:
@@ -200,7 +200,7 @@ class Subscription:
 
     async def _look_into(self, doubt: Doubt) -> None:
         """Ask the database whether it has lost numbers; then end. Where it fails, the next sign is looked into."""
-        has_lost = await database.is_true(doubt, user_id=self.user_id, epoch=self.epoch)
+        has_lost = await reads.is_true(doubt, user_id=self.user_id, epoch=self.epoch)
         if has_lost or (doubt.must_end and has_lost is not None):
             self.end(CloseCode.GOING_AWAY)
 

@@ -7,7 +7,7 @@ starts from nothing: the layer forgets its connections, a new channel is opened,
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -19,12 +19,9 @@ from notifications.fanout.breaker import (
     RETRY_SECONDS,
     TIMEOUT_SECONDS,
     ChannelLayerAwayError,
-    add_to_groups,
     bounded,
     current,
-    discard_from_groups,
 )
-from notifications.fanout.redis_layer import RedisLayer
 from notifications.fanout.roll import ROUND_BEATS, Roll
 
 logger = logging.getLogger(__name__)
@@ -36,9 +33,7 @@ LINGER_BEATS = 10
 """For how many beats it listens without groups: the next may come soon."""
 UNREADABLE_SECONDS = 0.1
 GROUPS_MAX = 500
-"""How many groups are joined or left by one call to the layer."""
-
-_Change = Callable[[BaseChannelLayer, Sequence[str], str], Awaitable[None]]
+"""How many groups are joined or left at once, in a time that is bounded."""
 
 
 class Listener:
@@ -94,8 +89,8 @@ class Listener:
             await asyncio.wait({after})
         await self._tried.wait()
         changed, self._changed = self._changed, set()
-        await self._call_layer(add_to_groups, changed & self._groups)
-        await self._call_layer(discard_from_groups, changed - self._groups)
+        await self._call_layer("group_add", changed & self._groups)
+        await self._call_layer("group_discard", changed - self._groups)
 
     async def _run(self) -> None:
         """Listen while there are groups.
@@ -124,9 +119,9 @@ class Listener:
             await layer.flush()  # in redis's pub/sub layer: close the connections, forget channels and groups
             channel = await layer.new_channel()
         self._open, self._is_broken, self._unheard = (layer, channel), False, 0
-        reader = self._start_reading(layer, channel)
+        reader = asyncio.create_task(self._read(layer, channel))
         try:
-            await self._call_layer(add_to_groups, {*self._groups, self._begin_roll()})
+            await self._call_layer("group_add", {*self._groups, self._begin_roll()})
             self._tried.set()
             await self._beat(layer, channel)
         finally:
@@ -134,8 +129,7 @@ class Listener:
             with suppress(Exception):
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     await layer.flush()  # before the reader ends, which would first give its channel back
-            if reader:
-                reader.cancel()
+            reader.cancel()
 
     def _begin_roll(self) -> str:
         """Return the group of all processes that listen in this installation."""
@@ -144,25 +138,11 @@ class Listener:
         self._roll.begin(group=group)
         return group
 
-    def _start_reading(self, layer: BaseChannelLayer, channel: str) -> asyncio.Task[None] | None:
-        """Take what comes: at once, where the layer can, else in a task."""
-        if not isinstance(layer, RedisLayer):
-            return asyncio.create_task(self._read(layer, channel))
-
-        def take(content: bytes) -> None:
-            try:
-                self._take(layer.deserialize(content))
-            except Exception:  # noqa: BLE001 whatever it is, the next message has to be read
-                seal.refuse("unreadable")
-
-        layer.hand_over(channel, take)
-        return None
-
     async def _read(self, layer: BaseChannelLayer, channel: str) -> None:
         while self._open == (layer, channel):
             try:
                 self._take(await layer.receive(channel))
-            except Exception:  # noqa: BLE001 as above
+            except Exception:  # noqa: BLE001 whatever it is, the next message has to be read
                 seal.refuse("unreadable")
                 await asyncio.sleep(UNREADABLE_SECONDS)
 
@@ -194,7 +174,11 @@ class Listener:
             if lonely > LINGER_BEATS:
                 self._tried.clear()  # what joins from now on waits until it is open again
                 return
-            if isinstance(layer, RedisLayer) and not self._unheard and beats % ROUND_BEATS == 0:
+            if (
+                "processes" in getattr(layer, "extensions", ())
+                and not self._unheard
+                and beats % ROUND_BEATS == 0
+            ):
                 self._roll.start_round(layer)
             self._unheard += 1
             is_taken = False
@@ -208,16 +192,21 @@ class Listener:
                 logger.warning("The channel layer takes messages and brings none; connecting anew.")
             self._is_stalled = True
 
-    async def _call_layer(self, change: _Change, groups: Collection[str]) -> None:
-        """Join or leave groups with the open channel. A failure makes the listener begin anew."""
+    async def _call_layer(self, method: str, groups: Collection[str]) -> None:
+        """Join or leave groups with the open channel, by group_add or group_discard.
+
+        A failure makes the listener begin anew.
+        """
         if self._open is None:
             return
         layer, channel = self._open
-        names = list(groups)
+        call, names = getattr(layer, method), list(groups)
         try:
             for start in range(0, len(names), GROUPS_MAX):
                 async with bounded(layer):
-                    await change(layer, names[start : start + GROUPS_MAX], channel)
+                    await asyncio.gather(
+                        *(call(group, channel) for group in names[start : start + GROUPS_MAX])
+                    )
         except ChannelLayerAwayError:
             metrics.SUBSCRIBE_FAILURES.inc()
             self._is_broken = True

@@ -9,7 +9,7 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from bulk.errors import describe
+from database.errors import describe
 from payments.checkout import create, refundable
 from payments.models import Payment
 from payments.stripe import gateway
@@ -17,7 +17,7 @@ from payments.stripe import gateway
 logger = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 5
-"""When to send a request again, where nobody knows better."""
+"""When to send a request again, in seconds, where Stripe does not say."""
 
 
 class IdempotencyKeyRequired(Exception):
@@ -103,7 +103,7 @@ def _not_refundable(request: HttpRequest, error: refundable.NotRefundable) -> Ht
     return _refuse(409, "not_refundable", str(error))
 
 
-def _refused(request: HttpRequest, error: gateway.StripeRefused) -> HttpResponse:  # noqa: ARG001
+def _refused(request: HttpRequest, error: gateway.StripeError) -> HttpResponse:  # noqa: ARG001
     return _refuse(502, "stripe_refused", f"Stripe refused: {error}", stripeCode=error.code)
 
 
@@ -128,5 +128,6 @@ HANDLERS: Mapping[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] =
     create.NotCancelable: _not_cancelable,
     refundable.NotRefundable: _not_refundable,
     gateway.StripeRefused: _refused,
+    gateway.StripeKeyRefused: _refused,
     gateway.StripeUnavailable: _unavailable,
 }

@@ -59,8 +59,8 @@ def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
 
     A request that was answered before gets its payment as it is, also one that has ended.
 
-    Raises IdempotencyKeyReused or RideHasPayment with nothing done, StripeRefused or StripeUnavailable with the
-    payment kept: the same call made again asks Stripe the same thing again.
+    Raises IdempotencyKeyReused or RideHasPayment with nothing done, StripeError with the payment kept: the same call
+    made again asks Stripe the same thing again.
     """
     payment = _reserve(order=order, idempotency_key=idempotency_key)
     if payment.announced_seq is not None or not is_open(payment.facts):
@@ -72,14 +72,13 @@ def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
 def complete(payment: Payment) -> Payment:
     """Ask Stripe for the session of a payment that has none yet, and hand its link to the user.
 
-    It is the same request however often it is made, also at the same time. Raises StripeRefused or
-    StripeUnavailable, with the payment kept.
+    It is the same request however often it is made, also at the same time. Raises StripeError, with the payment kept.
     """
     try:
         session = gateway.create_session(
             params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}-{payment.attempt}"
         )
-    except (gateway.StripeRefused, gateway.StripeUnavailable) as error:
+    except gateway.StripeError as error:
         CREATED.labels(outcome=type(error).__name__).inc()
         _note_failure(payment, error)
         raise
@@ -89,16 +88,15 @@ def complete(payment: Payment) -> Payment:
     return payment
 
 
-def _note_failure(payment: Payment, error: gateway.StripeRefused | gateway.StripeUnavailable) -> None:
+def _note_failure(payment: Payment, error: gateway.StripeError) -> None:
     """Keep why there is no session, and have the next try be another request where Stripe would repeat its answer.
 
     Source: https://docs.stripe.com/api/idempotent_requests. A session that was made all the same is never handed
     to anybody, and ends by itself. A refusal of our key is not repeated: with a good one, the request finds the
     session of an earlier try whose answer got lost.
     """
-    is_final = not error.is_about_key if isinstance(error, gateway.StripeRefused) else error.is_final
     Payment.objects.filter(pk=payment.pk, session_id=None, attempt=payment.attempt).update(
-        stripe_error=str(error), attempt=payment.attempt + is_final
+        stripe_error=str(error), attempt=payment.attempt + error.is_final
     )
 
 
@@ -186,7 +184,7 @@ def _stripe_params(payment: Payment, order: Order) -> dict[str, Any]:
 def _hand_over(*, payment_id: Any, session: dict[str, Any]) -> Payment:
     """Save the session and hand its link to the user, once, unless the payment ended meanwhile."""
     with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment_id)
+        payment = record.lock(payment_id)
         if payment.announced_seq is not None:
             return payment
         payment.session_id = session["id"]
@@ -206,7 +204,7 @@ def _hand_over(*, payment_id: Any, session: dict[str, Any]) -> Payment:
             ]
         )
     if was_canceled:  # while Stripe was being asked; nobody has the link, so it may as well end by itself
-        with contextlib.suppress(gateway.StripeRefused, gateway.StripeUnavailable):
+        with contextlib.suppress(gateway.StripeError):
             gateway.expire_session(session_id=session["id"])
     return payment
 
@@ -214,14 +212,14 @@ def _hand_over(*, payment_id: Any, session: dict[str, Any]) -> Payment:
 def give_up(payment: Payment, *, reason: str, cause: StatusChange.Cause) -> bool:
     """Cancel a payment that never got a session, so that its ride is free; tell whether it still had none."""
     with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment.pk)
+        payment = record.lock(payment.pk)
         if payment.session_id is not None or not is_open(payment.facts):
             return False
         if not payment.stripe_error:
             payment.stripe_error = reason
             payment.save(update_fields=["stripe_error"])
         gone: Facts = {"canceled": int(datetime.now(tz=UTC).timestamp())}
-        record.apply_facts([record.Finding(payment=payment, facts=gone)], cause=cause)
+        record.learn(payment.pk, gone, cause=cause)
     return True
 
 
@@ -232,24 +230,21 @@ class NotCancelable(Exception):
 def cancel(*, payment_id: Any, cause: StatusChange.Cause) -> Payment:
     """End an open payment, so that its link can no longer be paid; one that is canceled stays so.
 
-    Raises Payment.DoesNotExist, NotCancelable, StripeRefused or StripeUnavailable.
+    Raises Payment.DoesNotExist, NotCancelable or StripeError.
     """
     with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment_id)
+        payment = record.lock(payment_id)
         if payment.status == Status.CANCELED:
             return payment
         if not is_open(payment.facts):
             raise NotCancelable(f"The payment is {payment.status}: only an open payment can be canceled.")
         now = int(datetime.now(tz=UTC).timestamp())
         wish: Facts = {"cancel_requested": now} if payment.session_id else {"canceled": now}
-        record.apply_facts([record.Finding(payment=payment, facts=wish)], cause=cause)
+        payment = record.learn(payment_id, wish, cause=cause)
     if payment.session_id is None:
         return payment
     _expire(payment)
-    with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment_id)
-        record.apply_facts([record.Finding(payment=payment, facts={"expired": now})], cause=cause)
-    return payment
+    return record.learn(payment_id, {"expired": now}, cause=cause)
 
 
 def _expire(payment: Payment) -> None:

@@ -28,8 +28,8 @@ def refund(
     """Refund `amount` minor units, or all that is left of a payment intent, and record Stripe's answer.
 
     Without `payment_intent_id` it is the intent of which the most is left. Raises Payment.DoesNotExist,
-    refundable.NotRefundable, IdempotencyKeyReused, StripeRefused or StripeUnavailable; after the last two the same
-    call made again asks Stripe for the same refund.
+    refundable.NotRefundable, IdempotencyKeyReused or StripeError; after the last the same call made again asks Stripe
+    for the same refund.
     """
     request = _reserve(
         payment_id=payment_id, amount=amount, intent_id=payment_intent_id, idempotency_key=idempotency_key
@@ -47,7 +47,7 @@ def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequ
 
     It is the same refund however often this is done, also at the same time. Where an earlier try may have made it, and
     the key would not bring back its answer, it is looked for first.
-    Raises StripeRefused, with the request forgotten unless Stripe refused our key, or StripeUnavailable, with it kept.
+    Raises StripeError: StripeRefused with the request forgotten, any other with it kept.
     """
     is_first = request.attempt == 1 and is_key_kept(request)
     if not is_first and (made := find(request)):
@@ -55,20 +55,14 @@ def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequ
     answer: Mapping[str, Any]
     try:
         answer = gateway.create_refund(params=_params(request), idempotency_key=_key(request))
-    except gateway.StripeUnavailable as error:
+    except gateway.StripeError as error:
         if not error.is_final:
-            raise
-        answer = _made_before(request, error)
-    except gateway.StripeRefused as error:
-        if error.is_about_key:
             raise
         answer = _made_before(request, error)
     return settle(request, answer, cause=cause)
 
 
-def _made_before(
-    request: RefundRequest, error: gateway.StripeRefused | gateway.StripeUnavailable
-) -> Mapping[str, Any]:
+def _made_before(request: RefundRequest, error: gateway.StripeError) -> Mapping[str, Any]:
     """Return the refund that an earlier try made, whose answer got lost. Raises the error where there is none.
 
     Only then a refused request is forgotten, and one whose answer Stripe would repeat gets another key.
@@ -107,14 +101,12 @@ def settle(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChan
     except UnreadableError as error:
         raise gateway.StripeUnavailable(f"Stripe's answer could not be read: {error}.") from error
     with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=request.payment_id)
+        request.payment = record.learn(request.payment_id, facts, cause=cause)
         request.refund_id = made["id"][:_ID_MAX]
         request.refund_status = (made["status"] or "succeeded")[:_STATUS_MAX]
         RefundRequest.objects.filter(pk=request.pk).update(
             refund_id=request.refund_id, refund_status=request.refund_status, given_up_at=None
         )
-        record.apply_facts([record.Finding(payment=payment, facts=facts)], cause=cause)
-    request.payment = payment
     return request
 
 
@@ -122,7 +114,7 @@ def find(request: RefundRequest) -> Mapping[str, Any] | None:
     """Return the refund that Stripe made for a request, should its answer have got lost; None: it made none.
 
     A database that was restored gives numbers out again, so that the amount has to be the same too.
-    Raises StripeRefused or StripeUnavailable.
+    Raises StripeError.
     """
     for page in gateway.list_refunds(payment_intent_id=refundable.intent_id(request)):
         for made in page:
@@ -147,7 +139,7 @@ def _reserve(
     """Return the row of this request, committed: an earlier one of the same request, or a new one."""
     try:
         with transaction.atomic():
-            payment = Payment.objects.select_for_update().get(pk=payment_id)
+            payment = record.lock(payment_id)
             return _earlier(
                 payment, amount=amount, intent_id=intent_id, idempotency_key=idempotency_key
             ) or _new(payment, amount=amount, intent_id=intent_id, idempotency_key=idempotency_key)

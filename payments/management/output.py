@@ -3,10 +3,10 @@
 from django.core.management.base import BaseCommand
 
 from payments.models import WebhookEvent
-from payments.webhooks.apply import Outcome
+from payments.webhooks.apply import EventResult
 
 
-def tell(command: BaseCommand, outcome: Outcome) -> int:
+def tell(command: BaseCommand, outcome: EventResult) -> int:
     """Write what an event changed, or why it failed; return how many statuses it changed."""
     for change in outcome.changes:
         ride = f"payment {change.payment.pk}, ride {change.payment.ride_id}"

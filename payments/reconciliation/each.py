@@ -37,7 +37,7 @@ class Result:
 def look_at_each(due: QuerySet[Row], look: Callable[[Row], Result]) -> Iterator[Result]:
     """Look at each row that is due, unless somebody else did meanwhile; one that fails fails alone.
 
-    Raises StripeUnavailable or OperationalError in an outage, and StripeRefused where Stripe does not take the key.
+    Raises StripeUnavailable or OperationalError in an outage, and StripeKeyRefused where Stripe does not take the key.
     """
     unanswered = 0
     for pk in list(due.values_list("pk", flat=True)):
@@ -54,8 +54,6 @@ def look_at_each(due: QuerySet[Row], look: Callable[[Row], Result]) -> Iterator[
             yield failed(row, "the database did not answer" if is_ours else str(error))
             continue
         except gateway.StripeRefused as error:
-            if error.is_about_key:
-                raise
             result = failed(row, str(error))
         except (KeyError, TypeError, ValueError) as error:  # Stripe's answer is not as it describes it
             result = failed(row, f"{type(error).__name__}: {error}")

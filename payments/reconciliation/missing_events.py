@@ -35,8 +35,8 @@ class Step:
 
     asked: int = 0
     missing: int = 0
-    outcomes: Sequence[apply.Outcome] = ()
-    stored_before: Sequence[apply.Outcome] = ()
+    outcomes: Sequence[apply.EventResult] = ()
+    stored_before: Sequence[apply.EventResult] = ()
     """What became of events that were here already, and had not been applied."""
     old_failures: frozenset[str] = frozenset()
     """Of those the ids of the ones that an earlier fetch has reported as failed."""
@@ -68,11 +68,11 @@ def apply_unfinished(*, dry_run: bool) -> Iterator[Step]:
 def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
     """Store every event of the window that is not stored yet, then apply what was stored, the oldest first.
 
-    A dry run stores nothing, and tells what would become of each. Raises StripeRefused or StripeUnavailable after
-    what was stored until then is applied.
+    A dry run stores nothing, and tells what would become of each. Raises StripeError after what was stored until
+    then is applied.
     """
     stored: list[list[str]] = []
-    trouble: gateway.StripeRefused | gateway.StripeUnavailable | None = None
+    trouble: gateway.StripeError | None = None
     try:
         for page in _pages(window):
             missing, malformed = _missing(page)
@@ -83,7 +83,7 @@ def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
                 stored.append([row.event_id for row in missing])
                 yield Step(asked=len(page), missing=len(missing))
             yield Step(missing=len(malformed), outcomes=malformed)
-    except (gateway.StripeRefused, gateway.StripeUnavailable) as error:
+    except gateway.StripeError as error:
         trouble = error
     for event_ids in reversed(stored):
         yield _apply(event_ids)
@@ -119,7 +119,7 @@ def _pages(window: Window) -> Iterator[list[dict[str, object]]]:
         )
 
 
-def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], list[apply.Outcome]]:
+def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], list[apply.EventResult]]:
     """Return the events of a page that are not stored, oldest first, and those that are no events."""
     ids = [str(event.get("id")) for event in page]
     stored = WebhookEvent.objects.filter(event_id__in=ids)
@@ -131,7 +131,7 @@ def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], lis
         try:
             rows.append(envelope.read(json.dumps(event).encode()))
         except envelope.MalformedEvent as error:
-            outcome = apply.Outcome(event_id=event_id, state=WebhookEvent.State.FAILED, error=str(error))
+            outcome = apply.EventResult(event_id=event_id, state=WebhookEvent.State.FAILED, error=str(error))
             malformed.append(outcome)
     return rows, malformed
 

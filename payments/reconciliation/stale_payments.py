@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -37,7 +36,7 @@ def undecided(*, asked_before: datetime) -> QuerySet[Payment]:
 def compare(payment: Payment, *, dry_run: bool) -> Result:
     """Ask Stripe how the payment's session is, and record what follows from that, as events would have.
 
-    A payment that is being canceled, and was left so, is canceled. Raises StripeRefused or StripeUnavailable.
+    A payment that is being canceled, and was left so, is canceled. Raises StripeError.
     """
     before = payment.status
     if not dry_run:  # first, so that one that fails does not come first each time
@@ -46,7 +45,7 @@ def compare(payment: Payment, *, dry_run: bool) -> Result:
     if is_open and "cancel_requested" in payment.facts:
         after = Status.CANCELED if dry_run else _cancel(payment)
     elif dry_run:
-        record.work_out([_finding(payment, facts, intent_id)], cause=_CAUSE)
+        record.work_out([record.Update(payment=payment, facts=facts)], cause=_CAUSE)
         after = payment.status
     else:
         after = _record(payment, facts, intent_id)
@@ -58,6 +57,7 @@ def compare(payment: Payment, *, dry_run: bool) -> Result:
 def _ask(payment: Payment) -> tuple[Facts, str | None, bool]:
     """Return what the session says, its payment intent, and whether it can still be paid.
 
+    It says nothing but a flag where the intent was found to be another payment's before.
     A session that Stripe does not know was made with another key. It can be paid no more once its time is up.
     """
     now = timezone.now()
@@ -68,28 +68,17 @@ def _ask(payment: Payment) -> tuple[Facts, str | None, bool]:
         if error.code != "resource_missing" or not is_over:
             raise
         return {"expired": int(now.timestamp())}, None, False
-    intent = session["payment_intent"]
-    facts = events.session_facts(session, int(now.timestamp()))
-    return facts, intent["id"] if intent else None, session["status"] == "open"
-
-
-def _finding(payment: Payment, facts: Facts, intent_id: str | None) -> record.Finding:
-    """Return what was found; nothing but a flag where the intent was found to be another payment's before."""
-    if Intent.objects.filter(intent_id=intent_id, payment__isnull=False).exclude(payment=payment).exists():
-        return record.Finding(payment=payment, facts={"rewritten": int(timezone.now().timestamp())})
-    return record.Finding(
-        payment=payment,
-        facts=facts,
-        payment_intent_id=intent_id,
-        is_new_intent=intent_id is not None and intent_id != payment.payment_intent_id,
-    )
+    intent_id = session["payment_intent"]["id"] if session["payment_intent"] else None
+    is_open = session["status"] == "open"
+    others = Intent.objects.filter(intent_id=intent_id, payment__isnull=False).exclude(payment=payment)
+    if others.exists():
+        return {"rewritten": int(now.timestamp())}, None, is_open
+    return events.session_facts(session, int(now.timestamp())), intent_id, is_open
 
 
 def _record(payment: Payment, facts: Facts, intent_id: str | None) -> str:
     """Write what was found; return the status that follows."""
-    with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment.pk)
-        record.apply_facts([_finding(payment, facts, intent_id)], cause=_CAUSE)
+    payment = record.learn(payment.pk, facts, cause=_CAUSE, payment_intent_id=intent_id)
     apply.apply_parked(payment, cause=_CAUSE)
     return payment.status
 

@@ -4,7 +4,7 @@ import logging
 
 from django.db import Error as DatabaseError
 
-from bulk.errors import describe
+from database.errors import describe
 from notifications import history, metrics
 from notifications.delivery import cursor, losses
 from notifications.delivery.cursor import Doubt, Page

@@ -28,7 +28,7 @@ from payments.api.schemas import (
     RideId,
     UserId,
 )
-from payments.checkout import create, refunds
+from payments.checkout import cancel, create, refund
 from payments.models import Payment, StatusChange
 from payments.reconciliation import on_demand
 from payments.status import Status
@@ -153,7 +153,7 @@ def read_payment(request: HttpRequest, payment_id: UUID) -> PaymentOut:  # noqa:
 def cancel_payment(request: HttpRequest, payment_id: UUID) -> PaymentOut:  # noqa: ARG001 ninja's signature
     """End an open payment: its link can no longer be paid."""
     with within(REQUEST_SECONDS):
-        return PaymentOut.of(create.cancel(payment_id=payment_id, cause=StatusChange.Cause.API))
+        return PaymentOut.of(cancel.cancel(payment_id=payment_id, cause=StatusChange.Cause.API))
 
 
 @router.post(
@@ -174,7 +174,7 @@ def refund_payment(
     if idempotency_key is None:
         raise IdempotencyKeyRequired
     with within(REQUEST_SECONDS):
-        made = refunds.refund(
+        made = refund.refund(
             payment_id=payment_id,
             amount=body.amount,
             payment_intent_id=body.payment_intent_id,

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from bulk.errors import describe
-from payments.checkout import create, refundable
+from payments.checkout import cancel, create, refundable
 from payments.models import Payment
 from payments.stripe import gateway
 
@@ -95,7 +95,7 @@ def _ride_has_payment(request: HttpRequest, error: create.RideHasPayment) -> Htt
     return _refuse(409, "ride_has_payment", str(error), paymentId=str(error.payment.pk))
 
 
-def _not_cancelable(request: HttpRequest, error: create.NotCancelable) -> HttpResponse:  # noqa: ARG001
+def _not_cancelable(request: HttpRequest, error: cancel.NotCancelable) -> HttpResponse:  # noqa: ARG001
     return _refuse(409, "not_cancelable", str(error))
 
 
@@ -125,7 +125,7 @@ HANDLERS: Mapping[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] =
     IdempotencyKeyRequired: _key_required,
     create.IdempotencyKeyReused: _key_reused,
     create.RideHasPayment: _ride_has_payment,
-    create.NotCancelable: _not_cancelable,
+    cancel.NotCancelable: _not_cancelable,
     refundable.NotRefundable: _not_refundable,
     gateway.StripeRefused: _refused,
     gateway.StripeUnavailable: _unavailable,

@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from payments.checkout import create, refunds
+from payments.checkout import cancel, create, refund
 from payments.models import Payment, RefundRequest, StatusChange
 from payments.reconciliation.each import End, Result, name
 from payments.status import Status
@@ -52,7 +52,7 @@ def finish_payment(payment: Payment, *, dry_run: bool) -> Result:
 
 
 def _give_up(payment: Payment, reason: str, *, dry_run: bool) -> Result:
-    if dry_run or create.give_up(payment, reason=reason, cause=_CAUSE):
+    if dry_run or cancel.abandon(payment, reason=reason, cause=_CAUSE):
         return Result(end=End.GIVEN_UP, text=f"{name(payment)}: given up. {reason}")
     return Result(end=End.UNCHANGED)
 
@@ -63,17 +63,17 @@ def finish_refund(request: RefundRequest, *, dry_run: bool) -> Result:
     It is looked for first: where Stripe answered with an error of its own it may have been made all the same, and
     the key would only repeat the error.
     """
-    made = refunds.find(request)
-    if made is None and not refunds.is_key_kept(request):
-        if dry_run or refunds.give_up(request):
+    made = refund.find(request)
+    if made is None and not refund.is_key_kept(request):
+        if dry_run or refund.abandon(request):
             return Result(end=End.GIVEN_UP, text=f"{name(request)}: given up, Stripe has made none")
         return Result(end=End.UNCHANGED)
     if not dry_run:
         try:
             if made:
-                refunds.settle(request, made, cause=_CAUSE)
+                refund.settle(request, made, cause=_CAUSE)
             else:
-                refunds.complete(request, cause=_CAUSE)
+                refund.complete(request, cause=_CAUSE)
         except gateway.StripeRefused as error:
             if error.is_about_key:
                 raise

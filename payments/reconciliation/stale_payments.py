@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from payments import record
-from payments.checkout import create
+from payments.checkout import cancel
 from payments.facts import Facts
 from payments.models import Intent, Payment, StatusChange
 from payments.reconciliation.each import End, Result, name
@@ -97,6 +97,6 @@ def _record(payment: Payment, facts: Facts, intent_id: str | None) -> str:
 def _cancel(payment: Payment) -> str:
     """End what a cancel began that was cut short before Stripe heard of it; return the status that follows."""
     try:
-        return create.cancel(payment_id=payment.pk, cause=_CAUSE).status
-    except create.NotCancelable:  # it was paid a moment ago, as its events will tell
+        return cancel.cancel(payment_id=payment.pk, cause=_CAUSE).status
+    except cancel.NotCancelable:  # it was paid a moment ago, as its events will tell
         return payment.status

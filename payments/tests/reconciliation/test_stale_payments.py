@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from payments.checkout import create
+from payments.checkout import cancel
 from payments.models import Payment, StatusChange
 from payments.status import Status
 from payments.stripe import gateway
@@ -172,7 +172,7 @@ def cut_short_cancel(payment, settings):
         broken_stripe.answering(lambda *_: (500, down)) as settings.STRIPE_API_BASE,
         pytest.raises(gateway.StripeUnavailable),
     ):
-        create.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
+        cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
     settings.STRIPE_API_BASE = there
 
 

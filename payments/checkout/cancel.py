@@ -1,4 +1,4 @@
-"""Cancel a payment, so that its link can no longer be paid, or abandon one that never got a link."""
+"""Cancel a payment, so that its link can no longer be paid, or give up one that never got a link."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -55,7 +55,7 @@ def _expire(payment: Payment) -> None:
             raise NotCancelable(f"Stripe no longer cancels it: {error}") from error
 
 
-def abandon(payment: Payment, *, reason: str, cause: StatusChange.Cause) -> bool:
+def give_up(payment: Payment, *, reason: str, cause: StatusChange.Cause) -> bool:
     """Cancel a payment that never got a session, and free its ride. Return whether it still had none."""
     with transaction.atomic():
         payment = Payment.objects.select_for_update().get(pk=payment.pk)

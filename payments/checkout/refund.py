@@ -134,7 +134,7 @@ def find(request: RefundRequest) -> Mapping[str, Any] | None:
     return None
 
 
-def abandon(request: RefundRequest) -> bool:
+def give_up(request: RefundRequest) -> bool:
     """Note that Stripe refunded nothing and will not be asked again. Return whether the request was unanswered.
 
     The row stays, so that the same request is still the same refund.
@@ -160,7 +160,7 @@ def _reserve(
 def _earlier(
     payment: Payment, *, amount: int | None, intent_id: str | None, idempotency_key: str
 ) -> RefundRequest | None:
-    """Return the request with this key. If it was abandoned, its amount must still be refundable."""
+    """Return the request with this key. If it was given up, its amount must still be refundable."""
     request = RefundRequest.objects.filter(idempotency_key=idempotency_key).first()
     if request is None:
         return None

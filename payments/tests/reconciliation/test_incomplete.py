@@ -140,7 +140,7 @@ def test_a_request_and_a_run_at_once_make_one_session_and_one_link(unasked):
 def test_a_payment_that_got_its_session_meanwhile_is_not_given_up(unsaved):
     stale = Payment.objects.get()
     start(key="key-1")
-    assert cancel.abandon(stale, reason="too late", cause=StatusChange.Cause.RECONCILIATION) is False
+    assert cancel.give_up(stale, reason="too late", cause=StatusChange.Cause.RECONCILIATION) is False
     assert status(unsaved) == "pending"
 
 

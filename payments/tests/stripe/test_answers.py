@@ -209,7 +209,7 @@ def test_what_is_asked_for_and_not_answered_is_not_left(paid, settings):
     assert RefundRequest.objects.get(idempotency_key="key-3").amount == 250
     with pytest.raises(refundable.NotRefundable, match="Wait for the refunds that are under way"):
         give_back(paid, 1, "key-4")
-    refund.abandon(RefundRequest.objects.get(idempotency_key="key-1"))
+    refund.give_up(RefundRequest.objects.get(idempotency_key="key-1"))
     settings.STRIPE_API_BASE = there
     assert give_back(paid, 800, "key-5").refund_id
     with pytest.raises(refundable.NotRefundable, match="at most 200"):

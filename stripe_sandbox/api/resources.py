@@ -35,9 +35,9 @@ Rendered = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Resource(Generic[Row]):
-    """One kind of object: where its rows come from, and how they are shown.
+    """A kind of object: its rows, and how to render them.
 
-    `path_name` is what Stripe calls its id in a path: `/v1/payment_intents/{intent}`.
+    `path_name` is Stripe's name of its id in a path: `/v1/payment_intents/{intent}`.
     """
 
     kind: str
@@ -47,11 +47,11 @@ class Resource(Generic[Row]):
     render: Callable[[Row], Rendered]
 
     def get(self, stripe_id: str) -> Row:
-        """Return the row of an id in the path; raise ApiError (404), which names it as Stripe's paths do."""
+        """Return the row of an id in the path; raise ApiError (404)."""
         return self._find(stripe_id, param=self.path_name, status=404)
 
     def named(self, stripe_id: str, *, param: str) -> Row:
-        """Return the row of an id that a parameter gives; raise ApiError (400)."""
+        """Return the row of an id in a parameter; raise ApiError (400)."""
         return self._find(stripe_id, param=param, status=400)
 
     def _find(self, stripe_id: str, *, param: str, status: int) -> Row:
@@ -61,14 +61,16 @@ class Resource(Generic[Row]):
         return row
 
     def retrieve(self, call: Call) -> Rendered:
+        """Return the object whose id is in the path."""
         return self.render(self.get(call.stripe_id))
 
     def list(self, call: Call, **filters: str) -> Rendered:
-        """Return a page; `filters` says which parameter selects by which field."""
+        """Return a page. `filters` names the field that each parameter selects by."""
         asked = {field: call.params[name] for name, field in filters.items() if name in call.params}
         return self.page(call, self.rows.filter(**asked))
 
     def page(self, call: Call, rows: QuerySet[Row]) -> Rendered:
+        """Return a page of these rows."""
         rows = created(rows, call.params.get("created"))
         return page(rows, call.params, kind=self.kind, url=self.url, render=self.render)
 

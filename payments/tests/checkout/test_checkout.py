@@ -13,7 +13,7 @@ from payments.stripe import gateway
 from payments.tests import stripe_events
 from payments.tests.wire import frames
 from payments.webhooks import apply, envelope
-from stripe_sandbox.checkout import lifecycle
+from stripe_sandbox.checkout import lifecycle, refunds
 from stripe_sandbox.models import Session
 from tests.support.server import eventually
 
@@ -317,7 +317,7 @@ def test_a_refund_after_an_error_of_stripe_is_another_request(paid, monkeypatch)
         raise OSError
 
     with monkeypatch.context() as broken:
-        broken.setattr(lifecycle, "refund", fail)
+        broken.setattr(refunds, "refund", fail)
         with pytest.raises(gateway.StripeUnavailable):
             give_back(paid, 500, "key-1")
 
@@ -366,7 +366,7 @@ def test_a_payment_with_another_sum_can_be_given_back(paid):
 
 
 def test_a_refund_that_stripe_refused_is_forgotten(paid):
-    lifecycle.refund(payment_intent_id=paid.payment_intent_id)  # somebody else gave it back
+    refunds.refund(payment_intent_id=paid.payment_intent_id)  # somebody else gave it back
     with pytest.raises(gateway.StripeRefused):
         give_back(paid)
     assert not RefundRequest.objects.exists()

@@ -15,7 +15,7 @@ from payments.tests import stripe_events as stripe
 from payments.tests.fetching import age, fetch, pay, start, status
 from payments.tests.wire import frames
 from payments.webhooks import apply, envelope
-from stripe_sandbox.checkout import lifecycle
+from stripe_sandbox.checkout import lifecycle, refunds
 from stripe_sandbox.models import Event, Session
 from stripe_sandbox.objects.event import render_event
 
@@ -156,7 +156,7 @@ def test_another_sum_than_was_asked_for_is_flagged_and_pays_nothing(payment):
 
 def test_what_waits_for_the_payments_intent_follows(payment, deliver):
     session = pay(payment)
-    refund = lifecycle.refund(payment_intent_id=session.payment_intent.stripe_id)
+    refund = refunds.refund(payment_intent_id=session.payment_intent.stripe_id)
     event = Event.objects.get(type="refund.updated")
     assert deliver(json.dumps(render_event(event, pending_webhooks=1)).encode()).state == "parked"
     compare(payment)

@@ -48,7 +48,6 @@ def seed_service(*, database_url: str, rides: Iterable[Ride]) -> None:
             "stripe_error": "",
             "request_digest": "0" * 64,
             "created_at": now,
-            "updated_at": now,
         }
         for ride in rides
     )

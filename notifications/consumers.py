@@ -36,14 +36,18 @@ class NotificationConsumer(AsyncConsumer):
         self._accepted_at = 0.0
         self._round_trip: float | None = None
         self._ended = False
+        self._subprotocol: str | None = None
+        """The first that the client offers. Browsers fail a connection whose offers are all passed over
+        (https://websockets.spec.whatwg.org/#concept-websocket-establish), and the frames are the same with any."""
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 ASGI's signature
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve the connection; however it ends, it is forgotten everywhere.
 
         Channels' own way has two tasks for each connection and a new one for each message, so as to listen to a
         layer as well, which this consumer does not.
         """
         self.base_send = send
+        self._subprotocol = next(filter(None, scope.get("subprotocols", ())), None)
         with metrics.CONNECTIONS.track_inprogress(), connections.is_open(self):
             try:
                 while True:
@@ -69,7 +73,7 @@ class NotificationConsumer(AsyncConsumer):
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:  # noqa: ARG002 Channels' signature
         self._expect_registration()
-        await self._transmit({"type": "websocket.accept"})
+        await self._transmit({"type": "websocket.accept", "subprotocol": self._subprotocol})
         self._accepted_at = asyncio.get_running_loop().time()
         if connections.is_draining():
             await self.dismiss()

@@ -88,27 +88,23 @@ class News(NamedTuple):
 class Position(NamedTuple):
     """How far a feed goes: its newest number, the oldest that is kept, and up to where a plain client has got all.
 
-    `epoch` is that of its numbers. What came after `lost_after` and up to `lost_up_to` was given in an earlier one,
-    lost, and given again. A user without feed is at 0.
+    `epoch` is that of its numbers, and `is_first_epoch` says whether there was none before it. A user without feed is
+    at 0.
     """
 
     newest: int
     oldest: int | None
     confirmed: int
-    lost_after: int | None
-    lost_up_to: int | None
     epoch: str
+    is_first_epoch: bool
 
     def can_resume(self, seq: int, *, epoch: str | None) -> bool:
         """Tell whether a client that has got this number can be sent all that came after it.
 
-        `epoch` is that of the number, None where the client does not say: then a number that was given twice may be
-        either.
+        `epoch` is that of the number, None where the client does not say. Then it may be of any that there was; only
+        0, which says that the client has got nothing, means the same in all.
         """
-        if epoch is None:
-            is_known = self.lost_up_to is None or not (self.lost_after or 0) < seq <= self.lost_up_to
-        else:
-            is_known = epoch == self.epoch
+        is_known = self.is_first_epoch or seq == 0 if epoch is None else epoch == self.epoch
         return is_known and self.is_kept_after(seq)
 
     def is_kept_after(self, seq: int) -> bool:
@@ -213,17 +209,15 @@ def read_after(*, user_id: str, seq: int, limit: int) -> list[tuple[int, str]]:
 
 def read_positions(*, user_ids: Collection[str]) -> dict[str, Position]:
     """Return how far the feed of each of these users goes, by user id."""
-    epoch = installation.read().epoch  # before the numbers: one that ends in between is noticed soon
+    _, epoch, is_first = installation.read()  # before the numbers: one that ends in between is noticed soon
     oldest = Notification.objects.filter(feed=OuterRef("pk")).order_by("seq").values("seq")[:1]
     feeds = Feed.objects.filter(user_id__in=user_ids).order_by()
-    rows = feeds.values_list(
-        "user_id", "last_seq", Subquery(oldest), "confirmed_seq", "lost_after", "lost_up_to"
-    )
+    rows = feeds.values_list("user_id", "last_seq", Subquery(oldest), "confirmed_seq")
     found = {
-        user_id: Position(newest, first, confirmed, lost_after, lost_up_to, epoch)
-        for user_id, newest, first, confirmed, lost_after, lost_up_to in rows
+        user_id: Position(newest, first, confirmed, epoch, is_first)
+        for user_id, newest, first, confirmed in rows
     }
-    return dict.fromkeys(user_ids, Position(0, None, 0, None, None, epoch)) | found
+    return dict.fromkeys(user_ids, Position(0, None, 0, epoch, is_first)) | found
 
 
 def offer(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple[int, str]]:

@@ -9,7 +9,7 @@ and with PostgreSQL's timeline, which each promotion and each recovery to a poin
 
 import secrets
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import (
     InternalError,
@@ -25,20 +25,25 @@ from notifications.models import Installation
 FRESH_SECONDS = 2.0
 """How long what was read is used. A process that has sockets reads it each second."""
 
-_ROW = "SELECT name, epoch, {} FROM notifications_installation WHERE id = 1"
+_ROW = "SELECT name, epoch, first_epoch, {} FROM notifications_installation WHERE id = 1"
 # The control file says it too, but not before the checkpoint that ends a recovery is complete.
 _TIMELINE = (
     "CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
 )
 _NOT_READABLE = (ProgrammingError, NotSupportedError, InternalError)
 """What a database says that does not let this role ask, or that knows no timelines."""
+_Row = tuple[str, str, str, str | None]
 
 
 class Identity(NamedTuple):
-    """An installation's name, random and made once, and the epoch of its numbers. Both are opaque."""
+    """An installation's name, random and made once, and the epoch of its numbers. Both are opaque.
+
+    `is_first`: no other epoch was before it, so that a number of which nobody says the epoch is of this one.
+    """
 
     name: str
     epoch: str
+    is_first: bool
 
 
 def read() -> Identity:
@@ -46,11 +51,9 @@ def read() -> Identity:
 
     Raises a DatabaseError, as for a standby that only replays what another server writes: it may be behind.
     """
-    timeline = _TIMELINE if _has_timeline() else "NULL"
-    name, epoch, segment = _row(timeline) or _made(timeline)
-    if segment == "":
-        raise OperationalError("The database is a standby: it replays what another server writes.")
-    identity = Identity(name, f"{epoch}-{int(segment, 16)}" if segment else epoch)
+    name, random, first, segment = _row() or _made()
+    epoch = _with_timeline(random, segment)
+    identity = Identity(name, epoch, is_first=epoch == first)
     _memory.latest = identity, time.monotonic()
     return identity
 
@@ -84,26 +87,42 @@ def begin_epoch(*, instead_of: str) -> bool:
     return bool(current.update(epoch=_random()))
 
 
-def _row(timeline: str) -> tuple[str, str, str | None] | None:
-    with connection.cursor() as cursor:
-        cursor.execute(_ROW.format(timeline))
-        row: tuple[str, str, str | None] | None = cursor.fetchone()
+def _row() -> _Row | None:
+    row: _Row | None = _asked(_ROW.format(_timeline()))
     return row
 
 
-def _made(timeline: str) -> tuple[str, str, str | None]:
+def _made() -> _Row:
     """Make the row. Of several that make it at once one wins, and all read the same."""
-    Installation.objects.bulk_create(
-        [Installation(pk=1, name=_random(), epoch=_random())], ignore_conflicts=True
-    )
-    row = _row(timeline)
+    (segment,) = _asked(f"SELECT {_timeline()}")
+    epoch = _random()
+    made = Installation(pk=1, name=_random(), epoch=epoch, first_epoch=_with_timeline(epoch, segment))
+    Installation.objects.bulk_create([made], ignore_conflicts=True)
+    row = _row()
     if row is None:
         raise OperationalError("The installation's row is gone as soon as it was made.")
     return row
 
 
+def _asked(query: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchone()
+
+
+def _with_timeline(epoch: str, segment: str | None) -> str:
+    if segment == "":
+        raise OperationalError("The database is a standby: it replays what another server writes.")
+    return f"{epoch}-{int(segment, 16)}" if segment else epoch
+
+
 def _random() -> str:
     return secrets.token_hex(8)
+
+
+def _timeline() -> str:
+    """Return what a statement asks for the timeline by."""
+    return _TIMELINE if _has_timeline() else "NULL"
 
 
 def _has_timeline() -> bool:

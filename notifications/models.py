@@ -6,7 +6,7 @@ from notifications.user_ids import USER_ID_MAX_LENGTH
 class Feed(models.Model):
     """One user's notifications: how many there are, and which connection is the newest."""
 
-    user_id = models.CharField("user id", max_length=USER_ID_MAX_LENGTH, unique=True)
+    user_id = models.CharField("user id", max_length=USER_ID_MAX_LENGTH)
     last_seq = models.BigIntegerField("newest number", default=0)
     confirmed_seq = models.BigIntegerField(
         "confirmed number",
@@ -21,15 +21,15 @@ class Feed(models.Model):
         blank=True,
         help_text="With NOTIFICATIONS_CONNECTIONS=latest, the one connection that is served.",
     )
-    lost_after = models.BigIntegerField(
-        null=True, help_text="After this number the database has lost some, which were given again."
-    )
-    lost_up_to = models.BigIntegerField(
-        null=True, help_text="The last number that is known to have been lost."
-    )
 
     class Meta:
         ordering = ["user_id"]
+        # Staff look for how a user id begins, which PostgreSQL's usual index does not find.
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user_id"], name="one_feed_a_user", opclasses=["varchar_pattern_ops"]
+            )
+        ]
 
     def __str__(self) -> str:
         return self.user_id
@@ -66,6 +66,9 @@ class Installation(models.Model):
 
     name = models.CharField(max_length=32)
     epoch = models.CharField(max_length=32)
+    first_epoch = models.CharField(
+        max_length=48, db_default="", help_text="The first of all, with the timeline; empty: it is not known."
+    )
 
     def __str__(self) -> str:
         return self.name
@@ -74,8 +77,11 @@ class Installation(models.Model):
 class Listener(models.Model):
     """A process whose line to the channel layer is open. See notifications/fanout/roll.py."""
 
-    name = models.CharField(max_length=32, primary_key=True)
+    name = models.CharField(max_length=32)
     seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name"], name="one_listener_a_name")]
 
     def __str__(self) -> str:
         return self.name

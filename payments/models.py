@@ -1,19 +1,29 @@
 import json
-import uuid
 from functools import cached_property
 from typing import Any
 
 from django.db import models
 
+from payments.identifiers import uuid7
 from payments.status import Status
 
 
-class Payment(models.Model):
-    """A ride's payment. Its status follows from `facts`; nothing but `ledger.apply_facts` writes either."""
+def _by_beginning(field: str, *, name: str) -> models.Index:
+    """Return an index that finds a whole text and how one begins. PostgreSQL's usual index finds the first alone."""
+    return models.Index(fields=[field], name=name, opclasses=["varchar_pattern_ops"])
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    ride_id = models.CharField("ride", max_length=128, db_index=True)
-    user_id = models.CharField("user", max_length=128, db_index=True)
+
+def _unique_by_beginning(field: str, *, name: str) -> models.UniqueConstraint:
+    """Return the same for a text that is unique."""
+    return models.UniqueConstraint(fields=[field], name=name, opclasses=["varchar_pattern_ops"])
+
+
+class Payment(models.Model):
+    """A ride's payment. Its status follows from `facts`; nothing but `record.apply_facts` writes either."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    ride_id = models.CharField("ride", max_length=128)
+    user_id = models.CharField("user", max_length=128)
     amount = models.BigIntegerField(help_text="In minor units of the currency, as Stripe counts them.")
     currency = models.CharField(max_length=3, help_text="ISO 4217, lower case.")
     description = models.CharField(max_length=500, blank=True)
@@ -27,7 +37,7 @@ class Payment(models.Model):
         help_text="Why a person should look at it, by words of `Attention`.",
     )
 
-    session_id = models.CharField("Checkout session", max_length=255, null=True, blank=True, unique=True)
+    session_id = models.CharField("Checkout session", max_length=255, null=True, blank=True)
     payment_intent_id = models.CharField(
         "payment intent",
         max_length=255,
@@ -53,28 +63,33 @@ class Payment(models.Model):
         null=True, blank=True, help_text="When Stripe was last asked how the session is (UTC)."
     )
     stripe_error = models.TextField(blank=True, help_text="Why Stripe did not create the session.")
-    idempotency_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     request_digest = models.CharField(max_length=64, help_text="SHA-256 of the request that created it.")
     ride_claim = models.CharField(
         max_length=128,
         null=True,
         blank=True,
-        unique=True,
         editable=False,
         help_text="The ride, while this payment is open or paid: a ride has one such payment.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [
+            _by_beginning("ride_id", name="payment_by_ride"),
+            _by_beginning("user_id", name="payment_by_user"),
             models.Index(fields=["-created_at", "-id"], name="payment_by_age"),
             models.Index(fields=["status", "-created_at"], name="payment_by_status"),
             models.Index(fields=["currency", "-created_at"], name="payment_by_currency"),
             models.Index(
                 fields=["-created_at"], name="payments_to_look_at", condition=~models.Q(attention="")
             ),
+        ]
+        constraints = [
+            _unique_by_beginning("session_id", name="payment_by_session"),
+            models.UniqueConstraint(fields=["idempotency_key"], name="one_payment_a_key"),
+            models.UniqueConstraint(fields=["ride_claim"], name="one_payment_a_ride"),
         ]
 
     def __str__(self) -> str:
@@ -84,7 +99,7 @@ class Payment(models.Model):
 class Intent(models.Model):
     """A payment intent of Stripe's: the one or more of a payment, or one that another integration made."""
 
-    intent_id = models.CharField("payment intent", max_length=255, unique=True)
+    intent_id = models.CharField("payment intent", max_length=255)
     payment = models.ForeignKey(
         Payment, null=True, blank=True, on_delete=models.PROTECT, related_name="intents"
     )
@@ -92,6 +107,7 @@ class Intent(models.Model):
 
     class Meta:
         ordering = ["id"]
+        constraints = [_unique_by_beginning("intent_id", name="intent_by_id")]
 
     def __str__(self) -> str:
         return self.intent_id
@@ -103,7 +119,7 @@ class RefundRequest(models.Model):
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refund_requests")
     amount = models.BigIntegerField(help_text="In minor units of the payment's currency.")
     whole = models.BooleanField(help_text="Asked for without an amount: all that was left.")
-    idempotency_key = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
     refund_id = models.CharField(
         "refund", max_length=255, blank=True, help_text="Empty until Stripe answered."
     )
@@ -135,6 +151,7 @@ class RefundRequest(models.Model):
                 condition=models.Q(refund_id="", given_up_at=None),
             )
         ]
+        constraints = [models.UniqueConstraint(fields=["idempotency_key"], name="one_refund_a_key")]
 
     def __str__(self) -> str:
         return self.refund_id or f"refund {self.pk}"
@@ -166,12 +183,12 @@ class WebhookEvent(models.Model):
         UNMATCHED = "unmatched", "no payment became known"
         ERROR = "error", "could not be written"
 
-    event_id = models.CharField("event", max_length=255, unique=True)
+    event_id = models.CharField("event", max_length=255)
     type = models.CharField(max_length=100)
     body = models.TextField(help_text="What is kept of the verified body.")
     api_version = models.CharField(max_length=255, blank=True)
     livemode = models.BooleanField()
-    object_id = models.CharField("object", max_length=255, blank=True, db_index=True)
+    object_id = models.CharField("object", max_length=255, blank=True)
     payment_intent_id = models.CharField("payment intent", max_length=255, blank=True)
     created_at = models.DateTimeField(help_text="When Stripe made the event (UTC, whole seconds).")
     received_at = models.DateTimeField(auto_now_add=True)
@@ -195,16 +212,22 @@ class WebhookEvent(models.Model):
             models.Index(
                 fields=["payment_intent_id"], name="parked_events", condition=models.Q(state="parked")
             ),
-            models.Index(fields=["state", "-received_at"], name="event_by_state"),
+            # Nearly all are applied: those are found by age.
+            models.Index(
+                fields=["state", "-received_at"],
+                name="event_by_state",
+                condition=~models.Q(state="applied"),
+            ),
             # Only the reasons that are rare: those of another integration, and of types, are found by age.
             models.Index(
                 fields=["reason", "-received_at"],
                 name="event_by_reason",
                 condition=~models.Q(reason__in=["", "type", "not_ours"]),
             ),
-            # How a type begins is looked for, which PostgreSQL's usual index does not serve.
-            models.Index(fields=["type"], name="event_by_type", opclasses=["varchar_pattern_ops"]),
+            _by_beginning("type", name="event_by_type"),
+            _by_beginning("object_id", name="event_by_object"),
         ]
+        constraints = [_unique_by_beginning("event_id", name="event_by_id")]
 
     def __str__(self) -> str:
         return self.event_id

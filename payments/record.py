@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.utils import timezone
-
 from bulk import statements
 from bulk.execution import execute
 from payments.announcements import announce_statuses
@@ -20,7 +18,6 @@ _WRITTEN = (
     "ride_claim",
     "session_id",
     "payment_intent_id",
-    "updated_at",
 )
 # A payment intent stays where it was first found. One of another integration can turn out to be ours.
 _CLAIM_INTENT = (
@@ -158,10 +155,7 @@ def _absorb(finding: Finding) -> bool:
     payment.attention = " ".join(attention(payment.facts))
     if not holds_ride(payment.facts):
         payment.ride_claim = None
-    if _state(payment) == before:
-        return False
-    payment.updated_at = timezone.now()
-    return True
+    return _state(payment) != before
 
 
 def _intent_of(payment: Payment, found: str | None) -> str | None:

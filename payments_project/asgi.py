@@ -17,6 +17,10 @@ from notifications.routing import websocket_urlpatterns  # noqa: E402
 from payments.webhooks import endpoint  # noqa: E402
 from payments_project.checks import refuse_bad_settings  # noqa: E402
 from payments_project.middleware.bodies import Bodies  # noqa: E402
+from payments_project.middleware.prefix import Prefixed  # noqa: E402
+
+if settings.STRIPE_SANDBOX:
+    from stripe_sandbox.events import worker
 
 refuse_bad_settings()
 
@@ -28,14 +32,19 @@ BaseDatabaseWrapper.queries_limit = 0
 async def http(scope: Any, receive: Any, send: Any) -> None:
     """Pass a request on to who answers it. What is notified meanwhile goes out by this event loop."""
     publish.publish_on(asyncio.get_running_loop())
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    path = scope["path"].removeprefix(scope["root_path"])
     application = endpoint.stripe_webhook if path in endpoint.PATHS else django_application
     await application(scope, receive, send)
 
 
-application = ProtocolTypeRouter({"http": Bodies(http), "websocket": URLRouter(websocket_urlpatterns)})
+routes = ProtocolTypeRouter({"http": Bodies(http), "websocket": URLRouter(websocket_urlpatterns)})
 
-if settings.STRIPE_SANDBOX:
-    from stripe_sandbox.events import worker
 
-    worker.start()
+async def served(scope: Any, receive: Any, send: Any) -> None:
+    """Serve whatever a server says. The sandbox's threads start with the first of it: a server may import, then fork."""
+    if settings.STRIPE_SANDBOX:
+        worker.start()
+    await routes(scope, receive, send)
+
+
+application = Prefixed(served)

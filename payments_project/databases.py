@@ -6,10 +6,18 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from payments_project.environment import BASE_DIR
+from payments_project.postgresql import outage
 
 POSTGRESQL = {
     # A longer reconnect_timeout lets the pool pause for longer and longer, also when the database is back.
-    "pool": {"min_size": 1, "max_size": 20, "timeout": 5, "reconnect_timeout": 2},
+    "pool": {
+        "min_size": 1,
+        "max_size": 20,
+        "timeout": 5,
+        "reconnect_timeout": 2,
+        "reconnect_failed": outage.go_on_trying,
+        "connection_class": outage.Connection,
+    },
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,

@@ -38,6 +38,20 @@ def _app_scheme(scheme: str) -> str:
     return scheme
 
 
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
+_OWN = re.compile("/(admin|api|basic|checkout|healthz|metrics|readyz|sandbox|static|v1|v2|webhooks)(/|$)")
+
+
+def _prefix(url: AnyHttpUrl) -> AnyHttpUrl:
+    """Refuse a path under which the service cannot be, or by which it could not tell its own addresses."""
+    path = url.path or ""
+    if not _PREFIX.fullmatch(path) or url.query or url.fragment:
+        raise ValueError("set an address alone; its path may have letters, digits and any of . _ ~ -")
+    if _OWN.match(path):
+        raise ValueError("choose a prefix that does not begin like an address of the service itself")
+    return url
+
+
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
@@ -57,8 +71,9 @@ class Environment(BaseSettings):
     )
     HOST: str = Field(default="localhost", description="Address `manage.py serve` listens on.")
     PORT: int = Field(default=9090, ge=1, le=65535, description="Port `manage.py serve` listens on.")
-    PUBLIC_URL: AnyHttpUrl | None = Field(
-        default=None, description="Where browsers reach the service. Default: http://HOST:PORT."
+    PUBLIC_URL: Annotated[AnyHttpUrl, AfterValidator(_prefix)] | None = Field(
+        default=None,
+        description="Where browsers reach the service, with its prefix if it has one. Default: http://HOST:PORT.",
     )
     APP_SCHEME: Annotated[str, AfterValidator(_app_scheme)] = Field(
         default="", description="Scheme of the rider's app, to which the pages after Checkout lead back."

@@ -2,11 +2,12 @@
 
 import socket
 from typing import Any
+from urllib.parse import urlsplit
 
-from payments_project import sidebar
 from payments_project.databases import database
 from payments_project.environment import BASE_DIR, local_host, read_environment
 from payments_project.logs import logging_of
+from payments_project.sidebar import unfold_of
 from stripe_sandbox import keys
 
 env = read_environment()
@@ -19,6 +20,8 @@ PORT = env.PORT
 LOCAL_HOST = local_host(HOST)
 LOCAL_URL = f"http://{LOCAL_HOST}:{PORT}"
 PUBLIC_URL = str(env.PUBLIC_URL or LOCAL_URL).rstrip("/")
+PREFIX = urlsplit(PUBLIC_URL).path
+FORCE_SCRIPT_NAME = PREFIX or None
 APP_SCHEME = env.APP_SCHEME
 WORKERS = env.WORKERS
 STRIPE_SANDBOX = env.STRIPE_SANDBOX if env.STRIPE_SANDBOX is not None else DEBUG and not env.STRIPE_SECRET_KEY
@@ -126,16 +129,17 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 
-STATIC_URL = "static/"
+STATIC_URL = f"{PREFIX}/static/" if PREFIX else "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [("clients", BASE_DIR / "clients" / "js"), BASE_DIR / "static"]
 SERVESTATIC_USE_FINDERS = True
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PREFIX or "/"  # the rest of the host name is somebody else's
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.removesuffix(PREFIX)]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PUBLIC_URL.startswith("https://") else None
 
 LOGGING = logging_of(env.LOG_LEVEL)
 
-UNFOLD = sidebar.UNFOLD
+UNFOLD = unfold_of(prefix=PREFIX)

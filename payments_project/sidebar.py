@@ -19,34 +19,37 @@ def _page(title: str, icon: str, model: str) -> dict[str, Any]:
     }
 
 
-UNFOLD = {
-    "SITE_TITLE": "Payments",
-    "SITE_HEADER": "Payments",
-    "SITE_SUBHEADER": "Payment notification service",
-    "SITE_SYMBOL": "payments",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/icon.svg"}],
-    "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "payments.admin.dashboard.dashboard",
-    "SIDEBAR": {
-        "navigation": [
-            {
-                "title": "Money",
-                "items": [
-                    _page("Payments", "payments", "payments.payment"),
-                    _page("Webhook events", "webhook", "payments.webhookevent"),
-                ],
-            },
-            {
-                "title": "Written to users",
-                "items": [
-                    _page("Feeds", "rss_feed", "notifications.feed"),
-                    _page("Notifications", "notifications", "notifications.notification"),
-                ],
-            },
-            {
-                "title": "Staff",
-                "items": [_page("Users", "person", "auth.user"), _page("Groups", "group", "auth.group")],
-            },
-        ]
-    },
-}
+def unfold_of(*, prefix: str) -> dict[str, Any]:
+    """Return the setting UNFOLD. `prefix` is the path of PUBLIC_URL, without a slash at its end."""
+    return {
+        "SITE_TITLE": "Payments",
+        "SITE_HEADER": "Payments",
+        "SITE_SUBHEADER": "Payment notification service",
+        "SITE_SYMBOL": "payments",
+        "SITE_URL": f"{prefix}/",
+        "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{prefix}/static/icon.svg"}],
+        "SHOW_VIEW_ON_SITE": False,
+        "DASHBOARD_CALLBACK": "payments.admin.dashboard.dashboard",
+        "SIDEBAR": {
+            "navigation": [
+                {
+                    "title": "Money",
+                    "items": [
+                        _page("Payments", "payments", "payments.payment"),
+                        _page("Webhook events", "webhook", "payments.webhookevent"),
+                    ],
+                },
+                {
+                    "title": "Written to users",
+                    "items": [
+                        _page("Feeds", "rss_feed", "notifications.feed"),
+                        _page("Notifications", "notifications", "notifications.notification"),
+                    ],
+                },
+                {
+                    "title": "Staff",
+                    "items": [_page("Users", "person", "auth.user"), _page("Groups", "group", "auth.group")],
+                },
+            ]
+        },
+    }

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 def is_lost(*, user_id: str, seq: int, epoch: str) -> bool:
     """Tell whether a feed really ends before a number that was sent from it in this epoch.
 
-    Then what the feed has lost is noted with it, and a new epoch begins for all feeds: others have lost numbers too.
+    Then a new epoch begins for all feeds: others have lost numbers too.
     The feed's row is locked for that, which only the server does that takes writes: one that is merely behind, behind
     a pooler that spreads reads, raises a DatabaseError or is not asked.
     """
@@ -22,14 +22,14 @@ def is_lost(*, user_id: str, seq: int, epoch: str) -> bool:
         feed = Feed.objects.select_for_update(no_key=True).get(user_id=user_id)
         if feed.last_seq >= seq:
             return False
-        is_first = _note(feed, after=feed.last_seq, up_to=seq, epoch=epoch)
+        is_first = installation.begin_epoch(instead_of=epoch)
     if is_first:
         logger.warning("The database has lost commits: a feed ends before what was sent from it.")
     return True
 
 
-def is_given_again(*, user_id: str, seq: int, frame: str, up_to: int, epoch: str) -> bool:
-    """Tell whether a number that was sent before, of those up to `up_to`, really is another notification's by now.
+def is_given_again(*, user_id: str, seq: int, frame: str, epoch: str) -> bool:
+    """Tell whether a number that was sent before really is another notification's by now.
 
     Then the same follows as in `is_lost`: the numbers were lost, and the feed has grown since.
     """
@@ -37,15 +37,7 @@ def is_given_again(*, user_id: str, seq: int, frame: str, up_to: int, epoch: str
         feed = Feed.objects.select_for_update(no_key=True).filter(user_id=user_id).first()
         if feed is None or not feed.notifications.filter(seq=seq, frame=frame).exists():
             return False
-        is_first = _note(feed, after=seq - 1, up_to=up_to, epoch=epoch)
+        is_first = installation.begin_epoch(instead_of=epoch)
     if is_first:
         logger.warning("The database has lost commits: it gives numbers again that were sent.")
     return True
-
-
-def _note(feed: Feed, *, after: int, up_to: int, epoch: str) -> bool:
-    """Note which numbers a feed has lost, and begin a new epoch; tell whether nobody else did."""
-    feed.lost_after = after if feed.lost_after is None else min(after, feed.lost_after)
-    feed.lost_up_to = max(up_to, feed.lost_up_to or 0)
-    feed.save(update_fields=["lost_after", "lost_up_to"])
-    return installation.begin_epoch(instead_of=epoch)

@@ -223,7 +223,6 @@ class Subscription:
                 user_id=self.user_id,
                 seq=seq,
                 frame=frame,
-                up_to=self.seq,
                 epoch=self._epoch,
             )
         except DatabaseError as error:

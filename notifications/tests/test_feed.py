@@ -176,7 +176,7 @@ def test_positions_of_many_are_read_at_once(django_assert_num_queries):
     ],
 )
 def test_a_gap_is_kept_when_its_first_notification_is(position, seq, kept):
-    assert Position(*position, None, None, "1").is_kept_after(seq) is kept
+    assert Position(*position, "1", is_first_epoch=True).is_kept_after(seq) is kept
 
 
 def test_the_newest_connection_claims_a_feed_and_changes_nothing_else_of_it():

@@ -51,6 +51,7 @@ def test_the_command_begins_a_new_epoch_and_says_so():
     assert second.epoch != first.epoch
     assert second.name != first.name  # a copy of a database is not the database it was copied from
     assert second.epoch in out.getvalue()
+    assert (first.is_first, second.is_first) == (True, False)
 
 
 def test_without_its_table_the_command_fails_in_a_sentence():

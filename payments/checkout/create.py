@@ -198,10 +198,8 @@ def _announce(*, payment_id: Any, session: dict[str, Any]) -> Payment:
         was_canceled = payment.status == Status.CANCELED
         if payment.payment_url and is_open(payment.facts):
             payment.announced_seq = announce_link(payment)
-        payment.save(update_fields=[*_OF_SESSION, "updated_at"])
-    if (
-        was_canceled
-    ):  # during the call to Stripe. Nobody has the link: if this fails, the session expires unused.
+        payment.save(update_fields=_OF_SESSION)
+    if was_canceled:  # during the call to Stripe. If this fails, the session expires: nobody has its link.
         with contextlib.suppress(gateway.StripeRefused, gateway.StripeUnavailable):
             gateway.expire_session(session_id=session["id"])
     return payment

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q, QuerySet
@@ -20,7 +21,7 @@ from payments import record
 from payments.metrics import EVENTS
 from payments.models import Intent, Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.webhooks import envelope, signatures
-from payments.webhooks.matching import examine, look_up
+from payments.webhooks.matching import OthersNamedError, examine, look_up
 from payments.webhooks.signatures import Signature
 
 logger = logging.getLogger(__name__)
@@ -83,16 +84,20 @@ def take_in(rows: Sequence[WebhookEvent], *, together: bool = False) -> list[Out
     return [became[row.event_id] for row in rows]
 
 
-def apply(event_ids: Sequence[str], *, cause: Cause = Cause.EVENT) -> list[Outcome]:
+def apply(
+    event_ids: Sequence[str], *, cause: Cause = Cause.EVENT, also: AbstractSet[UUID] = frozenset()
+) -> list[Outcome]:
     """Apply stored events in one transaction; where that fails, one by one, so that a bad one fails alone.
 
     What was applied before adds nothing new. Returns an outcome for each event, then one for each parked event
-    that could be applied now because of them.
+    that could be applied now because of them. `also`: see `look_up`.
     """
     try:
-        rows, outcomes = _apply_together(event_ids, cause=cause)
+        rows, outcomes = _apply_together(event_ids, cause=cause, also=also)
     except record.IntentTakenError:
-        return apply(event_ids, cause=cause)
+        return apply(event_ids, cause=cause, also=also)
+    except OthersNamedError as error:
+        return apply(event_ids, cause=cause, also=also | error.keys)
     except Exception as error:  # noqa: BLE001 whatever it is, the event is kept as failed
         if len(event_ids) > 1:
             return [outcome for event_id in event_ids for outcome in apply([event_id], cause=cause)]
@@ -145,22 +150,27 @@ def give_up_waiting(*, before: datetime) -> int:
     )
 
 
-def _take_in_new(rows: list[WebhookEvent], *, together: bool) -> tuple[list[Outcome], list[WebhookEvent]]:
+def _take_in_new(
+    rows: list[WebhookEvent], *, together: bool, also: AbstractSet[UUID] = frozenset()
+) -> tuple[list[Outcome], list[WebhookEvent]]:
     """Store and apply the events that are new, in one transaction.
 
-    Returns what became of them, and the events that are left to be stored first: those that may be known.
+    Returns what became of them, and the events that are left to be stored first: those that may be known. A session
+    belongs to one payment for good, so that a few rounds find all that are named.
     """
     connection.ensure_connection()
     before = connection.connection
     try:
-        return (_apply_while_storing(rows, together=together) if rows else []), []
+        return (_apply_while_storing(rows, together=together, also=also) if rows else []), []
     except _KnownError as error:
         known = [row for row in rows if row.event_id in error.event_ids]
         new = [row for row in rows if row.event_id not in error.event_ids]
         outcomes, left = _take_in_new(new, together=together)
         return outcomes, known + left
     except record.IntentTakenError:
-        return _take_in_new(rows, together=together)
+        return _take_in_new(rows, together=together, also=also)
+    except OthersNamedError as error:
+        return _take_in_new(rows, together=together, also=also | error.keys)
     except Exception as error:
         if connection.connection is None:  # it is lost, and there is no other
             raise
@@ -182,12 +192,14 @@ class _KnownError(Exception):
         self.event_ids = event_ids
 
 
-def _apply_while_storing(rows: list[WebhookEvent], *, together: bool) -> list[Outcome]:
+def _apply_while_storing(
+    rows: list[WebhookEvent], *, together: bool, also: AbstractSet[UUID]
+) -> list[Outcome]:
     """Lock payments, then write events, then lock feeds, each in one fixed order. Raises _KnownError."""
     with transaction.atomic():
         if together and connection.vendor == "postgresql":
             execute(_BRIEFLY)
-        known_before = look_up(rows, lock=True)
+        known_before = look_up(rows, lock=True, also=also)
         sessions = {key: payment.session_id for key, payment in known_before.payments.items()}
         for row in rows:
             row.attempts = 0  # it may have been tried before
@@ -231,11 +243,13 @@ def _finish(stored: list[WebhookEvent]) -> list[Outcome]:
     return outcomes
 
 
-def _apply_together(event_ids: Sequence[str], *, cause: Cause) -> tuple[list[WebhookEvent], list[Outcome]]:
+def _apply_together(
+    event_ids: Sequence[str], *, cause: Cause, also: AbstractSet[UUID]
+) -> tuple[list[WebhookEvent], list[Outcome]]:
     """Lock events, then payments, then feeds, each in one fixed order; write each table once."""
     with transaction.atomic():
         rows = list(WebhookEvent.objects.select_for_update().filter(event_id__in=event_ids).order_by("pk"))
-        findings = examine(rows, look_up(rows, lock=True))
+        findings = examine(rows, look_up(rows, lock=True, also=also))
         changes = record.apply_facts(findings, cause=cause)
         _answer_refund_requests(findings)
         if rows:

@@ -75,9 +75,8 @@ async def _take_in(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> A
         signed = signatures.read(signature)
         row = apply.receive(body=await read(), signature=signed)
         outcome = await batches.take_in(row)
-    except signatures.SignatureTooOld as error:
-        logger.warning("Webhooks are refused as too old. %s", error)
-        return _refuse(400, "signature_too_old", str(error))
+    except signatures.SignatureOfAnotherTime as error:
+        return _refuse_time(error)
     except signatures.InvalidSignature as error:
         logger.warning("Webhooks are refused: %s Compare STRIPE_WEBHOOK_SECRETS with Stripe's.", error)
         return _refuse(400, "invalid_signature", str(error))
@@ -89,6 +88,13 @@ async def _take_in(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> A
     if outcome.state == WebhookEvent.State.FAILED:
         return _refuse(500, "not_applied", "The event is stored but could not be applied: deliver it again.")
     return Answer.of(200, {"event": outcome.event_id, "state": outcome.state})
+
+
+def _refuse_time(error: signatures.SignatureOfAnotherTime) -> Answer:
+    logger.warning("Webhooks are refused as signed at another time. %s", error)
+    if error.age > 0:
+        return _refuse(400, "signature_too_old", str(error))
+    return _refuse(400, "signature_too_new", str(error))
 
 
 async def _read(receive: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from django.utils import timezone
@@ -72,25 +73,38 @@ class _Verdict:
     findings: tuple[Finding | Foreign, ...] = ()
 
 
-def look_up(rows: Iterable[WebhookEvent], *, lock: bool) -> Known:
+class OthersNamedError(Exception):
+    """Events name more payments than were locked, by sessions with others' metadata: roll back, and lock all at once."""
+
+    def __init__(self, keys: AbstractSet[uuid.UUID]) -> None:
+        super().__init__()
+        self.keys = keys
+
+
+def look_up(rows: Iterable[WebhookEvent], *, lock: bool, also: AbstractSet[uuid.UUID] = frozenset()) -> Known:
     """Return what is known of the payments that events name.
 
-    `lock`: until the commit, in the order of the payments' keys.
+    `lock`: until the commit, in the order of the payments' keys, and in one statement, or two transactions could wait for
+    each other. `also` are payments that are known to be named beside those that are easily found. Raises
+    OthersNamedError where there are still more.
     """
     references = list(_references(rows))
     owners = _owners({name for r in references if r.payment_id is None for name in _names(r)})
-    payments = _payments({r.payment_id or r.claimed_id for r in references} | set(owners.values()), lock=lock)
+    easily_found = {r.payment_id or r.claimed_id for r in references} | set(owners.values())
+    payments = _payments(easily_found | also, lock=lock)
     for reference in references:
         if reference.payment_id in payments:
             owners |= dict.fromkeys(_own(payments[reference.payment_id]), reference.payment_id)
     owners |= _owners({name for r in references for name in _names(r)} - owners.keys())
     # Where the metadata of a session of ours names another payment, or none that there is.
-    of_sessions = {owners.get(r.session_id) for r in references if r.session_id}
-    payments |= _payments(of_sessions - payments.keys(), lock=lock)
-    return Known(payments=payments, owners=owners)
+    named = {owner for r in references if r.session_id and (owner := owners.get(r.session_id))}
+    others = named - payments.keys()
+    if others and lock:
+        raise OthersNamedError(others)
+    return Known(payments=payments | _payments(others, lock=False), owners=owners)
 
 
-def _payments(keys: set[uuid.UUID | None], *, lock: bool) -> dict[uuid.UUID, Payment]:
+def _payments(keys: AbstractSet[uuid.UUID | None], *, lock: bool) -> dict[uuid.UUID, Payment]:
     named = keys - {None}
     if lock:
         return {p.pk: p for p in statements.lock(Payment, named, fields=_EXAMINED)} if named else {}

@@ -32,7 +32,7 @@ def json_errors(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpReq
 
 
 def _as_json(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    is_ours = response.status_code in _REFUSALS and request.path.startswith(("/api/", "/webhooks/"))
+    is_ours = response.status_code in _REFUSALS and request.path_info.startswith(("/api/", "/webhooks/"))
     if not is_ours or response.headers.get("Content-Type", "").startswith("application/json"):
         return response
     code, message = _REFUSALS[response.status_code]

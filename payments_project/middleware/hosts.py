@@ -51,7 +51,7 @@ def _refuse_unknown(request: HttpRequest) -> HttpResponse | None:
 
 def _refusal(request: HttpRequest, name: str) -> HttpResponse:
     message = f"This service does not answer to the host {name}. If it should, add it to ALLOWED_HOSTS."
-    if request.path.startswith(_FOR_PROGRAMS):
+    if request.path_info.startswith(_FOR_PROGRAMS):
         return JsonResponse({"error": {"code": "unknown_host", "message": message}}, status=400)
     if "text/html" not in request.headers.get("Accept", ""):  # not a browser
         return HttpResponse(f"{message}\n", content_type="text/plain; charset=utf-8", status=400)

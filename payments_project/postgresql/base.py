@@ -10,11 +10,14 @@ import time
 from types import TracebackType
 from typing import Any
 
+import psycopg
 from django.db import OperationalError
 from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
-from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.errors import DiskFull, ReadOnlySqlTransaction
+
+from payments_project.postgresql.outage import UNWRITABLE, outage
 
 logger = logging.getLogger("payments_project.postgresql")
 
@@ -35,9 +38,15 @@ class ErrorWrapper(DatabaseErrorWrapper):
     ) -> None:
         if isinstance(exc_value, ReadOnlySqlTransaction):
             self.wrapper.errors_occurred = True
+            UNWRITABLE.labels("read_only").inc()
             self.wrapper.give_up()
             error = OperationalError("The database only reads, as after a failover.")
             raise error.with_traceback(traceback) from exc_value
+        if isinstance(exc_value, DiskFull):
+            UNWRITABLE.labels("disk_full").inc()
+            logger.error(
+                "The database's disk is full (SQLSTATE 53100): nothing is written until it has room."
+            )
         super().__exit__(exc_type, exc_value, traceback)
 
 
@@ -49,6 +58,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """The context manager in which all statements are executed."""
         return ErrorWrapper(self)
 
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Return a connection of the pool's. Raises a psycopg.Error, at once if it is known that none can be made."""
+        if self.pool and outage.is_known():
+            self.pool.open()
+            self.pool.check()  # those that were cut would each be waited for
+            if not self.pool.get_stats()["pool_available"]:
+                raise psycopg.OperationalError(f"{outage.reason}")
+        connection = super().get_new_connection(conn_params)
+        outage.is_over()
+        return connection
+
     def give_up(self) -> None:
         """Close this connection, and let the pool make new ones for all that it has."""
         connection: Any = self.connection
@@ -57,5 +77,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
         now = time.monotonic()
         if self.pool and now - DatabaseWrapper._drained_at >= DRAIN_SECONDS:
             DatabaseWrapper._drained_at = now
+            outage.begin_to_only_read()
             logger.error("The database only reads (SQLSTATE 25006), as after a failover: connecting anew.")
             self.pool.drain()

@@ -19,6 +19,8 @@ from payments_project.serving.limits import (
     PIECE_BYTES,
 )
 
+CLOSE_NOT_TEXT = 1007
+"""The code for a text that is not UTF-8 (RFC 6455, section 7.4.1)."""
 CLOSE_TOO_BIG = 1009
 """The code for a message that is too much to take (RFC 6455, section 7.4.1)."""
 BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -68,6 +70,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def handle_pong(self, event: Frame) -> None:
         if self._may_come():
             super().handle_pong(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a whole message on, or close with 1007: uvicorn would write a traceback for each text that is none."""
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(b"".join(self.frames)):
+            self.frames = []
+            self._send_away(CLOSE_NOT_TEXT)
+        else:
+            super().send_receive_event_to_app()
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._patience, self._end):
@@ -162,3 +172,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _end_soon(self) -> None:
         if self._end is None:
             self._end = self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

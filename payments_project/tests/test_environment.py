@@ -42,6 +42,9 @@ def test_a_file_of_settings_is_read(monkeypatch, tmp_path):
         ("NOTIFICATIONS_AUTH", "none"),
         ("NOTIFICATIONS_CONNECTIONS", "one"),
         ("PUBLIC_URL", "localhost"),
+        ("PUBLIC_URL", "https://example.com/pay?x=1"),
+        ("PUBLIC_URL", "https://example.com//pay"),
+        ("PUBLIC_URL", "https://example.com/api"),
         ("LOG_LEVEL", "LOUD"),
     ],
 )

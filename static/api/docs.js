@@ -3,7 +3,8 @@ const { developmentKey, url, ...settings } = JSON.parse(document.getElementById(
 const spec = await (await fetch(url)).json();
 
 // A ride has one open or paid payment, and the example's may be an earlier visitor's.
-const newPayment = spec.paths['/api/payments'].post.requestBody.content['application/json'].example;
+const path = Object.keys(spec.paths).find((each) => each.endsWith('/api/payments'));
+const newPayment = spec.paths[path].post.requestBody.content['application/json'].example;
 newPayment.rideId = `ride_${Date.now().toString(36)}`;
 
 const ui = window.SwaggerUIBundle({

@@ -70,6 +70,7 @@ class PageMemory extends Map {
 }
 
 export class Phone {
+  #socket = document.querySelector("#phone").dataset.socket;
   #user = document.querySelector("#user");
   #token = document.querySelector("#token");
   #connection = document.querySelector("#connection");
@@ -100,7 +101,7 @@ export class Phone {
     this.#notifications?.close();
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const notifications = new PaymentNotifications({
-      url: `${scheme}://${location.host}/basic/ws`,
+      url: `${scheme}://${location.host}${this.#socket}`,
       userId: this.userId,
       token: this.#token?.value || undefined,
       storage: this.#memory,

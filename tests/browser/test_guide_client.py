@@ -31,6 +31,21 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
+OFFERING = """([url, offered]) => new Promise((resolve) => {
+  const ws = new WebSocket(url, offered);
+  ws.onopen = () => ws.send(JSON.stringify({ type: 'register', userId: 'user_of_an_offer' }));
+  ws.onmessage = (event) => { resolve(JSON.parse(event.data).type); ws.close(); };
+  ws.onclose = (event) => resolve(`closed with ${event.code}`);
+})"""
+
+
+@pytest.mark.parametrize("offered", [[], ["v1"], ["bearer", "a.token"]])
+def test_a_browser_that_offers_subprotocols_gets_its_connection(page, server, ride_app, offered):
+    page.goto(ride_app)
+    url = f"{server.replace('http', 'ws', 1)}/basic/ws"
+    assert page.evaluate(OFFERING, [url, offered]) == "registration_success"
+
+
 def test_the_guides_client_opens_the_link_and_hears_of_the_payment(page, server, ride_app):
     console = []
     page.on("console", lambda message: console.append(message.text))

@@ -12,6 +12,7 @@ import pytest
 from psycopg_pool import ConnectionPool, PoolTimeout
 from psycopg_pool.base import AttemptWithBackoff
 
+from payments_project.databases import POSTGRESQL
 from tests.outages.postgresql import PostgreSQL
 from tests.support import backend, sandbox
 from tests.support.frames import link, registered, status, story
@@ -112,13 +113,13 @@ def test_a_restart_of_the_database_is_survived(restartable, connect, user_id, po
     assert len(lines) < 12, server.log
 
 
-def test_a_database_that_was_away_for_long_is_looked_for_every_two_seconds(settings, monkeypatch):
+def test_a_database_that_was_away_for_long_is_looked_for_every_two_seconds(monkeypatch):
     # The pause between two tries doubles with each: so long it is after some minutes.
     monkeypatch.setattr(AttemptWithBackoff, "INITIAL_DELAY", 60)
     url = os.environ["DATABASE_URL"]
     with Proxy(target(url)) as network:
         network.cut(refuse=True)
-        with ConnectionPool(through(network, url), **settings.POSTGRESQL["pool"]) as connections:
+        with ConnectionPool(through(network, url), **POSTGRESQL["pool"]) as connections:
             with pytest.raises(PoolTimeout):
                 connections.getconn(timeout=0.5)
             network.heal()

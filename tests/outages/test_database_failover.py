@@ -116,6 +116,7 @@ def test_after_a_failover_that_lost_commits_what_is_new_reaches_everybody(serve,
         after = counting.register(user_id, lastSeq=3, epoch=before["epoch"])
         assert (after["lastSeq"], after["resumed"]) == (4, False)
         assert after["epoch"] != before["epoch"]
+        assert careless.register(user_id, lastSeq=3)["resumed"] is False
         assert careless.register(user_id, lastSeq=1, epoch=after["epoch"])["resumed"] is True
         assert [careless.receive()["rideId"] for _ in new] == [payment["rideId"] for payment in new]
         assert plain.register(user_id) == frames.registered(user_id)

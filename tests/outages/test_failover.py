@@ -1,12 +1,19 @@
 """A database that answers, and is the wrong one or has no room: callers are told to come back, and the log says why."""
 
+import re
+import time
+
 import pytest
 
 from tests.outages.postgresql import PostgreSQL
 from tests.support import backend
+from tests.support.backend import KEY
 from tests.support.frames import link, registered
 from tests.support.server import eventually
 from tests.support.webhook import deliver, event
+
+PATIENCE = 5
+"""Seconds. So long a request waits for a connection where nothing is known; ten of them take less where it is."""
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +44,25 @@ def ask(server, user_id):
     return backend.post(server, "/api/payments", backend.order(user_id))
 
 
+def seconds_to_be_refused(server):
+    """Return how long ten events take, one after the other. They are refused with 503."""
+    started = time.monotonic()
+    assert {deliver(server, event()).status_code for _ in range(10)} == {503}
+    return time.monotonic() - started
+
+
+def test_while_it_is_known_to_be_away_nobody_waits_for_it(server, database):
+    assert deliver(server, event()).status_code == 200
+
+    database.stop()
+    eventually(lambda: seconds_to_be_refused(server) < PATIENCE)
+    assert server.http.get("/readyz").status_code == 503
+
+    database.start()
+    eventually(lambda: deliver(server, event()).status_code == 200)
+    assert "Traceback" not in server.log
+
+
 def test_a_database_that_only_reads_is_a_lost_one(server, database, connect, user_id):
     client = connect(server)
     assert client.register(user_id, lastSeq=0)["type"] == "registration_success"
@@ -49,6 +75,7 @@ def test_a_database_that_only_reads_is_a_lost_one(server, database, connect, use
         assert answer.json()["error"]["code"] == "unavailable"
     eventually(lambda: server.http.get("/readyz").status_code == 503)
     eventually(lambda: not old & sessions(database))
+    eventually(lambda: seconds_to_be_refused(server) < PATIENCE)
 
     only_reads(database, "off")
     eventually(lambda: server.http.get("/readyz").status_code == 200)
@@ -80,8 +107,14 @@ def test_a_full_disk_is_named_as_one_once_a_minute(server, database, user_id):
     try:
         for _ in range(3):
             assert ask(server, user_id).status_code == 503
+        assert deliver(server, event()).status_code == 503
+        assert server.http.get("/readyz").status_code == 200  # a load balancer would find no better process
     finally:
         database.execute("DROP FUNCTION no_room CASCADE")
 
-    assert server.log.count("The database did not answer: OperationalError") == 1
+    assert server.log.count("SQLSTATE 53100): nothing is written") == 1
+    counted = re.search(
+        r'unwritable_total{reason="disk_full"} (\d+)', server.http.get("/metrics", headers=KEY).text
+    )
+    assert int(counted[1]) >= 4
     eventually(lambda: ask(server, user_id).status_code == 201)

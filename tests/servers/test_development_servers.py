@@ -60,12 +60,24 @@ def test_a_rider_gets_the_link_and_pays(developer, connect, user_id):
     assert payment["stripeSessionId"] not in developer.out + developer.log
 
 
+def test_a_subprotocol_that_is_offered_is_selected(developer, connect, user_id):
+    client = connect(developer, subprotocols=["v1", "v2"])
+    assert client.subprotocol == "v1"
+    assert client.register(user_id) == frames.registered(user_id)
+
+
 def test_pages_and_what_they_load_are_there(developer):
     for path in ("/", "/api/docs", "/admin/login/", "/sandbox/", "/checkout/success", "/readyz"):
         page = developer.http.get(path)
         assert page.status_code == 200, path
         loaded = re.findall(r'(?:src|href)="(/[^"#?]+\.(?:js|css|svg))"', page.text)
         assert [url for url in loaded if developer.http.get(url).status_code != 200] == []
+
+
+def test_no_thread_runs_before_the_first_request():
+    """A server may import the application, then fork: what a thread holds at that moment is held for ever."""
+    code = "import threading, payments_project.asgi; print([thread.name for thread in threading.enumerate()])"
+    assert run("-c", code, STRIPE_SANDBOX="1").stdout == "['MainThread']\n"
 
 
 def test_runserver_serves_again_when_the_code_changes(start, tmp_path):

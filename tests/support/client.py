@@ -11,11 +11,12 @@ from tests.support import backend, frames, sandbox
 
 
 @contextmanager
-def connected(server, path="/basic/ws", *, through=None):
+def connected(server, path="/basic/ws", *, through=None, subprotocols=None):
     """A client that is connected, and not registered yet; `through`: by way of a proxy."""
     origin = f"ws://127.0.0.1:{through.port}" if through else server.url.replace("http", "ws", 1)
     url = origin + path
-    with connect(url, proxy=None, ping_interval=None, close_timeout=5, max_size=None) as socket:
+    options = {"ping_interval": None, "close_timeout": 5, "max_size": None}
+    with connect(url, proxy=None, subprotocols=subprotocols, **options) as socket:
         yield Client(server, socket)
 
 
@@ -29,6 +30,11 @@ class Client:
     def port(self):
         """The port it connects from."""
         return self._socket.local_address[1]
+
+    @property
+    def subprotocol(self):
+        """What the service selected of the subprotocols that were offered."""
+        return self._socket.subprotocol
 
     def send(self, message):
         """Send text or bytes as they are, anything else as JSON."""

@@ -20,7 +20,7 @@ HANDSHAKE = head(
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
 )
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-TOO_BIG = 1009
+TOO_BIG, NOT_TEXT, BROKEN = 1009, 1007, 1002
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,46 @@ def test_a_message_may_come_in_sixteen_pieces(server):
                 sock.sendall(frame(CONTINUATION, ping[n : n + 1], is_last=False))
             sock.sendall(frame(CONTINUATION, ping[pieces - 1 :]))
             assert answer in sock.recv(4096)
+
+
+BROKEN_MESSAGES = {
+    "bytes that are no UTF-8": (frame(TEXT, b"\xff"), NOT_TEXT),
+    "half a surrogate pair": (frame(TEXT, b"\xed\xa0\x80"), NOT_TEXT),
+    "a character that has no end": (
+        frame(TEXT, b"\xc3", is_last=False) + frame(CONTINUATION, b"x"),
+        NOT_TEXT,
+    ),
+    "many that are no UTF-8": (frame(TEXT, b"\xff") * 400, NOT_TEXT),
+    "a reason to close that is no UTF-8": (frame(CLOSE, struct.pack("!H", 1000) + b"\xff"), NOT_TEXT),
+    "a code that nobody may send": (frame(CLOSE, struct.pack("!H", 1)), BROKEN),
+    "a kind of frame that there is not": (frame(3, b"x"), BROKEN),
+    "a continuation of nothing": (frame(CONTINUATION, b"x"), BROKEN),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN_MESSAGES)
+def test_a_broken_message_closes_the_connection_and_leaves_no_traceback(server, kind):
+    sent, code = BROKEN_MESSAGES[kind]
+    with line(server) as sock:
+        opened(sock)
+        sock.sendall(sent)
+        assert close_code(sock) == code
+    assert "Traceback" not in server.log
+
+
+def test_a_close_behind_a_text_that_is_no_utf8_is_no_error(server):
+    with line(server) as sock:
+        opened(sock)
+        sock.sendall(frame(TEXT, b"\xff") + frame(CLOSE, struct.pack("!H", 1000)))
+        assert close_code(sock) in {NOT_TEXT, 1000}
+    assert "Traceback" not in server.log
+
+
+def test_a_character_may_come_in_two_pieces(server):
+    with line(server) as sock:
+        opened(sock)
+        sock.sendall(frame(TEXT, b"\xc3", is_last=False) + frame(CONTINUATION, b"\xa9"))
+        assert b"Invalid message format" in sock.recv(4096)
 
 
 def test_a_close_behind_a_flood_is_no_error(server):

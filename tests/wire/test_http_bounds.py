@@ -134,6 +134,7 @@ def test_a_body_that_breaks_is_not_run_as_a_shorter_one(server, user_id):
         (b"X: y", "invalid_signature"),
         (b"Stripe-Signature: v1=" + b"0" * 64, "invalid_signature"),
         (b"Stripe-Signature: t=1,v1=" + b"0" * 64, "signature_too_old"),
+        (b"Stripe-Signature: t=99999999999,v1=" + b"0" * 64, "signature_too_new"),
     ],
 )
 def test_a_webhook_without_a_signature_of_the_right_age_is_answered_before_its_body(

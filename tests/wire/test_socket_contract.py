@@ -54,6 +54,14 @@ INVALID_MESSAGES = {
 }
 
 
+@pytest.mark.parametrize("offered", [None, ["v1"], ["bearer", "a.b-c_d"], ["graphql-ws", "v2", "v1"]])
+def test_the_first_subprotocol_that_a_client_offers_is_selected(server, connect, user_id, offered):
+    """Browsers fail a connection of which none is, though a server may select none (RFC 6455, section 4.2.2)."""
+    client = connect(server, subprotocols=offered)
+    assert client.subprotocol == (offered[0] if offered else None)
+    assert client.register(user_id) == registered(user_id)
+
+
 @pytest.mark.parametrize("message", INVALID_MESSAGES.values(), ids=INVALID_MESSAGES.keys())
 def test_an_invalid_message_gets_the_guides_error_and_the_socket_lives_on(server, connect, user_id, message):
     client = connect(server)

@@ -280,7 +280,7 @@ async def test_in_memory_a_thousand_notifications_at_once_are_all_carried(memory
     async def deliver(message):
         got.append(message["seq"])
 
-    identity = Identity("installation", "epoch")
+    identity = Identity("installation", "epoch", is_first=True)
     members = [
         groups.Membership(user_id=f"user {n}", identity=identity, deliver=deliver) for n in range(1000)
     ]

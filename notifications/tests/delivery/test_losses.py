@@ -110,8 +110,6 @@ async def test_a_number_that_was_given_again_meanwhile_is_not_taken_for_the_old_
     assert (answer["lastSeq"], answer["resumed"]) == (4, False)
     assert (await again.register(lastSeq=3, epoch=answer["epoch"]))["resumed"] is True
     assert await again.read() == {"n": "new 4", "seq": 4}
-    assert (await again.register(lastSeq=1))["resumed"] is True
-    assert [frame["n"] for frame in await read_all(again, 3)] == ["new 2", "new 3", "new 4"]
 
 
 async def test_with_a_new_epoch_everybody_is_sent_away_however_far_the_numbers_have_come(connect, told):
@@ -130,18 +128,47 @@ async def test_with_a_new_epoch_everybody_is_sent_away_however_far_the_numbers_h
     assert await again.read() == {"n": 1, "seq": 1}
 
 
-async def test_a_client_that_sends_no_epoch_resumes_by_its_number_alone(connect, told):
+async def test_in_the_first_epoch_a_number_without_one_is_resumed(connect, told):
     await told(1, 2)
-    await lose_epoch()
     client = await connect()
     assert (await client.register(lastSeq=1))["resumed"] is True
     assert await client.read() == {"n": 2, "seq": 2}
 
 
+@database_sync_to_async
+def begin_by_command():
+    call_command("new_epoch", verbosity=0)
+
+
+@pytest.mark.parametrize("end_epoch", [lose_epoch, begin_by_command])
+@pytest.mark.parametrize("new", [0, 1, 2, 3])
+async def test_once_an_epoch_has_ended_a_number_without_one_may_be_of_it(connect, told, end_epoch, new):
+    """However far the feed has come in the new one: nobody knows how far it had come in the old one."""
+    client = await connect()
+    await client.register(lastSeq=0)
+    await told(1, 2)
+    await read_all(client, 2)
+    await lose_after(1)
+    await end_epoch()
+    await told(*range(new))
+
+    for seq in (1, 2, 3):
+        assert (await (await connect()).register(lastSeq=seq))["resumed"] is False
+    answer = await (await connect()).register(lastSeq=0)
+    assert (answer["lastSeq"], answer["resumed"]) == (1 + new, True)  # who has got nothing is sent everything
+
+
+async def test_where_the_command_is_the_first_that_makes_the_row_numbers_were_given_before(connect, told):
+    await told(1)
+    await database_sync_to_async(Installation.objects.all().delete)()
+    await begin_by_command()
+    assert (await (await connect()).register(lastSeq=1))["resumed"] is False
+
+
 async def test_the_command_sends_everybody_away_and_they_come_back(connect, told):
     client = await connect()
     epoch = (await client.register(lastSeq=0))["epoch"]
-    await database_sync_to_async(call_command)("new_epoch", verbosity=0)
+    await begin_by_command()
     assert await client.read_close() == 4412
     client = await connect()
     assert (await client.register(lastSeq=0, epoch=epoch))["resumed"] is False
@@ -258,13 +285,3 @@ async def test_what_comes_while_heads_are_read_is_not_taken_for_lost(connect, mo
         assert await client.read() == {"n": 1}
     await until(lambda: len(numbers) > 2)
     assert await client.read() == {"n": 1}
-
-
-async def test_several_losses_of_one_feed_are_noted_together(told):
-    await told(1, 2, 3, 4, 5)
-    is_lost = database_sync_to_async(losses.is_lost)
-    for newest, seq in ((4, 6), (2, 3), (3, 5)):
-        await lose_after(newest)
-        assert await is_lost(user_id="user_123", seq=seq, epoch="any")
-    row = await database_sync_to_async(Feed.objects.get)()
-    assert (row.lost_after, row.lost_up_to) == (2, 6)

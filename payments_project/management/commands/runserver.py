@@ -48,7 +48,8 @@ class Command(runserver.Command):  # type: ignore[misc]  # Daphne has no types
 
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
         """Write down a request, without what opens a page."""
-        first, *rest = details.get("path", "").removeprefix("/").split("/", 1)
+        prefix = settings.FORCE_SCRIPT_NAME or ""
+        first, *rest = details.get("path", "").removeprefix(prefix).removeprefix("/").split("/", 1)
         if rest and rest[0] and first in BEARERS:
-            details = details | {"path": f"/{first}/…"}
+            details = details | {"path": f"{prefix}/{first}/…"}
         super().log_action(protocol, action, details)

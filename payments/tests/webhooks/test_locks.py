@@ -1,0 +1,72 @@
+"""Events whose metadata names another payment than their session: two at the same moment do not wait for each other."""
+
+import threading
+
+import pytest
+from django.db import connection, transaction
+
+from payments.models import Payment, WebhookEvent
+from payments.tests import stripe_events as stripe
+from payments.webhooks import apply, envelope
+from tests.support.plans import on_postgresql
+from tests.support.server import eventually
+
+pytestmark = [on_postgresql, pytest.mark.django_db(transaction=True)]
+
+
+def crossed(payment, other):
+    """Return an event of a payment's session that another payment's id was written into."""
+    metadata = {"payment_id": str(other.pk)}
+    return stripe.event(payment, "checkout.session.completed", payment_status="paid", metadata=metadata)
+
+
+def take_in(rows):
+    apply.take_in(rows)
+
+
+def apply_stored(rows):
+    for row in rows:
+        envelope.store(row)
+    apply.apply([row.event_id for row in rows])
+
+
+def waiting():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return cursor.fetchone()[0]
+
+
+def at_the_same_moment(work, *batches):
+    """Let several threads begin, until each waits for its first payment; then let go of all payments."""
+
+    def run(batch):
+        try:
+            work([envelope.read(body) for body in stripe.bodies(batch)])
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(batch,)) for batch in batches]
+    with transaction.atomic():
+        list(Payment.objects.select_for_update().order_by("pk"))
+        for thread in threads:
+            thread.start()
+        eventually(lambda: waiting() == len(threads))
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("work", [take_in, apply_stored])
+def test_two_events_that_name_each_others_payments_are_both_applied_at_once(make_payment, work):
+    a, b = make_payment(), make_payment()
+    at_the_same_moment(work, [crossed(a, b)], [crossed(b, a)])
+    assert set(WebhookEvent.objects.values_list("state", "attempts", "error")) == {("applied", 1, "")}
+    assert list(Payment.objects.values_list("status", "attention")) == [("succeeded", "rewritten")] * 2
+
+
+def test_batches_of_them_are_too(make_payment):
+    payments = [make_payment() for _ in range(4)]
+    batch = [crossed(payments[n], payments[n + 2]) for n in range(2)]
+    other = [crossed(payments[n + 2], payments[n]) for n in range(2)]
+    at_the_same_moment(apply_stored, batch, other)
+    assert set(WebhookEvent.objects.values_list("state", "attempts", "error")) == {("applied", 1, "")}
+    assert list(Payment.objects.values_list("status", "attention")) == [("succeeded", "rewritten")] * 4

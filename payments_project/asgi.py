@@ -4,20 +4,22 @@ import asyncio
 import os
 from typing import Any
 
+import django
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payments_project.settings")
-django_application = get_asgi_application()  # before anything imports models
+django.setup(set_prefix=False)  # before anything imports models
 
 from notifications.fanout import publish  # noqa: E402
 from notifications.routing import websocket_urlpatterns  # noqa: E402
 from payments.webhooks import endpoint  # noqa: E402
 from payments_project.checks import refuse_bad_settings  # noqa: E402
+from payments_project.handler import Handler  # noqa: E402
 from payments_project.middleware.bodies import Bodies  # noqa: E402
 from payments_project.middleware.prefix import Prefixed  # noqa: E402
+from payments_project.middleware.static_files import StaticFiles  # noqa: E402
 
 if settings.STRIPE_SANDBOX:
     from stripe_sandbox.events import worker
@@ -27,6 +29,9 @@ refuse_bad_settings()
 # With DEBUG Django keeps each thread's last 9,000 statements, values and all, until the thread begins a request. Those of
 # sockets, webhooks and the sandbox never do.
 BaseDatabaseWrapper.queries_limit = 0
+
+
+django_application = StaticFiles(Handler())
 
 
 async def http(scope: Any, receive: Any, send: Any) -> None:

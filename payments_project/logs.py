@@ -65,6 +65,7 @@ def logging_of(level: str) -> dict[str, Any]:
             "django.request": {"level": "ERROR", "filters": ["unforeseen"]},
             "daphne": {"level": "ERROR"},  # its warnings quote paths
             "uvicorn": {"level": "ERROR"},  # so does what it says of each WebSocket
+            "push_response": {"level": "WARNING"},  # redis-py's: it would log messages, with their links
             "stripe": {"level": "WARNING"},
             "urllib3": {"level": "WARNING"},
             "django.db.backends": {"level": "INFO"},  # it would log statements with what they store

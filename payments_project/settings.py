@@ -41,7 +41,6 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "servestatic",
     "channels",
     "ninja",
 ]
@@ -49,8 +48,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "payments_project.middleware.api_errors.json_errors",
     "django.middleware.security.SecurityMiddleware",
-    "payments_project.middleware.static_files.StaticFilesMiddleware",
-    "payments_project.middleware.hosts.known_hosts",  # after static files: its page has a style
+    "payments_project.middleware.hosts.known_hosts",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -95,16 +93,16 @@ MEMORY_LAYER = {
     # By default it forgets who joined a day ago, and what comes faster than 100 messages can be read.
     "CONFIG": {"group_expiry": 10 * 365 * 86400, "capacity": 10_000},
 }
+_REDIS_HOSTS = {"hosts": [{"address": REDIS_URL, **REDIS_CONNECTION}]}
+# Notifications have a layer of their own, which they flush when it falls ill. Other consumers use the default one.
 CHANNEL_LAYERS: dict[str, Any]
 if REDIS_URL:
     CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "notifications.fanout.redis_layer.RedisLayer",
-            "CONFIG": {"hosts": [{"address": REDIS_URL, **REDIS_CONNECTION}]},
-        }
+        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": _REDIS_HOSTS},
+        "notifications": {"BACKEND": "notifications.fanout.redis_layer.RedisLayer", "CONFIG": _REDIS_HOSTS},
     }
 else:
-    CHANNEL_LAYERS = {"default": MEMORY_LAYER}
+    CHANNEL_LAYERS = {"default": MEMORY_LAYER, "notifications": MEMORY_LAYER}
 
 API_KEYS = env.API_KEYS
 NOTIFICATIONS_AUTH = env.NOTIFICATIONS_AUTH or ("open" if DEBUG else "token")
@@ -132,7 +130,6 @@ USE_I18N = False
 STATIC_URL = f"{PREFIX}/static/" if PREFIX else "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [("clients", BASE_DIR / "clients" / "js"), BASE_DIR / "static"]
-SERVESTATIC_USE_FINDERS = True
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")

@@ -6,106 +6,93 @@ The channel layer is at most once, and it may be away. What it does not bring, t
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from weakref import WeakKeyDictionary
 
 from channels.exceptions import ChannelFull
 from channels.layers import BaseChannelLayer, get_channel_layer
-from hiredis import HiredisError
 from redis.exceptions import RedisError
-
-from notifications.fanout.redis_layer import RedisLayer
 
 logger = logging.getLogger(__name__)
 
+ALIAS = "notifications"
+"""Our layer in CHANNEL_LAYERS. It is flushed when it falls ill, so nobody else's groups may be in it."""
 TIMEOUT_SECONDS = 2.0
 RETRY_SECONDS = 1.0
-
-_retry_at: WeakKeyDictionary[BaseChannelLayer, float] = WeakKeyDictionary()
-"""For each channel layer that failed, when one of us may try it again (seconds of the monotonic clock)."""
-
-
-OUTAGES = (OSError, EOFError, RedisError, HiredisError, ChannelFull)
-"""What a server that is away, full or of another kind makes of a call: OSError is also a timeout."""
 FAULT_SECONDS = 60.0
 """How often a fault is logged: it may be of every message."""
-
-_fault_told_at = -FAULT_SECONDS
+OUTAGES = (OSError, EOFError, RedisError, ChannelFull)
+"""What a server that is away, full or of another kind makes of a call: OSError is also a timeout."""
 
 
 class ChannelLayerAwayError(Exception):
     """The channel layer failed, now or a moment ago. Go on without it; try again after RETRY_SECONDS."""
 
 
+class CircuitBreaker:
+    """Bounds calls to one channel layer, and keeps callers from it while it is away.
+
+    Meanwhile one caller at a time may try it, RETRY_SECONDS after the last: else a dead Redis would cost each request
+    the whole timeout.
+    """
+
+    def __init__(self) -> None:
+        self._retry_at: float | None = None  # on the monotonic clock; None while the layer works
+        self._fault_logged_at: float | None = None
+
+    @asynccontextmanager
+    async def bounded(self) -> AsyncIterator[None]:
+        """Let a call take TIMEOUT_SECONDS. Raises ChannelLayerAwayError for whatever fails.
+
+        An outage is logged once, by the name of its type alone: Redis quotes what it was sent in some errors, and that
+        may be a payment's link. What no outage explains is a fault in code: it is logged with its traceback, once in
+        FAULT_SECONDS, and the layer may be tried again at once.
+        """
+        self._enter()
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                yield
+        except OUTAGES as error:
+            self._open(error)
+            raise ChannelLayerAwayError from error
+        except Exception as error:
+            self._log_fault(error)
+            self._retry_at = None
+            raise ChannelLayerAwayError from error
+        if self._retry_at is not None:
+            self._retry_at = None
+            logger.warning("The channel layer works again.")
+
+    def _enter(self) -> None:
+        if self._retry_at is not None:
+            if time.monotonic() < self._retry_at:
+                raise ChannelLayerAwayError
+            self._retry_at = time.monotonic() + TIMEOUT_SECONDS + RETRY_SECONDS
+
+    def _open(self, error: Exception) -> None:
+        if self._retry_at is None:
+            logger.warning("The channel layer fails (%s); the reconciler delivers.", type(error).__name__)
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+
+    def _log_fault(self, error: Exception) -> None:
+        now = time.monotonic()
+        if self._fault_logged_at is None or now - self._fault_logged_at >= FAULT_SECONDS:
+            self._fault_logged_at = now
+            logger.error("The channel layer's code failed; the reconciler delivers.", exc_info=error)
+
+
+_breakers: WeakKeyDictionary[BaseChannelLayer, CircuitBreaker] = WeakKeyDictionary()
+
+
 def current() -> BaseChannelLayer:
-    """Return the channel layer. Raises ChannelLayerAwayError where none is configured."""
-    layer = get_channel_layer()
+    """Return the channel layer of notifications. Raises ChannelLayerAwayError where none is configured."""
+    layer = get_channel_layer(ALIAS)
     if layer is None:
-        raise ChannelLayerAwayError("CHANNEL_LAYERS has no default.")
+        raise ChannelLayerAwayError(f"CHANNEL_LAYERS has no {ALIAS!r}.")
     return layer
 
 
-@asynccontextmanager
-async def bounded(layer: BaseChannelLayer) -> AsyncIterator[None]:
-    """Bound the time of a call to the layer.
-
-    While the layer is away one caller at a time may try it, RETRY_SECONDS after the last: else a dead Redis would
-    cost each request the whole timeout. Whatever fails is raised as ChannelLayerAwayError. Of an outage only the name of
-    its type is logged: Redis quotes what it was sent in some errors, and that may be a payment's link. What no outage
-    explains is a fault in code: it is logged with its traceback, and the layer is tried again at once.
-    """
-    retry_at = _retry_at.get(layer)
-    if retry_at is not None:
-        if time.monotonic() < retry_at:
-            raise ChannelLayerAwayError
-        _retry_at[layer] = time.monotonic() + TIMEOUT_SECONDS + RETRY_SECONDS
-    try:
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            yield
-    except OUTAGES as error:
-        if layer not in _retry_at:
-            logger.warning("The channel layer fails (%s); the reconciler delivers.", type(error).__name__)
-        _retry_at[layer] = time.monotonic() + RETRY_SECONDS
-        raise ChannelLayerAwayError from error
-    except Exception as error:
-        _tell_fault(error)
-        _retry_at.pop(layer, None)
-        raise ChannelLayerAwayError from error
-    if _retry_at.pop(layer, None):
-        logger.warning("The channel layer works again.")
-
-
-def _tell_fault(error: Exception) -> None:
-    global _fault_told_at  # noqa: PLW0603
-    if time.monotonic() - _fault_told_at >= FAULT_SECONDS:
-        _fault_told_at = time.monotonic()
-        logger.error("The channel layer's code failed; the reconciler delivers.", exc_info=error)
-
-
-async def add_to_groups(layer: BaseChannelLayer, groups: Sequence[str], channel: str) -> None:
-    """Have a channel join groups, with one call where the layer can."""
-    if isinstance(layer, RedisLayer):
-        await layer.group_add_many(groups, channel)
-    else:
-        for group in groups:
-            await layer.group_add(group, channel)
-
-
-async def send_to_groups(layer: BaseChannelLayer, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    """Send each message to its group, with one call where the layer can."""
-    if isinstance(layer, RedisLayer):
-        await layer.group_send_many(messages)
-    else:
-        for group, message in messages:
-            await layer.group_send(group, message)
-
-
-async def discard_from_groups(layer: BaseChannelLayer, groups: Sequence[str], channel: str) -> None:
-    """Have a channel leave groups, with one call where the layer can."""
-    if isinstance(layer, RedisLayer):
-        await layer.group_discard_many(groups, channel)
-    else:
-        for group in groups:
-            await layer.group_discard(group, channel)
+def bounded(layer: BaseChannelLayer) -> AbstractAsyncContextManager[None]:
+    """Bound a call to the layer, by the circuit breaker that all of its callers share."""
+    return _breakers.setdefault(layer, CircuitBreaker()).bounded()

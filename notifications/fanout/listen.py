@@ -19,12 +19,9 @@ from notifications.fanout.breaker import (
     RETRY_SECONDS,
     TIMEOUT_SECONDS,
     ChannelLayerAwayError,
-    add_to_groups,
     bounded,
     current,
-    discard_from_groups,
 )
-from notifications.fanout.redis_layer import RedisLayer
 from notifications.fanout.roll import ROUND_BEATS, Roll
 
 logger = logging.getLogger(__name__)
@@ -36,7 +33,7 @@ LINGER_BEATS = 10
 """For how many beats the line stays open without members: the next may come soon."""
 UNREADABLE_SECONDS = 0.1
 GROUPS_MAX = 500
-"""How many groups are joined or left by one call to the layer."""
+"""How many groups are joined or left at once, in a time that is bounded."""
 
 Deliver = Callable[[dict[str, Any]], None]
 
@@ -132,7 +129,7 @@ class Line:
             await layer.flush()  # in redis's pub/sub layer: close the connections, forget channels and groups
             channel = await layer.new_channel()
         self._open, self._is_broken, self._unheard = (layer, channel), False, 0
-        reader = self._start_reading(layer, channel)
+        reader = asyncio.create_task(self._read(layer, channel))
         try:
             await self._subscribe([*self._members, self._begin_roll()])
             self._tried.set()
@@ -142,8 +139,7 @@ class Line:
             with suppress(Exception):
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     await layer.flush()  # before the reader ends, which would first give its channel back
-            if reader:
-                reader.cancel()
+            reader.cancel()
 
     def _begin_roll(self) -> str:
         """Return the group of all who listen in this installation."""
@@ -152,25 +148,11 @@ class Line:
         self._roll.begin(group=group)
         return group
 
-    def _start_reading(self, layer: BaseChannelLayer, channel: str) -> asyncio.Task[None] | None:
-        """Take what comes: at once, where the layer can, else in a task."""
-        if not isinstance(layer, RedisLayer):
-            return asyncio.create_task(self._read(layer, channel))
-
-        def take(content: bytes) -> None:
-            try:
-                self._take(layer.deserialize(content))
-            except Exception:  # noqa: BLE001 whatever it is, the next message has to be read
-                seal.refuse("unreadable")
-
-        layer.hand_over(channel, take)
-        return None
-
     async def _read(self, layer: BaseChannelLayer, channel: str) -> None:
         while self._open == (layer, channel):
             try:
                 self._take(await layer.receive(channel))
-            except Exception:  # noqa: BLE001 as above
+            except Exception:  # noqa: BLE001 whatever it is, the next message has to be read
                 seal.refuse("unreadable")
                 await asyncio.sleep(UNREADABLE_SECONDS)
 
@@ -202,7 +184,11 @@ class Line:
             if lonely > LINGER_BEATS:
                 self._tried.clear()  # who joins from now on waits until it is open again
                 return
-            if isinstance(layer, RedisLayer) and not self._unheard and beats % ROUND_BEATS == 0:
+            if (
+                "processes" in getattr(layer, "extensions", ())
+                and not self._unheard
+                and beats % ROUND_BEATS == 0
+            ):
                 self._roll.start_round(layer)
             self._unheard += 1
             is_taken = False
@@ -223,7 +209,8 @@ class Line:
         try:
             for start in range(0, len(groups), GROUPS_MAX):
                 async with bounded(layer):
-                    await add_to_groups(layer, groups[start : start + GROUPS_MAX], channel)
+                    some = groups[start : start + GROUPS_MAX]
+                    await asyncio.gather(*(layer.group_add(group, channel) for group in some))
         except ChannelLayerAwayError:
             metrics.JOIN_FAILURES.inc()
             self._is_broken = True
@@ -235,6 +222,7 @@ class Line:
         try:
             for start in range(0, len(groups), GROUPS_MAX):
                 async with bounded(layer):
-                    await discard_from_groups(layer, groups[start : start + GROUPS_MAX], channel)
+                    some = groups[start : start + GROUPS_MAX]
+                    await asyncio.gather(*(layer.group_discard(group, channel) for group in some))
         except ChannelLayerAwayError:
             self._is_broken = True

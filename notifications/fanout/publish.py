@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from asgiref.sync import async_to_sync
 
 from notifications import metrics
-from notifications.fanout.breaker import ChannelLayerAwayError, bounded, current, send_to_groups
+from notifications.fanout.breaker import ChannelLayerAwayError, bounded, current
 
 WAITING_MAX = 1000
 """Messages. What finds no room is in the feed, and the reconciler brings it."""
 TOGETHER_MAX = 100
-"""Messages in one call to the layer, whose time is bounded."""
+"""Messages that are sent at once, in a time that is bounded."""
 
 
 class Message(NamedTuple):
@@ -49,7 +49,8 @@ async def send(messages: Sequence[Message]) -> None:
     try:
         layer = current()
         async with bounded(layer):
-            await send_to_groups(layer, messages)
+            calls = [layer.group_send(group, content) for group, content in messages]
+            await (calls[0] if len(calls) == 1 else asyncio.gather(*calls))  # gather() starts a task for each
     except ChannelLayerAwayError:
         metrics.WAKE_FAILURES.inc(len(messages))
 

@@ -1,131 +1,151 @@
-"""A connection to Redis, on which many commands are under way at once and messages come in between.
+"""A connection to Redis on which many commands are under way at once, with messages in between.
 
-redis-py opens it, for it knows addresses, TLS, passwords, sentinels and time limits. From then on its socket is ours:
-with a command or a message redis-py spends several times as long.
+It is redis-py's `Connection`, by its public methods alone. redis-py's client waits for the answer to each command before
+it sends the next one on a connection, and needs a second connection for messages. RESP3 needs neither: answers come in
+the order of the commands, and a message is marked as one.
 """
 
-# ruff: noqa: SLF001 redis-py has no door to its socket
-
 import asyncio
+import math
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Self
 
 import hiredis
-from channels_redis.utils import create_pool
+from redis.asyncio import Connection as RedisConnection
+from redis.asyncio import ConnectionPool
+from redis.exceptions import RedisError, ResponseError
 
 SILENT_SECONDS = 2.0
-"""Who does not answer for so long is taken for dead. As long as anybody waits for an answer."""
+"""A connection is dead after so long without the answer to a command."""
+OPEN_SECONDS = 5.0
+"""How long opening may take: name, socket, TLS, password."""
 FAREWELL_SECONDS = 0.2
 """How long a connection that is closed waits for answers."""
+UNANSWERED_MAX = 10_000
+"""With how many commands under way a connection takes no further message."""
 
-_INCOMPLETE = object()
-
-
-@dataclass(slots=True)
-class _Request:
-    sent: float
-    is_one_command: bool
-    answers: int  # that are still to come
-    done: asyncio.Future[Exception | None]
-    error: Exception | None = None
-
-    def answer(self, error: Exception | None) -> bool:
-        """Take one answer. Returns whether it was the last."""
-        self.error = self.error or error
-        self.answers = (
-            0 if error and self.is_one_command else self.answers - 1
-        )  # else it answers for each name
-        if not self.answers and not self.done.done():
-            self.done.set_result(self.error)
-        return not self.answers
+Deliver = Callable[[bytes, bytes], None]
 
 
-class Connection(asyncio.Protocol):
-    """One socket, which speaks RESP3: answers come in the order of the commands, messages at any time."""
+class _Command(NamedTuple):
+    sent_at: float
+    answer: asyncio.Future[Exception | None]
 
-    def __init__(self, *, writer: asyncio.StreamWriter, deliver: Callable[[bytes, bytes], None]) -> None:
-        """Each message is handed to `deliver` as it comes: the name of its channel, and its content."""
-        self._writer = writer  # if nobody held it, it would close the socket
-        self._transport = writer.transport
-        self._transport.set_protocol(self)
+
+class Connection:
+    """Sends commands that Redis answers once each, and hands over the messages that come."""
+
+    def __init__(self, *, connected: RedisConnection, deliver: Deliver) -> None:
+        """Take over a connection that speaks RESP3. Each message goes to `deliver`: its channel, its content."""
+        self._redis = connected
         self._deliver = deliver
-        self._parser = hiredis.Reader(notEnoughData=_INCOMPLETE)
         self._loop = asyncio.get_running_loop()
-        self._opened = self._loop.time()
-        self._unanswered: deque[_Request] = deque()
-        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._opened_at = self._loop.time()
+        self._unsent: list[bytes] = []
+        self._unanswered: deque[_Command] = deque()
+        self._reading = asyncio.create_task(self._read())
+        self._writing: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, *, host: dict[str, Any], deliver: Callable[[bytes, bytes], None]) -> Self:
-        """Connect to one of the hosts that Channels is configured with."""
-        pool = create_pool(host)
-        pool.connection_kwargs["protocol"] = 3
-        opened = pool.make_connection()
+    async def open(cls, *, host: Mapping[str, Any], deliver: Deliver) -> Self:
+        """Connect to `host`: its `address`, and options of redis-py's connections.
+
+        Raises OSError, which includes the timeout of OPEN_SECONDS, or an error of redis-py.
+        """
+        options = {**host, "socket_timeout": None}  # redis-py would start a task for each write
+        address, _, query = options.pop("address").partition("?")
+        pool = ConnectionPool.from_url(f"{address}?protocol=3&{query}", **options)  # the first one counts
+        redis = pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            await opened.connect()
+            async with asyncio.timeout(OPEN_SECONDS):
+                await redis.connect()
         except BaseException:
-            await opened.disconnect(nowait=True)
+            await redis.disconnect(nowait=True)
             raise
-        writer, opened._writer, opened._reader = opened._writer, None, None
-        if writer.transport.is_closing():  # lost again, of which we would not be told
-            raise _lost()
-        return cls(writer=writer, deliver=deliver)
+        return cls(connected=redis, deliver=deliver)
 
     def is_alive(self) -> bool:
-        """Tell whether it is worth sending anything."""
-        is_silent = self._unanswered and self._loop.time() - self._unanswered[0].sent > SILENT_SECONDS
-        return not (is_silent or self._transport.is_closing())
+        """Return whether a command that is sent now can expect an answer."""
+        if self._unanswered and self._loop.time() - self._unanswered[0].sent_at > SILENT_SECONDS:
+            return False
+        return self._redis.is_connected and not self._reading.done()
+
+    def is_full(self) -> bool:
+        """Return whether so many commands wait for their answers that no message should join them."""
+        return len(self._unanswered) >= UNANSWERED_MAX
 
     def age(self) -> float:
         """Return for how many seconds it has been open."""
-        return self._loop.time() - self._opened
+        return self._loop.time() - self._opened_at
 
-    def send(self, *commands: tuple[str | bytes, ...], answers: int) -> asyncio.Future[Exception | None]:
-        """Send commands, which Redis answers so many times in all. Returns what will be None or the error.
+    def send(self, *command: str | bytes) -> asyncio.Future[Exception | None]:
+        """Send a command, together with all others of this turn of the loop. Returns its answer: None, or the error.
 
-        Ask `is_alive` right before. Nobody has to wait for it, and who does may be cancelled.
+        Call `is_alive` right before. No caller has to wait for the answer, and one that does may be cancelled.
         """
-        done: asyncio.Future[Exception | None] = self._loop.create_future()
-        self._unanswered.append(_Request(self._loop.time(), len(commands) == 1, answers, done))
-        self._transport.write(b"".join(map(hiredis.pack_command, commands)))  # type: ignore[arg-type]
-        return done
+        answer: asyncio.Future[Exception | None] = self._loop.create_future()
+        self._unanswered.append(_Command(self._loop.time(), answer))
+        self._unsent.append(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub leaves out str
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        return answer
 
     async def answered(self) -> None:
-        """Return when what is under way by now has its answer, or has had FAREWELL_SECONDS."""
+        """Return when all commands that are under way now are answered, or FAREWELL_SECONDS have passed."""
         if self._unanswered and self.is_alive():
-            await asyncio.wait({self._unanswered[-1].done}, timeout=FAREWELL_SECONDS)
+            await asyncio.wait({self._unanswered[-1].answer}, timeout=FAREWELL_SECONDS)
 
     async def close(self) -> None:
-        """Close the socket at once. What is under way fails."""
-        self._transport.abort()
-        await asyncio.shield(self._closed)
+        """Close it at once. Commands that are under way fail."""
+        tasks = {task for task in (self._reading, self._writing) if task and not task.done()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._end()  # a task that is cancelled before it began does nothing
 
-    def data_received(self, data: bytes) -> None:
-        """Hand over what came."""
-        self._parser.feed(data)
-        while (answer := self._parser.gets()) is not _INCOMPLETE:
-            if not isinstance(answer, hiredis.PushNotification):
-                self._take(answer if isinstance(answer, Exception) else None)
-            elif answer[0] == b"message":
-                self._deliver(answer[1], answer[2])
-            elif answer[0] in {b"subscribe", b"unsubscribe"}:
-                self._take(None)
+    async def _write(self) -> None:
+        while self._unsent and self._redis.is_connected:  # redis-py would connect anew, and nobody would read
+            commands, self._unsent = self._unsent, []
+            try:
+                await self._redis.send_packed_command(b"".join(commands), check_health=False)
+            except (OSError, RedisError):
+                return  # redis-py has closed it, so that reading ends as well
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 its text may quote what was sent
-        """Fail what is under way."""
-        for request in self._unanswered:
-            if not request.done.done():
-                request.done.set_result(_lost())
-        self._unanswered.clear()
-        if not self._closed.done():
-            self._closed.set_result(None)
+    async def _read(self) -> None:
+        """Read until the connection is lost. Then the commands that are under way fail."""
+        try:
+            while True:
+                try:
+                    # Without a time limit, redis-py reads a system's timeout (ETIMEDOUT) as None.
+                    reply = await self._redis.read_response(timeout=math.inf, push_request=True)
+                except ResponseError as error:
+                    self._take_answer(error)
+                    continue
+                if reply is None:
+                    return
+                self._take(reply)
+        except (OSError, RedisError):
+            return  # its text may quote what was sent
+        finally:
+            await self._end()
 
-    def _take(self, error: Exception | None) -> None:
-        if self._unanswered[0].answer(error):
-            self._unanswered.popleft()
+    async def _end(self) -> None:
+        for command in self._unanswered:
+            if not command.answer.done():
+                command.answer.set_result(ConnectionError("The connection to Redis is lost."))
+        await self._redis.disconnect(nowait=True)
 
+    def _take(self, reply: Any) -> None:
+        if not isinstance(reply, list):
+            self._take_answer(None)
+        elif reply[0] == b"message":
+            self._deliver(reply[1], reply[2])
+        elif reply[0] in {b"subscribe", b"unsubscribe"}:
+            self._take_answer(None)
 
-def _lost() -> Exception:
-    return ConnectionError("The connection to Redis is lost.")
+    def _take_answer(self, error: Exception | None) -> None:
+        answer = self._unanswered.popleft().answer
+        if not answer.done():
+            answer.set_result(error)

@@ -1,174 +1,173 @@
-"""Channels' pub/sub layer for Redis, on connections of our own.
+"""The channel layer of notifications on Redis' pub/sub: Channels' interface, one connection for a process and server.
 
-Many callers' messages are on their way at once, groups are joined, left and sent to many at a time, and what comes
-is handed over at once. Names, sharding and configuration are those of channels-redis.
+Calls that are made together go to Redis together, and each waits for its own answer. It is at most once, as pub/sub is.
+Names and messages are those of channels-redis' pub/sub layer, which serializes them.
 """
 
-# ruff: noqa: SLF001 it adds to channels-redis, whose version is bounded for that
-
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+import uuid
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from channels_redis.pubsub import RedisPubSubChannelLayer
+from channels.layers import BaseChannelLayer
+from channels_redis.serializers import registry
 
 from notifications import metrics
-from notifications.fanout.redis_connection import Connection
+from notifications.fanout import seal
+from notifications.fanout.redis_server import RedisServer
 
-UNREAD_MAX = 10_000
-"""Messages of a channel. What finds no room is in the feed, and the reconciler brings it."""
-
-
-class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
-    """Adds to Channels' interface what many registrations and notifications at a time need: one round trip for all."""
-
-    def _get_layer(self) -> Any:
-        is_new = asyncio.get_running_loop() not in self._layers
-        layer = super()._get_layer()
-        if is_new:
-            layer._shards = [Shard(host=shard.host, layer=layer) for shard in layer._shards]
-        return layer
-
-    def hand_over(self, channel: str, take: Callable[[bytes], None]) -> None:
-        """Have `take` called with each message of a channel of ours as it comes, for `deserialize` to read.
-
-        It takes the place of the queue that `receive` reads, until the layer is flushed.
-        """
-        self._get_layer().channels[channel] = take
-
-    async def group_add_many(self, groups: Collection[str], channel: str) -> None:
-        """Do what `group_add` does, for each of the groups."""
-        layer = self._get_layer()
-        names = [layer._get_group_channel_name(group) for group in groups]
-        for name in names:
-            layer.groups.setdefault(name, set()).add(channel)
-        for shard, share in _by_shard(layer, [(name, name) for name in names]).items():
-            await shard.subscribe(*share)
-
-    async def group_discard_many(self, groups: Collection[str], channel: str) -> None:
-        """Do what `group_discard` does, for each of the groups."""
-        layer = self._get_layer()
-        names = [layer._get_group_channel_name(group) for group in groups]
-        for name in names:
-            layer.groups.get(name, set()).discard(channel)
-        empty = [name for name in names if not layer.groups.get(name)]
-        for name in empty:
-            layer.groups.pop(name, None)
-        for shard, share in _by_shard(layer, [(name, name) for name in empty]).items():
-            await shard.unsubscribe(*share)
-
-    async def group_send_many(self, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Do what `group_send` does, for each group and message."""
-        layer = self._get_layer()
-        named = [
-            (layer._get_group_channel_name(group), self.serialize(message)) for group, message in messages
-        ]
-        for shard, share in _by_shard(layer, [(name, (name, content)) for name, content in named]).items():
-            await shard.publish_many(share)
+_SHARES = 4096
 
 
-UNWATCHED_SECONDS = 10.0
-"""How long a connection is used on which nothing is subscribed, as in a process without sockets. It would never notice
-that the others are connected to another Redis by now."""
+class RedisLayer(BaseChannelLayer):
+    """Channels and groups over one or several Redis servers.
 
-
-class Shard:
-    """One of the Redis servers: our connection to it, open from the first call on, and what we are subscribed to.
-
-    A lost connection is opened again by the next call, with all its subscriptions.
+    Each event loop has connections, channels and groups of its own. A message that finds `capacity` messages unread in
+    a channel is dropped and counted. A group can hold channels of this process alone.
     """
 
-    def __init__(self, *, host: dict[str, Any], layer: Any) -> None:
-        """`layer` is channels-redis' layer of this event loop, whose channels get what comes."""
-        self._host = host
-        self._layer = layer
-        self._connection: Connection | None = None
-        self._opening = asyncio.Lock()
-        self._flushes = 0
-        self._subscribed: dict[
-            str, asyncio.Future[Exception | None]
-        ] = {}  # done as soon as Redis confirmed it
+    extensions = ["groups", "flush", "processes"]
 
-    async def publish(self, name: str, content: bytes) -> None:
-        """Send one message."""
-        await self.publish_many([(name, content)])
+    def __init__(
+        self,
+        *,
+        hosts: Sequence[str | Mapping[str, Any]],
+        capacity: int = 10_000,
+    ) -> None:
+        """`hosts` are addresses, or mappings of an `address` and options of redis-py's connections.
 
-    async def publish_many(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        """Send messages in their order. Redis has taken them when this returns."""
-        connection = await self._connected()
-        commands = [("PUBLISH", name, content) for name, content in messages]
-        _check(await connection.send(*commands, answers=len(commands)))
+        With several, a group's server follows from a hash of its name.
+        """
+        super().__init__(capacity=capacity)
+        self._hosts = [{"address": host} if isinstance(host, str) else host for host in hosts]
+        self._serializer = registry.get_serializer("msgpack", symmetric_encryption_keys=None)
+        self._states: dict[asyncio.AbstractEventLoop, _State] = {}
 
-    async def subscribe(self, *names: str) -> None:
-        """Get what is sent to these names from now on."""
-        connection = await self._connected()
-        self._subscribe(connection, [name for name in names if name not in self._subscribed])
-        for confirmed in {self._subscribed[name] for name in names}:
-            _check(await asyncio.shield(confirmed))
+    async def send(self, channel: str, message: dict[str, Any]) -> None:
+        """Send a message to a channel, of whatever process. Redis has it when this returns."""
+        self.require_valid_channel_name(channel)
+        await self._state().server(channel).publish(channel, self._serializer.serialize(message))
 
-    async def unsubscribe(self, *names: str) -> None:
-        """Get no more of it."""
-        old = [name for name in names if self._subscribed.pop(name, None)]
-        if old and self._connection and self._connection.is_alive():
-            _check(await self._connection.send(("UNSUBSCRIBE", *old), answers=len(old)))
+    async def new_channel(self, prefix: str = "specific.") -> str:
+        """Open a channel, and return its name."""
+        channel = f"asgi{prefix}{uuid.uuid4().hex}"
+        await self._open(channel)
+        return channel
+
+    async def receive(self, channel: str) -> Any:
+        """Return the next message of a channel. One that cannot be read is dropped and counted.
+
+        A caller that is cancelled gives the channel back, as consumers of Channels do at their end.
+        """
+        state = self._state()
+        if channel not in state.channels:
+            self.require_valid_channel_name(channel)
+            await self._open(channel)
+        queue = state.channels[channel]
+        try:
+            while True:
+                content = await queue.get()
+                try:
+                    return self._serializer.deserialize(content)
+                except Exception:  # noqa: BLE001 whoever can write to Redis decides what it is
+                    seal.refuse("unreadable")
+        except asyncio.CancelledError:
+            state.forget(channel)
+            raise
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Let a channel of this process get what is sent to a group. Redis knows it when this returns."""
+        name, state = self._name_of(group), self._state()
+        if channel not in state.channels:
+            raise RuntimeError(
+                "group_add() takes channels that were opened in this process, by new_channel()."
+            )
+        state.groups.setdefault(name, set()).add(channel)
+        await state.server(name).subscribe(name)
+
+    async def group_discard(self, group: str, channel: str) -> None:
+        """Let a channel get no more of a group. A channel that is not in it does no harm."""
+        name, state = self._name_of(group), self._state()
+        if state.leave(name, channel):
+            await state.server(name).unsubscribe(name)
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        """Send a message to all channels of a group. Redis has it when this returns."""
+        name = self._name_of(group)
+        await self._state().server(name).publish(name, self._serializer.serialize(message))
 
     async def flush(self) -> None:
-        """Forget everything. Calls under way fail."""
-        self._flushes += 1
-        self._subscribed.clear()
-        connection, self._connection = self._connection, None
-        if connection:
-            await connection.answered()  # what somebody has just sent need not fail
-            await connection.close()
+        """Forget the channels and groups of this event loop, and close its connections. Calls under way fail.
 
-    async def _connected(self) -> Connection:
-        if self._connection and self._is_good(self._connection):
-            return self._connection
-        flushes = self._flushes
-        async with self._opening:
-            if self._connection is None or not self._is_good(self._connection):
-                if self._connection:
-                    await self._connection.answered()
-                    await self._connection.close()
-                connection = await Connection.open(host=self._host, deliver=self._deliver)
-                if flushes != self._flushes:
-                    await connection.close()
-                    raise ConnectionError("The layer was flushed.")
-                self._connection = connection
-                self._subscribe(connection, list(self._subscribed))
-            return self._connection
+        Channels of other processes and of other layers on the same Redis stay as they are.
+        """
+        state = self._state()
+        state.channels.clear()
+        state.groups.clear()
+        await asyncio.gather(*(server.flush() for server in state.servers))
 
-    def _is_good(self, connection: Connection) -> bool:
-        is_watched = bool(self._subscribed) or connection.age() < UNWATCHED_SECONDS
-        return is_watched and connection.is_alive()
+    def _name_of(self, group: str) -> str:
+        self.require_valid_group_name(group)
+        return f"asgi__group__{group}"
 
-    def _subscribe(self, connection: Connection, names: Collection[str]) -> None:
-        if names:
-            confirmed = connection.send(("SUBSCRIBE", *names), answers=len(names))
-            self._subscribed.update(dict.fromkeys(names, confirmed))
+    async def _open(self, channel: str) -> None:
+        state = self._state()
+        state.channels[channel] = asyncio.Queue(self.get_capacity(channel))
+        try:
+            await state.server(channel).subscribe(channel)
+        except BaseException:
+            state.forget(channel)
+            raise
+
+    def _state(self) -> "_State":
+        loop = asyncio.get_running_loop()
+        state = self._states.get(loop)
+        if state is None:
+            for ended in [known for known in list(self._states) if known.is_closed()]:
+                self._states.pop(ended, None)
+            state = self._states[loop] = _State(self._hosts)
+        return state
+
+
+class _State:
+    """What a layer knows in one event loop. A loop that ends cancels what reads, which closes the connections."""
+
+    def __init__(self, hosts: Sequence[Mapping[str, Any]]) -> None:
+        self.channels: dict[str, asyncio.Queue[bytes]] = {}
+        self.groups: dict[str, set[str]] = {}
+        self.servers = [RedisServer(host=host, deliver=self._deliver) for host in hosts]
+
+    def server(self, name: str) -> "RedisServer":
+        """Return the server of a channel or a group, by the rule of channels-redis."""
+        if len(self.servers) == 1:
+            return self.servers[0]
+        share = zlib.crc32(name.encode()) % _SHARES
+        return self.servers[share * len(self.servers) // _SHARES]
+
+    def leave(self, name: str, channel: str) -> bool:
+        """Take a channel out of a group. Returns whether it was the last one in it."""
+        channels = self.groups.get(name, set())
+        if channel not in channels:
+            return False
+        channels.discard(channel)
+        if not channels:
+            del self.groups[name]
+        return not channels
+
+    def forget(self, channel: str) -> None:
+        """Close a channel. Nobody waits until Redis knows it."""
+        self.channels.pop(channel, None)
+        for name in (channel, *[group for group in list(self.groups) if self.leave(group, channel)]):
+            self.server(name).forget(name)
 
     def _deliver(self, name: bytes, content: bytes) -> None:
-        group = name.decode()
-        channels = self._layer.channels
-        for channel in (group,) if group in channels else self._layer.groups.get(group, ()):
-            unread = channels.get(channel)
-            if callable(unread):
-                unread(content)
-            elif unread and unread.qsize() < UNREAD_MAX:
-                unread.put_nowait(content)
-            elif unread:
+        text = name.decode()
+        for channel in (text,) if text in self.channels else self.groups.get(text, ()):
+            queue = self.channels.get(channel)
+            if queue is None:
+                continue
+            if queue.full():
                 metrics.UNREAD.inc()
-
-
-def _check(error: Exception | None) -> None:
-    if error:
-        raise error
-
-
-def _by_shard(layer: Any, items: Collection[tuple[str, Any]]) -> dict[Shard, list[Any]]:
-    """Return what belongs to each shard, of pairs of a name and what belongs to it."""
-    shares = defaultdict(list)
-    for name, item in items:
-        shares[layer._get_shard(name)].append(item)
-    return shares
+            else:
+                queue.put_nowait(content)

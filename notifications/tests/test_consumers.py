@@ -2,13 +2,12 @@ import asyncio
 import json
 
 import pytest
-from channels.layers import get_channel_layer
 from channels.routing import URLRouter
 
 from notifications import metrics
 from notifications.consumers import NotificationConsumer
 from notifications.routing import websocket_urlpatterns
-from notifications.tests.conftest import PATIENCE, Client, until
+from notifications.tests.conftest import PATIENCE, Client, held_by, layer_in_use, until
 from notifications.tests.test_protocol import GUIDE_ERROR
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
@@ -127,8 +126,8 @@ def connections():
 
 
 def layer_is_empty():
-    layer = get_channel_layer()
-    return not layer.groups and not layer.channels
+    held = held_by(layer_in_use())
+    return not held.groups and not held.channels
 
 
 @pytest.mark.parametrize("end", ["disconnect", "crash"])

@@ -1,11 +1,8 @@
 """Every refusal under /api/ and /webhooks/ is JSON, also where Django rather than the API makes it."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from collections.abc import Callable
 
-from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils.decorators import sync_and_async_middleware
 
 _REFUSALS = {
     400: ("bad_request", "The request could not be read: send JSON."),
@@ -15,20 +12,9 @@ _REFUSALS = {
 }
 
 
-@sync_and_async_middleware
-def json_errors(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+def json_errors(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Middleware: give errors of the API the shape of the API's own errors."""
-    if iscoroutinefunction(get_response):
-
-        async def answer_async(request: HttpRequest) -> HttpResponse:
-            return _as_json(request, await cast("Awaitable[HttpResponse]", get_response(request)))
-
-        return answer_async
-
-    def answer(request: HttpRequest) -> HttpResponse:
-        return _as_json(request, get_response(request))
-
-    return answer
+    return lambda request: _as_json(request, get_response(request))
 
 
 def _as_json(request: HttpRequest, response: HttpResponse) -> HttpResponse:

@@ -4,15 +4,12 @@ Django would call them a bad request, show a traceback with DEBUG, and log one w
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from collections.abc import Callable
 
-from asgiref.sync import iscoroutinefunction
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.utils.decorators import sync_and_async_middleware
 
 logger = logging.getLogger(__name__)
 
@@ -21,20 +18,9 @@ NAME_MAX = 100
 _FOR_PROGRAMS = ("/api/", "/webhooks/", "/v1/")
 
 
-@sync_and_async_middleware
-def known_hosts(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
+def known_hosts(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Middleware: let through what asks for one of ALLOWED_HOSTS."""
-    if iscoroutinefunction(get_response):
-
-        async def answer_async(request: HttpRequest) -> HttpResponse:
-            return _refuse_unknown(request) or await cast("Awaitable[HttpResponse]", get_response(request))
-
-        return answer_async
-
-    def answer(request: HttpRequest) -> HttpResponse:
-        return _refuse_unknown(request) or get_response(request)
-
-    return answer
+    return lambda request: _refuse_unknown(request) or get_response(request)
 
 
 def _refuse_unknown(request: HttpRequest) -> HttpResponse | None:

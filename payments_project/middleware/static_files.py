@@ -1,18 +1,38 @@
-"""Static files, in development as in production: one that is not there is not found."""
+"""Static files, served before Django is asked: a file needs no thread, no database and no session."""
 
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
-from servestatic.middleware import ServeStaticMiddleware  # type: ignore[import-untyped]  # has no stubs
-from servestatic.responders import MissingFileError  # type: ignore[import-untyped]  # has no stubs
+from typing import Any
+
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from servestatic import ServeStaticASGI  # type: ignore[import-untyped]  # has no stubs
+
+PREFIX = "/static/"
 
 
-class StaticFilesMiddleware(ServeStaticMiddleware):  # type: ignore[misc]  # has no stubs
-    """ServeStatic's, which with DEBUG raises for a missing file: a 500 with a traceback, and no setting for it."""
+class StaticFiles:
+    """An ASGI application around another, which is not asked for what is under PREFIX.
 
-    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase
-        try:
-            response = await super().__call__(request)
-        except MissingFileError:
-            response = await self.get_response(request)
-        return response
+    With DEBUG files are looked for at each request, else once, at the start.
+    """
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._files = ServeStaticASGI(None, autorefresh=settings.DEBUG, max_age=0 if settings.DEBUG else 60)
+        for root, prefix in _folders():
+            self._files.add_files(root, f"{PREFIX}{prefix}")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        path = scope["path"].removeprefix(scope["root_path"])
+        if path.startswith(PREFIX):
+            await self._files(scope | {"path": path}, receive, send)
+        else:
+            await self._application(scope, receive, send)
+
+
+def _folders() -> list[tuple[str, str]]:
+    """Return where the apps and STATICFILES_DIRS have files, and under which name. The first that has a file wins."""
+    found: dict[tuple[str, str], None] = {}
+    for finder in get_finders():
+        for _, storage in finder.list([]):
+            found.setdefault((storage.location, getattr(storage, "prefix", None) or ""))
+    return list(reversed(found))

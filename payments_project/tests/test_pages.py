@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 
 from payments.stripe.currencies import SUPPORTED, decimals
@@ -63,10 +64,9 @@ def test_after_giving_up_the_customer_reads_that_nothing_was_paid(client):
 
 
 def test_a_browser_that_asks_for_an_icon_by_its_old_name_is_sent_to_it(client, production):
-    response = client.get("/favicon.ico", follow=True)
+    response = client.get("/favicon.ico")
 
-    assert response.redirect_chain == [("/static/icon.svg", 302)]
-    assert response["Content-Type"] == "image/svg+xml"
+    assert (response.status_code, response["Location"]) == (302, "/static/icon.svg")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_every_page_names_an_icon_that_is_there(client, settings, db, path):
     icons = re.findall(r'<link[^>]*\srel="icon"[^>]*>', page)
     addresses = [re.search(r'href="([^"]+)"', icon)[1] for icon in icons]
     assert addresses
-    assert {client.get(address).status_code for address in addresses} == {200}
+    assert all(finders.find(address.removeprefix("/static/")) for address in addresses)
 
 
 @pytest.mark.parametrize("path", ["/", "/checkout/success", "/checkout/cancel"])

@@ -59,6 +59,7 @@ class Server:
         self._settings = {"PORT": str(self.port), "DATABASE_URL": database.url} | changes
         self._out, self._log = folder / "out", folder / "log"
         self._process = None
+        self.starts = 0
         self._is_asked_to_stop = False
 
     @property
@@ -75,6 +76,7 @@ class Server:
         """Start `manage.py serve`, or another command of Python's."""
         self._settings |= changes
         self._is_asked_to_stop = False
+        self.starts += 1
         with self._out.open("a") as out, self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [sys.executable, *(arguments or ("manage.py", "serve"))],

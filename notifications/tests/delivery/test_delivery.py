@@ -246,7 +246,7 @@ async def test_with_latest_many_at_once_leave_one(connect, tell, latest):
 
 @pytest.fixture
 def memory_layer(settings):
-    settings.CHANNEL_LAYERS = {"default": settings.MEMORY_LAYER}
+    settings.CHANNEL_LAYERS = {"notifications": settings.MEMORY_LAYER}
 
 
 async def test_in_memory_a_connection_is_in_its_group_for_longer_than_a_day(

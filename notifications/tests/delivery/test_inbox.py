@@ -3,10 +3,9 @@
 import asyncio
 
 import pytest
-from channels.layers import get_channel_layer
 
 from notifications.delivery.inbox import WAITING_MAX, Inbox
-from notifications.tests.conftest import until
+from notifications.tests.conftest import held_by, layer_in_use, until
 from notifications.tests.test_consumers import Server
 
 
@@ -63,9 +62,8 @@ async def test_a_closed_inbox_handles_nothing_more():
 
 
 def has_unread():
-    """Tell whether the layer holds messages; that for Redis hands each over at once."""
-    waiting = get_channel_layer().channels.values()
-    return any(isinstance(queue, asyncio.Queue) and not queue.empty() for queue in waiting)
+    """Return whether the layer holds messages."""
+    return any(not queue.empty() for queue in held_by(layer_in_use()).channels.values())
 
 
 @pytest.mark.django_db(transaction=True, available_apps=["notifications"])

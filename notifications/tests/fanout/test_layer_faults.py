@@ -21,9 +21,8 @@ class Faulty(InMemoryChannelLayer):
 
 
 @pytest.fixture
-def faulty(settings, monkeypatch):
-    monkeypatch.setattr(breaker, "_fault_told_at", -breaker.FAULT_SECONDS)
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": f"{__name__}.Faulty"}}
+def faulty(settings):
+    settings.CHANNEL_LAYERS = {"notifications": {"BACKEND": f"{__name__}.Faulty"}}
 
 
 def faults(caplog):

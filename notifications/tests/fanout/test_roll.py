@@ -2,14 +2,13 @@
 
 import pytest
 from channels.db import database_sync_to_async
-from channels.layers import get_channel_layer
 from django.db import connection
 
 from notifications import metrics
 from notifications.fanout import roll
 from notifications.fanout.roll import UNHEARD_ROUNDS, UNHEARD_ROUNDS_MAX, Roll
 from notifications.models import Listener
-from notifications.tests.conftest import redis_layer, total
+from notifications.tests.conftest import held_by, layer_in_use, redis_layer, total
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 
@@ -25,15 +24,14 @@ class Process:
         self._layers = layers
 
     async def makes_a_round(self):
-        layer = get_channel_layer()
+        layer = layer_in_use()
         channel = await layer.new_channel()
         await layer.group_add("line.test", channel)
-        said = []
-        layer.hand_over(channel, lambda content: said.append(layer.deserialize(content)))
         self.roll.start_round(layer)
         await self.roll._task
         await layer.group_discard("line.test", channel)
-        for message in said:
+        while not held_by(layer).channels[channel].empty():
+            message = await layer.receive(channel)
             for hearer in self.hearers:
                 hearer.roll.hear(message)
 

@@ -2,13 +2,12 @@
 
 import pytest
 from asgiref.sync import sync_to_async
-from channels.layers import get_channel_layer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications import installation, metrics
 from notifications.fanout import groups, listen, seal
-from notifications.tests.conftest import redis_layer, total, until
+from notifications.tests.conftest import layer_in_use, redis_layer, total, until
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
@@ -108,7 +107,7 @@ async def test_a_wake_that_is_forged_shows_nothing_and_takes_nothing_away(connec
     refused = total(metrics.REFUSED)
 
     for _ in range(100):
-        await get_channel_layer().group_send(*forge())
+        await layer_in_use().group_send(*forge())
 
     await until(lambda: total(metrics.REFUSED) == refused + 100)
     await tell(frame={"n": "true"})
@@ -132,7 +131,7 @@ async def test_old_wakes_that_are_played_again_show_nothing(connect, tell):
     assert await late.read() == {"n": 3, "seq": 3}
 
     for message in recorded * 2:
-        await get_channel_layer().group_send(*message)
+        await layer_in_use().group_send(*message)
 
     await tell(frame={"n": 4})
     assert await client.read() == {"n": 4}
@@ -149,7 +148,7 @@ async def test_what_a_stranger_sends_is_no_sign_that_the_line_is_heard(connect):
     (ours,) = listen._lines.values()
     ours._unheard = 2
     refused = total(metrics.REFUSED)
-    await get_channel_layer().group_send(*without_seal())
+    await layer_in_use().group_send(*without_seal())
     await until(lambda: total(metrics.REFUSED) == refused + 1)
     assert ours._unheard >= 2
 

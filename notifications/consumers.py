@@ -10,7 +10,7 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.db import Error as DatabaseError
 
-from bulk.errors import describe
+from database.errors import describe
 from notifications import auth, metrics, protocol
 from notifications.delivery import confirmations, connections, reconciler
 from notifications.delivery.cursor import ClientGoneError, Sent

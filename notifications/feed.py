@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.models import Case, F, Max, OuterRef, Q, Subquery, When, Window
 from django.utils import timezone
 
-from bulk.execution import execute
+from database.prepared import execute
 from notifications import installation, protocol
 from notifications.fanout import groups
 from notifications.fanout.groups import Wake

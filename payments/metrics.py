@@ -7,7 +7,11 @@ EVENTS = Counter(
     "Webhook deliveries, by the event's resulting state and reason.",
     ["state", "reason"],
 )
-REFUSED = Counter("payments_webhooks_refused_total", "Webhook deliveries that did not verify.", ["reason"])
+REFUSED = Counter(
+    "payments_webhooks_refused_total",
+    "Webhook deliveries that were refused, by why: forged, malformed, not applied, or the database was away.",
+    ["reason"],
+)
 CREATED = Counter("payments_created_total", "Requests for payments, by Stripe's answer.", ["outcome"])
 UNKNOWN_VALUES = Counter(
     "payments_unknown_values_total",

@@ -1,3 +1,5 @@
+"""What is kept of payments: payments, their intents, refunds, events and changes of statuses."""
+
 import json
 from functools import cached_property
 from typing import Any

@@ -8,29 +8,16 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
+from payments.stripe import currencies
 from stripe_sandbox.errors import ApiError, missing
 from stripe_sandbox.timing import CLOCK_DIFFERENCE, LONGEST_SESSION, SHORTEST_SESSION
 
-_MAX_AMOUNT, _MAX_AMOUNT_IDR = 99_999_999, 999_999_999_999
-"""Minor units. Source: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts."""
 MAX_METADATA_KEYS, MAX_METADATA_KEY, MAX_METADATA_VALUE = 50, 40, 500
 """Source: https://docs.stripe.com/metadata."""
 MAX_URL = 5000
 MAX_EMAIL = 800
 MAX_SUFFIX = 22
 _NOT_ON_STATEMENTS = frozenset("<>\\'\"*")
-
-CURRENCIES = frozenset(
-    """
-    aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd cad
-    cdf chf clp cny cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd
-    hnl htg huf idr ils inr isk jmd jod jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl
-    mga mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg
-    qar ron rsd rub rwf sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah
-    ugx usd uyu uzs vnd vuv wst xaf xcd xcg xof xpf yer zar zmw
-    """.split()  # noqa: SIM905 a hundred and forty pairs of quotes say no more
-)
-"""Source: https://docs.stripe.com/currencies."""
 
 Tree = Mapping[str, "Tree | None"]
 """Names of parameters, each with its own inner names. None: the parameter and everything in it."""
@@ -94,8 +81,8 @@ def check_integer(value: int, param: str, *, least: int, most: int | None = None
 
 def check_currency(currency: str, param: str) -> str:
     """Return the currency in lower case, as Stripe does."""
-    if currency.lower() not in CURRENCIES:
-        known = ", ".join(sorted(CURRENCIES))
+    if currency.lower() not in currencies.SUPPORTED:
+        known = ", ".join(sorted(currencies.SUPPORTED))
         raise ApiError(
             f"Invalid currency: {currency[:20]}. Stripe currently supports these currencies: {known}",
             param=param,
@@ -103,14 +90,9 @@ def check_currency(currency: str, param: str) -> str:
     return currency.lower()
 
 
-def max_amount(currency: str) -> int:
-    """Return the largest amount that can be charged, in minor units."""
-    return _MAX_AMOUNT_IDR if currency.lower() == "idr" else _MAX_AMOUNT
-
-
 def check_amount(amount: int, currency: str) -> None:
     """Refuse a total that is too large for a charge."""
-    most = max_amount(currency)
+    most = currencies.largest(currency)
     if amount > most:
         raise ApiError(
             f"The Checkout Session's total amount must be no more than {most} in the currency's minor unit.",

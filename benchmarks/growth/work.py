@@ -16,7 +16,7 @@ from notifications import retention as notifications_retention
 from notifications.delivery import reconciler
 from payments import retention as events_retention
 from payments.reconciliation import incomplete, missing_events, stale_payments
-from payments.webhooks import apply, matching, replay, signatures
+from payments.webhooks import apply, ingest, known, replay, signatures
 
 PAGE_SIZE = 100
 FRAME = {
@@ -87,19 +87,19 @@ def sockets(sample: Sample) -> Iterator[Work]:
 def events(sample: Sample) -> Iterator[Work]:
     """What webhooks ask for."""
     yield Work(
-        name="findings.look_up, a session",
+        name="look_up, a session",
         draw=sample.named_by_session,
-        do=lambda rows: matching.look_up(rows, lock=False),
+        do=lambda rows: known.look_up(rows, lock=False),
     )
     yield Work(
-        name="findings.look_up, an intent",
+        name="look_up, an intent",
         draw=sample.named_by_intent,
-        do=lambda rows: matching.look_up(rows, lock=False),
+        do=lambda rows: known.look_up(rows, lock=False),
     )
     yield Work(
-        name="webhooks.take_in, a payment is paid",
+        name="ingest, a payment is paid",
         draw=sample.paid_now,
-        do=lambda told: apply.take_in([apply.receive(body=told[0], signature=signatures.read(told[1]))]),
+        do=lambda told: ingest.ingest([ingest.receive(body=told[0], signature=signatures.read(told[1]))]),
     )
 
 

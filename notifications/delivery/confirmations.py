@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from bulk.errors import describe
+from database.errors import describe
 from notifications import feed
 from notifications.delivery.threads import in_writing_thread
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from django.db import Error as DatabaseError
 
-from bulk.errors import describe
+from database.errors import describe
 from notifications import feed, metrics, protocol
 from notifications.delivery import confirmations
 from notifications.delivery.confirmations import Receipt

@@ -11,7 +11,7 @@ from collections import defaultdict
 
 from django.db import Error as DatabaseError
 
-from bulk.errors import describe
+from database.errors import describe
 from notifications import feed, metrics
 from notifications.delivery import confirmations, connections
 from notifications.delivery.subscription import Subscription

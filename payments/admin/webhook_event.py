@@ -185,7 +185,7 @@ def _link(payment: Payment) -> SafeString:
     return format_html('<a class="text-link" href="{}">{}</a>', url, payment.ride_id)
 
 
-def _report(request: HttpRequest, outcomes: Sequence[apply.Outcome]) -> None:
+def _report(request: HttpRequest, outcomes: Sequence[apply.EventResult]) -> None:
     """Show the user the events' states, the status changes, and the first errors."""
     states = Counter(outcome.state for outcome in outcomes)
     summary = ", ".join(f"{count} {State(state).label}" for state, count in states.items())

@@ -9,7 +9,7 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from bulk.errors import describe
+from database.errors import describe
 from payments.checkout import cancel, create, refundable
 from payments.models import Payment
 from payments.stripe import gateway
@@ -90,7 +90,7 @@ def _ride_has_payment(request: HttpRequest, error: create.RideHasPayment) -> Htt
     return _refuse(409, "ride_has_payment", str(error), paymentId=str(error.payment.pk))
 
 
-def _refused(request: HttpRequest, error: gateway.StripeRefused) -> HttpResponse:
+def _refused(request: HttpRequest, error: gateway.StripeError) -> HttpResponse:
     return _refuse(502, "stripe_refused", f"Stripe refused: {error}", stripeCode=error.code)
 
 
@@ -108,5 +108,6 @@ HANDLERS: Mapping[type[Exception], Handler] = {
     cancel.NotCancelable: _always(409, "not_cancelable"),
     refundable.NotRefundable: _always(409, "not_refundable"),
     gateway.StripeRefused: _refused,
+    gateway.StripeKeyRefused: _refused,
     gateway.StripeUnavailable: _no_stripe,
 }

@@ -18,31 +18,22 @@ class NotCancelable(Exception):
 def cancel(*, payment_id: Any, cause: StatusChange.Cause) -> Payment:
     """End an open payment and its session. A payment that is canceled already stays so.
 
-    Raises Payment.DoesNotExist, NotCancelable, StripeRefused or StripeUnavailable.
+    Raises Payment.DoesNotExist, NotCancelable, StripeError.
     """
     with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment_id)
+        payment = record.lock(payment_id)
         if payment.status == Status.CANCELED:
             return payment
         if not is_open(payment.facts):
             raise NotCancelable(f"The payment is {payment.status}: only an open payment can be canceled.")
         now = int(datetime.now(tz=UTC).timestamp())
-        record.apply_facts(
-            [
-                record.Finding(
-                    payment=payment,
-                    facts={"cancel_requested": now} if payment.session_id else {"canceled": now},
-                )
-            ],
-            cause=cause,
+        payment = record.learn(
+            payment_id, {"cancel_requested": now} if payment.session_id else {"canceled": now}, cause=cause
         )
     if payment.session_id is None:
         return payment
     _expire(payment)
-    with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment_id)
-        record.apply_facts([record.Finding(payment=payment, facts={"expired": now})], cause=cause)
-    return payment
+    return record.learn(payment_id, {"expired": now}, cause=cause)
 
 
 def _expire(payment: Payment) -> None:
@@ -58,12 +49,12 @@ def _expire(payment: Payment) -> None:
 def give_up(payment: Payment, *, reason: str, cause: StatusChange.Cause) -> bool:
     """Cancel a payment that never got a session, and free its ride. Return whether it still had none."""
     with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment.pk)
+        payment = record.lock(payment.pk)
         if payment.session_id is not None or not is_open(payment.facts):
             return False
         if not payment.stripe_error:
             payment.stripe_error = reason
             payment.save(update_fields=["stripe_error"])
         now = int(datetime.now(tz=UTC).timestamp())
-        record.apply_facts([record.Finding(payment=payment, facts={"canceled": now})], cause=cause)
+        record.learn(payment.pk, {"canceled": now}, cause=cause)
     return True

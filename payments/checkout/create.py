@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from payments import record
 from payments.announcements import announce_link
 from payments.facts import money
 from payments.metrics import CREATED
@@ -60,7 +61,7 @@ def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
 
     A repeated request gets its payment as it is now, even if it has ended.
 
-    Raises IdempotencyKeyReused or RideHasPayment with nothing done; StripeRefused or StripeUnavailable with the
+    Raises IdempotencyKeyReused or RideHasPayment with nothing done; StripeError with the
     payment kept, so that the same call repeats the same request to Stripe.
     """
     payment = _reserve(order=order, idempotency_key=idempotency_key)
@@ -73,13 +74,13 @@ def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
 def complete(payment: Payment) -> Payment:
     """Ask Stripe for the session that a payment lacks, and send its link to the user.
 
-    Repeated and concurrent calls make one session. Raises StripeRefused or StripeUnavailable with the payment kept.
+    Repeated and concurrent calls make one session. Raises StripeError with the payment kept.
     """
     try:
         session = gateway.create_session(
             params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}-{payment.attempt}"
         )
-    except (gateway.StripeRefused, gateway.StripeUnavailable) as error:
+    except gateway.StripeError as error:
         CREATED.labels(outcome=type(error).__name__).inc()
         _note_failure(payment, error)
         raise
@@ -89,16 +90,15 @@ def complete(payment: Payment) -> Payment:
     return payment
 
 
-def _note_failure(payment: Payment, error: gateway.StripeRefused | gateway.StripeUnavailable) -> None:
+def _note_failure(payment: Payment, error: gateway.StripeError) -> None:
     """Keep the reason, and change the idempotency key if Stripe would only repeat its answer.
 
     Source: https://docs.stripe.com/api/idempotent_requests. If the failed request made a session after all, nobody
     gets its link, and it expires. Stripe does not store a refusal of the API key: with a valid one, the same request
     finds the session of an earlier try whose answer got lost.
     """
-    is_final = not error.is_about_key if isinstance(error, gateway.StripeRefused) else error.is_final
     Payment.objects.filter(pk=payment.pk, session_id=None, attempt=payment.attempt).update(
-        stripe_error=str(error), attempt=payment.attempt + is_final
+        stripe_error=str(error), attempt=payment.attempt + error.is_final
     )
 
 
@@ -131,7 +131,7 @@ def _earlier(*, order: Order, idempotency_key: str | None) -> Payment | None:
     if holder is None:
         return None
     # Concurrent requests with different keys: the first one adopts the payment, the others must see that.
-    holder = Payment.objects.select_for_update().get(pk=holder.pk)
+    holder = record.lock(holder.pk)
     is_same = holder.request_digest == digest and holder.idempotency_key in {None, idempotency_key}
     if holder.announced_seq is not None or not is_same:
         raise RideHasPayment(holder)
@@ -188,7 +188,7 @@ def _stripe_params(payment: Payment, order: Order) -> dict[str, Any]:
 def _announce(*, payment_id: Any, session: dict[str, Any]) -> Payment:
     """Save the session and send its link to the user once, unless the payment has ended meanwhile."""
     with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment_id)
+        payment = record.lock(payment_id)
         if payment.announced_seq is not None:
             return payment
         payment.session_id = session["id"]
@@ -200,6 +200,6 @@ def _announce(*, payment_id: Any, session: dict[str, Any]) -> Payment:
             payment.announced_seq = announce_link(payment)
         payment.save(update_fields=_OF_SESSION)
     if was_canceled:  # during the call to Stripe. If this fails, the session expires: nobody has its link.
-        with contextlib.suppress(gateway.StripeRefused, gateway.StripeUnavailable):
+        with contextlib.suppress(gateway.StripeError):
             gateway.expire_session(session_id=session["id"])
     return payment

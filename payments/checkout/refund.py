@@ -28,8 +28,7 @@ def refund(
     """Refund `amount` minor units, or all that is left of a payment intent, and record Stripe's answer.
 
     Without `payment_intent_id`, choose the intent with the most left. Raises Payment.DoesNotExist,
-    refundable.NotRefundable, IdempotencyKeyReused, StripeRefused or StripeUnavailable. After the last two, the same
-    call asks Stripe for the same refund.
+    refundable.NotRefundable, IdempotencyKeyReused or StripeError. After the last, the same call asks Stripe for the same refund.
     """
     request = _reserve(
         payment_id=payment_id, amount=amount, intent_id=payment_intent_id, idempotency_key=idempotency_key
@@ -47,8 +46,7 @@ def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequ
 
     Repeated and concurrent calls make one refund. If an earlier try may have made it, and its key no longer brings
     back the answer, look for the refund first.
-    Raises StripeUnavailable with the request kept, or StripeRefused with the request deleted, except where Stripe
-    refused the API key.
+    Raises StripeError: StripeRefused with the request deleted, any other with it kept.
     """
     is_first = request.attempt == 1 and is_key_kept(request)
     if not is_first and (made := find(request)):
@@ -56,20 +54,14 @@ def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequ
     answer: Mapping[str, Any]
     try:
         answer = gateway.create_refund(params=_params(request), idempotency_key=_key(request))
-    except gateway.StripeUnavailable as error:
+    except gateway.StripeError as error:
         if not error.is_final:
-            raise
-        answer = _made_before(request, error)
-    except gateway.StripeRefused as error:
-        if error.is_about_key:
             raise
         answer = _made_before(request, error)
     return settle(request, answer, cause=cause)
 
 
-def _made_before(
-    request: RefundRequest, error: gateway.StripeRefused | gateway.StripeUnavailable
-) -> Mapping[str, Any]:
+def _made_before(request: RefundRequest, error: gateway.StripeError) -> Mapping[str, Any]:
     """Return the refund of an earlier try whose answer got lost; raise the error if there is none.
 
     Give the request another idempotency key if Stripe would repeat its error. Delete a request that Stripe refused
@@ -109,14 +101,12 @@ def settle(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChan
     except UnreadableError as error:
         raise gateway.StripeUnavailable(f"Stripe's answer could not be read: {error}.") from error
     with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=request.payment_id)
+        request.payment = record.learn(request.payment_id, facts, cause=cause)
         request.refund_id = made["id"][:_ID_MAX]
         request.refund_status = (made["status"] or "succeeded")[:_STATUS_MAX]
         RefundRequest.objects.filter(pk=request.pk).update(
             refund_id=request.refund_id, refund_status=request.refund_status, given_up_at=None
         )
-        record.apply_facts([record.Finding(payment=payment, facts=facts)], cause=cause)
-    request.payment = payment
     return request
 
 
@@ -124,7 +114,7 @@ def find(request: RefundRequest) -> Mapping[str, Any] | None:
     """Return the refund that Stripe made for a request, or None if it made none.
 
     The amount must match too: a database that was restored from a backup assigns the same ids again.
-    Raises StripeRefused or StripeUnavailable.
+    Raises StripeError.
     """
     for page in gateway.list_refunds(payment_intent_id=refundable.intent_id(request)):
         for made in page:
@@ -149,7 +139,7 @@ def _reserve(
     """Return the committed row of this request: that of an earlier, equal request, or a new one."""
     try:
         with transaction.atomic():
-            payment = Payment.objects.select_for_update().get(pk=payment_id)
+            payment = record.lock(payment_id)
             return _earlier(
                 payment, amount=amount, intent_id=intent_id, idempotency_key=idempotency_key
             ) or _new(payment, amount=amount, intent_id=intent_id, idempotency_key=idempotency_key)

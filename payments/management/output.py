@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
 from payments.models import WebhookEvent
-from payments.webhooks.apply import Outcome
+from payments.webhooks.apply import EventResult
 
 
 def progress(*columns: ProgressColumn, verbosity: int) -> Progress:
@@ -16,7 +16,7 @@ def progress(*columns: ProgressColumn, verbosity: int) -> Progress:
     return Progress(*columns, console=Console(stderr=True), disable=is_hidden)
 
 
-def write_result(command: BaseCommand, result: Outcome) -> int:
+def write_result(command: BaseCommand, result: EventResult) -> int:
     """Write which statuses an event changed, or why it failed; return how many statuses it changed."""
     for change in result.changes:
         ride = f"payment {change.payment.pk}, ride {change.payment.ride_id}"

@@ -39,7 +39,7 @@ class Result:
 def each(due: QuerySet[Row], process: Callable[[Row], Result]) -> Iterator[Result]:
     """Process each row that is due; skip rows that another process has finished meanwhile.
 
-    An error fails its own row only. Raises StripeUnavailable or OperationalError in an outage, and StripeRefused if
+    An error fails its own row only. Raises StripeUnavailable or OperationalError in an outage, and StripeKeyRefused if
     Stripe refuses the API key.
     """
     unanswered = 0
@@ -57,8 +57,6 @@ def each(due: QuerySet[Row], process: Callable[[Row], Result]) -> Iterator[Resul
             yield _failed(row, "the database did not answer" if is_ours else str(error))
             continue
         except gateway.StripeRefused as error:
-            if error.is_about_key:
-                raise
             result = _failed(row, str(error))
         except (
             KeyError,

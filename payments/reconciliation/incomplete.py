@@ -47,8 +47,6 @@ def finish_payment(payment: Payment, *, dry_run: bool) -> Result:
         try:
             create.complete(payment)
         except gateway.StripeRefused as error:
-            if error.is_about_key:
-                raise
             return _give_up(payment, f"Stripe refuses it: {error}", dry_run=dry_run)
     return Result(end=End.COMPLETED, text=f"{name(payment)}: completed, its link is handed over")
 
@@ -77,7 +75,5 @@ def finish_refund(request: RefundRequest, *, dry_run: bool) -> Result:
             else:
                 refund.complete(request, cause=_CAUSE)
         except gateway.StripeRefused as error:
-            if error.is_about_key:
-                raise
             return Result(end=End.GIVEN_UP, text=f"{name(request)}: given up, Stripe refuses it: {error}")
     return Result(end=End.COMPLETED, text=f"{name(request)}: {'found at Stripe' if made else 'made'}")

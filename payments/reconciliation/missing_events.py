@@ -37,8 +37,8 @@ class Step:
     """How many events Stripe listed."""
     missing: int = 0
     """How many of them were not stored."""
-    outcomes: Sequence[apply.Outcome] = ()
-    stored_before: Sequence[apply.Outcome] = ()
+    outcomes: Sequence[apply.EventResult] = ()
+    stored_before: Sequence[apply.EventResult] = ()
     """The results of events that were stored already, but not applied."""
     old_failures: frozenset[str] = frozenset()
     """The ids of those that an earlier fetch has reported as failed."""
@@ -70,11 +70,11 @@ def apply_stored(*, dry_run: bool) -> Iterator[Step]:
 def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
     """Store each event of the window that is missing, then apply them, oldest first.
 
-    A dry run stores nothing and yields the expected results. Raises StripeRefused or StripeUnavailable, after
+    A dry run stores nothing and yields the expected results. Raises StripeError, after
     applying the events stored by then.
     """
     stored: list[list[str]] = []
-    trouble: gateway.StripeRefused | gateway.StripeUnavailable | None = None
+    trouble: gateway.StripeError | None = None
     try:
         for page in _pages(window):
             missing, malformed = _missing(page)
@@ -85,7 +85,7 @@ def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
                 stored.append([row.event_id for row in missing])
                 yield Step(listed=len(page), missing=len(missing))
             yield Step(missing=len(malformed), outcomes=malformed)
-    except (gateway.StripeRefused, gateway.StripeUnavailable) as error:
+    except gateway.StripeError as error:
         trouble = error
     for event_ids in reversed(stored):
         yield _apply(event_ids)
@@ -121,7 +121,7 @@ def _pages(window: Window) -> Iterator[list[dict[str, object]]]:
         )
 
 
-def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], list[apply.Outcome]]:
+def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], list[apply.EventResult]]:
     """Return a page's missing events, oldest first, and the results of those that cannot be read."""
     ids = [str(event.get("id")) for event in page]
     stored = WebhookEvent.objects.filter(event_id__in=ids)
@@ -133,7 +133,7 @@ def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], lis
         try:
             rows.append(envelope.read(json.dumps(event).encode()))
         except envelope.MalformedEvent as error:
-            outcome = apply.Outcome(event_id=event_id, state=WebhookEvent.State.FAILED, error=str(error))
+            outcome = apply.EventResult(event_id=event_id, state=WebhookEvent.State.FAILED, error=str(error))
             malformed.append(outcome)
     return rows, malformed
 

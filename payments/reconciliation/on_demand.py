@@ -79,7 +79,7 @@ def _compare(payment: Payment) -> None:
         limits.paused_until = time.monotonic() + COOLDOWN_SECONDS
         logger.warning("Stripe did not answer about payment %s: %s", payment.pk, error)
         Payment.objects.filter(pk=payment.pk).update(checked_at=payment.checked_at)
-    except gateway.StripeRefused as error:
+    except gateway.StripeError as error:
         logger.warning("Stripe refused to answer about payment %s: %s", payment.pk, error.code)
     except (KeyError, TypeError, ValueError) as error:
         logger.warning(

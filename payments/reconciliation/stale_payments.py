@@ -2,7 +2,6 @@
 
 from datetime import datetime
 
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -39,7 +38,7 @@ def undecided(*, checked_before: datetime) -> QuerySet[Payment]:
 def compare(payment: Payment, *, dry_run: bool) -> Result:
     """Retrieve the payment's session and apply its state, as events would have.
 
-    Complete an interrupted cancel. Raises StripeRefused or StripeUnavailable.
+    Complete an interrupted cancel. Raises StripeError.
     """
     before = payment.status
     if not dry_run:  # before the call, so that a payment that fails does not come first each time
@@ -48,7 +47,7 @@ def compare(payment: Payment, *, dry_run: bool) -> Result:
     if is_open and "cancel_requested" in payment.facts:
         after = Status.CANCELED if dry_run else _cancel(payment)
     elif dry_run:
-        record.work_out([_finding(payment, facts, intent_id)], cause=_CAUSE)
+        record.work_out([record.Update(payment=payment, facts=facts)], cause=_CAUSE)
         after = payment.status
     else:
         after = _record(payment, facts, intent_id)
@@ -60,6 +59,7 @@ def compare(payment: Payment, *, dry_run: bool) -> Result:
 def _retrieve(payment: Payment) -> tuple[Facts, str | None, bool]:
     """Return the session's facts, its payment intent, and whether it is still open.
 
+    Only flag the payment if the intent belongs to another one already.
     Stripe does not know a session that was made with another key. It counts as expired once its time is up.
     """
     now = timezone.now()
@@ -70,28 +70,17 @@ def _retrieve(payment: Payment) -> tuple[Facts, str | None, bool]:
         if error.code != "resource_missing" or not is_over:
             raise
         return {"expired": int(now.timestamp())}, None, False
-    intent = session["payment_intent"]
-    facts = events.session_facts(session, int(now.timestamp()))
-    return facts, intent["id"] if intent else None, session["status"] == "open"
-
-
-def _finding(payment: Payment, facts: Facts, intent_id: str | None) -> record.Finding:
-    """Return the finding, or only a flag if the intent belongs to another payment already."""
-    if Intent.objects.filter(intent_id=intent_id, payment__isnull=False).exclude(payment=payment).exists():
-        return record.Finding(payment=payment, facts={"rewritten": int(timezone.now().timestamp())})
-    return record.Finding(
-        payment=payment,
-        facts=facts,
-        payment_intent_id=intent_id,
-        is_new_intent=intent_id is not None and intent_id != payment.payment_intent_id,
-    )
+    intent_id = session["payment_intent"]["id"] if session["payment_intent"] else None
+    is_open = session["status"] == "open"
+    others = Intent.objects.filter(intent_id=intent_id, payment__isnull=False).exclude(payment=payment)
+    if others.exists():
+        return {"rewritten": int(now.timestamp())}, None, is_open
+    return events.session_facts(session, int(now.timestamp())), intent_id, is_open
 
 
 def _record(payment: Payment, facts: Facts, intent_id: str | None) -> str:
     """Apply the facts; return the resulting status."""
-    with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment.pk)
-        record.apply_facts([_finding(payment, facts, intent_id)], cause=_CAUSE)
+    payment = record.learn(payment.pk, facts, cause=_CAUSE, payment_intent_id=intent_id)
     apply.apply_parked(payment, cause=_CAUSE)
     return payment.status
 

@@ -1,6 +1,6 @@
-"""Where Stripe delivers its events.
+"""Answer Stripe's deliveries of events.
 
-It is an ASGI application of its own, beside Django's. Django's handler starts and joins a thread for each request,
+This is an ASGI application of its own, beside Django's. Django's handler starts and joins a thread for each request,
 also for an async view, and that costs more than all else of an event; middleware, which would be left out then, is of
 no use to an endpoint for the signed messages of a machine.
 """
@@ -16,7 +16,7 @@ from django.db import OperationalError
 from payments.api.errors import log_outage
 from payments.metrics import REFUSED
 from payments.models import WebhookEvent
-from payments.webhooks import apply, batches, envelope, signatures
+from payments.webhooks import batches, envelope, ingest, signatures
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class Answer(NamedTuple):
 
     @classmethod
     def of(cls, status: int, content: dict[str, Any], **headers: str) -> "Answer":
+        """Return an answer with this content."""
         body = orjson.dumps(content)
         described = {"content-type": "application/json", "content-length": str(len(body))} | headers
         return cls(status, body, tuple(described.items()))
@@ -61,7 +62,7 @@ async def answer(*, method: str, signature: str, read: Callable[[], Awaitable[by
     if `read` does.
     """
     try:
-        return await _take_in(signature=signature, read=read) if method == "POST" else _NOT_POST
+        return await _ingest(signature=signature, read=read) if method == "POST" else _NOT_POST
     except HungUpError:
         raise
     except Exception:
@@ -69,12 +70,12 @@ async def answer(*, method: str, signature: str, read: Callable[[], Awaitable[by
         return _BROKEN
 
 
-async def _take_in(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> Answer:
-    """Take an event in. The body of what cannot have been signed just now is not waited for."""
+async def _ingest(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> Answer:
+    """Verify, store and apply an event. A body whose signature cannot be good is not waited for."""
     try:
         signed = signatures.read(signature)
-        row = apply.receive(body=await read(), signature=signed)
-        outcome = await batches.take_in(row)
+        row = ingest.receive(body=await read(), signature=signed)
+        result = await batches.submit(row)
     except signatures.SignatureOfAnotherTime as error:
         return _refuse_time(error)
     except signatures.InvalidSignature as error:
@@ -85,9 +86,9 @@ async def _take_in(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> A
     except OperationalError as error:
         log_outage(error)
         return _refuse(503, "unavailable", "The database did not answer: deliver the event again.")
-    if outcome.state == WebhookEvent.State.FAILED:
+    if result.state == WebhookEvent.State.FAILED:
         return _refuse(500, "not_applied", "The event is stored but could not be applied: deliver it again.")
-    return Answer.of(200, {"event": outcome.event_id, "state": outcome.state})
+    return Answer.of(200, {"event": result.event_id, "state": result.state})
 
 
 def _refuse_time(error: signatures.SignatureOfAnotherTime) -> Answer:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from payments.stripe.currencies import largest
 from stripe_sandbox.errors import ApiError, missing
 from stripe_sandbox.models import Session
 from stripe_sandbox.objects.line_item import new_line_item
@@ -18,7 +19,6 @@ from stripe_sandbox.validation import (
     check_metadata,
     check_suffix,
     check_url,
-    max_amount,
 )
 
 MAX_LINE_ITEMS = 100
@@ -128,7 +128,7 @@ def _check_line_item(item: dict[str, Any], path: str) -> str:
 def _check_price(price: dict[str, Any], path: str) -> str:
     _require(price, "product_data", "unit_amount", path=path)
     price["currency"] = check_currency(price["currency"], f"{path}[currency]")
-    check_integer(price["unit_amount"], f"{path}[unit_amount]", least=0, most=max_amount(price["currency"]))
+    check_integer(price["unit_amount"], f"{path}[unit_amount]", least=0, most=largest(price["currency"]))
     product = price["product_data"]
     check_length(product["name"], MAX_TEXT, f"{path}[product_data][name]")
     check_length(product.get("description"), MAX_TEXT, f"{path}[product_data][description]")

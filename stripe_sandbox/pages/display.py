@@ -2,21 +2,15 @@
 
 import re
 
+from payments.stripe.currencies import decimals
 from stripe_sandbox.models import PaymentIntent, Session
 
-_ZERO_DECIMAL = frozenset(
-    "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()  # noqa: SIM905 reads as a list
-)
-_THREE_DECIMAL = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 _SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥", "krw": "₩", "inr": "₹"}
 
 
 def format_money(amount: int, currency: str) -> str:
-    """Return minor units as text: `1250, "usd"` is `$12.50`, `500, "jpy"` is `¥500`, `100, "chf"` is `CHF 1.00`.
-
-    Source of the decimals: https://docs.stripe.com/currencies#zero-decimal
-    """
-    places = 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
+    """Return minor units as text: `1250, "usd"` is `$12.50`, `500, "jpy"` is `¥500`, `100, "chf"` is `CHF 1.00`."""
+    places = decimals(currency)
     sign = _SYMBOLS.get(currency, f"{currency.upper()} ")
     return f"{sign}{amount / 10**places:,.{places}f}"
 

@@ -82,7 +82,7 @@ class Command(BaseCommand):
             if not window:
                 self._finish(chosen)
                 self._compare(chosen)
-        except (gateway.StripeUnavailable, gateway.StripeRefused) as error:
+        except gateway.StripeError as error:
             trouble = _describe(error)
         except DatabaseError as error:
             trouble = f"The database failed ({type(error).__name__}). What was done stays done: run the command again."
@@ -173,9 +173,9 @@ def _window(options: dict[str, Any]) -> missing_events.Window | None:
     )
 
 
-def _describe(error: gateway.StripeUnavailable | gateway.StripeRefused) -> str:
+def _describe(error: gateway.StripeError) -> str:
     if isinstance(error, gateway.StripeUnavailable):
         return f"Stripe does not answer: {error} What was done stays done; run the command again."
-    if error.is_about_key:
+    if isinstance(error, gateway.StripeKeyRefused):
         return f"Stripe refuses STRIPE_SECRET_KEY ({error}). Set it to a key with the permissions that this command needs."
     return f"Stripe refuses: {error}"

@@ -255,7 +255,7 @@ def test_a_refund_that_stripe_refuses_is_given_up(unasked_refund):
 def test_a_refund_is_kept_where_stripe_refuses_the_key_alone(unasked_refund, settings):
     refusal = broken_stripe.error("Invalid API Key", "invalid_request_error")
     with broken_stripe.answering(lambda *_: (401, refusal)) as settings.STRIPE_API_BASE:
-        with pytest.raises(gateway.StripeRefused):
+        with pytest.raises(gateway.StripeKeyRefused):
             give_back(unasked_refund, 500, "key-1")
         assert "Stripe refuses STRIPE_SECRET_KEY" in of(unasked_refund)[1]
     assert RefundRequest.objects.exists()

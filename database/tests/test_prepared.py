@@ -1,7 +1,8 @@
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
-from bulk.execution import execute
+from database.prepared import execute
 from notifications.models import Feed
 from tests.support.services import STACK
 
@@ -58,3 +59,22 @@ def test_a_connection_that_was_lost_is_an_operational_error_and_the_next_one_ser
         execute(INSERT, "b")
     connection.close()
     assert execute(INSERT, "c") == [("c",)]
+
+
+def test_djangos_query_log_shows_a_statement_with_its_values():
+    with CaptureQueriesContext(connection) as log:
+        execute(INSERT, "a rider")
+    assert "INSERT INTO notifications_feed" in log[0]["sql"]
+    assert "'a rider'" in log[0]["sql"]
+
+
+def test_a_wrapper_of_djangos_sees_each_statement():
+    seen = []
+
+    def watch(run, sql, parameters, *more):
+        seen.append((sql, parameters))
+        return run(sql, parameters, *more)
+
+    with connection.execute_wrapper(watch):
+        execute(INSERT, "a")
+    assert seen == [(INSERT, ("a",))]

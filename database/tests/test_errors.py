@@ -6,7 +6,7 @@ import psycopg.errors
 import pytest
 from django.db import OperationalError
 
-from bulk.errors import describe
+from database.errors import describe
 
 
 def caused_by(cause):

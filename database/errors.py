@@ -1,12 +1,11 @@
-"""What went wrong in the database, in a few words that may be logged: no statement, no value."""
+"""Names of database errors that may be logged: without the statement and its values."""
 
 
 def describe(error: BaseException) -> str:
     """Return the error's name, with the database's own name and code for it where there is one.
 
     A full disk, a lock and a server that is away are all an OperationalError: `OperationalError (DiskFull, SQLSTATE
-    53100)`, `OperationalError (SQLITE_FULL)`. A database's own text is left out: it quotes
-    statements and rows.
+    53100)`, `OperationalError (SQLITE_FULL)`. A database's own text is left out: it quotes statements and rows.
     """
     cause = error.__cause__ or error
     state = getattr(cause, "sqlstate", None)

@@ -33,7 +33,7 @@ Row = TypeVar("Row", bound=Kept)
 Rendered = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Resource(Generic[Row]):
     """A kind of object: its rows, and how to render them.
 
@@ -80,55 +80,35 @@ def _render_event(event: Event) -> Rendered:
     return render_event(event, pending_webhooks=int(pending))
 
 
+_OF_CHARGE = "charge__payment_intent"
+
 SESSIONS = Resource(
-    kind="checkout.session",
-    url="/v1/checkout/sessions",
-    path_name="session",
-    rows=Session.objects.select_related("payment_intent"),
-    render=render_session,
+    "checkout.session",
+    "/v1/checkout/sessions",
+    "session",
+    Session.objects.select_related("payment_intent"),
+    render_session,
 )
 PAYMENT_INTENTS = Resource(
-    kind="payment_intent",
-    url="/v1/payment_intents",
-    path_name="intent",
-    rows=PaymentIntent.objects.all(),
-    render=render_payment_intent,
+    "payment_intent", "/v1/payment_intents", "intent", PaymentIntent.objects.all(), render_payment_intent
 )
 CHARGES = Resource(
-    kind="charge",
-    url="/v1/charges",
-    path_name="charge",
-    rows=Charge.objects.select_related("payment_intent"),
-    render=render_charge,
+    "charge", "/v1/charges", "charge", Charge.objects.select_related("payment_intent"), render_charge
 )
 REFUNDS = Resource(
-    kind="refund",
-    url="/v1/refunds",
-    path_name="refund",
-    rows=Refund.objects.select_related("charge__payment_intent"),
-    render=render_refund,
+    "refund", "/v1/refunds", "refund", Refund.objects.select_related(_OF_CHARGE), render_refund
 )
 DISPUTES = Resource(
-    kind="dispute",
-    url="/v1/disputes",
-    path_name="dispute",
-    rows=Dispute.objects.select_related("charge__payment_intent"),
-    render=render_dispute,
+    "dispute", "/v1/disputes", "dispute", Dispute.objects.select_related(_OF_CHARGE), render_dispute
 )
 EARLY_FRAUD_WARNINGS = Resource(
-    kind="early_fraud_warning",
-    url="/v1/radar/early_fraud_warnings",
-    path_name="early_fraud_warning",
-    rows=EarlyFraudWarning.objects.select_related("charge__payment_intent"),
-    render=render_warning,
+    "early_fraud_warning",
+    "/v1/radar/early_fraud_warnings",
+    "early_fraud_warning",
+    EarlyFraudWarning.objects.select_related(_OF_CHARGE),
+    render_warning,
 )
 REVIEWS = Resource(
-    kind="review",
-    url="/v1/reviews",
-    path_name="review",
-    rows=Review.objects.select_related("charge__payment_intent"),
-    render=render_review,
+    "review", "/v1/reviews", "review", Review.objects.select_related(_OF_CHARGE), render_review
 )
-EVENTS = Resource(
-    kind="event", url="/v1/events", path_name="id", rows=Event.objects.all(), render=_render_event
-)
+EVENTS = Resource("event", "/v1/events", "id", Event.objects.all(), _render_event)

@@ -91,7 +91,7 @@ class AttentionFilter(FormFilter):
         return found.exclude(attention="") if self.form.cleaned_data["attention"] else found
 
     def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the lookups."""
+        """Return no lookup for any reason: `queryset` excludes payments without one."""
         return (
             {}
             if values["attention"] == ANY
@@ -106,7 +106,7 @@ class CurrencyFilter(FormFilter):
     fields: ClassVar = {"currency": _text(max_length=3, placeholder="usd, eur, …")}
 
     def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the lookups."""
+        """Return the lookup in lower case, as currencies are stored."""
         return super().lookups({"currency": values["currency"].lower()})
 
 
@@ -131,7 +131,7 @@ class TypeFilter(FormFilter):
     fields: ClassVar = {"type": _text(max_length=100, placeholder="charge.dispute")}
 
     def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the lookups."""
+        """Return the lookup of a prefix, which the index serves."""
         return super().lookups({"type__startswith": values["type"]})
 
 

@@ -88,7 +88,7 @@ def billing_details(email: str | None) -> dict[str, Any]:
 
 
 def card_of(charge: Charge) -> dict[str, Any]:
-    """Return the charge's card. Charges of earlier versions did not keep theirs: it was a Visa."""
+    """Return the charge's card, or a Visa if it was not paid by card."""
     return charge.card or CARDS["visa"].kept()
 
 

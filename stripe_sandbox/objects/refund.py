@@ -42,7 +42,7 @@ def _more(refund: Refund) -> dict[str, Any]:
     if refund.status != Refund.Status.FAILED:
         return {}
     more = {"failure_reason": "expired_or_canceled_card"}
-    if refund.failure_balance_transaction:  # NULL until the refund fails
+    if refund.failure_balance_transaction:  # earlier versions kept none
         more["failure_balance_transaction"] = refund.failure_balance_transaction["id"]
     return more
 

@@ -33,14 +33,14 @@ def unfold_of(*, prefix: str) -> dict[str, Any]:
         "SIDEBAR": {
             "navigation": [
                 {
-                    "title": "Money",
+                    "title": "Payments",
                     "items": [
                         _page("Payments", "payments", "payments.payment"),
                         _page("Webhook events", "webhook", "payments.webhookevent"),
                     ],
                 },
                 {
-                    "title": "Written to users",
+                    "title": "Notifications",
                     "items": [
                         _page("Feeds", "rss_feed", "notifications.feed"),
                         _page("Notifications", "notifications", "notifications.notification"),

@@ -110,8 +110,8 @@ def _reserve(*, order: Order, idempotency_key: str | None) -> Payment:
         return _earlier_or_new(order=order, idempotency_key=idempotency_key)
 
 
-@transaction.atomic
 def _earlier_or_new(*, order: Order, idempotency_key: str | None) -> Payment:
+    """Look, then insert, each in a transaction of its own: what comes in between meets the unique ride or key."""
     return _earlier(order=order, idempotency_key=idempotency_key) or _new(
         order=order, idempotency_key=idempotency_key
     )
@@ -130,8 +130,16 @@ def _earlier(*, order: Order, idempotency_key: str | None) -> Payment | None:
     holder = next((p for p in payments if p.ride_claim or holds_ride(p.facts)), None)
     if holder is None:
         return None
-    # Concurrent requests with different keys: the first one adopts the payment, the others must see that.
-    holder = record.lock(holder.pk)
+    return _adopted(holder.pk, digest=digest, idempotency_key=idempotency_key)
+
+
+@transaction.atomic
+def _adopted(payment_id: Any, *, digest: str, idempotency_key: str | None) -> Payment:
+    """Return the ride's payment for a request that is the same and got no link yet. Raises RideHasPayment otherwise.
+
+    Of concurrent requests with different keys the first adopts the payment, and the others see that.
+    """
+    holder = record.lock(payment_id)
     is_same = holder.request_digest == digest and holder.idempotency_key in {None, idempotency_key}
     if holder.announced_seq is not None or not is_same:
         raise RideHasPayment(holder)

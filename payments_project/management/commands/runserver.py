@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 
 from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
-from payments_project.management.commands.serve import check_connection, use_database
+from payments_project.serving.startup import check_connection, use_database
 
 BEARERS = ("sandbox", "v1", "checkout")
 """What follows these in a path may open a payment page: it is not written to the terminal."""

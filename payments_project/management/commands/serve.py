@@ -1,4 +1,4 @@
-"""`manage.py serve`: everything from a checked configuration to a running server."""
+"""`manage.py serve`: check the settings and the database, then serve."""
 
 import argparse
 import logging
@@ -27,10 +27,13 @@ DEVELOPMENT_LOGIN = ("admin", "admin")
 
 
 class Command(BaseCommand):
+    """The command."""
+
     help = "Serve HTTP and WebSocket; with DEBUG, set up the database and a login first."
     requires_system_checks = []  # refused below, in sentences
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the option."""
         parser.add_argument(
             "--fd",
             type=int,
@@ -38,6 +41,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_: Any, fd: int | None, **__: Any) -> None:
+        """Serve until a signal ends the process."""
         try:
             refuse_bad_settings()
         except ImproperlyConfigured as error:
@@ -47,11 +51,11 @@ class Command(BaseCommand):
             prepare_database(may_migrate=settings.DEBUG)
             Console().print(banner())
             Console().print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)
-        else:  # one of several: who started them has prepared the database, once
+        else:  # one of several processes: the process manager has prepared the database once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
-        if complaint := redis_check.complaint():
-            logger.warning(complaint)
+        if problem := redis_check.problem():
+            logger.warning(problem)
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 
         garbage.collect_less()
@@ -59,7 +63,7 @@ class Command(BaseCommand):
 
 
 def prepare_database(*, may_migrate: bool) -> None:
-    """In development, migrate and make a login; in production, refuse a database that is behind."""
+    """Migrate and create a login in development; refuse a database that is behind in production."""
     with use_database():
         check_connection()
         executor = MigrationExecutor(connection)
@@ -74,7 +78,7 @@ def prepare_database(*, may_migrate: bool) -> None:
 
 @contextmanager
 def use_database() -> Iterator[None]:
-    """Say in a sentence why the database cannot be used; leave no connection behind."""
+    """Turn a DatabaseError into a CommandError of one sentence, and close the connection."""
     try:
         yield
     except DatabaseError as error:
@@ -85,7 +89,7 @@ def use_database() -> Iterator[None]:
 
 
 def check_connection() -> None:
-    """Connect once without the pool, which would try again for a while and then not say why it failed."""
+    """Connect once without the pool, which would retry for a while and then hide the reason."""
     probe = connection.copy()
     probe.settings_dict["OPTIONS"].pop("pool", None)
     try:
@@ -95,7 +99,7 @@ def check_connection() -> None:
 
 
 def make_development_login() -> None:
-    """Make the login that the banner names, unless there is one."""
+    """Create the login that the banner shows, unless it exists."""
     users = get_user_model().objects
     name, password = DEVELOPMENT_LOGIN
     if not users.filter(username=name).exists():
@@ -103,7 +107,7 @@ def make_development_login() -> None:
 
 
 def banner() -> Table:
-    """Return where everything is, for a person to read."""
+    """Return a table of all addresses and development keys, for the terminal."""
     url = settings.PUBLIC_URL
     rows = [
         ("Demo page" if settings.DEBUG else "Page", f"{url}/"),

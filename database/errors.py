@@ -4,7 +4,7 @@
 def describe(error: BaseException) -> str:
     """Return the error's name, with the database's own name and code if there is one.
 
-    A full disk, a lock and a server that is away are all an OperationalError. The code tells them apart:
+    A full disk, a lock and a server that is away are all an OperationalError. The code distinguishes them:
     `OperationalError (DiskFull, SQLSTATE 53100)`, `OperationalError (SQLITE_FULL)`. The database's own text is left
     out: it quotes statements and rows.
     """

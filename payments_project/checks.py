@@ -55,7 +55,9 @@ def check_secrets(**_: Any) -> Iterable[CheckMessage]:
             f"Set API_KEYS to a key of {API_KEY_MIN_LENGTH} or more random characters.",
         )
     if not settings.API_KEYS:
-        yield _error(3, "API_KEYS is empty, so that nobody can ask for a payment.", "Set API_KEYS to a key.")
+        yield _error(
+            3, "API_KEYS is empty, so that no backend can ask for a payment.", "Set API_KEYS to a key."
+        )
 
 
 @register("service")
@@ -65,7 +67,7 @@ def check_registration(**_: Any) -> Iterable[CheckMessage]:
         if not settings.DEBUG:
             yield _error(
                 4,
-                "NOTIFICATIONS_AUTH is open, so that anybody gets anybody's Checkout links.",
+                "NOTIFICATIONS_AUTH is open, so that any client gets any user's Checkout links.",
                 "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET.",
             )
     elif len(settings.NOTIFICATIONS_TOKEN_SECRET) < TOKEN_SECRET_MIN_LENGTH:

@@ -98,7 +98,7 @@ class Environment(BaseSettings):
     )
     NOTIFICATIONS_AUTH: Literal["open", "token"] | None = Field(
         default=None,
-        description="Who may register: `open`, anybody; `token`, who has a JWT. "
+        description="Which clients may register: `open`, all; `token`, those with a JWT. "
         "Default: open with DEBUG, else token.",
     )
     NOTIFICATIONS_TOKEN_SECRET: str = Field(
@@ -120,7 +120,7 @@ class Environment(BaseSettings):
         description="Another address of Stripe's API, for test keys only. Default: Stripe's own.",
     )
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="What is logged on standard error."
+        default="INFO", description="The least level that is logged on standard error."
     )
 
 

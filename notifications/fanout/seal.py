@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _PURPOSE = b"notifications.fanout.seal"
 _REFUSED = {
     "unreadable": "A message of the channel layer cannot be read, and is dropped.",
-    "seal": "A message of the channel layer is not sealed with this SECRET_KEY, and is dropped. Who else writes there?",
+    "seal": "A message of the channel layer is not sealed with this SECRET_KEY, and is dropped. Check which programs write there.",
     "epoch": "A message of the channel layer has a number of another epoch, and is dropped.",
 }
 

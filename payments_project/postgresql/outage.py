@@ -1,6 +1,6 @@
 """Remember whether PostgreSQL takes new connections, so that no caller waits for one during an outage.
 
-The pool does not tell callers of an outage: each would wait as long as for a busy pool.
+The pool does not report an outage: each caller would wait as long as for a busy pool.
 """
 
 import time

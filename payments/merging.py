@@ -52,7 +52,7 @@ def _latest(a: Any, b: Any) -> Any:
 
 
 def _fullest(a: Any, b: Any) -> Any:
-    """A stored event lacks texts that the delivered one had."""
+    """Keep the fuller text of each name: a stored event lacks texts that the delivered one had."""
     return {name: max(value, b[name]) for name, value in a.items()}
 
 

@@ -6,7 +6,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from notifications.delivery import hub
-from payments.api.endpoints import ApiKey
+from payments.api.auth import ApiKey
 
 
 @require_safe
@@ -37,7 +37,7 @@ def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signa
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Return this process's counters in Prometheus' text format. The caller needs an API key."""
+    """Return this process's counters in Prometheus' text format, to a caller with an API key."""
     if ApiKey()(request) is None:
         response = HttpResponse("Send the header `Authorization: Bearer KEY`.\n", status=401)
         response["WWW-Authenticate"] = "Bearer"

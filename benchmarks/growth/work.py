@@ -108,7 +108,7 @@ def events(sample: Sample) -> Iterator[Work]:
 def schedule(sample: Sample) -> Iterator[Work]:
     """What the commands that run on a schedule ask for, and staff who replay."""
     hour_ago = timezone.now() - timedelta(hours=1)
-    due = stale_payments.open_payments(asked_before=hour_ago)
+    due = stale_payments.open_payments(checked_before=hour_ago)
     yield Work(name="missed.since_last_fetch", do=lambda _: missing_events.since_last_fetch())
     yield Work(
         name="webhooks.no_longer_waiting",

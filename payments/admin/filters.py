@@ -1,4 +1,4 @@
-"""Filters made of form fields: none of them asks the table which values it holds."""
+"""Filters of the lists. They are forms, because listing a column's values would scan the table."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time
@@ -27,27 +27,32 @@ class FormFilter(admin.ListFilter):
     def __init__(
         self, request: HttpRequest, params: dict[str, Any], model: type[Model], model_admin: Any
     ) -> None:
+        """Take this filter's parameters out of `params`."""
         super().__init__(request, params, model, model_admin)
         self.used_parameters = {name: params.pop(name)[-1] for name in self.fields if name in params}
         self.form = forms.Form(self.used_parameters)
         self.form.fields.update(self.fields)
 
     def has_output(self) -> bool:
+        """Show the filter always."""
         return True
 
     def expected_parameters(self) -> list[str | None]:
+        """Return the names of the URL's parameters."""
         return list(self.fields)
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:  # noqa: ARG002 Django's signature
+        """Yield the form, for the template."""
         yield {"form": self.form}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        """Return the filtered rows; ask Django to drop parameters that are not valid."""
         if not self.form.is_valid():
             raise IncorrectLookupParameters(self.form.errors)
         return queryset.filter(**self.lookups(self.form.cleaned_data))
 
     def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the lookups for what was filled in; a field left empty asks for nothing."""
+        """Return the lookups of the fields that are filled in."""
         return {name: value for name, value in values.items() if value}
 
 
@@ -68,22 +73,25 @@ def _day(label: str) -> forms.DateField:
 
 
 class StatusFilter(FormFilter):
+    """Payments of a status."""
+
     title = "status"
     fields: ClassVar = {"status": _select(Status.choices)}
 
 
 class AttentionFilter(FormFilter):
-    """Payments that a person should look at, for any reason or for one."""
+    """Payments that need attention, for any reason or for one."""
 
     title = "need for attention"
     fields: ClassVar = {"attention": _select([(ANY, "For any reason"), *Attention.choices])}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Say also that there is a reason: then the index of those payments serves."""
+        """Exclude payments without a reason too, so that PostgreSQL uses the index of those with one."""
         found = super().queryset(request, queryset)
         return found.exclude(attention="") if self.form.cleaned_data["attention"] else found
 
     def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return no lookup for any reason: `queryset` excludes payments without one."""
         return (
             {}
             if values["attention"] == ANY
@@ -92,40 +100,49 @@ class AttentionFilter(FormFilter):
 
 
 class CurrencyFilter(FormFilter):
+    """Payments in a currency."""
+
     title = "currency"
     fields: ClassVar = {"currency": _text(max_length=3, placeholder="usd, eur, …")}
 
     def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the lookup in lower case, as currencies are stored."""
         return super().lookups({"currency": values["currency"].lower()})
 
 
 class StateFilter(FormFilter):
+    """Events in a state."""
+
     title = "state"
     fields: ClassVar = {"state": _select(WebhookEvent.State.choices)}
 
 
 class ReasonFilter(FormFilter):
+    """Events that were ignored for a reason."""
+
     title = "reason"
     fields: ClassVar = {"reason": _select(WebhookEvent.Reason.choices)}
 
 
 class TypeFilter(FormFilter):
-    """Types that begin so: `charge.dispute` finds the five of them."""
+    """Events whose type begins with a text: `charge.dispute` finds all five types of disputes."""
 
     title = "type"
     fields: ClassVar = {"type": _text(max_length=100, placeholder="charge.dispute")}
 
     def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the lookup of a prefix, which the index serves."""
         return super().lookups({"type__startswith": values["type"]})
 
 
 class DateFilter(FormFilter):
-    """Days in UTC, both included."""
+    """Rows of a range of days in UTC, both included."""
 
     fields: ClassVar = {"since": _day("From"), "until": _day("To")}
     column: ClassVar[str]
 
     def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the lookups from the start of the first day to the end of the last."""
         since, until = values["since"], values["until"]
         return super().lookups(
             {
@@ -136,10 +153,14 @@ class DateFilter(FormFilter):
 
 
 class CreatedFilter(DateFilter):
+    """Payments by the day they were created."""
+
     title = "created (UTC)"
     column = "created_at"
 
 
 class ReceivedFilter(DateFilter):
+    """Events by the day they were received."""
+
     title = "received (UTC)"
     column = "received_at"

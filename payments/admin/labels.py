@@ -1,4 +1,4 @@
-"""Small things that the admin pages of payments share."""
+"""Labels, and search terms."""
 
 import uuid
 from contextlib import suppress

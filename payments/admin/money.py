@@ -1,4 +1,4 @@
-"""Where a payment's money is, as tables of its page: by payment intent, and by dispute and refund."""
+"""Tables of a payment's page: its money by payment intent, disputes, and refunds."""
 
 from collections.abc import Iterator
 
@@ -7,8 +7,8 @@ from django.utils.html import format_html
 from notifications.readonly_admin import instant
 from payments import shown
 from payments.admin.entries import moment
+from payments.admin.fact_entries import read_movement
 from payments.admin.labels import label
-from payments.admin.said import read_movement
 from payments.admin.tables import NOTHING, Cell, Table
 from payments.balances import Balance, balances
 from payments.facts import Facts
@@ -20,13 +20,13 @@ _REFUND_TONES = {Stage.OPEN: "info", Stage.GONE: "success", Stage.BACK: "danger"
 
 
 def tables(payment: Payment) -> list[Table]:
-    """Return the tables. The payment's `intents` are read."""
+    """Return the tables. Read the payment's `intents`."""
     facts = payment.facts
     return [_by_intent(payment), _disputes(facts), _movements(facts), _refunds(facts)]
 
 
 def intent_ids(payment: Payment) -> list[str]:
-    """Return all payment intents of a payment, the one that paid first before the others."""
+    """Return the ids of a payment's intents: first the one that paid first."""
     known = {intent.intent_id for intent in payment.intents.all()} | balances(payment.facts).keys()
     first = payment.payment_intent_id or ""
     return list(filter(None, [first, *sorted(known - {first})]))
@@ -40,13 +40,13 @@ def _by_intent(payment: Payment) -> Table:
             "Payment intent",
             "Paid",
             "Refunded",
-            "Refunds under way",
-            "Lost by disputes",
+            "Pending refunds",
+            "Withdrawn by disputes",
             "Disputed",
-            "Still here",
+            "Left",
         ),
         rows=[
-            (intent_id or "not named", *_sums(payment.facts, intent_id, books.get(intent_id)))
+            (intent_id or "unknown", *_sums(payment.facts, intent_id, books.get(intent_id)))
             for intent_id in [*intent_ids(payment), *([""] if "" in books else [])]
         ],
     )
@@ -58,7 +58,7 @@ def _sums(facts: Facts, intent_id: str, book: Balance | None) -> Iterator[Cell]:
         return
     paid = format_amount(book.paid, book.currency)
     if intent_id not in facts.get("paid", {}):
-        yield format_html("{} {}", paid, label("not said yet", tone="warning"))
+        yield format_html("{} {}", paid, label("not confirmed yet", tone="warning"))
     elif not book.is_full:
         yield format_html("{} {}", paid, label("another sum", tone="danger"))
     else:

@@ -1,4 +1,4 @@
-"""What the tables of a payment's page are made of."""
+"""Tables of a payment's page."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ NOTHING = "-"
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table of the page, which is left out where it has no rows."""
+    """A table. The page leaves it out if it has no rows."""
 
     title: str
     headers: tuple[str, ...]

@@ -27,7 +27,7 @@ def no_connection_is_left(django_db_setup):
 @pytest.fixture(autouse=True)
 def nobody_has_looked_yet(monkeypatch):
     """Let no test pause for an outage that another one made."""
-    monkeypatch.setattr(on_demand, "bounds", on_demand._Bounds())
+    monkeypatch.setattr(on_demand, "limits", on_demand._Limits())
 
 
 @pytest.fixture

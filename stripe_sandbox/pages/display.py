@@ -1,4 +1,4 @@
-"""Sums, rides and states as people read them."""
+"""Amounts, rides and states as text for people."""
 
 import re
 
@@ -16,7 +16,7 @@ def format_money(amount: int, currency: str) -> str:
 
 
 def ride_of(session: Session) -> str:
-    """Return the ride that the session's metadata names as `ride_id`; empty where an item's name holds it."""
+    """Return the ride in the session's metadata (`ride_id`), unless an item's name has it already."""
     ride_id = (session.params.get("metadata") or {}).get("ride_id", "")
     whole = re.compile(rf"(?<![\w-]){re.escape(ride_id)}(?![\w-])")
     is_named = any(whole.search(item["description"]) for item in session.line_items)
@@ -24,7 +24,7 @@ def ride_of(session: Session) -> str:
 
 
 def state_of(session: Session) -> str:
-    """Return how a session stands: open, expired, confirming (a delayed payment is under way), failed or paid."""
+    """Return a session's state: open, expired, confirming (a delayed payment is under way), failed or paid."""
     if session.status != Session.Status.COMPLETE:
         return str(session.status)
     if session.payment_status != Session.PaymentStatus.UNPAID:

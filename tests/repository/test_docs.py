@@ -186,7 +186,8 @@ def test_every_error_of_the_api_is_described_with_its_status():
     codes = {
         (str(status), f"`{code}`")
         for module in ("api/errors", "webhooks/endpoint")
-        for status, code, *_ in calls(f"payments/{module}.py", "_refuse")
+        for name in ("_refuse", "_always")
+        for status, code, *_ in calls(f"payments/{module}.py", name)
         if status
     }
     refusals = re.findall(r'(\d{3}): \("(\w+)"', read("payments_project/middleware/api_errors.py"))

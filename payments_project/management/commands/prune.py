@@ -1,17 +1,16 @@
 """`manage.py prune`: remove old webhook events and notifications."""
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
-from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from notifications import retention as notifications
 from payments import retention as payments
+from payments.management.output import progress
 
 DAYS_MOST = 36_500
 
@@ -29,7 +28,7 @@ def days(*, least: int) -> Callable[[str], int]:
 
 
 class Command(BaseCommand):
-    """The command."""
+    """Remove old webhook events, payment intents of other integrations, and notifications."""
 
     help = (
         "Remove old webhook events and notifications, in small batches. Events that were not applied, payments and "
@@ -57,25 +56,20 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         """Remove, with counters on a terminal, and print the totals."""
         dry_run = options["dry_run"]
-        is_hidden = options["verbosity"] == 0 or not sys.stderr.isatty()
         try:
-            with Progress(
-                TextColumn("{task.description} {task.completed:,.0f}"),
-                console=Console(stderr=True),
-                disable=is_hidden,
-                transient=True,
-            ) as progress:
+            column = TextColumn("{task.description} {task.completed:,.0f}")
+            with progress(column, verbosity=options["verbosity"]) as bar:
                 events = _total(
-                    payments.prune(days=options["events_days"], dry_run=dry_run), progress, "Webhook events"
+                    payments.prune(days=options["events_days"], dry_run=dry_run), bar, "Webhook events"
                 )
                 intents = _total(
                     payments.prune_foreign_intents(days=options["events_days"], dry_run=dry_run),
-                    progress,
+                    bar,
                     "Payment intents of other integrations",
                 )
-                pruned = _total(
+                removed = _total(
                     notifications.prune(days=options["notifications_days"], dry_run=dry_run),
-                    progress,
+                    bar,
                     "Notifications",
                 )
         except DatabaseError as error:
@@ -83,13 +77,13 @@ class Command(BaseCommand):
             raise CommandError(message) from error
         did = "Would remove" if dry_run else "Removed"
         foreign = f", {intents} payment intents of other integrations" if intents else ""
-        self.stdout.write(f"{did} {events} webhook events{foreign} and {pruned} notifications.")
+        self.stdout.write(f"{did} {events} webhook events{foreign} and {removed} notifications.")
 
 
-def _total(batches: Iterator[int], progress: Progress, title: str) -> int:
-    task = progress.add_task(title, total=None)
+def _total(batches: Iterator[int], bar: Progress, title: str) -> int:
+    task = bar.add_task(title, total=None)
     total = 0
     for number in batches:
         total += number
-        progress.update(task, completed=total)
+        bar.update(task, completed=total)
     return total

@@ -1,4 +1,4 @@
-"""Giving money back: the request is kept first, so that a retry is never a second refund."""
+"""Refund a payment: keep the request first, so that a retry is never a second refund."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,9 +27,8 @@ def refund(
 ) -> RefundRequest:
     """Refund `amount` minor units, or all that is left of a payment intent, and record Stripe's answer.
 
-    Without `payment_intent_id` it is the intent of which the most is left. Raises Payment.DoesNotExist,
-    refundable.NotRefundable, IdempotencyKeyReused or StripeError; after the last the same call made again asks Stripe
-    for the same refund.
+    Without `payment_intent_id`, choose the intent with the most left. Raises Payment.DoesNotExist,
+    refundable.NotRefundable, IdempotencyKeyReused or StripeError. After the last, the same call asks Stripe for the same refund.
     """
     request = _reserve(
         payment_id=payment_id, amount=amount, intent_id=payment_intent_id, idempotency_key=idempotency_key
@@ -38,16 +37,16 @@ def refund(
 
 
 def is_key_kept(request: RefundRequest) -> bool:
-    """Tell whether Stripe still knows the request by its key, so that it can be repeated."""
+    """Return whether Stripe still knows the request's idempotency key, so that a repetition is safe."""
     return request.created_at > timezone.now() - gateway.KEYS_KEPT
 
 
 def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequest:
     """Ask Stripe for a refund that it has not answered yet, and record its answer.
 
-    It is the same refund however often this is done, also at the same time. Where an earlier try may have made it, and
-    the key would not bring back its answer, it is looked for first.
-    Raises StripeError: StripeRefused with the request forgotten, any other with it kept.
+    Repeated and concurrent calls make one refund. If an earlier try may have made it, and its key no longer brings
+    back the answer, look for the refund first.
+    Raises StripeError: StripeRefused with the request deleted, any other with it kept.
     """
     is_first = request.attempt == 1 and is_key_kept(request)
     if not is_first and (made := find(request)):
@@ -63,9 +62,10 @@ def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequ
 
 
 def _made_before(request: RefundRequest, error: gateway.StripeError) -> Mapping[str, Any]:
-    """Return the refund that an earlier try made, whose answer got lost. Raises the error where there is none.
+    """Return the refund of an earlier try whose answer got lost; raise the error if there is none.
 
-    Only then a refused request is forgotten, and one whose answer Stripe would repeat gets another key.
+    Give the request another idempotency key if Stripe would repeat its error. Delete a request that Stripe refused
+    and never carried out.
     """
     same = RefundRequest.objects.filter(pk=request.pk, refund_id="", attempt=request.attempt)
     if isinstance(error, gateway.StripeUnavailable):
@@ -78,9 +78,9 @@ def _made_before(request: RefundRequest, error: gateway.StripeError) -> Mapping[
 
 
 def _params(request: RefundRequest) -> dict[str, Any]:
-    """Return what Stripe is asked for (https://docs.stripe.com/api/refunds/create).
+    """Return the request to Stripe (https://docs.stripe.com/api/refunds/create).
 
-    A request of the version before has nothing frozen. It was asked for in these words.
+    Requests of earlier versions did not keep their parameters: these are the ones that they sent.
     """
     return request.stripe_params or {
         "payment_intent": refundable.intent_id(request),
@@ -95,7 +95,7 @@ def _key(request: RefundRequest) -> str:
 
 
 def settle(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChange.Cause) -> RefundRequest:
-    """Note which of Stripe's refunds a request became, and what that says of the payment."""
+    """Record which refund at Stripe a request became, and apply it to the payment."""
     try:
         facts = refund_facts({**made, "payment_intent": refundable.intent_id(request)})
     except UnreadableError as error:
@@ -111,9 +111,9 @@ def settle(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChan
 
 
 def find(request: RefundRequest) -> Mapping[str, Any] | None:
-    """Return the refund that Stripe made for a request, should its answer have got lost; None: it made none.
+    """Return the refund that Stripe made for a request, or None if it made none.
 
-    A database that was restored gives numbers out again, so that the amount has to be the same too.
+    The amount must match too: a database that was restored from a backup assigns the same ids again.
     Raises StripeError.
     """
     for page in gateway.list_refunds(payment_intent_id=refundable.intent_id(request)):
@@ -125,9 +125,9 @@ def find(request: RefundRequest) -> Mapping[str, Any] | None:
 
 
 def give_up(request: RefundRequest) -> bool:
-    """Note that nothing was refunded and nobody waits for it any more; tell whether it was still unanswered.
+    """Note that Stripe refunded nothing and will not be asked again. Return whether the request was unanswered.
 
-    The row stays: the same request, made again, is still the same refund.
+    The row stays, so that the same request is still the same refund.
     """
     unanswered = RefundRequest.objects.filter(pk=request.pk, refund_id="")
     return bool(unanswered.update(given_up_at=timezone.now()))
@@ -136,21 +136,21 @@ def give_up(request: RefundRequest) -> bool:
 def _reserve(
     *, payment_id: Any, amount: int | None, intent_id: str | None, idempotency_key: str
 ) -> RefundRequest:
-    """Return the row of this request, committed: an earlier one of the same request, or a new one."""
+    """Return the committed row of this request: that of an earlier, equal request, or a new one."""
     try:
         with transaction.atomic():
             payment = record.lock(payment_id)
             return _earlier(
                 payment, amount=amount, intent_id=intent_id, idempotency_key=idempotency_key
             ) or _new(payment, amount=amount, intent_id=intent_id, idempotency_key=idempotency_key)
-    except IntegrityError:  # the key came for another payment at the same moment
+    except IntegrityError:  # a concurrent request used the key for another payment
         raise IdempotencyKeyReused from None
 
 
 def _earlier(
     payment: Payment, *, amount: int | None, intent_id: str | None, idempotency_key: str
 ) -> RefundRequest | None:
-    """Return the request with this key. One that was given up needs its amount to be left still."""
+    """Return the request with this key. If it was given up, its amount must still be refundable."""
     request = RefundRequest.objects.filter(idempotency_key=idempotency_key).first()
     if request is None:
         return None

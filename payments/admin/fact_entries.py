@@ -1,18 +1,18 @@
-"""What Stripe said of a payment, as lines of its story. They stand at Stripe's time, which has whole seconds."""
+"""Time line entries of what Stripe reported. Their times are Stripe's, in whole seconds."""
 
 from collections.abc import Iterator
 
 from payments import shown
-from payments.admin.entries import Entry, joined, moment, read_means, read_sum
+from payments.admin.entries import Entry, joined, moment, read_payment_method, read_sum
 from payments.facts import Facts, Movement
 from payments.stripe.currencies import format_amount
 
-_SAID = {
+_TITLES = {
     "nothing_due": "Checkout was completed, and there was nothing to pay",
     "async_failed": "The delayed payment failed",
     "action_required": "The customer was asked to do something more",
     "expired": "The Checkout session expired",
-    "cancel_requested": "Cancelling the payment was asked for",
+    "cancel_requested": "A cancel of the payment was requested",
     "canceled": "The payment was given up before there was a session",
 }
 _OF_INTENTS = {
@@ -27,10 +27,10 @@ _OF_RECOVERED = {
 }
 
 
-def lines(facts: Facts) -> Iterator[Entry]:
-    """Yield a line for each fact that has a time."""
+def entries(facts: Facts) -> Iterator[Entry]:
+    """Yield an entry for each fact that has a time."""
     yield from _paid(facts)
-    for name, title in _SAID.items():
+    for name, title in _TITLES.items():
         if name in facts:
             yield _fact(facts[name], title)  # type: ignore[literal-required]
     for name, title in _OF_INTENTS.items():
@@ -41,8 +41,8 @@ def lines(facts: Facts) -> Iterator[Entry]:
             yield _fact(at, _OF_RECOVERED[name])
     yield from _failure(facts)
     yield from _movements(facts)
-    yield from _looked_into(facts)
-    yield from _odd(facts)
+    yield from _warnings_and_reviews(facts)
+    yield from _unexpected(facts)
 
 
 def _fact(at: int, title: str, detail: str = "", tone: str = "") -> Entry:
@@ -54,10 +54,10 @@ def _paid(facts: Facts) -> Iterator[Entry]:
     for intent_id, sums in facts.get("paid", {}).items():
         charge = shown.charge(facts, intent_id=intent_id)
         is_of_charge = charge is not None and charge["intent"] == intent_id
-        means = read_means(charge) if charge and is_of_charge else ""
+        method = read_payment_method(charge) if charge and is_of_charge else ""
         for paid, at in sums.items():
             differs = f"{read_sum(asked)} was asked for: this pays nothing" if paid != asked else ""
-            detail = joined(differs, means, intent_id if len(facts["paid"]) > 1 else "")
+            detail = joined(differs, method, intent_id if len(facts["paid"]) > 1 else "")
             yield _fact(at, f"{read_sum(paid)} was paid", detail, "danger" if differs else "success")
 
 
@@ -80,14 +80,14 @@ def _movements(facts: Facts) -> Iterator[Entry]:
 
 
 def read_movement(movement: Movement) -> tuple[str, str]:
-    """Return what a balance transaction of a dispute did, such as `5.00 USD withdrawn`, and its tone."""
+    """Return a dispute's balance transaction as text, such as `5.00 USD withdrawn`, and its tone."""
     amount = format_amount(abs(movement["amount"]), movement["currency"])
     return (
         (f"{amount} withdrawn", "danger") if movement["amount"] < 0 else (f"{amount} reinstated", "success")
     )
 
 
-def _looked_into(facts: Facts) -> Iterator[Entry]:
+def _warnings_and_reviews(facts: Facts) -> Iterator[Entry]:
     for warning in facts.get("warnings", {}).values():
         state = "refunding can still prevent a dispute" if warning["actionable"] else "nothing to do any more"
         title = f"Early fraud warning: {warning['fraud_type'] or 'no reason given'}"
@@ -97,7 +97,7 @@ def _looked_into(facts: Facts) -> Iterator[Entry]:
         yield _fact(review["at"], title, review["reason"], "warning" if review["open"] else "")
 
 
-def _odd(facts: Facts) -> Iterator[Entry]:
+def _unexpected(facts: Facts) -> Iterator[Entry]:
     if "foreign_session" in facts:
         title = "A session that this service did not make named this payment"
         yield _fact(facts["foreign_session"], title, "It closes and pays nothing here.", "warning")

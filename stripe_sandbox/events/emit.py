@@ -1,4 +1,4 @@
-"""What happened is told as events, in the transaction of the change itself."""
+"""Emit events, in the transaction of the change that they report."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from stripe_sandbox.models import Event, Session
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """The API request that an event comes from; without one it came from the customer, or by itself."""
+    """The API request that caused an event. It is empty if the customer or the time caused it."""
 
     request_id: str | None = None
     idempotency_key: str | None = None
@@ -23,27 +23,28 @@ AUTOMATIC = Origin()
 
 @dataclass(frozen=True)
 class Happening:
-    """An event in the making: its type, and the object as it was at that moment."""
+    """A new event: its type, and the object as it is now."""
 
     type: str
     object: dict[str, Any]
     previous_attributes: dict[str, Any] | None = None
 
     def data(self) -> dict[str, Any]:
+        """Return the event's `data`."""
         previous = self.previous_attributes
         return {"object": self.object} | ({"previous_attributes": previous} if previous else {})
 
 
 def changed(type_: str, before: dict[str, Any], after: dict[str, Any]) -> Happening:
-    """Return a happening that says which attributes had another value before."""
+    """Return an event of a change, with the previous values of the attributes that changed."""
     previous = {name: before.get(name) for name, value in after.items() if before.get(name) != value}
     return Happening(type_, after, previous)
 
 
-def tell(session: Session, happenings: list[Happening], *, origin: Origin = AUTOMATIC) -> None:
-    """Keep the events of one step, in order, and plan their deliveries; must be in the step's transaction."""
+def emit(session: Session, happenings: list[Happening], *, origin: Origin = AUTOMATIC) -> None:
+    """Keep the events of one step, in order, and plan their deliveries. Call it in the step's transaction."""
     if not transaction.get_connection().in_atomic_block:
-        raise transaction.TransactionManagementError("Events are kept in the transaction of their cause.")
+        raise transaction.TransactionManagementError("Emit events in the transaction of their cause.")
     now = timezone.now()
     events = Event.objects.bulk_create(
         Event(

@@ -1,9 +1,9 @@
-"""How a payment was paid or declined, and what Stripe noted about it, as tables of its page."""
+"""Tables of a payment's page: declines, payment methods, warnings, reviews, unknown values."""
 
 from django.utils.html import format_html
 
 from notifications.readonly_admin import instant
-from payments.admin.entries import moment, read_means
+from payments.admin.entries import moment, read_payment_method
 from payments.admin.labels import label
 from payments.admin.tables import NOTHING, Cell, Table
 from payments.facts import Facts
@@ -12,8 +12,8 @@ _RISK_TONES = {"normal": "success", "elevated": "warning", "highest": "danger"}
 
 
 def tables(facts: Facts) -> list[Table]:
-    """Return the tables."""
-    return [_failure(facts), _means(facts), _warnings(facts), _reviews(facts), _unknown(facts)]
+    """Return the tables of these facts."""
+    return [_failure(facts), _payment_methods(facts), _warnings(facts), _reviews(facts), _unknown(facts)]
 
 
 def _failure(facts: Facts) -> Table:
@@ -35,15 +35,15 @@ def _failure(facts: Facts) -> Table:
     )
 
 
-def _means(facts: Facts) -> Table:
+def _payment_methods(facts: Facts) -> Table:
     charges = sorted(facts.get("charges", {}).items(), key=lambda item: (item[1]["at"], item[0]))
     return Table(
         title="Paid with",
-        headers=("Charge", "Means", "Risk", "Receipt", "Payment intent"),
+        headers=("Charge", "Payment method", "Risk", "Receipt", "Payment intent"),
         rows=[
             (
                 charge_id,
-                read_means(charge),
+                read_payment_method(charge),
                 _risk(charge["risk_level"]),
                 _receipt(charge["receipt_url"]),
                 charge["intent"] or NOTHING,
@@ -59,7 +59,7 @@ def _risk(level: str) -> Cell:
 
 
 def _receipt(url: str) -> Cell:
-    """Return a link that tells Stripe nothing of this page. Who has it sees the receipt: it is for staff."""
+    """Return a link to the receipt, for staff only: the link is enough to open it. It sends Stripe no referrer."""
     if not url.startswith("https://"):
         return NOTHING
     return format_html(
@@ -70,7 +70,7 @@ def _receipt(url: str) -> Cell:
 def _warnings(facts: Facts) -> Table:
     return Table(
         title="Early fraud warnings",
-        headers=("Last said (UTC)", "Warning", "Why", "Can a refund still prevent a dispute?"),
+        headers=("Updated (UTC)", "Warning", "Reason", "Can a refund prevent a dispute?"),
         rows=[
             (
                 instant(moment(warning["at"])),
@@ -86,7 +86,7 @@ def _warnings(facts: Facts) -> Table:
 def _reviews(facts: Facts) -> Table:
     return Table(
         title="Reviews by Stripe",
-        headers=("Last said (UTC)", "Review", "State", "Reason"),
+        headers=("Updated (UTC)", "Review", "State", "Reason"),
         rows=[
             (
                 instant(moment(review["at"])),

@@ -1,7 +1,7 @@
-"""What Stripe's published description leaves unsaid: lengths, ranges, and what the sandbox does not do."""
+"""Check what Stripe's published description does not say: lengths, ranges, and what the sandbox does not support."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +10,7 @@ from django.core.validators import validate_email
 
 from payments.stripe import currencies
 from stripe_sandbox.errors import ApiError, missing
+from stripe_sandbox.timing import CLOCK_DIFFERENCE, LONGEST_SESSION, SHORTEST_SESSION
 
 MAX_METADATA_KEYS, MAX_METADATA_KEY, MAX_METADATA_VALUE = 50, 40, 500
 """Source: https://docs.stripe.com/metadata."""
@@ -17,16 +18,13 @@ MAX_URL = 5000
 MAX_EMAIL = 800
 MAX_SUFFIX = 22
 _NOT_ON_STATEMENTS = frozenset("<>\\'\"*")
-SHORTEST_SESSION, LONGEST_SESSION = timedelta(minutes=30), timedelta(hours=24)
-_CLOCK_DIFFERENCE = timedelta(minutes=1)
-"""Exactly 30 minutes is often asked for, by a clock that is not ours and a request that takes its time."""
 
 Tree = Mapping[str, "Tree | None"]
-"""Names of parameters; under one that holds others, theirs. None: it and all that is in it."""
+"""Names of parameters, each with its own inner names. None: the parameter and everything in it."""
 
 
 def check_supported(params: Mapping[str, Any], supported: Tree, path: str = "") -> None:
-    """Refuse what Stripe knows and the sandbox would have to ignore: nothing asked for is silently left out."""
+    """Refuse parameters that Stripe has and the sandbox does not, rather than ignore them."""
     for name, value in params.items():
         where = f"{path}[{name}]" if path else name
         if name not in supported:
@@ -39,6 +37,7 @@ def check_supported(params: Mapping[str, Any], supported: Tree, path: str = "") 
 
 
 def check_length(value: str | None, longest: int, param: str) -> None:
+    """Refuse text of more than `longest` characters."""
     if value is not None and len(value) > longest:
         raise ApiError(
             f"Invalid string: {value[:10]}...{value[-7:]}; must be at most {longest} characters", param=param
@@ -46,7 +45,7 @@ def check_length(value: str | None, longest: int, param: str) -> None:
 
 
 def check_metadata(metadata: Mapping[str, str] | None, param: str = "metadata") -> None:
-    """Refuse metadata that is too much; absent metadata is fine."""
+    """Refuse metadata with too many keys, or with keys or values that are too long."""
     if not metadata:
         return
     if len(metadata) > MAX_METADATA_KEYS:
@@ -67,6 +66,7 @@ def check_metadata(metadata: Mapping[str, str] | None, param: str = "metadata") 
 
 
 def check_integer(value: int, param: str, *, least: int, most: int | None = None) -> None:
+    """Refuse a number that is less than `least` or more than `most`."""
     if value < least:
         raise ApiError(
             f"This value must be greater than or equal to {least}.",
@@ -91,7 +91,7 @@ def check_currency(currency: str, param: str) -> str:
 
 
 def check_amount(amount: int, currency: str) -> None:
-    """Refuse a total that no charge can have."""
+    """Refuse a total that is too large for a charge."""
     most = currencies.largest(currency)
     if amount > most:
         raise ApiError(
@@ -101,6 +101,7 @@ def check_amount(amount: int, currency: str) -> None:
 
 
 def check_url(url: str | None, param: str, *, required: bool = False) -> None:
+    """Refuse text that is not a full web address."""
     if url is None:
         if required:
             raise missing(param)
@@ -116,7 +117,7 @@ def check_url(url: str | None, param: str, *, required: bool = False) -> None:
 
 
 def check_email(email: str | None, param: str) -> None:
-    """Refuse what is no address, with the code that Stripe has for it."""
+    """Refuse text that is not an email address, with Stripe's code."""
     if email is None:
         return
     check_length(email, MAX_EMAIL, param)
@@ -127,7 +128,7 @@ def check_email(email: str | None, param: str) -> None:
 
 
 def check_suffix(suffix: str | None, param: str) -> None:
-    """Refuse what cannot stand on a bank statement.
+    """Refuse text that cannot be on a bank statement.
 
     Source: https://docs.stripe.com/get-started/account/statement-descriptors#requirements.
     """
@@ -147,12 +148,13 @@ def check_suffix(suffix: str | None, param: str) -> None:
 
 
 def check_expiry(expires_at: datetime, now: datetime) -> None:
-    if expires_at < now + SHORTEST_SESSION - _CLOCK_DIFFERENCE:
+    """Refuse a session that ends too soon or too late."""
+    if expires_at < now + SHORTEST_SESSION - CLOCK_DIFFERENCE:
         raise ApiError(
             "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.",
             param="expires_at",
         )
-    if expires_at > now + LONGEST_SESSION + _CLOCK_DIFFERENCE:
+    if expires_at > now + LONGEST_SESSION + CLOCK_DIFFERENCE:
         raise ApiError(
             "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.",
             param="expires_at",

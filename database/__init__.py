@@ -1,1 +1,1 @@
-"""What both apps need of the database: statements that are prepared once, and errors in few words."""
+"""Prepare hot statements once, and describe database errors for the log. Both apps use it."""

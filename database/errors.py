@@ -1,11 +1,12 @@
-"""Names of database errors that may be logged: without the statement and its values."""
+"""Describe database errors for the log, without the statement and its values."""
 
 
 def describe(error: BaseException) -> str:
-    """Return the error's name, with the database's own name and code for it where there is one.
+    """Return the error's name, with the database's own name and code if there is one.
 
-    A full disk, a lock and a server that is away are all an OperationalError: `OperationalError (DiskFull, SQLSTATE
-    53100)`, `OperationalError (SQLITE_FULL)`. A database's own text is left out: it quotes statements and rows.
+    A full disk, a lock and a server that is away are all an OperationalError. The code distinguishes them:
+    `OperationalError (DiskFull, SQLSTATE 53100)`, `OperationalError (SQLITE_FULL)`. The database's own text is left
+    out: it quotes statements and rows.
     """
     cause = error.__cause__ or error
     state = getattr(cause, "sqlstate", None)

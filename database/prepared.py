@@ -1,14 +1,14 @@
-"""Execute a statement that is prepared once for each connection that keeps it.
+"""Execute statements that are prepared once for each connection.
 
-On PostgreSQL it goes to libpq, below psycopg's cursor, which runs some forty Python functions for each statement: at a low
-rate none of them is in the processor's caches, and they take 10 to 18 % of the CPU of a webhook
-(docs/decisions/0039). Django's wrappers stay around it: its query log, `execute_wrapper` and its errors.
+On PostgreSQL a statement goes to libpq, below psycopg's cursor, which runs some forty Python functions for each
+statement. At a low rate none of them is in the processor's caches, and they take 10 to 18 % of the CPU of a webhook
+(docs/decisions/0039). Django's query log, `execute_wrapper` and errors still apply.
 
-The text of a statement is the same whatever it is about: values, and any number of them, go into its parameters.
+The text of a statement never changes: all values, and any number of them, go into its parameters.
 
-A pooler in transaction mode leads one connection to many sessions of PostgreSQL. One that does not keep track of what
-each client has prepared (PgBouncer before 1.21, or with max_prepared_statements=0) loses it. Behind such a pooler
-statements are not prepared, which costs their planning each time and works.
+A pooler in transaction mode leads one connection to many sessions of PostgreSQL. A pooler that does not track what each
+client has prepared (PgBouncer before 1.21, or with max_prepared_statements=0) loses it. Behind such a pooler statements
+are not prepared, but planned each time.
 """
 
 import re
@@ -33,7 +33,7 @@ _SESSION = (
 )
 
 _prepared: WeakKeyDictionary[Any, dict[str, bytes] | None] = WeakKeyDictionary()
-"""By psycopg connection: the names of statements, by their texts; None where nothing is to be prepared."""
+"""By psycopg connection: the names of its statements by their texts, or None if it cannot keep statements."""
 
 
 def execute(text: str, *parameters: str) -> list[tuple[Any, ...]]:
@@ -61,7 +61,7 @@ class _LoggedCursor(CursorDebugWrapper):
 
 
 class _Statement:
-    """What Django's wrappers need of a cursor."""
+    """The part of a cursor that Django's wrappers need."""
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
@@ -79,7 +79,7 @@ class _Statement:
             self.rows = _rows(_checked(raw, pgconn.exec_params(_numbered(text), values)))
             return
         if text not in names:
-            # Behind a pooler others prepare, too: the same name is always the same text.
+            # Behind a pooler other clients prepare too: a hash makes the same name always mean the same text.
             name = f"prepared_{sha256(text.encode()).hexdigest()[:24]}".encode()
             _checked(raw, pgconn.prepare(name, _numbered(text)))
             names[text] = name
@@ -87,16 +87,16 @@ class _Statement:
 
 
 def _keeps_statements(raw: Any) -> bool:
-    """Tell whether what is prepared on a connection is there in its next transaction.
+    """Return whether a statement that is prepared on a connection exists in its next transaction.
 
-    PostgreSQL says the same process id at the start of a connection and later; a pooler makes one up, for a connection
-    is no process of PostgreSQL's. A pooler that keeps track of statements gives them names of its own
-    (https://www.pgbouncer.org/config.html#max_prepared_statements). One that leaves a name as it is may lose it, or
-    meet it where another client left it.
+    PostgreSQL reports the same process id at the start of a connection and later. A pooler makes one up at the start.
+    A pooler that tracks statements gives them names of its own
+    (https://www.pgbouncer.org/config.html#max_prepared_statements). A pooler that keeps the client's name may lose the
+    statement, or find one that another client left.
     """
     if not raw.autocommit or raw.pgconn.transaction_status != pq.TransactionStatus.IDLE:
         return _probe(raw)
-    _checked(raw, raw.pgconn.exec_(b"BEGIN"))  # or each of the probe's statements may go to another session
+    _checked(raw, raw.pgconn.exec_(b"BEGIN"))  # else each statement of the probe may go to another session
     try:
         return _probe(raw)
     finally:
@@ -129,7 +129,7 @@ def _checked(raw: Any, result: Any) -> Any:
         raise psycopg.OperationalError("The connection to the database is lost.")
     state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
     if state in _STALE:
-        raw.close()  # the pool makes another, on which it is prepared anew
+        raw.close()  # the pool opens another connection, on which the statement is prepared anew
     raise _class_of(state)(pq.error_message(result, "utf-8"))
 
 
@@ -146,6 +146,6 @@ def _text(value: bytes | None) -> str | None:
 
 @cache
 def _numbered(text: str) -> bytes:
-    """Return a statement with places as PostgreSQL names them."""
+    """Return a statement with PostgreSQL's placeholders, $1 for the first %s."""
     numbers = count(1)
     return re.sub("%s", lambda _: f"${next(numbers)}", text).encode()

@@ -1,4 +1,4 @@
-"""Does together what gathers: one task works on batches, and ends when nothing waits."""
+"""Work on queued items in batches: one task works, and ends when the queue is empty."""
 
 import asyncio
 import logging
@@ -12,9 +12,9 @@ _Item = TypeVar("_Item")
 
 
 class Batcher(Generic[_Item]):
-    """A bounded queue of one event loop, whose items are worked on many at a time, one batch after the other.
+    """A bounded queue of one event loop, worked on in batches, one after the other.
 
-    An item that finds nothing at work is worked on at once. Items that come meanwhile make the next batch.
+    An idle batcher starts on a new item at once. Items that arrive during a batch form the next one.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class Batcher(Generic[_Item]):
         room: int,
         pause_seconds: float = 0.0,
     ) -> None:
-        """Call `work` with at most `size` items. At most `room` items wait; `pause_seconds` pass between batches."""
+        """Call `work` with at most `size` items. At most `room` items wait. Batches are `pause_seconds` apart."""
         self._work = work
         self._size = size
         self._room = room
@@ -34,7 +34,7 @@ class Batcher(Generic[_Item]):
         self._task: asyncio.Task[None] | None = None
 
     def put(self, *items: _Item) -> int:
-        """Queue items in their order. Returns how many of the last found no room, and are dropped."""
+        """Queue items in their order. Drop the last ones if there is no room, and return how many were dropped."""
         free = max(self._room - len(self._waiting), 0)
         self._waiting.extend(items[:free])
         if self._task is None or self._task.done():

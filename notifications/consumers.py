@@ -1,4 +1,4 @@
-"""The WebSocket consumer: a connection from its first frame to its end."""
+"""Serve a WebSocket connection from its first event to its end."""
 
 import asyncio
 import logging
@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 class NotificationConsumer(AsyncConsumer):
     """Registers a client for a user's notifications, as the WebSocket client guide says.
 
-    A client that is not registered has `registration_seconds` to become so. The group of a user's connections is
-    joined by the hub (notifications/delivery/hub.py): one channel of the layer for the whole process.
+    A client has `registration_seconds` to register. The hub (notifications/delivery/hub.py) joins the user's group,
+    with one channel of the layer for the whole process.
     """
 
     def __init__(self, *, registration_seconds: float = 30.0) -> None:
@@ -38,10 +38,10 @@ class NotificationConsumer(AsyncConsumer):
         self._round_trip: float | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve the connection; however it ends, it is forgotten everywhere.
+        """Serve the connection, and remove it from the hub however it ends.
 
-        Channels' own way opens a channel of the layer before a client is accepted, so that while Redis is away no
-        client could connect. It also has two tasks for each connection and a new one for each message.
+        Channels' own `__call__` opens a channel of the layer before it accepts a client, so that no client could
+        connect while Redis is away. It also keeps two tasks for each connection and starts one for each message.
         """
         self.scope, self.base_send = scope, send
         self._hub, self._socket = hubs.current(), Socket(self.send)
@@ -55,9 +55,9 @@ class NotificationConsumer(AsyncConsumer):
                 await self._end()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Handle an event of the server. Channels' own way goes through the one thread that a process shares.
+        """Handle an ASGI event. Channels' own `dispatch` first waits for the one thread that a process shares.
 
-        Only StopConsumer gets out: on anything else servers close with 1011.
+        Only StopConsumer is raised: on any other exception servers close with 1011.
         """
         try:
             await getattr(self, get_handler_name(message))(message)
@@ -69,20 +69,20 @@ class NotificationConsumer(AsyncConsumer):
             logger.exception("A WebSocket event could not be handled.")
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:  # noqa: ARG002 Channels' signature
-        """Accept the client, or close at once while the process ends."""
+        """Accept the client. Close it at once while the process drains."""
         self._expect_registration()
-        # Browsers fail a connection whose offers are all passed over
-        # (https://websockets.spec.whatwg.org/#concept-websocket-establish), and the frames are the same with any.
+        # Browsers fail a connection if the server selects none of the offered subprotocols
+        # (https://websockets.spec.whatwg.org/#concept-websocket-establish). The frames are the same with any.
         await self._socket.accept(subprotocol=next(filter(None, self.scope.get("subprotocols", ())), None))
         self._accepted_at = asyncio.get_running_loop().time()
         if hubs.is_draining():
             await self._socket.close(CloseCode.GOING_AWAY)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
-        """Answer what a client sends: a registration, a ping, or what is neither."""
+        """Answer a registration, a ping or an invalid message."""
         if self._socket.has_ended:
             return
-        if self._round_trip is None:  # no client sends before it was accepted: at most this long is the way
+        if self._round_trip is None:  # an upper bound: a client sends nothing before it is accepted
             self._round_trip = asyncio.get_running_loop().time() - self._accepted_at
         match protocol.parse(message.get("text")):
             case protocol.Register() as request:
@@ -93,7 +93,7 @@ class NotificationConsumer(AsyncConsumer):
                 await self._socket.send(protocol.INVALID_MESSAGE)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        """Confirm what a client got that closed the connection itself, and end."""
+        """Confirm what had arrived, if the client closed the connection itself. Then end."""
         if self._subscription and not self._socket.has_ended and _was_closed_cleanly(message):
             self._subscription.confirm_closed()
         raise StopConsumer
@@ -127,7 +127,7 @@ class NotificationConsumer(AsyncConsumer):
         except ClientGoneError:
             raise
         except Exception as error:
-            # In an outage of the database this is written for each client that tries: in one line.
+            # In an outage of the database each client that registers comes here: log one line, without a traceback.
             unforeseen = not isinstance(error, DatabaseError)
             logger.warning("A registration failed: %s", describe(error), exc_info=unforeseen)
             metrics.REGISTRATIONS.labels("unavailable").inc()
@@ -163,10 +163,10 @@ class NotificationConsumer(AsyncConsumer):
 
 
 def _was_closed_cleanly(message: dict[str, Any]) -> bool:
-    """Tell whether the client closed the connection, and did not just vanish.
+    """Return whether the client closed the connection, rather than vanished.
 
-    Its own codes are 1000, 1001 (a page that is left) and 3000 to 4999 (RFC 6455, section 7.4). 1005 is a close
-    without a code; uvicorn says it of lost connections too, but gives those no reason, not even an empty one.
+    A client may send 1000, 1001 (a page that is left) and 3000 to 4999 (RFC 6455, section 7.4). 1005 is a close frame
+    without a code. uvicorn reports 1005 for lost connections too, but without the key `reason`.
     """
     code = message.get("code")
     return code in {1000, 1001} or code in range(3000, 5000) or (code == 1005 and "reason" in message)  # noqa: PLR2004

@@ -1,6 +1,6 @@
-"""The one door of notifications: how they get in, and how far they are known to have got.
+"""Write notifications, and read how far a user's clients have confirmed them: all that other apps may use.
 
-How a connection is sent them is in notifications/history.py and notifications/delivery.
+notifications/history.py and notifications/delivery send them to connections.
 """
 
 from collections import Counter
@@ -19,27 +19,27 @@ from notifications.fanout.publish import Wake
 from notifications.models import Feed
 from notifications.protocol import check_user_id
 
-# It makes feeds or locks them until the commit, so that numbers are given in the order of commits.
+# Creates the feeds, or locks their rows until the commit, so that the order of numbers is the order of commits.
 _NUMBER = """
     INSERT INTO notifications_feed (user_id, last_seq, latest_connection)
-    SELECT user_id, count(*), '' FROM told WHERE true GROUP BY user_id ORDER BY user_id
+    SELECT user_id, count(*), '' FROM incoming WHERE true GROUP BY user_id ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE SET last_seq = notifications_feed.last_seq + excluded.last_seq
     RETURNING id, user_id, last_seq
 """
 _INSERT = """
     INSERT INTO notifications_notification (feed_id, seq, frame, collapse_key, created_at, expires_at)
     SELECT feed.id, feed.last_seq - newer, frame, collapse_key, created_at, expires_at
-    FROM told JOIN {} AS feed ON feed.user_id = told.user_id
+    FROM incoming JOIN {} AS feed ON feed.user_id = incoming.user_id
 """
 _ON_POSTGRESQL = f"""
-    WITH told AS (
-        SELECT * FROM json_to_recordset(%s) AS told (user_id text, newer integer, frame text, collapse_key text,
+    WITH incoming AS (
+        SELECT * FROM json_to_recordset(%s) AS item (user_id text, newer integer, frame text, collapse_key text,
                                                      created_at timestamptz, expires_at timestamptz)
     ), feed AS ({_NUMBER}), written AS ({_INSERT.format("feed")})
     TABLE feed
 """  # noqa: S608 made of constants
 _ON_SQLITE = """
-    WITH told AS (
+    WITH incoming AS (
         SELECT json_extract(value, '$.user_id') AS user_id, json_extract(value, '$.newer') AS newer,
                json_extract(value, '$.frame') AS frame, json_extract(value, '$.collapse_key') AS collapse_key,
                json_extract(value, '$.created_at') AS created_at, json_extract(value, '$.expires_at') AS expires_at
@@ -53,22 +53,23 @@ FRAME_MAX_BYTES = 16 * 1024
 class OutsideTransactionError(RuntimeError):
     """`notify` was called outside a transaction.
 
-    A notification is committed together with what it tells of, or not at all. Put both into one
-    `with transaction.atomic():` block, and call `notify` late in it: from the call to the commit nobody else can
-    notify this user.
+    A notification is committed with the change that it reports, or not at all. Put both into one
+    `with transaction.atomic():` block, and call `notify` late in it: from the call to the commit the user's feed is
+    locked.
     """
 
     def __init__(self) -> None:
-        super().__init__("Call notify() within `with transaction.atomic():`, with the writes it tells of.")
+        super().__init__(
+            "Call notify() within `with transaction.atomic():`, with the writes that it reports."
+        )
 
 
 class News(NamedTuple):
-    """What a user is to be told.
+    """A notification to write.
 
-    `frame` is what goes over the socket: JSON values, keys in the client guide's order, at most FRAME_MAX_BYTES of
-    text.
-    Of the notifications that share a `collapse_key` (at most 100 characters) a late client needs only the newest.
-    From `expires_at` (UTC) on it is of no use to a client; None: it always is.
+    `frame` goes over the socket: JSON values, keys in the client guide's order, at most FRAME_MAX_BYTES of text.
+    Of the notifications that share a `collapse_key` (at most 100 characters) only the newest is redelivered.
+    From `expires_at` (UTC) on it is not redelivered; None: it never expires.
     """
 
     user_id: str
@@ -78,9 +79,9 @@ class News(NamedTuple):
 
 
 class Confirmation(NamedTuple):
-    """Up to where a plain client has got everything, and when that was written down (UTC).
+    """The number up to which a plain client has got everything, and when that was stored (UTC).
 
-    It had arrived by then. None: before the time was kept.
+    None: it was stored before the time was kept.
     """
 
     seq: int
@@ -90,18 +91,18 @@ class Confirmation(NamedTuple):
 def notify(
     *, user_id: str, frame: Mapping[str, object], collapse_key: str, expires_at: datetime | None
 ) -> int:
-    """Tell one user something; return the notification's number. Call it as `notify_all`, with the values of News."""
+    """Notify one user; return the notification's number. Call it as `notify_all`, with the values of News."""
     return notify_all([News(user_id, frame, collapse_key, expires_at)])[0]
 
 
 def notify_all(news: Sequence[News]) -> list[int]:
-    """Tell users something, as part of the caller's transaction; return the notifications' numbers.
+    """Write notifications in the caller's transaction; return their numbers. Wake the users' connections after the commit.
 
-    The feeds stay locked until the commit: call it once in a transaction and late, or take the users in the order of
-    their ids, or two such transactions can wait for each other.
+    The feeds stay locked until the commit. Call it once in a transaction and late, or notify users in the order of
+    their ids; otherwise two transactions can deadlock.
 
-    The connections of the users are woken after the commit. Raises OutsideTransactionError, InvalidUserIdError,
-    and TypeError or ValueError where a frame is empty, too large or has no JSON form; then nothing is written.
+    Raises OutsideTransactionError, InvalidUserIdError, and TypeError or ValueError if a frame is empty, too large or
+    has no JSON form. Then nothing is written.
     """
     if not connection.in_atomic_block:
         raise OutsideTransactionError
@@ -125,15 +126,15 @@ def _text(item: News) -> str:
 
 
 def _insert(news: Sequence[News], texts: Sequence[str]) -> list[int]:
-    """Write notifications, with as many statements whatever their number; return their numbers."""
+    """Write notifications, with the same few statements for any number of them; return their numbers."""
     counts = Counter(item.user_id for item in news)
     newer = dict(counts)
-    told: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     at = connection.ops.adapt_datetimefield_value
     now = at(timezone.now())
     for item, text in zip(news, texts, strict=True):
-        newer[item.user_id] -= 1  # how many of the same user come after this one
-        told.append(
+        newer[item.user_id] -= 1  # now the count of the same user's items after this one
+        rows.append(
             {
                 "user_id": item.user_id,
                 "newer": newer[item.user_id],
@@ -143,25 +144,25 @@ def _insert(news: Sequence[News], texts: Sequence[str]) -> list[int]:
                 "expires_at": at(item.expires_at),
             }
         )
-    newest = _write(orjson.dumps(told).decode())
-    return [newest[row["user_id"]] - row["newer"] for row in told]
+    newest = _write(orjson.dumps(rows).decode())
+    return [newest[row["user_id"]] - row["newer"] for row in rows]
 
 
-def _write(told: str) -> dict[str, int]:
-    """Number and insert notifications, on PostgreSQL in one round trip; return the newest number of each user."""
+def _write(items: str) -> dict[str, int]:
+    """Return each user's newest number after numbering and inserting a JSON list; one round trip on PostgreSQL."""
     if connection.vendor == "postgresql":
-        rows = execute(_ON_POSTGRESQL, told)
+        rows = execute(_ON_POSTGRESQL, items)
     else:
-        rows = execute(_ON_SQLITE + _NUMBER, told)
-        execute(_ON_SQLITE + _INSERT.format("notifications_feed"), told)
+        rows = execute(_ON_SQLITE + _NUMBER, items)
+        execute(_ON_SQLITE + _INSERT.format("notifications_feed"), items)
     return {user_id: int(last_seq) for _, user_id, last_seq in rows}
 
 
 def confirmed_until(*, user_id: str) -> Confirmation | None:
-    """Return how much of a user's feed an app is known to have got; None: nothing.
+    """Return how far the user's plain clients have confirmed the feed; None: nothing is confirmed.
 
-    Apps that resume by `lastSeq` ask for what they lack, and confirm nothing. Of the notifications up to the number that
-    share a collapse key, an app that was away got the newest alone.
+    Clients that resume by `lastSeq` confirm nothing. A client that was away got only the newest of the notifications
+    that share a collapse key.
     """
     feeds = Feed.objects.filter(user_id=user_id, confirmed_seq__gt=0).order_by()
     row = feeds.values_list("confirmed_seq", "confirmed_at").first()

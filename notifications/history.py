@@ -1,4 +1,4 @@
-"""What a feed holds: the reads that bring notifications out again, and the marks of how far they have got."""
+"""Read feeds for connections, and store how far their clients have confirmed them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from django.utils import timezone
 from notifications import installation
 from notifications.models import Feed, Notification
 
-# All users are one parameter: Django would build and adapt one for each, four times the work, each second.
+# All users are one parameter: Django's ORM would build one for each, four times the work, each second.
 _HEADS = "SELECT user_id, last_seq, latest_connection FROM notifications_feed WHERE user_id = ANY (%s)"
 _HEADS_ON_SQLITE = """
     SELECT user_id, last_seq, latest_connection FROM notifications_feed
@@ -24,10 +24,9 @@ if no connection lived long enough to confirm it."""
 
 
 class FeedState(NamedTuple):
-    """How far a feed goes: its newest number, the oldest that is kept, and up to where a plain client has got all.
+    """A feed's newest number, the oldest number that is kept, and the number up to which clients have confirmed.
 
-    `epoch` is that of its numbers, and `is_first_epoch` says whether there was none before it. A user without feed is
-    at 0.
+    `epoch` is the epoch of the numbers; `is_first_epoch`: there was none before it. A user without a feed is at 0.
     """
 
     newest: int
@@ -37,16 +36,16 @@ class FeedState(NamedTuple):
     is_first_epoch: bool
 
     def can_resume(self, seq: int, *, epoch: str | None) -> bool:
-        """Tell whether a client that has got this number can be sent all that came after it.
+        """Return whether a client that has got this number can be sent everything after it.
 
-        `epoch` is that of the number, None where the client does not say. Then it may be of any that there was; only
-        0, which says that the client has got nothing, means the same in all.
+        `epoch` is the epoch of the number. None: the client did not send one, so the number may be of any epoch. Only
+        0, for a client that has got nothing, means the same in every epoch.
         """
         is_known = self.is_first_epoch or seq == 0 if epoch is None else epoch == self.epoch
         return is_known and self.is_kept_after(seq)
 
     def is_kept_after(self, seq: int) -> bool:
-        """Tell whether everything after this number is there to be read."""
+        """Return whether everything after this number is still stored."""
         if seq >= self.newest:
             return seq == self.newest
         return self.oldest is not None and self.oldest <= seq + 1
@@ -66,8 +65,8 @@ def read_after(*, user_id: str, seq: int, limit: int) -> list[tuple[int, str]]:
 
 
 def read_states(*, user_ids: Collection[str]) -> dict[str, FeedState]:
-    """Return how far the feed of each of these users goes, by user id."""
-    _, epoch, is_first = installation.read()  # before the numbers: one that ends in between is noticed soon
+    """Return the feed state of each of these users, by user id."""
+    _, epoch, is_first = installation.read()  # before the numbers: a later change is noticed soon
     oldest = Notification.objects.filter(feed=OuterRef("pk")).order_by("seq").values("seq")[:1]
     feeds = Feed.objects.filter(user_id__in=user_ids).order_by()
     rows = feeds.values_list("user_id", "last_seq", Subquery(oldest), "confirmed_seq")
@@ -79,16 +78,16 @@ def read_states(*, user_ids: Collection[str]) -> dict[str, FeedState]:
 
 
 def redeliver(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple[int, str]]:
-    """Return what a plain client is sent of the notifications after `after` and up to `up_to`, in order.
+    """Return what a plain client is sent again after `after` and up to `up_to`, in order, and count the redelivery.
 
-    These are numbers and frames of at most `limit` notifications: of each collapse key the newest, unless it has
-    expired or was offered REDELIVERIES_MAX times before. That they are offered once more is written down.
+    These are numbers and frames of at most `limit` notifications: the newest of each collapse key, unless it has
+    expired or was redelivered REDELIVERIES_MAX times before.
     """
     is_news = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     is_newest = Q(seq=Window(Max("seq"), partition_by="collapse_key"))
     unconfirmed = Notification.objects.filter(feed__user_id=user_id, seq__gt=after, seq__lte=up_to)
-    # All is judged in one go after the window: conditions of their own would take rows away from it, and a subquery
-    # for the newest would be carried out for each row.
+    # One CASE holds all conditions: a WHERE beside the window would remove rows from it, and a subquery for the newest
+    # would run for each row.
     wanted = unconfirmed.filter(
         Case(When(is_newest & is_news & Q(offers__lt=REDELIVERIES_MAX), then=True), default=False)
     )
@@ -99,10 +98,10 @@ def redeliver(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple
 
 
 def confirm(numbers: Mapping[str, int], *, epoch: str) -> set[str]:
-    """Note for each user the number up to which a plain client has got everything, in this epoch.
+    """Store for each user the number up to which a plain client has got everything; return the users left out.
 
-    Numbers of an epoch that has ended, and those that a feed has not given yet, say nothing of what has these numbers
-    now, or will have. A feed that somebody is writing to is left out rather than waited for: its user is returned.
+    Numbers of an ended epoch, and numbers that a feed has not given yet, are ignored: another notification has them
+    now, or will. A feed that is locked is left out rather than waited for.
     """
     if epoch != installation.read().epoch:
         return set()
@@ -126,7 +125,7 @@ def read_truth(*, user_ids: Sequence[str]) -> tuple[str, dict[str, FeedHead]]:
 
 
 def read_heads(*, user_ids: Sequence[str]) -> dict[str, FeedHead]:
-    """Return the heads of these users' feeds, by user id. Who has no feed is left out."""
+    """Return the heads of these users' feeds, by user id. Users without a feed are left out."""
     ids = list(user_ids)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -137,7 +136,7 @@ def read_heads(*, user_ids: Sequence[str]) -> dict[str, FeedHead]:
 
 
 def set_latest_connection(*, user_id: str, connection_id: str) -> None:
-    """Make this connection the one of the user that is served, for NOTIFICATIONS_CONNECTIONS=latest."""
+    """Store this connection as the only one of the user to serve, for NOTIFICATIONS_CONNECTIONS=latest."""
     Feed.objects.bulk_create(
         [Feed(user_id=user_id, latest_connection=connection_id)],
         update_conflicts=True,

@@ -1,4 +1,4 @@
-"""The database work of sockets, in a few threads of its own."""
+"""Run the database work of sockets in a few threads of its own."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,21 +15,21 @@ WAIT_SECONDS = 10.0
 
 _THREADS = ThreadPoolExecutor(8, thread_name_prefix="notifications-database")
 _WRITING_THREADS = ThreadPoolExecutor(4, thread_name_prefix="notifications-database-writing")
-"""Apart, for where somebody holds a lock all of them wait: on SQLite there is one for the whole database."""
+"""Writers have their own threads: they may all wait for one lock. SQLite has a single one for the whole database."""
 
 
 async def in_thread(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-    """Return what `work` returns, or raise what it raises, without holding up the event loop.
+    """Return what `work` returns, or raise what it raises, without blocking the event loop.
 
-    By default Channels and Django's own async calls share one thread in a process: there, one slow query would
-    hold up every socket. Raises OperationalError after WAIT_SECONDS: if all threads are taken by a database that
-    says nothing, work that has not begun is given up, and work that has is no longer waited for.
+    By default Channels and Django share one thread in a process for such calls: one slow query would hold up every
+    socket. Raises OperationalError after WAIT_SECONDS: then work that has not begun is dropped, and work that has
+    begun is no longer waited for.
     """
     return await _in_one_of(_THREADS, work, *args, **kwargs)
 
 
 async def in_writing_thread(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-    """Do what `in_thread` does, for work that writes."""
+    """As `in_thread`, for work that writes."""
     return await _in_one_of(_WRITING_THREADS, work, *args, **kwargs)
 
 

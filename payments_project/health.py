@@ -1,4 +1,4 @@
-"""Whether the process lives, whether it can work, and its counters."""
+"""Answer health checks and Prometheus."""
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -17,9 +17,9 @@ def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's sign
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signature
-    """Answer 200 while the database can be written to and the process is not about to end, else 503.
+    """Answer 200 while the database takes writes and the process is not about to end, else 503.
 
-    Redis does not count: the service works without it, only later.
+    Redis does not count: without it the service works, and notifications are a second late.
     """
     if hub.is_draining():
         return JsonResponse({"status": "draining"}, status=503)

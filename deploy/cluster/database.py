@@ -1,4 +1,4 @@
-"""The tables of the service, brought up to this version before workers start."""
+"""Migrate the service's database before workers start."""
 
 import os
 

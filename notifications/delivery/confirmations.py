@@ -1,4 +1,4 @@
-"""Writes down how far plain clients have got their notifications: those of many users in one transaction."""
+"""Store how far plain clients have got their notifications, for many users in one transaction."""
 
 import asyncio
 import logging
@@ -17,16 +17,16 @@ logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 500
 WAITING_MAX = 10_000
-"""Confirmations that wait. One that finds no room is dropped: its notification is sent once more."""
+"""Confirmations that wait. One that finds no room is dropped, and its notification is redelivered."""
 PAUSE_SECONDS = 0.02
 """The least time from one write to the next, in which confirmations gather."""
 RETRY_SECONDS = 1.0
 TRIES = 10
-"""How many times a confirmation is tried while others hold the feed locked. Then it is dropped."""
+"""How many times a confirmation is tried while the feed is locked. Then it is dropped."""
 
 
 def window_seconds() -> float:
-    """Return how long a connection that is dead can seem to live: until a ping is due, and its answer is not."""
+    """Return for how long a dead connection can go unnoticed: until a ping is due and its answer is overdue."""
     return float(2 * settings.WEBSOCKET_PING_SECONDS + 5)
 
 
@@ -34,7 +34,7 @@ def window_seconds() -> float:
 class Confirmation:
     """A plain client of the user has got everything up to this number of this epoch.
 
-    `settled` is done once that is written down, or dropped.
+    `settled` is done once that is stored, or dropped.
     """
 
     user_id: str
@@ -47,13 +47,13 @@ class Confirmation:
 
 
 class Confirmations:
-    """Those of one event loop that are to be written."""
+    """The confirmations of one event loop that wait to be stored."""
 
     def __init__(self) -> None:
         self._batcher = Batcher(self._write, size=BATCH_SIZE, room=WAITING_MAX, pause_seconds=PAUSE_SECONDS)
 
     def add(self, *, user_id: str, seq: int, epoch: str) -> "asyncio.Future[None]":
-        """Write this down soon; return what is done once it is."""
+        """Store a confirmation soon; return a future that is done once it is stored, or dropped."""
         confirmation = Confirmation(user_id, seq, epoch)
         self._put(confirmation)
         return confirmation.settled

@@ -1,7 +1,7 @@
-"""Where one connection is in its user's feed, and what it is sent next. No I/O.
+"""Keep one connection's place in its user's feed, and decide what to send next. No I/O.
 
-Whatever brings news is noted here: wakes, the feed's state at the registration, the comparison each second. The
-pump (notifications/delivery/subscription.py) asks what is to be done next until nothing is.
+The cursor notes wakes, the feed state at the registration, and the comparison each second. The pump
+(notifications/delivery/subscription.py) asks it what to do next until nothing is left to do.
 """
 
 from typing import NamedTuple
@@ -11,20 +11,21 @@ from notifications.history import FeedHead, FeedState
 PAGE_SIZE = 100
 """Notifications in one read of the feed."""
 PENDING_MAX = 64
-"""Frames of wakes that are kept until their turn. The rest is read from the feed."""
+"""Frames of wakes that are kept until their turn. Further ones are read from the feed."""
 REMEMBERED = 8
-"""Frames that were sent last. Another frame with such a number shows that the database has lost commits."""
+"""How many of the last sent frames are remembered. Another frame under such a number shows that the database has lost
+commits."""
 
 
 class Place(NamedTuple):
-    """Up to which number of which epoch a connection was sent everything."""
+    """The number, and its epoch, up to which a connection was sent everything."""
 
     seq: int
     epoch: str
 
 
 class Frame(NamedTuple):
-    """A notification to send: its number, its text, and what brought it, for the metric of that name."""
+    """A notification to send: its number, its text, and the `path` that brought it, a label of the metric SENT."""
 
     seq: int
     text: str
@@ -34,8 +35,8 @@ class Frame(NamedTuple):
 class Page(NamedTuple):
     """A read of the feed: at most PAGE_SIZE notifications after `after`.
 
-    `up_to`: the newest number that the feed is known to have given. Up to it, what is not found is not kept.
-    `is_redelivery`: only what a plain client is sent again, and only up to that number.
+    `up_to`: the newest number that the feed is known to have given. A number up to it that is not found was pruned.
+    `is_redelivery`: read only what is redelivered to a plain client, and only up to that number.
     """
 
     after: int
@@ -45,9 +46,9 @@ class Page(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """A sign that the database has lost numbers, to be looked into before anything else is sent.
+    """A sign that the database has lost numbers. The pump checks it before it sends anything else.
 
-    `frame`: another notification came under a number that was sent. None: the feed's row ends before that number.
+    `frame`: another notification arrived under a number that was sent. None: the feed ends before that number.
     `must_end`: the connection has to register again in any case.
     """
 
@@ -57,9 +58,9 @@ class Doubt(NamedTuple):
 
 
 class Cursor:
-    """`seq` is the number of the last notification that was sent, `known` the newest that the feed has given.
+    """The place of a connection: `seq` is the last number that was sent, `known` the newest that the feed has given.
 
-    Each is sent once, in order, none left out.
+    Each notification is sent once, in order, none left out.
     """
 
     def __init__(
@@ -70,10 +71,10 @@ class Cursor:
         sent: Place | None = None,
         connection_id: str | None = None,
     ) -> None:
-        """`last_seq` is what the client says it has, in this epoch if it names one. None: it is a plain client.
+        """Start without a place. `last_seq` and `epoch` are the client's; without `last_seq` it is a plain client.
 
-        Then `sent` is what this connection was sent before as the same user. `connection_id` is given where a newer
-        connection of the user replaces this one.
+        `sent` is the place of this connection before it registered again as the same user; for plain clients alone.
+        `connection_id` is given if a newer connection of the user replaces this one.
         """
         self.seq = 0
         self.is_placed = False
@@ -91,9 +92,9 @@ class Cursor:
         self._redeliver_up_to = 0
 
     def place(self, state: FeedState) -> bool:
-        """Find the place in the feed; return whether everything after the client's number follows.
+        """Take the place in the feed; return whether everything after the client's number follows.
 
-        A plain client is first sent again what is not confirmed, unless this connection goes on where it was.
+        A plain client first gets what is not confirmed again, unless its connection goes on where it was.
         """
         self.seq = self.known = state.newest
         seq, epoch = (
@@ -109,7 +110,7 @@ class Cursor:
         return resumed
 
     def wake(self, seq: int, text: str) -> None:
-        """Take a notification from the channel layer. One that was sent is dropped."""
+        """Note a notification from the channel layer. One that was sent already is dropped."""
         if seq <= self.seq:
             if self._remembered.get(seq, hash(text)) != hash(text):
                 self.doubt = Doubt(seq, text)
@@ -121,10 +122,10 @@ class Cursor:
         self._woken = max(self._woken, seq)
 
     def compare(self, head: FeedHead, *, sent: int) -> bool:
-        """Hold the cursor against its feed's row; return whether a newer connection has replaced this one.
+        """Compare with the feed's row; return whether a newer connection has replaced this one.
 
-        `sent` is the number that it had sent before the row was read. A row that ends before it has lost numbers, and
-        one that has lost its newest connection was lost as a whole.
+        `sent` is the number that was sent before the row was read. If the row ends before it, numbers are lost. If the
+        row has no newest connection any more, the whole row was lost.
         """
         has_lost_claim = self._connection_id is not None and not head.latest_connection
         if head.newest < sent or has_lost_claim:
@@ -133,33 +134,33 @@ class Cursor:
         return self._connection_id is not None and head.latest_connection != self._connection_id
 
     def learn(self, newest: int) -> None:
-        """Note the newest number, read from the feed's row by the reconciler."""
+        """Note the newest number, as the reconciler read it from the feed's row."""
         if newest > self.known:
             self.known, self._path = newest, "reconciler"
 
     def is_behind(self) -> bool:
-        """Tell whether anything has to be looked into, read or sent."""
+        """Return whether anything has to be checked, read or sent."""
         is_missing = self._woken > self.seq or self.known > self.seq
         return self.is_placed and (is_missing or self.is_redelivering or self.doubt is not None)
 
     @property
     def is_redelivering(self) -> bool:
-        """Whether a plain client has still to be sent again what is not confirmed."""
+        """Whether a redelivery to a plain client is not complete yet."""
         return self._redeliver_after is not None
 
     def next_doubt(self) -> Doubt | None:
-        """Return what is to be looked into before anything else is sent, once."""
+        """Return the doubt to check before anything else is sent, and forget it."""
         doubt, self.doubt = self.doubt, None
         return doubt
 
     def next_frame(self) -> Frame | None:
-        """Return the next notification where it is here. None: read the next page."""
+        """Return the next notification if its frame is here. None: read the next page."""
         if self._redeliver_after is not None or self.seq + 1 not in self._pending:
             return None
         return Frame(self.seq + 1, self._pending.pop(self.seq + 1), "wake")
 
     def next_page(self) -> Page:
-        """Return what to read next. What wakes brought until now will be in it."""
+        """Return what to read next. The feed has all that wakes brought until now, so their frames are dropped."""
         if self._redeliver_after is not None:
             return Page(self._redeliver_after, self._redeliver_up_to, "offer", is_redelivery=True)
         self._pending.clear()
@@ -178,7 +179,7 @@ class Cursor:
         self._remembered.pop(frame.seq - REMEMBERED, None)
 
     def end_page(self, page: Page, *, found: int) -> None:
-        """Note that all notifications of a page were sent, so many. Where it is full, more may follow."""
+        """Note that all `found` notifications of a page were sent. After a full page more may follow."""
         is_full = found == PAGE_SIZE
         if page.is_redelivery:
             self._redeliver_after = self._redeliver_after if is_full else None
@@ -192,7 +193,7 @@ class Cursor:
         self._pending = {seq: text for seq, text in self._pending.items() if seq > self.seq}
 
     def _contradict(self, seq: int, text: str) -> None:
-        """Two notifications came under one number: believe none of what waits, and read the feed."""
+        """Drop the waiting frames, since two notifications came under one number: the feed has to be read."""
         self._pending.clear()
         if self.is_placed:
             self.doubt = Doubt(seq, text)

@@ -1,8 +1,8 @@
-"""This process's connections: one hub for each event loop.
+"""Own the connections of this process: one hub for each event loop.
 
-It registers them, routes what the channel layer brings to the connections of a user, has them compared with the feeds
-each second, and closes them when the process ends. What it runs begins with the first registration and ends with the
-last connection: no server has to offer a start-up hook.
+The hub registers connections, routes messages of the channel layer to the connections of a user, has them compared
+with the feeds each second, and closes them when the process ends. Its tasks start with the first registration and end
+with the last connection, so that no server has to offer a start-up hook.
 """
 
 import asyncio
@@ -31,9 +31,9 @@ from notifications.threads import in_thread, in_writing_thread
 logger = logging.getLogger(__name__)
 
 EPOCHS_MAX = 3
-"""How many epochs a registration may see. More are no failover, but two databases behind one address."""
+"""How many epochs a registration may see. With more there are two databases behind one address, and no failover."""
 SETTLE_SECONDS = 2.0
-"""How long the end of a connection waits until what it confirmed is written down."""
+"""How long the end of a connection waits until its confirmation is stored."""
 PAUSE_SECONDS = 0.05
 PATIENCE_SECONDS = 5.0
 """How long the last connections may take to end after they were closed."""
@@ -58,7 +58,7 @@ class Hub:
 
     @contextmanager
     def holding(self, socket: Socket) -> Iterator[None]:
-        """Know an open connection until it has ended and what it confirmed is written down."""
+        """Count a connection as open, for `drain`, while the context lasts."""
         self._sockets.add(socket)
         try:
             yield
@@ -66,15 +66,13 @@ class Hub:
             self._sockets.discard(socket)
 
     async def register(self, subscription: Subscription) -> None:
-        """Join the user's group, then find the place in the feed and confirm the registration.
+        """Join the user's group, then read the feed state and confirm the registration.
 
-        The group comes first: what is committed in between is brought by both, not by neither. Raises
+        In this order a notification that is committed in between arrives by both, not by neither. Raises
         ClientGoneError, and a DatabaseError before anything is sent.
         """
         state = await self._join_and_read(subscription)
-        if (
-            subscription.is_exclusive
-        ):  # before it is confirmed: a client that registers later then claims later
+        if subscription.is_exclusive:  # before the confirmation: of two clients the later to register wins
             await in_writing_thread(
                 history.set_latest_connection,
                 user_id=subscription.user_id,
@@ -85,37 +83,37 @@ class Hub:
             await publish.request_comparison(group=subscription.group, epoch=subscription.epoch)
 
     def leave(self, subscription: Subscription) -> None:
-        """Send a connection nothing from now on, and leave its user's group with the last of the user's."""
+        """Send a connection nothing from now on. Leave the user's group with the user's last connection."""
         subscription.stop()
         self._leave_group(subscription)
 
     async def end(self, subscription: Subscription) -> None:
-        """Leave, and return when what this connection confirmed is written down, or that took too long."""
+        """Leave, and wait up to SETTLE_SECONDS until this connection's confirmation is stored."""
         self.leave(subscription)
         if subscription.confirming:
             await asyncio.wait({subscription.confirming}, timeout=SETTLE_SECONDS)
 
     def deliver(self, message: dict[str, Any]) -> None:
-        """Hand a message of a user's group to the user's connections. It returns at once."""
+        """Route a message of a user's group to the user's connections. Returns at once."""
         if message["type"] == "feed.sync":
             self.reconciler.compare_soon(message["group"])
         elif message["type"] == "feed.notification":
             self._wake(message["group"], message["epoch"], message["seq"], message["frame"])
 
     async def drain(self) -> None:
-        """Close every connection, a batch at a time; return when all have ended, or took too long.
+        """Close every connection, a batch at a time; return when all have ended.
 
-        It takes at most SPREAD_SECONDS and PATIENCE_SECONDS.
+        Takes at most SPREAD_SECONDS and PATIENCE_SECONDS.
         """
         farewells = await close_all(list(self._sockets))
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-        while self._sockets and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 each ends in its way
+        while self._sockets and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 there is no one event to wait for
             await asyncio.sleep(PAUSE_SECONDS)
         for farewell in farewells:
             farewell.cancel()
 
     async def _join_and_read(self, subscription: Subscription) -> FeedState:
-        """Join the group, and read the state of the feed; do it again if an epoch ended in between."""
+        """Join the group and read the feed state; start again if an epoch ended in between."""
         for _ in range(EPOCHS_MAX):
             identity = await _identity()
             subscription.epoch = identity.epoch
@@ -125,10 +123,10 @@ class Hub:
             if state.epoch == identity.epoch:
                 return state
             self._leave_group(subscription)
-        raise OperationalError("The database is one server now and another then.")
+        raise OperationalError("The database's address leads to several servers in turn.")
 
     def _join_group(self, subscription: Subscription) -> asyncio.Task[None]:
-        """Route the group's messages to a connection; return what ends once the channel layer was asked for them."""
+        """Route the group's messages to a connection; return a task that ends once the layer was asked for them."""
         if self.is_idle:
             self.reconciler.start()
         self._groups.setdefault(subscription.group, set()).add(subscription)
@@ -154,7 +152,7 @@ class Hub:
 
 
 async def _identity() -> Identity:
-    """Return this installation's identity. Of many registrations at once, a few read it for all."""
+    """Return this installation's identity. Of many concurrent registrations only a few read it."""
     if fresh := installation.fresh():
         return fresh
     return await in_thread(installation.current)
@@ -170,12 +168,12 @@ def current() -> Hub:
 
 
 def is_draining() -> bool:
-    """Tell whether this process is about to end and wants no new connections."""
+    """Return whether this process is about to end and takes no new connections."""
     return _is_draining
 
 
 async def drain() -> None:
-    """Close every connection of this event loop, and from now on each new one at once; see Hub.drain."""
+    """Close every connection of this event loop, and each new one at once; see Hub.drain."""
     global _is_draining  # noqa: PLW0603 a process ends once
     _is_draining = True
     await current().drain()

@@ -1,4 +1,4 @@
-"""What a pump asks the database. Where that fails, the pump goes on with the next comparison."""
+"""Read the database for pumps. After a failure the next comparison starts the pump again."""
 
 import logging
 
@@ -14,10 +14,10 @@ logger = logging.getLogger(__name__)
 
 
 async def read_page(page: Page, *, user_id: str) -> list[tuple[int, str]] | None:
-    """Return numbers and frames of a page of the user's feed, or None where the database fails."""
+    """Return numbers and frames of a page of the user's feed, or None if the database fails."""
     limit = cursor.PAGE_SIZE
     try:
-        if page.is_redelivery:  # which is counted
+        if page.is_redelivery:  # it writes: redeliveries are counted
             return await in_writing_thread(
                 history.redeliver, user_id=user_id, after=page.after, up_to=page.up_to, limit=limit
             )
@@ -29,7 +29,7 @@ async def read_page(page: Page, *, user_id: str) -> list[tuple[int, str]] | None
 
 
 async def is_true(doubt: Doubt, *, user_id: str, epoch: str) -> bool | None:
-    """Tell whether the user's feed really has lost numbers of this epoch, or None where the database fails."""
+    """Return whether the user's feed has lost numbers of this epoch, or None if the database fails."""
     try:
         if doubt.frame is None:
             return await in_writing_thread(losses.is_lost, user_id=user_id, seq=doubt.seq, epoch=epoch)

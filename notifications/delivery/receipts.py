@@ -1,36 +1,36 @@
-"""What must have arrived at a plain client, which acknowledges nothing. No I/O: the caller says what time it is."""
+"""Infer what has arrived at a plain client, which acknowledges nothing. No I/O: the caller passes the time."""
 
 WATCHED_MAX = 64
-"""Sent notifications of one connection whose times are kept apart."""
+"""How many sent notifications of one connection have a time of their own."""
 CROSSING_SECONDS = (0.3, 1.0)
-"""The least and the longest time for which a frame and a client's close may cross each other on the way."""
+"""The least and the longest time within which a frame and the client's close can cross on the way."""
 TICK_SECONDS = 0.1
 
 
 class UptimeClock:
-    """Seconds that this process has really run: `now` stops while the process does.
+    """A clock that stops while the process does. `now` is in seconds.
 
-    A process that is stopped, or whose event loop is held up, can neither ping nor notice that a client has gone. So
-    that time must not count as proof of delivery.
+    A suspended process, or one whose event loop is blocked, can neither ping nor notice that a client has gone. So that
+    time must not count as proof of delivery.
     """
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def tick(self, elapsed: float) -> None:
-        """Note the seconds since the last tick, which is due every TICK_SECONDS. Of a late one, most is left out."""
+        """Add the seconds since the last tick, at most 2 * TICK_SECONDS. A tick is due every TICK_SECONDS."""
         self.now += min(elapsed, 2 * TICK_SECONDS)
 
 
 class DeliveryTracker:
-    """What one connection was sent, and when, in seconds of an UptimeClock.
+    """Tracks what one connection was sent, and when, in seconds of an UptimeClock.
 
-    A notification counts as delivered once its connection has outlived the ping window after it: a ping went out
-    behind it and was answered. Or the client closed the connection cleanly, later than the two could cross.
+    A notification counts as delivered once its connection has outlived the ping window: a ping went out behind it and
+    was answered. It also counts if the client closed the connection cleanly, later than close and frame could cross.
     """
 
     def __init__(self, *, round_trip: float) -> None:
-        """`round_trip` is how long the client took to answer something, in seconds."""
+        """Start with nothing sent. `round_trip`: how long the client took to answer something, in seconds."""
         self._crossing = min(max(2 * round_trip, CROSSING_SECONDS[0]), CROSSING_SECONDS[1])
         self._sent: list[tuple[int, float]] = []
 
@@ -41,14 +41,14 @@ class DeliveryTracker:
         self._sent.append((seq, at))
 
     def outlived(self, *, now: float, window: float) -> int | None:
-        """Return the number up to which everything has come to be delivered, if there is a new one.
+        """Return the number up to which everything counts as delivered, if there is a new one.
 
-        `window` is how long a connection that is dead can seem to live, in seconds.
+        `window`: for how many seconds a dead connection can go unnoticed.
         """
         return self._take(now - window)
 
     def closed(self, *, now: float) -> int | None:
-        """Return the same after the client closed the connection cleanly."""
+        """Return that number after the client closed the connection cleanly."""
         return self._take(now - self._crossing)
 
     def _take(self, until: float) -> int | None:

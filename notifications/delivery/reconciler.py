@@ -1,7 +1,7 @@
-"""Compares the hub's connections with the feeds in the database, once a second.
+"""Compare the hub's connections with the feeds in the database, once a second.
 
-Whatever the channel layer loses, a crash between commit and wake, a Redis that restarts or is not there, a command in
-another process, costs a connection a second and no notification.
+So a lost wake, a crash between commit and wake, an outage of Redis or a command in another process delays a
+notification by a second, and loses none.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ INTERVAL_SECONDS = 1.0
 CHUNK_SIZE = 500
 """Users in one query."""
 WAITING_MAX = 1000
-"""Groups that wait to be compared at once. Others are compared within a second anyway."""
+"""Groups that wait for an immediate comparison. Further ones are compared within a second anyway."""
 
 
 class Reconciler:
-    """The comparison of one hub's connections. It runs between `start` and `stop`."""
+    """Compares one hub's connections, between `start` and `stop`."""
 
     def __init__(self, *, groups: Mapping[str, set[Subscription]], clock: UptimeClock) -> None:
-        """`groups` are the hub's connections by their users' groups. `clock` is ticked meanwhile."""
+        """Take the hub's connections, by their users' groups, and the clock to tick while running."""
         self._groups = groups
         self._clock = clock
         self._soon = Batcher(self._compare_quietly, size=CHUNK_SIZE, room=WAITING_MAX)
@@ -46,23 +46,23 @@ class Reconciler:
         return bool(self._tasks)
 
     def start(self) -> None:
-        """Compare each second from now on."""
+        """Start to compare each second."""
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._tick())]
 
     def stop(self) -> None:
-        """Compare no more."""
+        """Stop comparing."""
         for task in self._tasks:
             task.cancel()
         self._tasks = []
 
     def compare_soon(self, group: str) -> None:
-        """Compare the connections of this group at once."""
+        """Compare the connections of this group now, together with other groups that wait."""
         self._soon.put(group)
 
     async def compare(self, groups: Sequence[str]) -> None:
-        """Hold the connections of these groups against the heads of their users' feeds. Raises a DatabaseError.
+        """Compare the connections of these groups with the heads of their users' feeds. Raises a DatabaseError.
 
-        Only those that had their place before the heads were read: one that registers meanwhile may be newer.
+        Connections that take their place while the heads are read are left out: they may be ahead of them.
         """
         ended: list[Subscription] = []
         for start in range(0, len(groups), CHUNK_SIZE):
@@ -80,11 +80,11 @@ class Reconciler:
             self._send_away(ended)
 
     async def _compare_quietly(self, groups: Sequence[str]) -> None:
-        with suppress(DatabaseError):  # the comparison each second says so
+        with suppress(DatabaseError):  # the comparison each second logs it
             await self.compare(groups)
 
     def _send_away(self, ended: Sequence[Subscription]) -> None:
-        """Send away connections that count in an epoch that has ended. They are sent nothing more from now on."""
+        """Stop and close connections of an epoch that has ended."""
         for subscription in ended:
             subscription.stop()
         logger.warning(

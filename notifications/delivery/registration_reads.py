@@ -1,7 +1,7 @@
-"""Reads the feeds' states for connections that register: of those that come together with one query.
+"""Read the feed states of connections that register, with one query for a batch.
 
-When a worker dies all its clients register with the others at once. One query for many costs little more than one
-for each.
+When a worker dies, all its clients register with the other workers at once. One query for many users costs little more
+than a query for one.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from notifications.threads import in_thread
 
 BATCH_SIZE = 500
 WAITING_MAX = 100_000
-"""More registrations than a process can have connections."""
+"""More than a process can have connections."""
 PAUSE_SECONDS = 0.02
 """The least time from one read to the next, in which registrations gather."""
 PATIENCE_SECONDS = 0.5
-"""How long the next batch waits for a read that takes its time. Then its own goes on beside it."""
+"""How long the next batch waits for a slow read. Then both run at the same time."""
 
 
 @dataclass(eq=False, slots=True)
@@ -50,7 +50,7 @@ async def _answer(batch: list[_Request]) -> None:
     waiting = [request for request in batch if not request.answer.done()]
     try:
         states = await in_thread(history.read_states, user_ids={request.user_id for request in waiting})
-    except Exception as error:  # noqa: BLE001 it is for those that wait
+    except Exception as error:  # noqa: BLE001 each waiting caller gets it
         for request in waiting:
             if not request.answer.done():
                 request.answer.set_exception(error)

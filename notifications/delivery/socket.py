@@ -1,4 +1,4 @@
-"""The way out to one client: its WebSocket as the server gives it."""
+"""Send frames to one client, and close connections."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +10,7 @@ from notifications.protocol import CloseCode
 
 CLOSE_SIZE = 100
 SPREAD_SECONDS = 5.0
-"""The longest time over which many closes are spread, so that not all clients come back in the same moment."""
+"""The longest time over which many closes are spread, so that the clients do not all come back at once."""
 PAUSE_SECONDS = 0.05
 
 
@@ -22,7 +22,7 @@ class Socket:
     """Sends frames over one WebSocket until it has ended."""
 
     def __init__(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
-        """`send` takes ASGI's events (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+        """Wrap the server's `send`, which takes ASGI events (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
         self.has_ended = False
         self._send = send
 
@@ -35,13 +35,13 @@ class Socket:
         await self._transmit({"type": "websocket.send", "text": text})
 
     async def close(self, code: CloseCode) -> None:
-        """Close the connection. One that has ended stays as it is."""
+        """Close the connection, unless it has ended."""
         with suppress(ClientGoneError):
             await self._transmit({"type": "websocket.close", "code": int(code)})
             metrics.CLOSED.labels(int(code)).inc()
 
     async def _transmit(self, event: dict[str, Any]) -> None:
-        """Pass an event to the server. Whatever it raises means that the connection has ended: each has its own way."""
+        """Pass an event to the server. Any exception means that the connection has ended: each server raises its own."""
         if self.has_ended:
             raise ClientGoneError
         self.has_ended = event["type"] == "websocket.close"
@@ -53,7 +53,7 @@ class Socket:
 
 
 async def close_all(sockets: Sequence[Socket]) -> set[asyncio.Task[None]]:
-    """Send clients away, a batch at a time over at most SPREAD_SECONDS; return what may still be under way."""
+    """Close connections with 4412, a batch at a time over at most SPREAD_SECONDS; return the tasks that close them."""
     batches = [sockets[n : n + CLOSE_SIZE] for n in range(0, len(sockets), CLOSE_SIZE)]
     pause = min(PAUSE_SECONDS, SPREAD_SECONDS / max(len(batches), 1))
     farewells = set()

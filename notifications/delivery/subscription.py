@@ -1,8 +1,7 @@
-"""One registered connection: the pump that alone reads its user's feed and sends.
+"""Serve one registered connection by its pump, which alone reads the user's feed and sends.
 
-Whatever brings news (a wake, the comparison each second, the registration itself) notes it on the cursor and starts the
-pump. It goes on until the connection has everything. So nothing is ever sent side by side, and a client that is slow
-holds up no other.
+A wake, the comparison each second and the registration note their news on the cursor and start the pump. The pump runs
+until the connection has everything. So no two tasks send to one connection, and a slow client delays no other.
 """
 
 import asyncio
@@ -22,7 +21,7 @@ from notifications.protocol import CloseCode, Register
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 0.1
-"""How long the reconciler waits for a wake that may just be under way."""
+"""How long a comparison waits for a wake that may be on its way."""
 
 
 class Subscription:
@@ -39,9 +38,9 @@ class Subscription:
         sent: Place | None = None,
         round_trip: float = 0.0,
     ) -> None:
-        """`request` is what the client asked for; `sent` is what this connection was sent before as the same user.
+        """Take the client's `request`. `sent`: the connection's place before it registered again as the same user.
 
-        `round_trip` is how long the client took to answer something, in seconds of the `clock`.
+        `round_trip`: how long the client took to answer something, in seconds.
         """
         self.user_id = request.user_id
         self.connection_id = connection_id
@@ -73,11 +72,11 @@ class Subscription:
 
     @property
     def is_live(self) -> bool:
-        """Whether it has its place in the feed and has not ended, so that it can be compared."""
+        """Whether it has taken its place in the feed and has not ended."""
         return self._cursor.is_placed and not self.is_stopped
 
     async def confirm(self, state: FeedState) -> None:
-        """Find the place in the feed, and confirm the registration. Raises ClientGoneError."""
+        """Take the place in the feed, and confirm the registration. Raises ClientGoneError."""
         resumed = self._cursor.place(state)
         if resumed:
             self._note_delivery()
@@ -90,9 +89,9 @@ class Subscription:
         await self._send_text(text)
 
     async def send_missed(self) -> None:
-        """Send what came before the registration; from then on, what comes. Raises ClientGoneError.
+        """Send what was missed before the registration, then let the pump go on. Raises ClientGoneError.
 
-        It returns once that was sent, or cannot be read now. The caller is the pump until then.
+        Returns once that was sent, or cannot be read now. Until then the caller does the pump's work.
         """
         until = self._cursor.known
         try:
@@ -104,12 +103,12 @@ class Subscription:
         self._start()
 
     def wake(self, seq: int, text: str) -> None:
-        """Take a notification of this epoch from the channel layer."""
+        """Note a notification of this epoch from the channel layer."""
         self._cursor.wake(seq, text)
         self._start()
 
     def compare(self, head: FeedHead, *, sent: int) -> None:
-        """Hold the connection against the feed's row, read after it had been sent this number. It never waits."""
+        """Compare with the feed's row, which was read after the connection was at `sent`. Returns at once."""
         if self.is_stopped:
             return
         if self._cursor.compare(head, sent=sent):
@@ -120,11 +119,11 @@ class Subscription:
             self._grace = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._learn, head.newest)
 
     def confirm_outlived(self) -> None:
-        """Have written down what a plain client must have got by now."""
+        """Confirm what a plain client must have got by now."""
         self._confirm(self._tracker.outlived(now=self._clock.now, window=window_seconds()))
 
     def confirm_closed(self) -> None:
-        """Have written down what had arrived before the client closed the connection cleanly."""
+        """Confirm what had arrived before the client closed the connection cleanly."""
         self._confirm(self._tracker.closed(now=self._clock.now))
 
     def stop(self) -> None:
@@ -141,9 +140,9 @@ class Subscription:
         self._farewell = asyncio.create_task(self.socket.close(code))
 
     async def finish(self) -> Place | None:
-        """Stop once what is being sent is sent.
+        """Stop after the frame that is being sent.
 
-        Return up to where everything was sent, or None where something before it is still missing.
+        Return the place up to which everything was sent, or None if a redelivery is not complete.
         """
         self.is_stopped = True
         if self._pump:
@@ -161,7 +160,7 @@ class Subscription:
         self._start()
 
     def _start(self) -> None:
-        """Start the pump if it has anything to do and does not run."""
+        """Start the pump if it does not run and has something to do."""
         if not self._is_pumping and not self.is_stopped and self._cursor.is_behind():
             self._is_pumping = True
             self._pump = asyncio.create_task(self._run())
@@ -178,9 +177,9 @@ class Subscription:
             self._is_pumping = False
 
     async def _step(self) -> bool:
-        """Do what comes next. Returns False where the database failed: the next comparison starts the pump again."""
+        """Do what comes next. Return False if the database failed: the next comparison starts the pump again."""
         if doubt := self._cursor.next_doubt():
-            await self._look_into(doubt)
+            await self._check(doubt)
         elif frame := self._cursor.next_frame():
             await self._send(frame)
         else:
@@ -198,8 +197,8 @@ class Subscription:
             self._note_delivery()
         return True
 
-    async def _look_into(self, doubt: Doubt) -> None:
-        """Ask the database whether it has lost numbers; then end. Where it fails, the next sign is looked into."""
+    async def _check(self, doubt: Doubt) -> None:
+        """End the connection if the database has lost numbers. If the database fails, the next sign is checked."""
         has_lost = await reads.is_true(doubt, user_id=self.user_id, epoch=self.epoch)
         if has_lost or (doubt.must_end and has_lost is not None):
             self.end(CloseCode.GOING_AWAY)
@@ -216,7 +215,7 @@ class Subscription:
         await self.socket.send(text)
 
     def _note_delivery(self) -> None:
-        """Watch whether a plain client gets what it was sent so far, once nothing before that is missing."""
+        """Track the delivery of what a plain client was sent, once its redelivery is complete."""
         if self._is_plain and not self._cursor.is_redelivering:
             self._tracker.sent(self._cursor.seq, at=self._clock.now)
 

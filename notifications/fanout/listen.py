@@ -1,8 +1,8 @@
-"""Receives this process's messages of the channel layer: one channel joins the group of each user that is here.
+"""Receive this process's messages of the channel layer: one channel joins the group of each connected user.
 
-A layer can stop delivering without a sign: its connection to Redis is half open, or a subscription was lost, and
-nothing comes any more. So the listener sends messages to itself, and to the other processes. Where those do not come, it
-starts from nothing: the layer forgets its connections, a new channel is opened, and every group is joined again.
+A layer can stop delivering without a sign: its connection to Redis is half open, or a subscription was lost. So the
+listener sends messages to itself and to the other processes. If they do not arrive, it starts from nothing: it flushes
+the layer, opens a new channel, and joins every group again.
 """
 
 import asyncio
@@ -30,17 +30,17 @@ BEAT_SECONDS = 1.0
 UNHEARD_MAX = 3
 """How many beats in a row may be missed."""
 LINGER_BEATS = 10
-"""For how many beats it listens without groups: the next may come soon."""
+"""For how many beats it listens without groups: the next client may come soon."""
 UNREADABLE_SECONDS = 0.1
 GROUPS_MAX = 500
-"""How many groups are joined or left at once, in a time that is bounded."""
+"""How many groups are joined or left within one TIMEOUT_SECONDS."""
 
 
 class Listener:
-    """Hands each message of its groups to `deliver`. It is open while there are groups, and a little longer."""
+    """Passes each message of its groups to `deliver`. It is open while there are groups, and LINGER_BEATS longer."""
 
     def __init__(self, deliver: Callable[[dict[str, Any]], None]) -> None:
-        """`deliver` returns at once."""
+        """Listen for `deliver`, which has to return at once."""
         self._deliver = deliver
         self._groups: set[str] = set()
         self._task: asyncio.Task[None] | None = None
@@ -59,9 +59,9 @@ class Listener:
         return self._task is not None
 
     def join(self, group: str) -> asyncio.Task[None]:
-        """Have the group's messages delivered from now on.
+        """Deliver the group's messages from now on.
 
-        The task ends when the group is joined, or when the layer failed: then it is joined as soon as the layer works.
+        The task ends when the group is joined, or when the layer failed. Then the group is joined once the layer works.
         """
         self._groups.add(group)
         if self._task is None:
@@ -70,14 +70,14 @@ class Listener:
         return self._change(group)
 
     def leave(self, group: str) -> asyncio.Task[None]:
-        """Have no more of the group's messages delivered. The task ends when the group is left."""
+        """Stop delivering the group's messages. The task ends when the group is left."""
         self._groups.discard(group)
         return self._change(group)
 
     def _change(self, group: str) -> asyncio.Task[None]:
-        """Join or leave a group at the layer, together with all that change until then.
+        """Join or leave a group of the layer, in one batch with all changes until then.
 
-        Nothing cancels the task: cut off in the middle, it would break the connection.
+        The task is never cancelled: a cancelled call would break the connection.
         """
         if self._changing is None or self._changing.done() or not self._changed:
             self._changing = asyncio.create_task(self._apply_changes(after=self._changing))
@@ -95,7 +95,7 @@ class Listener:
     async def _run(self) -> None:
         """Listen while there are groups.
 
-        Nothing cancels this: redis-py goes on with a call that is cancelled in the moment in which it was sent.
+        This is never cancelled: redis-py goes on with a call that is cancelled just as it was sent.
         """
         try:
             while self._groups:
@@ -114,9 +114,9 @@ class Listener:
             self._tried.set()
 
     async def _hold(self, layer: BaseChannelLayer) -> None:
-        """Open a channel and listen; return when it is of no use any more."""
+        """Open a channel and listen; return when the channel has failed or is not needed any more."""
         async with bounded(layer):
-            await layer.flush()  # in redis's pub/sub layer: close the connections, forget channels and groups
+            await layer.flush()  # a Redis layer closes its connections, and forgets channels and groups
             channel = await layer.new_channel()
         self._open, self._is_broken, self._unheard = (layer, channel), False, 0
         reader = asyncio.create_task(self._read(layer, channel))
@@ -128,7 +128,7 @@ class Listener:
             self._open = None
             with suppress(Exception):
                 async with asyncio.timeout(TIMEOUT_SECONDS):
-                    await layer.flush()  # before the reader ends, which would first give its channel back
+                    await layer.flush()  # before the cancellation, at which receive() would unsubscribe
             reader.cancel()
 
     def _begin_roll(self) -> str:
@@ -142,7 +142,7 @@ class Listener:
         while self._open == (layer, channel):
             try:
                 self._take(await layer.receive(channel))
-            except Exception:  # noqa: BLE001 whatever it is, the next message has to be read
+            except Exception:  # noqa: BLE001 the next message has to be read in any case
                 seal.refuse("unreadable")
                 await asyncio.sleep(UNREADABLE_SECONDS)
 
@@ -166,13 +166,13 @@ class Listener:
             logger.warning("The channel layer brings messages again.")
 
     async def _beat(self, layer: BaseChannelLayer, channel: str) -> None:
-        """Send to itself; return when too much of that, or of what others send, did not come, or no group is left."""
+        """Send beats to itself. Return when too many beats or messages of others are missing, or no group is left."""
         is_taken, beats, lonely = False, 0, 0
         while self._unheard < UNHEARD_MAX and not self._is_broken and not self._roll.is_split:
             await asyncio.sleep(BEAT_SECONDS)
             beats, lonely = beats + 1, 0 if self._groups else lonely + 1
             if lonely > LINGER_BEATS:
-                self._tried.clear()  # what joins from now on waits until it is open again
+                self._tried.clear()  # a group that is joined from now on waits until the listener is open again
                 return
             if (
                 "processes" in getattr(layer, "extensions", ())
@@ -193,10 +193,7 @@ class Listener:
             self._is_stalled = True
 
     async def _call_layer(self, method: str, groups: Collection[str]) -> None:
-        """Join or leave groups with the open channel, by group_add or group_discard.
-
-        A failure makes the listener begin anew.
-        """
+        """Join or leave groups with the open channel, by group_add or group_discard. After a failure start anew."""
         if self._open is None:
             return
         layer, channel = self._open

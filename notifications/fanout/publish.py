@@ -1,7 +1,7 @@
-"""What goes out over the channel layer: all that waits, at once. A caller that has committed does not wait for it.
+"""Publish wakes over the channel layer, in batches. A caller that has committed does not wait for them.
 
-Nothing here raises for a layer that is away. A message is a hint, and only the feed is the truth: it names its group and
-the epoch of its number, and has a seal (notifications/fanout/seal.py).
+Nothing here raises if the layer is away: a message is a hint, and only the feed is the truth. Each message carries its
+group, the epoch of its number, and a seal (notifications/fanout/seal.py).
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from notifications.fanout.breaker import ChannelLayerAwayError, bounded, current
 from notifications.installation import Identity
 
 WAITING_MAX = 1000
-"""Messages. What finds no room is in the feed, and the reconciler brings it."""
-TOGETHER_MAX = 100
-"""Messages that are sent at once, in a time that is bounded."""
+"""Messages that wait. Further ones are dropped, and the reconciler delivers."""
+BATCH_SIZE = 100
+"""Messages that are sent within one TIMEOUT_SECONDS."""
 
 
 class Wake(NamedTuple):
@@ -33,7 +33,7 @@ class Wake(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What goes to all members of a group. Values are text and numbers alone: serializers choke on others."""
+    """A message to all members of a group. Values are text and numbers alone: serializers may refuse others."""
 
     group: str
     content: dict[str, Any]
@@ -47,8 +47,8 @@ def group_name(user_id: str, identity: Identity) -> str:
 def publish(wakes: Sequence[Wake]) -> None:
     """Send committed notifications to their users' connections. Call it from synchronous code, after the commit.
 
-    In a server they are handed to its event loop, which sends them soon. Elsewhere, as in a command, this sends them
-    itself, on a short-lived loop.
+    In a server this passes them to its event loop, which sends them soon. Elsewhere, as in a command, it sends them on
+    a short-lived loop.
     """
     try:
         identity = installation.current()
@@ -64,26 +64,26 @@ def publish(wakes: Sequence[Wake]) -> None:
 
 
 def publish_on(loop: asyncio.AbstractEventLoop) -> None:
-    """Let this process send on an event loop that runs as long as it serves."""
+    """Send this process's messages on this event loop, which runs as long as the process serves."""
     global _loop, _outgoing
     if _loop is not loop:
         _loop, _outgoing = loop, _batcher()
 
 
 def message(wake: Wake, identity: Identity) -> Message:
-    """Return what carries a notification over the layer."""
+    """Return the message that carries a notification over the layer."""
     group = group_name(wake.user_id, identity)
     content = {"type": "feed.notification", "seq": wake.seq, "frame": wake.frame}
     return _sealed(group, identity.epoch, content)
 
 
 async def request_comparison(*, group: str, epoch: str) -> None:
-    """Have a user's connections compare themselves with the feed's row."""
+    """Ask all processes to compare a user's connections with the feed's row now."""
     await send([_sealed(group, epoch, {"type": "feed.sync"})])
 
 
 async def send(messages: Sequence[Message]) -> None:
-    """Send messages, or count that they could not be sent."""
+    """Send messages. Count them if the layer fails."""
     try:
         layer = current()
         async with bounded(layer):
@@ -98,7 +98,7 @@ def _sealed(group: str, epoch: str, content: dict[str, Any]) -> Message:
 
 
 def _batcher() -> Batcher[Message]:
-    return Batcher(send, size=TOGETHER_MAX, room=WAITING_MAX)
+    return Batcher(send, size=BATCH_SIZE, room=WAITING_MAX)
 
 
 def _put(messages: Sequence[Message]) -> None:

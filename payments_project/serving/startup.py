@@ -15,7 +15,7 @@ DEVELOPMENT_LOGIN = ("admin", "admin")
 
 
 def prepare_database(*, may_migrate: bool) -> None:
-    """In development, migrate and make a login; in production, refuse a database that is behind."""
+    """Migrate and create a login in development; refuse a database that is behind in production."""
     with use_database():
         check_connection()
         executor = MigrationExecutor(connection)
@@ -30,7 +30,7 @@ def prepare_database(*, may_migrate: bool) -> None:
 
 @contextmanager
 def use_database() -> Iterator[None]:
-    """Say in a sentence why the database cannot be used; leave no connection behind."""
+    """Turn a DatabaseError into a CommandError of one sentence, and close the connection."""
     try:
         yield
     except DatabaseError as error:
@@ -41,7 +41,7 @@ def use_database() -> Iterator[None]:
 
 
 def check_connection() -> None:
-    """Connect once without the pool, which would try again for a while and then not say why it failed."""
+    """Connect once without the pool, which would retry for a while and then hide the reason."""
     probe = connection.copy()
     probe.settings_dict["OPTIONS"].pop("pool", None)
     try:
@@ -51,7 +51,7 @@ def check_connection() -> None:
 
 
 def make_development_login() -> None:
-    """Make the login that the banner names, unless there is one."""
+    """Create the login that the banner shows, unless it exists."""
     users = get_user_model().objects
     name, password = DEVELOPMENT_LOGIN
     if not users.filter(username=name).exists():
@@ -59,7 +59,7 @@ def make_development_login() -> None:
 
 
 def banner() -> Table:
-    """Return where everything is, for a person to read."""
+    """Return a table of all addresses and development keys, for the terminal."""
     url = settings.PUBLIC_URL
     rows = [
         ("Demo page" if settings.DEBUG else "Page", f"{url}/"),

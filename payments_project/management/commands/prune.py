@@ -1,4 +1,4 @@
-"""`manage.py prune`: remove what is older than it has to be kept."""
+"""`manage.py prune`: remove old webhook events and notifications."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ DAYS_MOST = 36_500
 
 
 def days(*, least: int) -> Callable[[str], int]:
-    """Return a reader of a number of days, `least` or more."""
+    """Return a parser of a number of days, `least` or more."""
 
     def read(text: str) -> int:
         if text.isascii() and text.isdecimal() and least <= int(text[:10]) <= DAYS_MOST:
@@ -36,23 +36,25 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options."""
         parser.add_argument(
             "--events-days",
             type=days(least=payments.DAYS_LEAST),
             default=payments.DAYS_DEFAULT,
             metavar="N",
-            help=f"keep webhook events for so many days, {payments.DAYS_LEAST} or more; default: %(default)s",
+            help=f"keep webhook events for N days, {payments.DAYS_LEAST} or more; default: %(default)s",
         )
         parser.add_argument(
             "--notifications-days",
             type=days(least=notifications.DAYS_LEAST),
             default=notifications.DAYS_DEFAULT,
             metavar="N",
-            help=f"keep notifications for so many days, {notifications.DAYS_LEAST} or more; default: %(default)s",
+            help=f"keep notifications for N days, {notifications.DAYS_LEAST} or more; default: %(default)s",
         )
         parser.add_argument("--dry-run", action="store_true", help="count what would go, and remove nothing")
 
     def handle(self, *_: Any, **options: Any) -> None:
+        """Remove, with counters on a terminal, and print the totals."""
         dry_run = options["dry_run"]
         try:
             column = TextColumn("{task.description} {task.completed:,.0f}")
@@ -71,17 +73,15 @@ class Command(BaseCommand):
                     "Notifications",
                 )
         except DatabaseError as error:
-            message = (
-                f"The database failed ({type(error).__name__}); what was removed until then stays removed."
-            )
+            message = f"The database failed ({type(error).__name__}); batches before that are removed. Run it again."
             raise CommandError(message) from error
         did = "Would remove" if dry_run else "Removed"
         foreign = f", {intents} payment intents of other integrations" if intents else ""
         self.stdout.write(f"{did} {events} webhook events{foreign} and {removed} notifications.")
 
 
-def _total(batches: Iterator[int], bar: Progress, what: str) -> int:
-    task = bar.add_task(what, total=None)
+def _total(batches: Iterator[int], bar: Progress, title: str) -> int:
+    task = bar.add_task(title, total=None)
     total = 0
     for number in batches:
         total += number

@@ -1,4 +1,4 @@
-"""`manage.py serve`: everything from a checked configuration to a running server."""
+"""`manage.py serve`: check the settings and the database, then serve."""
 
 import argparse
 import logging
@@ -19,10 +19,13 @@ logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
+    """The command."""
+
     help = "Serve HTTP and WebSocket; with DEBUG, set up the database and a login first."
     requires_system_checks = []  # refused below, in sentences
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the option."""
         parser.add_argument(
             "--fd",
             type=int,
@@ -30,6 +33,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_: Any, fd: int | None, **__: Any) -> None:
+        """Serve until a signal ends the process."""
         try:
             refuse_bad_settings()
         except ImproperlyConfigured as error:
@@ -39,11 +43,11 @@ class Command(BaseCommand):
             prepare_database(may_migrate=settings.DEBUG)
             Console().print(banner())
             Console().print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)
-        else:  # one of several: who started them has prepared the database, once
+        else:  # one of several processes: the process manager has prepared the database once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
-        if complaint := redis_check.complaint():
-            logger.warning(complaint)
+        if problem := redis_check.problem():
+            logger.warning(problem)
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 
         garbage.collect_less()

@@ -11,7 +11,6 @@ from pydantic.alias_generators import to_camel
 from payments.api.addresses import check_web_address
 from payments.api.outcome_schemas import CardOut, DisputeOut, FailureOut, MadeRefundOut
 from payments.balances import refunded_amount
-from payments.checkout.refundable import intent_id
 from payments.facts import Facts
 from payments.models import Payment, RefundRequest
 from payments.status import Status, is_open
@@ -174,7 +173,7 @@ class RefundOut(ResponseBody):
             id=request.refund_id,
             amount=request.amount,
             currency=request.payment.currency,
-            payment_intent_id=intent_id(request),
+            payment_intent_id=request.payment_intent_id,
             status=request.refund_status,
             payment=PaymentOut.of(request.payment),
         )

@@ -12,14 +12,15 @@ from django.utils.safestring import SafeString
 
 from notifications.feed import confirmed_until
 from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
-from payments.admin import details, money, timeline
+from payments.admin import money, tables, timeline
 from payments.admin.entries import read_sum
 from payments.admin.filters import AttentionFilter, CreatedFilter, CurrencyFilter, StatusFilter
-from payments.admin.labels import as_uuid, label
+from payments.admin.labels import label
 from payments.facts import mismatches
 from payments.models import Intent, Payment
 from payments.status import Attention, Status, is_open
 from payments.stripe.currencies import format_amount
+from payments.stripe.values import uuid_of
 from payments.webhooks.scrubbing import scrub
 
 EVENTS_SHOWN = 200
@@ -83,17 +84,6 @@ class PaymentAdmin(ReadOnlyAdmin):
             },
         ),
     )
-    readonly_fields = (
-        "state",
-        "money",
-        "needs_attention",
-        "user",
-        "created",
-        "payment_intents",
-        "checkout",
-        "known",
-        "stripe_request",
-    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
         """Return payments without the fields that no list shows."""
@@ -116,7 +106,7 @@ class PaymentAdmin(ReadOnlyAdmin):
         begins = Q(*((f"{name}__startswith", term) for name in names), _connector=Q.OR)
         intents = Intent.objects.filter(intent_id__startswith=term, payment__isnull=False).order_by()
         begins |= Q(pk__in=list(intents.values_list("payment_id", flat=True)[:INTENTS_FOUND]))
-        return begins | Q(pk=number) if (number := as_uuid(term)) else begins
+        return begins | Q(pk=number) if (number := uuid_of(term)) else begins
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
@@ -192,7 +182,7 @@ def _context(payment: Payment) -> dict[str, Any]:
     changes = payment.changes.select_related("event").defer("event__body")
     all_events = reverse("admin:payments_webhookevent_changelist") + f"?payment__id__exact={payment.pk}"
     return {
-        "tables": [table for table in money.tables(payment) + details.tables(payment.facts) if table.rows],
+        "tables": tables.build(payment),
         "timeline": timeline.build(
             payment,
             events=events,

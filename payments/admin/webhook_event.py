@@ -14,9 +14,10 @@ from django.utils.safestring import SafeString
 
 from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 from payments.admin.filters import ReasonFilter, ReceivedFilter, StateFilter, TypeFilter
-from payments.admin.labels import as_uuid, label
+from payments.admin.labels import label
 from payments.admin.timeline import describe_deliveries, read_change, times
 from payments.models import Intent, Payment, StatusChange, WebhookEvent
+from payments.stripe.values import uuid_of
 from payments.webhooks import apply
 from payments.webhooks.scrubbing import scrub
 
@@ -67,17 +68,6 @@ class WebhookEventAdmin(ReadOnlyAdmin):
         ),
         ("Payload", {"fields": ("payload",)}),
     )
-    readonly_fields = (
-        "state_label",
-        "payment_link",
-        "changed",
-        "received",
-        "created",
-        "applied",
-        "counts",
-        "mode",
-        "payload",
-    )
 
     def has_apply_permission(self, request: HttpRequest) -> bool:
         """Return whether the user may apply events, which can change payments' statuses."""
@@ -97,7 +87,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
 
     def find(self, term: str) -> Q:
         """Return the condition. Find applied events by their payment too, and parked ones by their intent."""
-        known = Q(pk=number) if (number := as_uuid(term)) else Q(session_id=term)
+        known = Q(pk=number) if (number := uuid_of(term)) else Q(session_id=term)
         payments = list(Payment.objects.filter(known).values_list("pk", flat=True))
         intents = Intent.objects.filter(intent_id=term, payment__isnull=False)
         payments += intents.values_list("payment_id", flat=True)
@@ -172,7 +162,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description="body")
     def payload(self, event: WebhookEvent) -> SafeString:
-        """Return the body as JSON, scrubbed again: older versions stored more of it."""
+        """Return the body as JSON, scrubbed by the rules of today."""
         return pretty_json(scrub(event.content))
 
 

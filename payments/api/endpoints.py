@@ -80,15 +80,7 @@ def create_payment(
 
     After 502 or 503 the payment is kept: send the same request again to complete it.
     """
-    order = create.Order(
-        ride_id=body.ride_id,
-        user_id=body.user_id,
-        amount=body.amount,
-        currency=body.currency.lower(),
-        description=body.description,
-        success_url=body.success_url or "",
-        cancel_url=body.cancel_url or "",
-    )
+    order = create.Order(**body.model_dump(exclude_none=True))
     with within(REQUEST_SECONDS):
         payment = create.start(order=order, idempotency_key=idempotency_key)
     return Response(201, PaymentOut.as_created(payment))

@@ -5,45 +5,38 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 from payments.api.addresses import check_web_address
-from payments.api.outcome_schemas import CardOut, DisputeOut, FailureOut, MadeRefundOut
+from payments.api.outcome_schemas import CardOut, DisputeOut, FailureOut, MadeRefundOut, Part
 from payments.balances import refunded_amount
-from payments.checkout.refundable import intent_id
 from payments.facts import Facts
 from payments.models import Payment, RefundRequest
 from payments.status import Status, is_open
 from payments.stripe.currencies import LARGEST, refuse_amount
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""Control characters and line separators: terminals and logs obey them instead of showing them."""
-_OVERRIDE = re.compile(r"[\u202a-\u202e]")
-"""Characters that reorder the text around them. Right-to-left scripts need only marks and isolates (UAX 9)."""
+
+def _without(pattern: str, what: str) -> AfterValidator:
+    """Return a validator that refuses a text in which the pattern is found."""
+
+    def check(text: str) -> str:
+        if re.search(pattern, text):
+            raise ValueError(f"send text without {what}")
+        return text
+
+    return AfterValidator(check)
 
 
-def _storable(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("send text without NUL characters")
-    return text
+_STORABLE = _without("\0", "NUL characters")
+_PRINTABLE = _without(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", "control characters and line separators")
+"""Terminals and logs obey these characters instead of showing them."""
+_IN_ORDER = _without(r"[\u202a-\u202e]", "characters that override its direction")
+"""These reorder the text around them. Right-to-left scripts need only marks and isolates (UAX 9)."""
 
-
-def _printable(text: str) -> str:
-    if _CONTROL.search(text):
-        raise ValueError("send text without control characters and line separators")
-    return text
-
-
-def _in_order(text: str) -> str:
-    if _OVERRIDE.search(text):
-        raise ValueError("send text without characters that override its direction")
-    return text
-
-
-UserId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_storable)]
+UserId = Annotated[str, Field(min_length=1, max_length=128), _STORABLE]
 """A user id as the WebSocket takes it for registration."""
-RideId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
+RideId = Annotated[str, Field(min_length=1, max_length=128), _PRINTABLE]
 WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(check_web_address)]
 
 
@@ -53,12 +46,10 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", alias_generator=to_camel)
 
 
-class ResponseBody(BaseModel):
-    """A response's body."""
+class ResponseBody(Part):
+    """A response's body, with exactly the fields of docs/api.md."""
 
-    model_config = ConfigDict(
-        strict=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
-    )
+    model_config = ConfigDict(strict=True, extra="forbid")
 
 
 class NewPayment(RequestBody):
@@ -69,10 +60,12 @@ class NewPayment(RequestBody):
         description="The user who gets the link and every status, as registered on the WebSocket."
     )
     amount: int = Field(gt=0, le=LARGEST, description="In minor units: 1250 is 12.50 USD, 500 is 500 JPY.")
-    currency: str = Field(pattern="^[A-Za-z]{3}$", description="ISO 4217.", examples=["usd"])
-    description: Annotated[
-        str, Field(max_length=250), AfterValidator(_printable), AfterValidator(_in_order)
-    ] = Field(default="", description="Shown to the customer on the payment page.")
+    currency: Annotated[str, StringConstraints(to_lower=True)] = Field(
+        pattern="^[A-Za-z]{3}$", description="ISO 4217.", examples=["usd"]
+    )
+    description: Annotated[str, Field(max_length=250), _PRINTABLE, _IN_ORDER] = Field(
+        default="", description="Shown to the customer on the payment page."
+    )
     success_url: WebAddress | None = Field(default=None, description="Where the customer goes after paying.")
     cancel_url: WebAddress | None = Field(default=None, description="Where the customer goes without paying.")
 
@@ -174,7 +167,7 @@ class RefundOut(ResponseBody):
             id=request.refund_id,
             amount=request.amount,
             currency=request.payment.currency,
-            payment_intent_id=intent_id(request),
+            payment_intent_id=request.payment_intent_id,
             status=request.refund_status,
             payment=PaymentOut.of(request.payment),
         )

@@ -80,10 +80,10 @@ def _made_before(request: RefundRequest, error: gateway.StripeError) -> Mapping[
 def _params(request: RefundRequest) -> dict[str, Any]:
     """Return the request to Stripe (https://docs.stripe.com/api/refunds/create).
 
-    Requests of earlier versions did not keep their parameters: these are the ones that they sent.
+    A retry sends the same: none of these columns ever changes.
     """
-    return request.stripe_params or {
-        "payment_intent": refundable.intent_id(request),
+    return {
+        "payment_intent": request.payment_intent_id,
         "amount": request.amount,
         "metadata": {"refund_request": str(request.pk)},
     }
@@ -97,7 +97,7 @@ def _key(request: RefundRequest) -> str:
 def settle(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChange.Cause) -> RefundRequest:
     """Record which refund at Stripe a request became, and apply it to the payment."""
     try:
-        facts = refund_facts({**made, "payment_intent": refundable.intent_id(request)})
+        facts = refund_facts({**made, "payment_intent": request.payment_intent_id})
     except UnreadableError as error:
         raise gateway.StripeUnavailable(f"Stripe's answer could not be read: {error}.") from error
     with transaction.atomic():
@@ -116,7 +116,7 @@ def find(request: RefundRequest) -> Mapping[str, Any] | None:
     The amount must match too: a database that was restored from a backup assigns the same ids again.
     Raises StripeError.
     """
-    for page in gateway.list_refunds(payment_intent_id=refundable.intent_id(request)):
+    for page in gateway.list_refunds(payment_intent_id=request.payment_intent_id):
         for made in page:
             number = (made.get("metadata") or {}).get("refund_request")
             if number == str(request.pk) and made.get("amount") == request.amount:
@@ -154,13 +154,13 @@ def _earlier(
     request = RefundRequest.objects.filter(idempotency_key=idempotency_key).first()
     if request is None:
         return None
-    is_same = request.payment_id == payment.pk and request.whole is (amount is None)
-    known = refundable.intent_id(request)
-    if not is_same or amount not in {None, request.amount} or intent_id not in {None, known}:
+    known = (request.payment_id, request.whole, request.amount, request.payment_intent_id)
+    asked = (payment.pk, amount is None, amount or request.amount, intent_id or request.payment_intent_id)
+    if asked != known:
         raise IdempotencyKeyReused
     request.payment = payment
     if request.given_up_at is not None:
-        refundable.choose(payment, amount=request.amount, intent_id=known)
+        refundable.choose(payment, amount=request.amount, intent_id=request.payment_intent_id)
         request.given_up_at = None
         request.save(update_fields=["given_up_at"])
     return request
@@ -170,13 +170,10 @@ def _new(
     payment: Payment, *, amount: int | None, intent_id: str | None, idempotency_key: str
 ) -> RefundRequest:
     chosen, minor_units = refundable.choose(payment, amount=amount, intent_id=intent_id)
-    request = RefundRequest.objects.create(
+    return RefundRequest.objects.create(
         payment=payment,
         payment_intent_id=chosen,
         amount=minor_units,
         whole=amount is None,
         idempotency_key=idempotency_key,
     )
-    request.stripe_params = _params(request)
-    request.save(update_fields=["stripe_params"])
-    return request

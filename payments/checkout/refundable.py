@@ -3,17 +3,12 @@
 from collections import Counter
 
 from payments.balances import balances
-from payments.models import Payment, RefundRequest
+from payments.models import Payment
 from payments.status import Status
 
 
 class NotRefundable(Exception):
     """The payment has nothing left to refund, or less than the request asks for."""
-
-
-def intent_id(request: RefundRequest) -> str:
-    """Return the payment intent that a request refunds. Requests of earlier versions did not keep it."""
-    return request.payment_intent_id or request.payment.payment_intent_id or ""
 
 
 def choose(payment: Payment, *, amount: int | None, intent_id: str | None) -> tuple[str, int]:
@@ -45,7 +40,7 @@ def _under_way(payment: Payment) -> Counter[str]:
     """Return the amounts of unanswered refunds by payment intent, in minor units."""
     under_way: Counter[str] = Counter()
     for request in payment.refund_requests.filter(refund_id="", given_up_at=None):
-        under_way[intent_id(request)] += request.amount
+        under_way[request.payment_intent_id] += request.amount
     return under_way
 
 

@@ -37,6 +37,11 @@ class Answer(NamedTuple):
         described = {"content-type": "application/json", "content-length": str(len(body))} | headers
         return cls(status, body, tuple(described.items()))
 
+    @classmethod
+    def error(cls, status: int, code: str, message: str, **headers: str) -> "Answer":
+        """Return an answer that says what is wrong."""
+        return cls.of(status, {"error": {"code": code, "message": message}}, **headers)
+
 
 class HungUpError(Exception):
     """The client went before its request was there, or sent more than it may."""
@@ -77,10 +82,11 @@ async def _ingest(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> An
         row = ingest.receive(body=await read(), signature=signed)
         result = await batches.submit(row)
     except signatures.SignatureOfAnotherTime as error:
-        return _refuse_time(error)
+        logger.warning("Webhooks are refused as signed at another time. %s", error)
+        return _refuse(400, error.code, str(error))
     except signatures.InvalidSignature as error:
         logger.warning("Webhooks are refused: %s Compare STRIPE_WEBHOOK_SECRETS with Stripe's.", error)
-        return _refuse(400, "invalid_signature", str(error))
+        return _refuse(400, error.code, str(error))
     except envelope.MalformedEvent as error:
         return _refuse(400, "malformed_event", str(error))
     except OperationalError as error:
@@ -89,13 +95,6 @@ async def _ingest(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> An
     if result.state == WebhookEvent.State.FAILED:
         return _refuse(500, "not_applied", "The event is stored but could not be applied: deliver it again.")
     return Answer.of(200, {"event": result.event_id, "state": result.state})
-
-
-def _refuse_time(error: signatures.SignatureOfAnotherTime) -> Answer:
-    logger.warning("Webhooks are refused as signed at another time. %s", error)
-    if error.age > 0:
-        return _refuse(400, "signature_too_old", str(error))
-    return _refuse(400, "signature_too_new", str(error))
 
 
 async def _read(receive: Any) -> bytes:
@@ -119,20 +118,8 @@ def _signature(scope: Any) -> str:
 
 def _refuse(status: int, code: str, message: str) -> Answer:
     REFUSED.labels(reason=code).inc()
-    return Answer.of(status, {"error": {"code": code, "message": message}})
+    return Answer.error(status, code, message)
 
 
-_NOT_POST = Answer.of(
-    405,
-    {"error": {"code": "method_not_allowed", "message": "This address takes POST alone."}},
-    allow="POST",
-)
-_BROKEN = Answer.of(
-    500,
-    {
-        "error": {
-            "code": "internal_error",
-            "message": "Something broke. It is logged; deliver the event again.",
-        }
-    },
-)
+_NOT_POST = Answer.error(405, "method_not_allowed", "This address takes POST alone.", allow="POST")
+_BROKEN = Answer.error(500, "internal_error", "Something broke. It is logged; deliver the event again.")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from notifications.models import Feed
-from payments.admin import details, fact_entries, money
+from payments.admin import fact_entries, tables
 from payments.models import Intent
 from payments.tests import stripe_events as stripe
 from payments.tests.admin.test_admin import page_of, text_of
@@ -32,8 +32,7 @@ def shown(admin_client, deliver):
 def rows_of(payment, title):
     """Return the cells of a table of the page, as text."""
     payment.refresh_from_db()
-    tables = money.tables(payment) + details.tables(payment.facts)
-    [table] = [table for table in tables if table.title == title]
+    [table] = [table for table in tables.build(payment) if table.title == title]
     return [[" ".join(re.sub(r"<[^>]+>", " ", str(cell)).split()) for cell in row] for row in table.rows]
 
 

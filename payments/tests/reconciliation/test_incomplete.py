@@ -247,7 +247,7 @@ def test_a_dry_run_refunds_nothing(unasked_refund):
 
 
 def test_a_refund_that_stripe_refuses_is_given_up(unasked_refund):
-    RefundRequest.objects.update(amount=9999, stripe_params=None)
+    RefundRequest.objects.update(amount=9999)
     assert "given up, Stripe refuses it: Refund amount" in of(unasked_refund)[1]
     assert not RefundRequest.objects.exists()
 

@@ -7,9 +7,9 @@ import sys
 from types import FrameType
 
 if os.getpid() == 1:
-    # The kernel keeps signals without a handler from the first process of a container, which then could not be ended
-    # while it starts.
+    # The kernel drops signals without a handler for PID 1. So a container could not be ended while it starts.
     def end(number: int, _: FrameType | None) -> None:
+        """Exit as a process does that the signal kills."""
         os._exit(128 + number)
 
     signal.signal(signal.SIGTERM, end)
@@ -19,6 +19,7 @@ from django.core.management import execute_from_command_line
 
 
 def main() -> None:
+    """Run a command. Exit 1 with a line for each wrong setting."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payments_project.settings")
     try:
         execute_from_command_line(sys.argv)

@@ -1,0 +1,1 @@
+"""Run the service in production, and as a cluster on one machine."""

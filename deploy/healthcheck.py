@@ -1,4 +1,4 @@
-"""Exit 0 while the server of this container answers on /healthz. It is asked by a host name that it answers to."""
+"""Exit 0 while the server of this container answers on /healthz, asked with the first of ALLOWED_HOSTS."""
 
 import http.client
 import os

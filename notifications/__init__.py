@@ -1,0 +1,1 @@
+"""Real-time notifications: durable feeds, and the WebSockets that follow them."""

@@ -1,4 +1,4 @@
-"""Who may register for a user id."""
+"""Decide whether a client may register for a user id."""
 
 import hmac
 
@@ -6,19 +6,18 @@ import jwt
 from django.conf import settings
 
 LEEWAY_SECONDS = 30
-"""By how much the clocks of who signs and who checks may differ."""
+"""How far the signer's clock and ours may differ."""
 
 
 class UnauthorizedError(Exception):
-    """A client did not prove that it may have a user's notifications. Its text is for the client."""
+    """A client did not prove that it may get a user's notifications. The message is sent to the client."""
 
 
 def authorize(*, user_id: str, token: str | None) -> None:
-    """Return if the client may have this user's notifications, else raise UnauthorizedError.
+    """Raise UnauthorizedError unless the client may get this user's notifications.
 
-    NOTIFICATIONS_AUTH `open`: anybody may. `token`: the token is a JWT (RFC 7519) signed with HS256 and
-    NOTIFICATIONS_TOKEN_SECRET, not expired, whose `sub` is the user id. Its times (`exp`, `nbf`, `iat`) are taken
-    with LEEWAY_SECONDS.
+    NOTIFICATIONS_AUTH `open`: every client may. `token`: the client needs a JWT (RFC 7519), signed with HS256 and
+    NOTIFICATIONS_TOKEN_SECRET, not expired, with the user id as `sub`. LEEWAY_SECONDS apply to `exp`, `nbf` and `iat`.
     """
     if settings.NOTIFICATIONS_AUTH == "open":
         return
@@ -40,6 +39,6 @@ def _subject(token: str) -> str:
         )
     except jwt.ExpiredSignatureError:
         raise UnauthorizedError("The token has expired.") from None
-    except Exception:  # noqa: BLE001 whatever a hostile token makes the library raise, it proves nothing
+    except Exception:  # noqa: BLE001 a hostile token may make the library raise anything
         raise UnauthorizedError("The token is not valid.") from None
     return str(claims["sub"])

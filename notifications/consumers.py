@@ -1,19 +1,19 @@
-"""The WebSocket consumer: a connection from its first frame to its end."""
+"""Serve a WebSocket connection from its first event to its end."""
 
 import asyncio
 import logging
 import uuid
-from contextlib import suppress
 from typing import Any
 
 from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.db import Error as DatabaseError
 
-from bulk.errors import describe
+from database.errors import describe
 from notifications import auth, metrics, protocol
-from notifications.delivery import confirmations, connections, reconciler
-from notifications.delivery.cursor import ClientGoneError, Sent
+from notifications.delivery import cursor
+from notifications.delivery import hub as hubs
+from notifications.delivery.socket import ClientGoneError, Socket
 from notifications.delivery.subscription import Subscription
 from notifications.protocol import CloseCode
 
@@ -23,32 +23,29 @@ logger = logging.getLogger(__name__)
 class NotificationConsumer(AsyncConsumer):
     """Registers a client for a user's notifications, as the WebSocket client guide says.
 
-    A client that is not registered has `registration_seconds` to become so.
+    A client has `registration_seconds` to register. The hub (notifications/delivery/hub.py) joins the user's group,
+    with one channel of the layer for the whole process.
     """
 
     def __init__(self, *, registration_seconds: float = 30.0) -> None:
         self._registration_seconds = registration_seconds
         self._connection_id = uuid.uuid4().hex
         self._subscription: Subscription | None = None
-        self._sent: tuple[str, Sent | None] | None = None
+        self._sent: tuple[str, cursor.Place | None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
         self._accepted_at = 0.0
         self._round_trip: float | None = None
-        self._ended = False
-        self._subprotocol: str | None = None
-        """The first that the client offers. Browsers fail a connection whose offers are all passed over
-        (https://websockets.spec.whatwg.org/#concept-websocket-establish), and the frames are the same with any."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve the connection; however it ends, it is forgotten everywhere.
+        """Serve the connection, and remove it from the hub however it ends.
 
-        Channels' own way has two tasks for each connection and a new one for each message, so as to listen to a
-        layer as well, which this consumer does not.
+        Channels' own `__call__` opens a channel of the layer before it accepts a client, so that no client could
+        connect while Redis is away. It also keeps two tasks for each connection and starts one for each message.
         """
-        self.base_send = send
-        self._subprotocol = next(filter(None, scope.get("subprotocols", ())), None)
-        with metrics.CONNECTIONS.track_inprogress(), connections.is_open(self):
+        self.scope, self.base_send = scope, send
+        self._hub, self._socket = hubs.current(), Socket(self.send)
+        with metrics.CONNECTIONS.track_inprogress(), self._hub.holding(self._socket):
             try:
                 while True:
                     await self.dispatch(await receive())
@@ -58,9 +55,9 @@ class NotificationConsumer(AsyncConsumer):
                 await self._end()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Handle what the server says. Channels' own way goes through the one thread that a process shares.
+        """Handle an ASGI event. Channels' own `dispatch` first waits for the one thread that a process shares.
 
-        Only StopConsumer gets out: on anything else servers close with 1011.
+        Only StopConsumer is raised: on any other exception servers close with 1011.
         """
         try:
             await getattr(self, get_handler_name(message))(message)
@@ -72,91 +69,85 @@ class NotificationConsumer(AsyncConsumer):
             logger.exception("A WebSocket event could not be handled.")
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:  # noqa: ARG002 Channels' signature
+        """Accept the client. Close it at once while the process drains."""
         self._expect_registration()
-        await self._transmit({"type": "websocket.accept", "subprotocol": self._subprotocol})
+        # Browsers fail a connection if the server selects none of the offered subprotocols
+        # (https://websockets.spec.whatwg.org/#concept-websocket-establish). The frames are the same with any.
+        await self._socket.accept(subprotocol=next(filter(None, self.scope.get("subprotocols", ())), None))
         self._accepted_at = asyncio.get_running_loop().time()
-        if connections.is_draining():
-            await self.dismiss()
+        if hubs.is_draining():
+            await self._socket.close(CloseCode.GOING_AWAY)
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
-        if self._ended:
+        """Answer a registration, a ping or an invalid message."""
+        if self._socket.has_ended:
             return
-        if self._round_trip is None:  # no client speaks before it was accepted: at most this long is the way
+        if self._round_trip is None:  # an upper bound: a client sends nothing before it is accepted
             self._round_trip = asyncio.get_running_loop().time() - self._accepted_at
         match protocol.parse(message.get("text")):
             case protocol.Register() as request:
                 await self._authorize_and_register(request)
             case protocol.Ping():
-                await self._send(protocol.PONG)
+                await self._socket.send(protocol.PONG)
             case None:
-                await self._send(protocol.INVALID_MESSAGE)
+                await self._socket.send(protocol.INVALID_MESSAGE)
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        if self._subscription and not self._ended and _was_closed_cleanly(message):
+        """Confirm what had arrived, if the client closed the connection itself. Then end."""
+        if self._subscription and not self._socket.has_ended and _was_closed_cleanly(message):
             self._subscription.confirm_closed()
         raise StopConsumer
-
-    async def dismiss(self) -> None:
-        """Tell the client that the server goes away, and end."""
-        await self._close(CloseCode.GOING_AWAY)
 
     async def _authorize_and_register(self, request: protocol.Register) -> None:
         try:
             auth.authorize(user_id=request.user_id, token=request.token)
         except auth.UnauthorizedError as error:
             metrics.REGISTRATIONS.labels("unauthorized").inc()
-            await self._send(protocol.error(message=str(error), code="unauthorized"))
-            await self._close(CloseCode.UNAUTHORIZED)
+            await self._socket.send(protocol.error(message=str(error), code="unauthorized"))
+            await self._socket.close(CloseCode.UNAUTHORIZED)
         else:
             await self._register(request)
 
     async def _register(self, request: protocol.Register) -> None:
         if self._subscription:
-            self._sent = (self._subscription.user_id, await self._subscription.retire())
+            self._sent = (self._subscription.user_id, await self._subscription.finish())
             self._leave()
             self._expect_registration()
         self._subscription = subscription = Subscription(
-            user_id=request.user_id,
+            request=request,
             connection_id=self._connection_id,
-            last_seq=request.last_seq,
-            epoch=request.epoch,
+            socket=self._socket,
+            clock=self._hub.clock,
+            confirmations=self._hub.confirmations,
             sent=self._sent[1] if self._sent and self._sent[0] == request.user_id else None,
             round_trip=self._round_trip or 0.0,
-            send=self._send,
-            close=self._close,
         )
         try:
-            await subscription.start()
+            await self._hub.register(subscription)
         except ClientGoneError:
             raise
         except Exception as error:
-            # In an outage of the database this is written for each client that tries: in one line.
+            # In an outage of the database each client that registers comes here: log one line, without a traceback.
             unforeseen = not isinstance(error, DatabaseError)
             logger.warning("A registration failed: %s", describe(error), exc_info=unforeseen)
             metrics.REGISTRATIONS.labels("unavailable").inc()
             self._leave()
-            await self._send(protocol.UNAVAILABLE)
+            await self._socket.send(protocol.UNAVAILABLE)
         else:
             metrics.REGISTRATIONS.labels("registered").inc()
             self._expect_nothing()
-            reconciler.add(subscription)
             await subscription.send_missed()
 
     def _leave(self) -> None:
-        """Leave the user's feed; nothing of it is sent any more."""
         if self._subscription:
-            reconciler.discard(self._subscription)
-            self._subscription.stop()
+            self._hub.leave(self._subscription)
             self._subscription = None
 
     async def _end(self) -> None:
-        self._ended = True
+        self._socket.has_ended = True
         self._expect_nothing()
-        subscription = self._subscription
-        self._leave()
-        if subscription:
-            await subscription.stopped()
-            await confirmations.settled()
+        if self._subscription:
+            await self._hub.end(self._subscription)
 
     def _expect_registration(self) -> None:
         """Close the connection unless it registers in time."""
@@ -168,34 +159,14 @@ class NotificationConsumer(AsyncConsumer):
             self._deadline.cancel()
 
     def _expire(self) -> None:
-        self._expiry = asyncio.create_task(self._close(CloseCode.REGISTRATION_TIMEOUT))
-
-    async def _send(self, text: str) -> None:
-        """Send a frame, or raise ClientGoneError."""
-        await self._transmit({"type": "websocket.send", "text": text})
-
-    async def _close(self, code: CloseCode) -> None:
-        with suppress(ClientGoneError):
-            await self._transmit({"type": "websocket.close", "code": int(code)})
-            metrics.CLOSED.labels(int(code)).inc()
-
-    async def _transmit(self, message: dict[str, Any]) -> None:
-        """Hand a message to the server. What it raises says that the connection has ended, each server its own way."""
-        if self._ended:
-            raise ClientGoneError
-        self._ended = message["type"] == "websocket.close"
-        try:
-            await self.send(message)
-        except Exception as error:
-            self._ended = True
-            raise ClientGoneError from error
+        self._expiry = asyncio.create_task(self._socket.close(CloseCode.REGISTRATION_TIMEOUT))
 
 
 def _was_closed_cleanly(message: dict[str, Any]) -> bool:
-    """Tell whether the client closed the connection, and did not just vanish.
+    """Return whether the client closed the connection, rather than vanished.
 
-    Its own codes are 1000, 1001 (a page that is left) and 3000 to 4999 (RFC 6455, section 7.4). 1005 is a close
-    without a code; uvicorn says it of lost connections too, but gives those no reason, not even an empty one.
+    A client may send 1000, 1001 (a page that is left) and 3000 to 4999 (RFC 6455, section 7.4). 1005 is a close frame
+    without a code. uvicorn reports 1005 for lost connections too, but without the key `reason`.
     """
     code = message.get("code")
     return code in {1000, 1001} or code in range(3000, 5000) or (code == 1005 and "reason" in message)  # noqa: PLR2004

@@ -1,9 +1,9 @@
-"""Which installation this is, and the epoch of its numbers, both read from the database.
+"""Read the installation's name and the epoch of its numbers from the database.
 
-Numbers of feeds are given again after a database has lost commits: a failover to a standby that was behind, or a
-restore. What was numbered before and what is numbered since must not be taken for each other. So the numbers have
-an epoch, which changes by `manage.py new_epoch`, by a feed that is found to have lost numbers (notifications/delivery/losses.py),
-and with PostgreSQL's timeline, which each promotion and each recovery to a point in time counts up
+A database that has lost commits, by a failover to a standby that was behind or by a restore, gives the lost numbers of
+feeds again, to other notifications. So numbers count in an epoch. It changes by `manage.py new_epoch`, by a feed that
+has lost numbers (notifications/delivery/losses.py), and with PostgreSQL's timeline, which grows with each promotion and
+each recovery to a point in time
 (https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELINES).
 """
 
@@ -23,22 +23,22 @@ from django.db import (
 from notifications.models import Installation
 
 FRESH_SECONDS = 2.0
-"""How long what was read is used. A process that has sockets reads it each second."""
+"""How long a read is reused. A process that has sockets reads again each second."""
 
 _ROW = "SELECT name, epoch, first_epoch, {} FROM notifications_installation WHERE id = 1"
-# The control file says it too, but not before the checkpoint that ends a recovery is complete.
+# pg_control_checkpoint() has the timeline too, but only after the checkpoint that ends a recovery.
 _TIMELINE = (
     "CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
 )
 _NOT_READABLE = (ProgrammingError, NotSupportedError, InternalError)
-"""What a database says that does not let this role ask, or that knows no timelines."""
+"""Errors of a database that has no timelines, or does not let this role read them."""
 _Row = tuple[str, str, str, str | None]
 
 
 class Identity(NamedTuple):
-    """An installation's name, random and made once, and the epoch of its numbers. Both are opaque.
+    """An installation's random name and the epoch of its numbers. Both are opaque.
 
-    `is_first`: no other epoch was before it, so that a number of which nobody says the epoch is of this one.
+    `is_first`: no other epoch was before it, so that a number without an epoch is of this one.
     """
 
     name: str
@@ -47,11 +47,11 @@ class Identity(NamedTuple):
 
 
 def read() -> Identity:
-    """Read it, from the server that the statements before and after are sent to.
+    """Read the identity from the server that the thread's other statements go to.
 
-    Raises a DatabaseError, as for a standby that only replays what another server writes: it may be behind.
+    Raises a DatabaseError, also on a standby: it may be behind.
     """
-    name, random, first, segment = _row() or _made()
+    name, random, first, segment = _row() or _create()
     epoch = _with_timeline(random, segment)
     identity = Identity(name, epoch, is_first=epoch == first)
     _memory.latest = identity, time.monotonic()
@@ -59,42 +59,42 @@ def read() -> Identity:
 
 
 def fresh() -> Identity | None:
-    """Return what was read within FRESH_SECONDS, if it was."""
+    """Return the identity if it was read within FRESH_SECONDS."""
     identity, at = _memory.latest
     return identity if time.monotonic() - at < FRESH_SECONDS else None
 
 
 def current() -> Identity:
-    """Return what was read within FRESH_SECONDS, or read it. Raises a DatabaseError."""
+    """Return the identity as read within FRESH_SECONDS, or read it. Raises a DatabaseError."""
     return fresh() or read()
 
 
 def known() -> Identity | None:
-    """Return what was read last, if anything was."""
+    """Return the identity as read last, if it ever was."""
     return _memory.latest[0]
 
 
 def renew() -> Identity:
-    """Make it another installation, with a new epoch. Clients come back and are told that they cannot resume."""
+    """Give the installation a new name and a new epoch. Clients connect again and get `resumed: false`."""
     with transaction.atomic():
         Installation.objects.update_or_create(pk=1, defaults={"name": _random(), "epoch": _random()})
     return read()
 
 
 def begin_epoch(*, instead_of: str) -> bool:
-    """Begin a new epoch of the numbers, unless this one has ended; tell whether it had not."""
+    """Begin a new epoch of the numbers, and return True, unless `instead_of` has ended already."""
     current = Installation.objects.filter(pk=1, epoch=instead_of.partition("-")[0])
     return bool(current.update(epoch=_random()))
 
 
 def _row() -> _Row | None:
-    row: _Row | None = _asked(_ROW.format(_timeline()))
+    row: _Row | None = _fetch_one(_ROW.format(_timeline()))
     return row
 
 
-def _made() -> _Row:
-    """Make the row. Of several that make it at once one wins, and all read the same."""
-    (segment,) = _asked(f"SELECT {_timeline()}")
+def _create() -> _Row:
+    """Create the row. If several processes do so at once, one wins, and all read the same row."""
+    (segment,) = _fetch_one(f"SELECT {_timeline()}")
     epoch = _random()
     made = Installation(pk=1, name=_random(), epoch=epoch, first_epoch=_with_timeline(epoch, segment))
     Installation.objects.bulk_create([made], ignore_conflicts=True)
@@ -104,7 +104,7 @@ def _made() -> _Row:
     return row
 
 
-def _asked(query: str) -> Any:
+def _fetch_one(query: str) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(query)
         return cursor.fetchone()
@@ -121,18 +121,18 @@ def _random() -> str:
 
 
 def _timeline() -> str:
-    """Return what a statement asks for the timeline by."""
+    """Return the SQL expression of the timeline."""
     return _TIMELINE if _has_timeline() else "NULL"
 
 
 def _has_timeline() -> bool:
-    """Tell whether this database says its timeline to us; it is asked once."""
+    """Return whether this role can read the database's timeline. The database is asked once."""
     if _memory.has_timeline is None:
-        _memory.has_timeline = connection.vendor == "postgresql" and _says_timeline()
+        _memory.has_timeline = connection.vendor == "postgresql" and _can_read_timeline()
     return _memory.has_timeline
 
 
-def _says_timeline() -> bool:
+def _can_read_timeline() -> bool:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"SELECT {_TIMELINE}")
@@ -142,7 +142,7 @@ def _says_timeline() -> bool:
 
 
 class _Memory:
-    """What this process has read, and when (seconds of the monotonic clock)."""
+    """The identity as this process read it last, and when (seconds of the monotonic clock)."""
 
     def __init__(self) -> None:
         self.latest: tuple[Identity | None, float] = None, 0.0

@@ -1,48 +1,45 @@
-"""What the process counts of its sockets, for Prometheus."""
+"""Count sockets, notifications and failures of this process, for Prometheus."""
 
 from prometheus_client import Counter, Gauge
 
 CONNECTIONS = Gauge("notifications_connections", "WebSocket connections that are open.")
 REGISTRATIONS = Counter(
     "notifications_registrations",
-    "Registrations asked for, by outcome: registered, unauthorized, unavailable.",
+    "Registrations, by outcome: registered, unauthorized, unavailable.",
     ["outcome"],
 )
 SENT = Counter(
     "notifications_sent",
-    "Notifications sent to sockets, by what brought them: wake, gap (a wake that came out of turn), resume, "
-    "offer (what no plain client is known to have got) or reconciler. Many by the reconciler mean that the channel "
-    "layer is ill.",
+    "Notifications sent to sockets, by path: wake, gap (a wake came out of order), resume, offer (a redelivery to a "
+    "plain client) or reconciler. Many by the reconciler mean that the channel layer does not deliver.",
     ["path"],
 )
 CLOSED = Counter("notifications_closed", "Connections that the service ended, by close code.", ["code"])
 WAKE_FAILURES = Counter(
-    "notifications_wake_failures", "Wakes that the channel layer did not take. The reconciler repairs them."
+    "notifications_wake_failures", "Wakes that could not be published. The reconciler delivers them."
 )
-JOIN_FAILURES = Counter(
-    "notifications_join_failures", "Tries to join groups that the channel layer did not take."
+SUBSCRIBE_FAILURES = Counter(
+    "notifications_layer_subscribe_failures",
+    "Failed attempts to join or leave groups of the channel layer.",
 )
-DEAF = Counter(
-    "notifications_layer_deaf",
-    "Times that the channel layer took messages and brought none, and was connected to anew. The reconciler "
-    "delivers meanwhile.",
+STALLS = Counter(
+    "notifications_layer_stalls",
+    "Reconnections because the channel layer accepted messages and delivered none. The reconciler delivers meanwhile.",
 )
-READ_FAILURES = Counter(
-    "notifications_read_failures", "Reads of feeds that the database refused. The reconciler repeats them."
-)
-UNREAD = Counter(
-    "notifications_layer_unread",
-    "Messages of the channel layer that came faster than they are read, and were dropped. The reconciler repairs "
-    "them.",
+READ_FAILURES = Counter("notifications_read_failures", "Failed reads of feeds. The reconciler repeats them.")
+DROPPED = Counter(
+    "notifications_layer_dropped",
+    "Messages of the channel layer that were dropped because they arrived faster than they are read. The reconciler "
+    "delivers them.",
 )
 REFUSED = Counter(
     "notifications_wakes_refused",
-    "Messages of the channel layer that were dropped, by reason: unreadable, seal (not ours, or changed), epoch (of "
-    "numbers that were given again). The reconciler delivers.",
+    "Messages of the channel layer that were dropped, by reason: unreadable, seal (forged or changed), epoch (the "
+    "number is of another epoch). The reconciler delivers.",
     ["reason"],
 )
 SPLIT = Counter(
     "notifications_layer_split",
-    "Times that the process did not hear others which are on the line as well, and connected anew. The reconciler "
-    "delivers meanwhile.",
+    "Reconnections because processes that share the channel layer did not hear each other. The reconciler delivers "
+    "meanwhile.",
 )

@@ -1,10 +1,12 @@
+"""The tables: feeds with their notifications, the installation, and the processes that listen."""
+
 from django.db import models
 
-from notifications.user_ids import USER_ID_MAX_LENGTH
+from notifications.protocol import USER_ID_MAX_LENGTH
 
 
 class Feed(models.Model):
-    """One user's notifications: how many there are, and which connection is the newest."""
+    """One user's notifications: the newest number, the confirmed number, and the newest connection."""
 
     user_id = models.CharField("user id", max_length=USER_ID_MAX_LENGTH)
     last_seq = models.BigIntegerField("newest number", default=0)
@@ -36,9 +38,9 @@ class Feed(models.Model):
 
 
 class Notification(models.Model):
-    """What a user is told: numbered 1, 2, 3, … within the user's feed, without gaps."""
+    """A frame for a user, numbered 1, 2, 3, … within the user's feed, without gaps."""
 
-    # The constraint below has an index that begins with the feed: each write spares a second one.
+    # The index of the constraint below begins with the feed: a second one would only cost writes.
     feed = models.ForeignKey(Feed, on_delete=models.PROTECT, related_name="notifications", db_index=False)
     seq = models.BigIntegerField("number")
     frame = models.TextField(help_text="The JSON text that goes over the socket.")
@@ -62,7 +64,7 @@ class Notification(models.Model):
 
 
 class Installation(models.Model):
-    """One row: what tells this installation, and the course of its numbers, from others. See notifications/installation.py."""
+    """One row: the name of this installation and the epoch of its numbers. See notifications/installation.py."""
 
     name = models.CharField(max_length=32)
     epoch = models.CharField(max_length=32)
@@ -75,7 +77,7 @@ class Installation(models.Model):
 
 
 class Listener(models.Model):
-    """A process whose line to the channel layer is open. See notifications/fanout/roll.py."""
+    """A process that listens to the channel layer. See notifications/fanout/roll.py."""
 
     name = models.CharField(max_length=32)
     seen_at = models.DateTimeField()

@@ -1,6 +1,6 @@
-"""The frames of the socket: what clients may say, and the text of what they are told. No I/O.
+"""Parse the frames that clients send, and write the frames that the service sends. No I/O.
 
-The frames and their order of keys are those of the WebSocket client guide.
+The frames and the order of their keys are those of the WebSocket client guide.
 """
 
 import enum
@@ -18,15 +18,29 @@ from pydantic import (
     field_validator,
 )
 
-from notifications.user_ids import check_user_id
-
 MESSAGE_MAX_BYTES = 16 * 1024
 SEQ_MAX = 2**63 - 1
 """The largest number that a feed can reach in the database."""
+USER_ID_MAX_LENGTH = 128
+
+
+class InvalidUserIdError(ValueError):
+    """A user id is empty, too long, or no text that a database can hold. Give 1 to 128 characters, none NUL."""
+
+
+def check_user_id(user_id: str) -> str:
+    """Return the user id, or raise InvalidUserIdError."""
+    if not 1 <= len(user_id) <= USER_ID_MAX_LENGTH:
+        raise InvalidUserIdError(f"A user id has 1 to {USER_ID_MAX_LENGTH} characters, not {len(user_id)}.")
+    if "\0" in user_id:
+        raise InvalidUserIdError("A user id has no NUL character: PostgreSQL cannot store it.")
+    if any("\ud800" <= character <= "\udfff" for character in user_id):
+        raise InvalidUserIdError("A user id has no half of a surrogate pair: it cannot be encoded.")
+    return user_id
 
 
 class CloseCode(enum.IntEnum):
-    """Why the service closes a connection. Daphne lets an application send no codes but 1000 and 3000 to 4999."""
+    """Why the service closes a connection. Daphne lets an application send only 1000 and 3000 to 4999."""
 
     UNAUTHORIZED = 4401
     """Not authorised for the user id. Get a new token, then connect again."""
@@ -35,12 +49,11 @@ class CloseCode(enum.IntEnum):
     REPLACED = 4409
     """Replaced by a newer connection of the same user. Do not connect again by yourself."""
     GOING_AWAY = 4412
-    """The server goes away, and others are there, or the database has lost numbers. Connect again after a short
-    random wait."""
+    """The process ends and others serve, or the database has lost numbers. Connect again after a short random wait."""
     TOO_SLOW = 4413
-    """The client did not read what it was sent. Connect again."""
+    """The client did not read its frames in time. Connect again."""
     TOO_MANY = 4429
-    """The client sent more than it waited to be answered. Connect again, and send less."""
+    """The client sent too many frames. Connect again, and send less."""
 
 
 class _Message(BaseModel):
@@ -65,7 +78,7 @@ class Register(_Message):
 
 
 class Ping(_Message):
-    """A client asks whether the service is there."""
+    """A client checks that the connection lives."""
 
     type: Literal["ping"]
 
@@ -74,7 +87,7 @@ _MESSAGE: TypeAdapter[Register | Ping] = TypeAdapter(Annotated[Register | Ping, 
 
 
 def parse(text: str | None) -> Register | Ping | None:
-    """Return what a client said, or None where it is no valid message. A binary frame has no text."""
+    """Return a client's message, or None if it is not valid. The text of a binary frame is None."""
     if text is None or len(text) > MESSAGE_MAX_BYTES:
         return None
     if len(text.encode(errors="replace")) > MESSAGE_MAX_BYTES:
@@ -88,7 +101,7 @@ def parse(text: str | None) -> Register | Ping | None:
 def encode(frame: Mapping[str, object]) -> str:
     """Return the compact JSON text of a frame, keys in their order, in ASCII so that any text can be stored.
 
-    Raises TypeError or ValueError where a value has no JSON form.
+    Raises TypeError or ValueError if a value has no JSON form.
     """
     return json.dumps(dict(frame), separators=(",", ":"), allow_nan=False)
 
@@ -99,6 +112,7 @@ def with_seq(frame: str, seq: int) -> str:
 
 
 def registration_success(*, user_id: str) -> str:
+    """Return the answer to a plain client that registered."""
     return encode(
         {
             "type": "registration_success",
@@ -111,7 +125,7 @@ def registration_success(*, user_id: str) -> str:
 def resumption_success(*, user_id: str, newest: int, resumed: bool, epoch: str) -> str:
     """Return the answer to a client that sent `lastSeq`.
 
-    It has the feed's newest number, whether the gap follows, and the epoch of the numbers.
+    `newest` is the feed's newest number. `resumed`: everything after the client's number follows.
     """
     text = registration_success(user_id=user_id)
     flag = "true" if resumed else "false"
@@ -119,7 +133,7 @@ def resumption_success(*, user_id: str, newest: int, resumed: bool, epoch: str) 
 
 
 def error(*, message: str, code: str) -> str:
-    """Return an error with a cause of its own. `code` is for programs, `message` for people."""
+    """Return an error frame. `code` is for programs, `message` for people."""
     return encode({"type": "error", "message": message, "code": code})
 
 

@@ -1,4 +1,4 @@
-"""What all admin pages share: they only show, and they stay quick on tables of millions of rows."""
+"""The base of all admin pages: they only show, and stay quick on tables of millions of rows."""
 
 import json
 from datetime import datetime
@@ -14,10 +14,10 @@ from unfold.paginator import InfinitePaginator
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """Show rows. Nobody adds, changes or deletes one here, superusers included."""
+    """Shows rows. No member of staff can add, change or delete one, superusers included."""
 
     list_per_page = 50
-    # Counting reads the whole table: no totals, no page numbers, no counts beside the filters.
+    # Counting would read the whole table: no totals, no page numbers, no counts beside the filters.
     paginator = InfinitePaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -25,23 +25,27 @@ class ReadOnlyAdmin(ModelAdmin):
     list_disable_select_all = True
 
     query_parameters: ClassVar[frozenset[str]] = frozenset()
-    """The filters that a URL may carry. Django takes any field's, which would scan the table, or let somebody find out a
-    hidden link letter by letter."""
+    """The filters that a URL may carry. Django allows any field, which would scan the table, or let a member of staff
+    find out a hidden link letter by letter."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 Django's signature
+        """Refuse to add."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """Refuse to change."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """Refuse to delete."""
         return False
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:  # noqa: ARG002
+        """Allow the filters in `query_parameters` alone."""
         return lookup in self.query_parameters
 
     def find(self, term: str) -> Q:
-        """Return what a search finds. An index has to serve it: a whole id, or how one begins."""
+        """Return the condition of a search. An index has to serve it: a whole id, or the start of one."""
         raise NotImplementedError
 
     def get_search_results(
@@ -50,14 +54,14 @@ class ReadOnlyAdmin(ModelAdmin):
         queryset: QuerySet[Any],
         search_term: str,
     ) -> tuple[QuerySet[Any], bool]:
-        """Take the whole term as one id. Django's own search splits a user id that has a space in it."""
+        """Search for the whole term as one id. Django's own search would split a user id at a space."""
         term = search_term.strip()
         return (queryset.filter(self.find(term)) if term else queryset), False
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Drop the empty fields of the filters' form from the URL: they would count as active filters."""
+        """Redirect without the empty fields of the filters' form: they would count as active filters."""
         if request.method == "GET" and "" in request.GET.values():
             filled = request.GET.copy()
             for name in [name for name, value in request.GET.items() if not value]:
@@ -67,7 +71,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
 
 def instant(value: datetime | None) -> str:
-    """Return a time as staff compare times: in UTC, to the second. Empty where there is none."""
+    """Return a time in UTC, to the second; empty for None."""
     return f"{value:%Y-%m-%d %H:%M:%S}" if value else ""
 
 

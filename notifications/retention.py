@@ -1,4 +1,4 @@
-"""How long notifications are kept: removing old ones from the beginning of each feed, never from the middle."""
+"""Remove old notifications from the beginning of each feed, never from the middle."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -12,10 +12,10 @@ from notifications.models import Feed, Notification
 
 DAYS_DEFAULT = 30
 DAYS_LEAST = 7
-"""A plain client that was away is still told a status for so long."""
+"""A status update is redelivered to a plain client for this long."""
 
 BATCH_SIZE = 1000
-"""Notifications a transaction, so that its locks are short."""
+"""Notifications in one transaction, so that its locks are short."""
 
 
 class _Row(NamedTuple):
@@ -26,15 +26,15 @@ class _Row(NamedTuple):
 
 
 def prune(*, days: int, dry_run: bool = False) -> Iterator[int]:
-    """Remove notifications older than `days` days, batch by batch; yield how many each took, or would take.
+    """Remove notifications older than `days` days, batch by batch; yield how many each batch removed, or would remove.
 
-    A feed's row stays, so that its numbers go on. Of its notifications only the first ones go, up to one that has to
-    stay: a client that resumes is told by the oldest number whether it has missed what is gone. What stays is what is
-    not old enough, and what a plain client may still have to be sent: neither confirmed nor expired.
+    A feed's row stays, so that its numbers go on. Notifications are removed from a feed's beginning, up to the first
+    one that has to stay: the oldest number shows whether a resuming client has missed what is gone. A notification has
+    to stay while it is not old enough, or while it may be redelivered: neither confirmed nor expired.
 
-    Rows are read in the order of their ids, the oldest first, which needs no index of its own. In a feed that is the
-    order of the numbers too: a notification gets its id while its feed is locked. So of several at the same time each
-    removes the numbers in order, and waits for what another is removing. Raises ValueError for fewer than DAYS_LEAST.
+    Rows are read in the order of their ids, the oldest first, which needs no index of its own. Within a feed that is
+    the order of the numbers, since a notification gets its id while its feed is locked. So processes that prune at the
+    same time remove the numbers in order, and wait for each other. Raises ValueError for fewer than DAYS_LEAST.
     """
     if days < DAYS_LEAST:
         raise ValueError(f"Notifications are kept for {DAYS_LEAST} days at least, not {days}.")
@@ -57,7 +57,7 @@ def _read(*, after: int) -> list[_Row]:
 
 
 def _first_that_stays(feed_ids: set[int], *, before: datetime, now: datetime) -> dict[int, int | None]:
-    """Return for each feed the first number that has to stay, None if there is none."""
+    """Return the first number of each feed that has to stay; None if there is none."""
     wanted = Q(seq__gt=F("feed__confirmed_seq")) & (Q(expires_at=None) | Q(expires_at__gt=now))
     staying = Notification.objects.filter(wanted | Q(created_at__gte=before), feed=OuterRef("pk"))
     first = Subquery(staying.order_by("seq").values("seq")[:1])
@@ -65,7 +65,7 @@ def _first_that_stays(feed_ids: set[int], *, before: datetime, now: datetime) ->
 
 
 def _remove(pks: Sequence[int]) -> int:
-    """Remove rows, locking them in one order, so that two that remove the same wait for each other in turn."""
+    """Remove rows. Lock them in one order, so that two processes cannot deadlock."""
     with transaction.atomic():
         rows = Notification.objects.filter(pk__in=pks)
         locked = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))

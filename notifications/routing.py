@@ -1,4 +1,4 @@
-"""The WebSocket paths."""
+"""Route WebSocket paths to the consumer; refuse all others."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from notifications.consumers import NotificationConsumer
 
 
 async def refuse(scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:  # noqa: ARG001 ASGI's
-    """Close before accepting, which servers answer with HTTP 403. Without a route Channels would raise."""
+    """Close before accepting, which servers turn into HTTP 403. Without a route Channels would raise."""
     await receive()
     await send({"type": "websocket.close", "code": 1000, "reason": None})
 

@@ -1,0 +1,1 @@
+"""Money: payments, their facts and status, refunds, and what Stripe says of them."""

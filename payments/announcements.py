@@ -1,4 +1,4 @@
-"""What a user is told of a payment: the frames of the client guide, written to the user's feed."""
+"""Notify users of their payments: write the frames of the client guide to their feeds."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,7 +14,7 @@ STATUS_KEPT_FOR = timedelta(days=7)
 
 
 def announce_link(payment: Payment) -> int:
-    """Hand the user the Checkout link; return the notification's number. Call it within a transaction."""
+    """Send the user the Checkout link; return the notification's number. Call it within a transaction."""
     return notify(
         user_id=payment.user_id,
         frame={
@@ -29,7 +29,7 @@ def announce_link(payment: Payment) -> int:
 
 
 def announce_statuses(changes: Sequence[StatusChange]) -> list[int]:
-    """Tell each payment's user its new status; return the notifications' numbers. Call it within a transaction."""
+    """Notify the users of new statuses; return the notifications' numbers. Call it within a transaction."""
     expires_at = timezone.now() + STATUS_KEPT_FOR
     return notify_all(
         [

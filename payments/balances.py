@@ -1,4 +1,4 @@
-"""How much of a payment's money is here, has gone back, or may go: counted for each payment intent that was paid.
+"""Count how much of a payment's money is here, has gone back, or may go: for each payment intent that was paid.
 
 What is still here = paid - refunded - withdrawn. All sums are in minor units of the currency that was paid.
 """
@@ -20,7 +20,7 @@ class Balance:
     given_back: int
     """What refunds gave back that are known one by one to have succeeded."""
     under_way: int
-    """What refunds that are under way, or in a state that nobody knows, may still give back."""
+    """What refunds that are under way, or in an unknown state, may still give back."""
     withdrawn: int
     """What disputes took, for good."""
     disputed: int
@@ -43,7 +43,7 @@ class Balance:
 
     @property
     def left(self) -> int:
-        """What can still be refunded; nothing after an impossible sum, of which nobody knows what it means."""
+        """What can still be refunded; nothing after an impossible sum, whose meaning is unknown."""
         return 0 if self.is_blocked else max(0, self.here - self.under_way - self.disputed)
 
 
@@ -98,7 +98,7 @@ def _balance(facts: Facts, intent: str, sums: dict[str, int]) -> Balance:
 
 
 def _refunds(refunds: list[Refund], *, at_least: int) -> tuple[int, int, int]:
-    """Return what refunds gave back, what those may that are under way, and what a charge alone says went back.
+    """Return what refunds gave back, what others may still give back, and what a charge alone says went back.
 
     A charge counts a refund as soon as it is made, and the count is not lowered in each event when the refund fails. So
     the charge's own sum is trusted only for refunds of which nothing else is known: the most that it ever said, less

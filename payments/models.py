@@ -1,3 +1,5 @@
+"""What is kept of payments: payments, their intents, refunds, events and changes of statuses."""
+
 import json
 from functools import cached_property
 from typing import Any
@@ -130,12 +132,7 @@ class RefundRequest(models.Model):
         help_text="Counts up when Stripe answered with an error, which it repeats to the same key.",
     )
     payment_intent_id = models.CharField(
-        "payment intent", max_length=255, blank=True, db_default="", help_text="The intent that is refunded."
-    )
-    stripe_params = models.JSONField(
-        null=True,
-        blank=True,
-        help_text="What Stripe is asked for, frozen so that a retry is the same request.",
+        "payment intent", max_length=255, help_text="The intent that is refunded."
     )
     given_up_at = models.DateTimeField(
         null=True, blank=True, help_text="When Stripe was found to have made no such refund (UTC)."

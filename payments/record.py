@@ -1,38 +1,35 @@
 """The one place where a payment changes: new facts go in; status, history and notifications follow."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
-from bulk import statements
-from bulk.execution import execute
+from django.db import transaction
+
+from payments import sql
 from payments.announcements import announce_statuses
-from payments.facts import Facts, merge
+from payments.balances import balances
+from payments.facts import Facts
+from payments.merging import merge
 from payments.metrics import UNKNOWN_VALUES
 from payments.models import Intent, Payment, StatusChange, WebhookEvent
 from payments.status import attention, derive, holds_ride
 
-_WRITTEN = (
-    "facts",
-    "status",
-    "attention",
-    "ride_claim",
-    "session_id",
-    "payment_intent_id",
-)
-# A payment intent stays where it was first found. One of another integration can turn out to be ours.
-_CLAIM_INTENT = (
-    "ON CONFLICT (intent_id) DO UPDATE SET payment_id = EXCLUDED.payment_id"
-    " WHERE payments_intent.payment_id IS NULL AND EXCLUDED.payment_id IS NOT NULL RETURNING intent_id"
-)
+_state = attrgetter("facts", "status", "attention", "ride_claim", "session_id", "payment_intent_id")
 
 
-class IntentTakenError(Exception):
-    """A payment intent was found to be another payment's a moment ago: look again whose it is."""
+class LookAgainError(Exception):
+    """What is known of payments changed a moment ago: roll back, look it up again, and lock `payments`, too."""
+
+    def __init__(self, payments: Collection[Any] = ()) -> None:
+        super().__init__()
+        self.payments = frozenset(payments)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Something learnt about a payment, from an event or else from an answer of Stripe's."""
+class Update:
+    """What an event, or an answer of Stripe's, adds to a payment."""
 
     payment: Payment
     facts: Facts
@@ -43,62 +40,76 @@ class Finding:
     """Whether the payment intent was not known to belong to the payment."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Foreign:
-    """A payment intent that another integration made."""
-
-    intent_id: str
+def lock(payment_id: Any) -> Payment:
+    """Return a payment, locked until the commit. Raises Payment.DoesNotExist."""
+    return Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
 
 
-def work_out(
-    findings: Sequence[Finding | Foreign], *, cause: StatusChange.Cause
-) -> tuple[list[Payment], list[StatusChange]]:
-    """Add findings to their payments in memory, in the order given.
+def learn(
+    payment_id: Any, facts: Facts, *, cause: StatusChange.Cause, payment_intent_id: str | None = None
+) -> Payment:
+    """Lock a payment and add facts to it; return it as it is then. Raises Payment.DoesNotExist."""
+    with transaction.atomic():
+        payment = lock(payment_id)
+        is_new = payment_intent_id is not None and payment_intent_id != payment.payment_intent_id
+        update = Update(
+            payment=payment, facts=facts, payment_intent_id=payment_intent_id, is_new_intent=is_new
+        )
+        apply_facts([update], cause=cause)
+    return payment
 
-    Returns the payments that are not as they were, and the changes of statuses; writes nothing.
+
+def apply_facts(
+    updates: Sequence[Update], *, cause: StatusChange.Cause, foreign: Collection[str] = ()
+) -> list[StatusChange]:
+    """Write what updates add to payments, and notify the users of every change of a status.
+
+    The caller has locked the payments and is in a transaction. `foreign`: payment intents that another integration made.
+    There are as many statements whatever the number of updates. Raises LookAgainError where another payment got one of
+    the intents meanwhile.
     """
-    learnt: dict[object, Payment] = {}
-    changes: list[StatusChange] = []
-    for finding in findings:
-        if isinstance(finding, Foreign):
-            continue
-        before = finding.payment.status
-        if _absorb(finding):
-            learnt[finding.payment.pk] = finding.payment
-        if finding.payment.status != before:
-            changes.append(_change(finding, before=before, cause=cause))
-    return list(learnt.values()), changes
-
-
-def apply_facts(findings: Sequence[Finding | Foreign], *, cause: StatusChange.Cause) -> list[StatusChange]:
-    """Write what was found, and tell the users of every change of a status.
-
-    The caller has locked the payments and is in a transaction. Statements are per table, not per finding.
-    Raises IntentTakenError, and then the transaction has to be rolled back.
-    """
-    unknown = _new_unknown(findings)
-    learnt, changes = work_out(findings, cause=cause)
+    unknown = _new_unknown(updates)
+    changed, changes = work_out(updates, cause=cause)
     # A frame needs the session; without one the user never got a link.
-    told = [change for change in _net(changes) if change.payment.session_id]
-    for change, seq in zip(told, announce_statuses(told), strict=True):
+    announced = [change for change in _net(changes) if change.payment.session_id]
+    for change, seq in zip(announced, announce_statuses(announced), strict=True):
         change.seq = seq
-    writes = [statements.updating(learnt, _WRITTEN)] if learnt else []
-    writes += [statements.inserting(changes)] if changes else []
-    _claim(intents(findings))
-    if writes:
-        statements.write(*writes)
+    intents = _intents(updates, foreign)
+    claimed = sql.save(payments=changed, changes=changes, intents=intents)
+    if any(intent.payment_id and intent.intent_id not in claimed for intent in intents):
+        raise LookAgainError
     for _, value in unknown:
         UNKNOWN_VALUES.labels(field=value.partition("=")[0]).inc()
     return changes
 
 
-def _new_unknown(findings: Sequence[Finding | Foreign]) -> set[tuple[object, str]]:
-    """Return the values that nobody knows and that a payment did not bear before, by the payment's key."""
+def work_out(
+    updates: Sequence[Update], *, cause: StatusChange.Cause
+) -> tuple[list[Payment], list[StatusChange]]:
+    """Add updates to their payments in memory, in the order given.
+
+    Returns the payments that are not as they were, and the changes of statuses; writes nothing.
+    """
+    changed: dict[object, Payment] = {}
+    changes: list[StatusChange] = []
+    for update in updates:
+        payment, before = update.payment, update.payment.status
+        if _absorb(update):
+            changed[payment.pk] = payment
+        if payment.status != before:
+            change = StatusChange(
+                payment=payment, before=before, after=payment.status, cause=cause, event=update.event
+            )
+            changes.append(change)
+    return list(changed.values()), changes
+
+
+def _new_unknown(updates: Sequence[Update]) -> set[tuple[object, str]]:
+    """Return the values that no table has and that a payment did not bear before, by the payment's key."""
     return {
-        (finding.payment.pk, value)
-        for finding in findings
-        if isinstance(finding, Finding)
-        for value in finding.facts.get("unknown", {}).keys() - finding.payment.facts.get("unknown", {}).keys()
+        (update.payment.pk, value)
+        for update in updates
+        for value in update.facts.get("unknown", {}).keys() - update.payment.facts.get("unknown", {}).keys()
     }
 
 
@@ -109,51 +120,29 @@ def _net(changes: Sequence[StatusChange]) -> list[StatusChange]:
     return [change for pk, change in last.items() if change.after != first[pk].before]
 
 
-def intents(findings: Sequence[Finding | Foreign]) -> list[Intent]:
-    """Return the payment intents that were found, each once; one of ours before the same as a foreign one."""
-    found: dict[str, Intent] = {}
-    for finding in findings:
-        if isinstance(finding, Foreign):
-            found.setdefault(finding.intent_id, Intent(intent_id=finding.intent_id))
-        elif finding.is_new_intent and finding.payment_intent_id:
-            intent_id = finding.payment_intent_id
-            if intent_id not in found or found[intent_id].payment_id is None:
-                found[intent_id] = Intent(intent_id=intent_id, payment_id=finding.payment.pk)
+def _intents(updates: Sequence[Update], foreign: Collection[str]) -> list[Intent]:
+    """Return the payment intents that are new, each once; one of ours before the same as a foreign one."""
+    found = {intent_id: Intent(intent_id=intent_id) for intent_id in foreign}
+    for update in reversed(updates):
+        if update.is_new_intent and update.payment_intent_id:
+            intent = Intent(intent_id=update.payment_intent_id, payment_id=update.payment.pk)
+            found[intent.intent_id] = intent
     return [found[intent_id] for intent_id in sorted(found)]
 
 
-def _claim(found: Sequence[Intent]) -> None:
-    if not found:
-        return
-    text, parameter = statements.inserting(found, on_conflict=_CLAIM_INTENT)
-    claimed = {intent_id for (intent_id,) in execute(text, parameter)}
-    if any(intent.payment_id and intent.intent_id not in claimed for intent in found):
-        raise IntentTakenError
+def _absorb(update: Update) -> bool:
+    """Add an update to its payment in memory; return whether it changed the payment.
 
-
-def _state(payment: Payment) -> tuple[object, ...]:
-    return (
-        payment.facts,
-        payment.status,
-        payment.attention,
-        payment.ride_claim,
-        payment.session_id,
-        payment.payment_intent_id,
-    )
-
-
-def _absorb(finding: Finding) -> bool:
-    """Add a finding to its payment in memory; tell whether the payment is not as it was.
-
-    The status is derived anew even where nothing new was found: so a replay mends one that is wrong.
+    The status is derived anew even where nothing is new: so a replay mends one that is wrong.
     """
-    payment, before = finding.payment, _state(finding.payment)
-    payment.facts = merge(payment.facts, finding.facts)
-    payment.session_id = payment.session_id or finding.session_id
-    payment.payment_intent_id = _intent_of(payment, finding.payment_intent_id)
-    payment.status = derive(payment.facts)
-    payment.attention = " ".join(attention(payment.facts))
-    if not holds_ride(payment.facts):
+    payment, before = update.payment, _state(update.payment)
+    payment.facts = merge(payment.facts, update.facts)
+    payment.session_id = payment.session_id or update.session_id
+    payment.payment_intent_id = _intent_of(payment, update.payment_intent_id)
+    money = balances(payment.facts)
+    payment.status = derive(payment.facts, money)
+    payment.attention = " ".join(attention(payment.facts, money))
+    if not holds_ride(payment.facts, money):
         payment.ride_claim = None
     return _state(payment) != before
 
@@ -170,14 +159,4 @@ def _paid_intent(facts: Facts) -> str:
         paid.keys() - {""},
         key=lambda intent: (facts["asked"] not in paid[intent], min(paid[intent].values()), intent),
         default="",
-    )
-
-
-def _change(finding: Finding, *, before: str, cause: StatusChange.Cause) -> StatusChange:
-    return StatusChange(
-        payment=finding.payment,
-        before=before,
-        after=finding.payment.status,
-        cause=cause,
-        event=finding.event,
     )

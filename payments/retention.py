@@ -1,4 +1,4 @@
-"""How long webhook events are kept, and payment intents of other integrations. Payments, changes of status and refund requests are kept for ever."""
+"""Remove old webhook events, and payment intents of other integrations. Keep payments and their history for ever."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -11,28 +11,28 @@ from payments.models import Intent, StatusChange, WebhookEvent
 
 DAYS_DEFAULT = 90
 DAYS_LEAST = 30
-"""Stripe keeps events for 30 days and may send them again (https://docs.stripe.com/api/events): until then an event
-that is not known is taken for a new one."""
+"""Stripe keeps events for 30 days and may send them again (https://docs.stripe.com/api/events). The service would take
+one that it has removed for a new one."""
 
-BATCH_SIZE = 1000
-"""Events a transaction, so that its locks are short."""
+PRUNED_AT_ONCE = 1000
+"""Rows per transaction, so that it holds its locks briefly."""
 
 _DONE = (WebhookEvent.State.APPLIED, WebhookEvent.State.IGNORED)
 
 
 def prune(*, days: int, dry_run: bool = False) -> Iterator[int]:
-    """Remove events received more than `days` days ago, batch by batch; yield how many each took, or would take.
+    """Remove events received more than `days` days ago in batches; yield how many each removed, or would remove.
 
-    Only events that were applied or ignored: what still waits for something is never removed. Changes of status keep
-    their event's id and type as text. Rows are read in the order of their ids, the oldest first, which needs no index
-    of its own. Raises ValueError for fewer than DAYS_LEAST.
+    Remove applied and ignored events only: the others are still to be applied. Status changes keep their event's id
+    and type as text. Read rows by id, oldest first, which needs no index of its own. Raises ValueError for fewer than
+    DAYS_LEAST.
     """
     if days < DAYS_LEAST:
         raise ValueError(f"Events are kept for {DAYS_LEAST} days at least, not {days}.")
     before = timezone.now() - timedelta(days=days)
     last = 0
     events = WebhookEvent.objects.order_by("pk").values_list("pk", "state", "received_at")
-    while rows := list(events.filter(pk__gt=last)[:BATCH_SIZE]):
+    while rows := list(events.filter(pk__gt=last)[:PRUNED_AT_ONCE]):
         old = [(pk, state) for pk, state, received_at in rows if received_at < before]
         if not old:
             return
@@ -42,24 +42,24 @@ def prune(*, days: int, dry_run: bool = False) -> Iterator[int]:
 
 
 def prune_foreign_intents(*, days: int, dry_run: bool = False) -> Iterator[int]:
-    """Remove payment intents of other integrations, found more than `days` days ago, batch by batch.
+    """Remove payment intents of other integrations, found more than `days` days ago, in batches.
 
-    Yields how many each took, or how many would go.
+    Yields how many each batch removed, or would remove.
     """
     before = timezone.now() - timedelta(days=days)
     foreign = Intent.objects.filter(payment=None, created_at__lt=before).order_by("pk")
     if dry_run:
         yield foreign.count()
         return
-    while pks := list(foreign.values_list("pk", flat=True)[:BATCH_SIZE]):
-        # One may turn out to be ours meanwhile.
+    while pks := list(foreign.values_list("pk", flat=True)[:PRUNED_AT_ONCE]):
+        # An event may have shown meanwhile that one is ours.
         yield Intent.objects.filter(pk__in=pks, payment=None).delete()[0]
 
 
 def _remove(pks: Sequence[int]) -> int:
-    """Remove events, after their changes took over what names them.
+    """Copy the events' ids and types to their status changes, then remove them.
 
-    One that somebody is applying again is left for the next time.
+    Skip events that another process is applying again.
     """
     with transaction.atomic():
         rows = WebhookEvent.objects.filter(pk__in=pks, state__in=_DONE)

@@ -1,4 +1,4 @@
-"""Which of a payment's facts speaks for it, of the failures, disputes, refunds and charges that there are."""
+"""Choose what is shown of a payment: of its failures, disputes, refunds and charges."""
 
 from payments.balances import balances
 from payments.facts import Charge, Dispute, Facts, Failure, Refund, read_money
@@ -37,7 +37,7 @@ def _currency(facts: Facts, intent_id: str) -> str:
 
 
 def is_open(dispute: Dispute) -> bool:
-    """Tell whether a dispute, or an inquiry, is still to be decided. A state that nobody knows counts as open."""
+    """Tell whether a dispute, or an inquiry, is still to be decided. An unknown state counts as open."""
     stage = DISPUTE_STAGES.get(dispute["status"], Stage.UNKNOWN)
     if stage is Stage.PREVENTED:
         return dispute["case_type"] not in {BLOCKED, RESOLVED}

@@ -1,14 +1,17 @@
-"""A payment's status follows from its facts, and from nothing else."""
+"""Derive a payment's status from its facts, and from nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from django.db import models
 
-from payments.balances import balances
-from payments.facts import ATTEMPTS_KEPT, Facts, mismatches, read_money
+from payments.balances import Balance, balances
+from payments.facts import Facts, mismatches, read_money
+from payments.merging import ATTEMPTS_KEPT
 
 
 class Status(models.TextChoices):
+    """How a payment stands, as users and callers see it."""
+
     PENDING = "pending", "pending"
     PROCESSING = "processing", "processing"
     SUCCEEDED = "succeeded", "succeeded"
@@ -30,7 +33,7 @@ class Attention(models.TextChoices):
     FRAUD_WARNING = "fraud_warning", "early fraud warning"
     FOREIGN_SESSION = "foreign_session", "named by a foreign session"
     REWRITTEN = "rewritten", "metadata names another payment"
-    UNKNOWN_VALUE = "unknown_value", "a value of Stripe's that nobody knows"
+    UNKNOWN_VALUE = "unknown_value", "an unknown value of Stripe's"
 
 
 ENDS = frozenset({"async_failed", "expired", "canceled"})
@@ -39,9 +42,14 @@ CLOSES = ENDS | {"paid", "nothing_due", "completed_unpaid"}
 """Facts after which its page takes no payment."""
 
 
-def derive(facts: Facts) -> Status:
+Money = Mapping[str, Balance]
+"""What `balances` returns for the facts. A caller that has it hands it on, so that it is counted once."""
+
+
+def derive(facts: Facts, money: Money | None = None) -> Status:
     """Return the status that the facts add up to: the first that holds, in order of precedence."""
-    return _money(facts) or _ended(facts) or _under_way(facts) or Status.PENDING
+    money = balances(facts) if money is None else money
+    return _of_money(facts, money) or _ended(facts) or _under_way(facts) or Status.PENDING
 
 
 def is_open(facts: Facts) -> bool:
@@ -49,7 +57,7 @@ def is_open(facts: Facts) -> bool:
     return not (CLOSES & facts.keys()) and not balances(facts) and not _are_intents_over(facts)
 
 
-def holds_ride(facts: Facts) -> bool:
+def holds_ride(facts: Facts, money: Money | None = None) -> bool:
     """Tell whether another payment could charge the ride twice.
 
     A ride is given up by final facts alone: the session ended unpaid, or all money went back. What a status shows may
@@ -57,8 +65,8 @@ def holds_ride(facts: Facts) -> bool:
     """
     if _is_awaited(facts) or "nothing_due" in facts:
         return True
-    if books := balances(facts).values():
-        return any(book.kept for book in books)
+    if money := balances(facts) if money is None else money:
+        return any(balance.kept for balance in money.values())
     return not (ENDS & facts.keys()) and not _are_intents_over(facts)
 
 
@@ -68,14 +76,17 @@ def is_failed(facts: Facts) -> bool:
     return not is_paid and not _is_awaited(facts) and _under_way(facts) is Status.FAILED
 
 
-def attention(facts: Facts) -> list[Attention]:
+def attention(facts: Facts, money: Money | None = None) -> list[Attention]:
     """Return each reason why a person should look at the payment."""
-    return list(_attention(facts))
+    return list(_attention(facts, balances(facts) if money is None else money))
 
 
-def _money(facts: Facts) -> Status | None:
-    """An open dispute, wholly gone, paid and here, partly gone; none of it while no money, or another sum, was paid."""
-    books = balances(facts).values()
+def _of_money(facts: Facts, money: Money) -> Status | None:
+    """Return what the money says: an open dispute, wholly gone, paid and here, or partly gone.
+
+    None while no money, or another sum, was paid.
+    """
+    books = money.values()
     if any(book.is_disputed for book in books):
         return Status.DISPUTED
     is_gone = any(book.refunded or book.withdrawn for book in books)
@@ -91,7 +102,10 @@ def _money(facts: Facts) -> Status | None:
 
 
 def _ended(facts: Facts) -> Status | None:
-    """What is awaited outranks what ended: it may be of another intent, or of a session made from the expired one."""
+    """Return how the payment ended, if it did.
+
+    A delayed payment outranks an end: it may be of another intent, or of a session made from the expired one.
+    """
     if _is_awaited(facts):
         return Status.PROCESSING
     are_over = _are_intents_over(facts)
@@ -125,7 +139,10 @@ def _is_awaited(facts: Facts) -> bool:
 
 
 def _under_way(facts: Facts) -> Status | None:
-    """What the whole session said outranks an attempt: a card can be declined before a bank transfer is chosen."""
+    """Return how the attempts to pay stand.
+
+    The session's own failure outranks them: a card can be declined before a bank transfer is chosen.
+    """
     if "async_failed" in facts:
         return Status.FAILED
     if _is_attempted(facts):
@@ -137,7 +154,7 @@ def _under_way(facts: Facts) -> Status | None:
 def _is_attempted(facts: Facts) -> bool:
     """Tell whether an attempt is under way: each is a charge of its own, and one that failed does not go on.
 
-    Where no charge is named attempts cannot be told apart, and the later counts. Where so many failed that not all are
+    Where no charge is named attempts cannot be distinguished, and the later counts. Where more failed than are
     kept, one that was under way before them all has failed, too.
     """
     failed = facts.get("failed", {})
@@ -148,10 +165,9 @@ def _is_attempted(facts: Facts) -> bool:
     )
 
 
-def _attention(facts: Facts) -> Iterator[Attention]:
-    by_intent = balances(facts)
-    books = by_intent.values()
-    if any(by_intent[intent].here for intent in mismatches(facts).keys() & by_intent.keys()):
+def _attention(facts: Facts, money: Money) -> Iterator[Attention]:
+    books = money.values()
+    if any(money[intent].here for intent in mismatches(facts).keys() & money.keys()):
         yield Attention.OTHER_SUM
     if sum(bool(book.here) for book in books) > 1:
         yield Attention.PAID_TWICE

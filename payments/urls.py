@@ -1,4 +1,4 @@
-"""Where Stripe delivers its events, and where Checkout sends a customer back to."""
+"""URLs of the webhook, and of the pages that Checkout sends a customer back to."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Where Stripe delivers its events, and the pages that Checkout sends a customer back to."""
+"""Views of the webhook, and of the pages that Checkout sends a customer back to."""
 
 import logging
 import re
@@ -30,15 +30,15 @@ _WORDS = {
     Status.EXPIRED: "over",
     Status.CANCELED: "over",
 }
-"""What the page says to a customer who comes back; of any other status, that it is not known yet."""
+"""The page's text for a customer who comes back, by status. Of any other status, it is not known yet."""
 
 
 @csrf_exempt
 async def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """Take an event from Stripe, where Django is asked for its address.
+    """Take an event from Stripe.
 
-    The ASGI application asks `webhooks.endpoint` first, which spares an event Django's handler. This is the same for
-    what knows Django alone: `reverse()`, the test client, a WSGI server.
+    The ASGI application asks `webhooks.endpoint` first, which is quicker than Django's handler. This view serves
+    everything else: `reverse()`, the test client, a WSGI server.
     """
     body = request.body
 
@@ -53,9 +53,9 @@ async def stripe_webhook(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def checkout_success(request: HttpRequest) -> HttpResponse:
-    """Say to a customer who comes back from Checkout how the payment is, as far as it is known.
+    """Show a customer who comes back from Checkout how the payment stands.
 
-    Stripe is asked about a payment that it may have finished, so that a lost event keeps nobody waiting.
+    Check it at Stripe if Stripe may have finished it, so that the customer need not wait for an event.
     """
     payment = _returned(request)
     ride = f"?rideId={quote(payment.ride_id, safe='')}" if payment else ""
@@ -66,12 +66,12 @@ def checkout_success(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def checkout_cancel(request: HttpRequest) -> HttpResponse:
-    """Tell the customer that nothing was paid, and that the link still works."""
+    """Show a customer who left Checkout that nothing was paid, and that the link still works."""
     return render(request, "checkout/cancel.html", {"app": _app_link("cancel")})
 
 
 def _outcome(payment: Payment | None) -> str:
-    """Return what the page says. An attempt that failed is no end while its ride is held: another may have paid."""
+    """Return the page's outcome. While the ride is held, a failed attempt is not final: another may have paid."""
     if payment is None:
         return "unknown"
     if payment.status == Status.FAILED and payment.ride_claim is None:
@@ -80,7 +80,7 @@ def _outcome(payment: Payment | None) -> str:
 
 
 def _returned(request: HttpRequest) -> Payment | None:
-    """Return the payment of the session that the address names, if there is one."""
+    """Return the payment whose session the URL names, if there is one."""
     session_id = request.GET.get("session_id", "")
     if not _SESSION_ID.fullmatch(session_id):
         return None
@@ -88,19 +88,19 @@ def _returned(request: HttpRequest) -> Payment | None:
         payment = Payment.objects.filter(session_id=session_id).first()
         return on_demand.for_customer(payment) if payment and _is_looked_at(request) else payment
     except OperationalError as error:
-        logger.warning("A customer came back while the database did not answer: %s", type(error).__name__)
+        logger.warning("The database did not answer for a customer who came back: %s", type(error).__name__)
         return None
 
 
 def _is_looked_at(request: HttpRequest) -> bool:
-    """Tell whether a customer reads the page now, and no browser fetches it for later.
+    """Return whether a customer is looking at the page; a browser may prefetch it.
 
-    Source: https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Purpose. Older browsers say it otherwise.
+    Source: https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Sec-Purpose. Older browsers send other names.
     """
     purposes = (request.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"))
     return request.method == "GET" and not any(re.search("prefetch|preview", each) for each in purposes)
 
 
 def _app_link(page: str, query: str = "") -> str:
-    """Return the address that opens the rider's app. It holds nothing that opens anything else."""
+    """Return the URL that opens the rider's app. It carries no secret and no Checkout link."""
     return f"{settings.APP_SCHEME}://checkout/{page}{query}" if settings.APP_SCHEME else ""

@@ -1,0 +1,1 @@
+"""Wire the apps into one Django project."""

@@ -1,4 +1,4 @@
-"""Members of staff and their groups, in the style of the rest of the admin."""
+"""Show staff users and their groups in the style of the rest of the admin."""
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
@@ -12,6 +12,8 @@ admin.site.unregister(Group)
 
 @admin.register(User)
 class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic in its stubs only
+    """Users, with the forms of django-unfold."""
+
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
@@ -19,4 +21,4 @@ class StaffAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # generic in
 
 @admin.register(Group)
 class StaffGroupAdmin(GroupAdmin, ModelAdmin):
-    pass
+    """Groups of users."""

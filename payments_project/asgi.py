@@ -1,4 +1,4 @@
-"""The ASGI application. It depends on no server and on no lifespan."""
+"""Build the ASGI application. It needs no particular server and no lifespan."""
 
 import asyncio
 import os
@@ -26,8 +26,8 @@ if settings.STRIPE_SANDBOX:
 
 refuse_bad_settings()
 
-# With DEBUG Django keeps each thread's last 9,000 statements, values and all, until the thread begins a request. Those of
-# sockets, webhooks and the sandbox never do.
+# With DEBUG Django keeps each thread's last 9,000 statements with their values, until the thread begins a request. The
+# threads of sockets, webhooks and the sandbox never begin one.
 BaseDatabaseWrapper.queries_limit = 0
 
 
@@ -35,7 +35,7 @@ django_application = StaticFiles(Handler())
 
 
 async def http(scope: Any, receive: Any, send: Any) -> None:
-    """Pass a request on to who answers it. What is notified meanwhile goes out by this event loop."""
+    """Pass a request to the webhook endpoint or to Django. Its notifications are published on this event loop."""
     publish.publish_on(asyncio.get_running_loop())
     path = scope["path"].removeprefix(scope["root_path"])
     application = endpoint.stripe_webhook if path in endpoint.PATHS else django_application
@@ -46,7 +46,7 @@ routes = ProtocolTypeRouter({"http": Bodies(http), "websocket": URLRouter(websoc
 
 
 async def served(scope: Any, receive: Any, send: Any) -> None:
-    """Serve whatever a server says. The sandbox's threads start with the first of it: a server may import, then fork."""
+    """Serve a connection. The sandbox's threads start with the first one: a server may import this, then fork."""
     if settings.STRIPE_SANDBOX:
         worker.start()
     await routes(scope, receive, send)

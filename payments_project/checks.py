@@ -1,4 +1,4 @@
-"""What a production must not be started with. Each refusal says what to set instead."""
+"""Refuse to start with settings that are not safe in production. Each refusal says what to set instead."""
 
 import re
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ _SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,}")
 SECRET_KEY_MIN_LENGTH = 50
 API_KEY_MIN_LENGTH = 20
 TOKEN_SECRET_MIN_LENGTH = 32
-"""Characters: a key shorter than the hash is weak (RFC 7518, section 3.2)."""
+"""Characters. RFC 7518, section 3.2, requires a key no shorter than the hash."""
 
 
 def refuse_bad_settings() -> None:
-    """Raise ImproperlyConfigured with a line for each setting that must not be served with."""
+    """Raise ImproperlyConfigured with a line for each setting that is refused."""
     errors = [message for message in run_checks(tags=["service"]) if message.is_serious()]
     if errors:
         raise ImproperlyConfigured(
@@ -40,7 +40,7 @@ def _error(number: int, message: str, hint: str) -> Error:
 
 @register("service")
 def check_secrets(**_: Any) -> Iterable[CheckMessage]:
-    """Refuse development's keys in production."""
+    """Refuse development keys and short keys in production."""
     key = settings.SECRET_KEY
     if not settings.DEBUG and (key == DEVELOPMENT_SECRET_KEY or len(key) < SECRET_KEY_MIN_LENGTH):
         yield _error(
@@ -55,17 +55,19 @@ def check_secrets(**_: Any) -> Iterable[CheckMessage]:
             f"Set API_KEYS to a key of {API_KEY_MIN_LENGTH} or more random characters.",
         )
     if not settings.API_KEYS:
-        yield _error(3, "API_KEYS is empty, so that nobody can ask for a payment.", "Set API_KEYS to a key.")
+        yield _error(
+            3, "API_KEYS is empty, so that no backend can ask for a payment.", "Set API_KEYS to a key."
+        )
 
 
 @register("service")
-def check_who_may_connect(**_: Any) -> Iterable[CheckMessage]:
-    """Refuse a production in which anybody can register as anybody."""
+def check_registration(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse open registration in production, and tokens without a long secret."""
     if settings.NOTIFICATIONS_AUTH == "open":
         if not settings.DEBUG:
             yield _error(
                 4,
-                "NOTIFICATIONS_AUTH is open, so that anybody gets anybody's Checkout links.",
+                "NOTIFICATIONS_AUTH is open, so that any client gets any user's Checkout links.",
                 "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET.",
             )
     elif len(settings.NOTIFICATIONS_TOKEN_SECRET) < TOKEN_SECRET_MIN_LENGTH:
@@ -78,7 +80,7 @@ def check_who_may_connect(**_: Any) -> Iterable[CheckMessage]:
 
 @register("service")
 def check_processes(**_: Any) -> Iterable[CheckMessage]:
-    """Refuse several processes that cannot hear each other."""
+    """Refuse several processes without a channel layer that connects them."""
     if not settings.DEBUG and settings.WORKERS > 1 and not settings.REDIS_URL:
         yield _error(
             6,
@@ -89,7 +91,7 @@ def check_processes(**_: Any) -> Iterable[CheckMessage]:
 
 @register("service")
 def check_stripe(**_: Any) -> Iterable[CheckMessage]:
-    """Refuse a half-configured Stripe, and the sandbox beside a key."""
+    """Refuse an incomplete configuration of Stripe, and the sandbox beside a key."""
     key = settings.STRIPE_CONFIGURED_KEY
     if settings.STRIPE_SANDBOX:
         if key:

@@ -1,4 +1,4 @@
-"""How each kind of database is used."""
+"""Make Django's database settings from a URL."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from payments_project.environment import BASE_DIR
 from payments_project.postgresql import outage
 
 POSTGRESQL = {
-    # A longer reconnect_timeout lets the pool pause for longer and longer, also when the database is back.
+    # With a longer reconnect_timeout the pool's pauses grow, and delay it when the database is back.
     "pool": {
         "min_size": 1,
         "max_size": 20,
         "timeout": 5,
         "reconnect_timeout": 2,
-        "reconnect_failed": outage.go_on_trying,
+        "reconnect_failed": outage.reconnect,
         "connection_class": outage.Connection,
     },
     "connect_timeout": 5,
@@ -23,21 +23,20 @@ POSTGRESQL = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
-    # Of a cluster's addresses, and after a failover, only a server that writes is one.
+    # Of several addresses, and after a failover, connect only to the server that takes writes.
     "target_session_attrs": "read-write",
-    # Nobody waits for long for who stopped in the middle of a transaction.
+    # A process that stops in the middle of a transaction must not hold up the others for long.
     "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
 }
-"""How a PostgreSQL is used, where DATABASE_URL says nothing else."""
+"""Options of PostgreSQL. Those in DATABASE_URL take precedence."""
 
 
 def database(url: str) -> dict[str, Any]:
     """Return Django's DATABASES entry for a database URL.
 
-    SQLite: IMMEDIATE transactions, or two writers meet "database is locked"; WAL, so that readers never wait.
-    PostgreSQL: the backend's pool, since every request under ASGI runs in a thread of its own. What the address says
-    in its query, such as `?options=`, holds.
-    Raises ImproperlyConfigured for anything else.
+    SQLite: IMMEDIATE transactions, since otherwise two writers can fail with "database is locked"; WAL, so that readers
+    never wait. PostgreSQL: the backend's pool, since requests run in many threads; options in the URL's query, such as
+    `?options=`, take precedence. Raises ImproperlyConfigured for anything else.
     """
     try:
         config: dict[str, Any] = dict(dj_database_url.parse(url, conn_health_checks=True))
@@ -49,7 +48,7 @@ def database(url: str) -> dict[str, Any]:
             config["NAME"] = BASE_DIR / config["NAME"]
         options |= {
             "transaction_mode": "IMMEDIATE",
-            "timeout": 5,  # shorter than anybody waits for an answer
+            "timeout": 5,  # seconds: less than callers wait for an answer
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
         }
     elif config["ENGINE"] == "django.db.backends.postgresql":

@@ -1,4 +1,4 @@
-"""The first page, and the icon."""
+"""Show the first page, and lead to the icon."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,9 +13,9 @@ CURRENCIES = ("usd", "eur", "gbp", "chf", "inr", "jpy", "krw", "bhd")
 
 @require_safe
 def demo(request: HttpRequest) -> HttpResponse:
-    """Show a rider's phone beside a backend that asks for payments; without DEBUG, only what the service is.
+    """Show a rider's phone beside a backend that creates payments. Without DEBUG show a plain welcome page.
 
-    The backend's half runs in the browser and needs an API key: the page holds one in development, never elsewhere.
+    The backend's half runs in the browser and needs an API key: the page holds one in development only.
     """
     context = {"sandbox": settings.STRIPE_SANDBOX, "demo": settings.DEBUG, "here": "demo"}
     if not settings.DEBUG:
@@ -30,5 +30,5 @@ def demo(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def favicon(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 a view's signature
-    """Send a browser to the icon. A browser that has read no page asks for this address."""
+    """Redirect to the icon. Browsers ask for this address on their own."""
     return HttpResponseRedirect(static("icon.svg"))

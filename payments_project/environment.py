@@ -1,4 +1,4 @@
-"""The settings an operator can make, read from the environment and from a .env file beside manage.py."""
+"""Read the operator's settings from the environment and from a .env file beside manage.py."""
 
 import os
 import re
@@ -27,7 +27,7 @@ _NO_APP = re.compile(
     "about|blob|chrome|data|file|filesystem|ftp|https?|intent|javascript|mailto|resource|sms|tel|vbscript|"
     "view-source|wss?"
 )
-"""Schemes that a browser, or another program than the rider's app, takes for its own."""
+"""Schemes that a browser, or another program than the rider's app, handles."""
 
 
 def _app_scheme(scheme: str) -> str:
@@ -43,7 +43,7 @@ _OWN = re.compile("/(admin|api|basic|checkout|healthz|metrics|readyz|sandbox|sta
 
 
 def _prefix(url: AnyHttpUrl) -> AnyHttpUrl:
-    """Refuse a path under which the service cannot be, or by which it could not tell its own addresses."""
+    """Refuse a path that cannot be a prefix, or that is ambiguous with the service's own addresses."""
     path = url.path or ""
     if not _PREFIX.fullmatch(path) or url.query or url.fragment:
         raise ValueError("set an address alone; its path may have letters, digits and any of . _ ~ -")
@@ -56,7 +56,7 @@ CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
 class Environment(BaseSettings):
-    """Every setting, with its default. The name in the environment is the field's name."""
+    """All settings, with their defaults. A field's name is the name in the environment."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
@@ -98,7 +98,7 @@ class Environment(BaseSettings):
     )
     NOTIFICATIONS_AUTH: Literal["open", "token"] | None = Field(
         default=None,
-        description="Who may register: `open`, anybody; `token`, who has a JWT. "
+        description="Which clients may register: `open`, all; `token`, those with a JWT. "
         "Default: open with DEBUG, else token.",
     )
     NOTIFICATIONS_TOKEN_SECRET: str = Field(
@@ -120,12 +120,12 @@ class Environment(BaseSettings):
         description="Another address of Stripe's API, for test keys only. Default: Stripe's own.",
     )
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="What is logged on standard error."
+        default="INFO", description="The least level that is logged on standard error."
     )
 
 
 def local_host(host: str) -> str:
-    """Return the host name by which a server here that listens on `host` is reached from here."""
+    """Return the host name by which this machine reaches its own server that listens on `host`."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Django, asked over ASGI: each request is answered whole in one of a few threads.
+"""Answer each ASGI request of Django's in one thread, from start to end.
 
-Django's own handler goes to a thread and back for each middleware that is not async, and starts a thread for each
-request. This one reads the body on the event loop, and then leaves it once.
+Django's own handler changes to a thread and back for each middleware that is not async, and starts a thread for each
+request. This one reads the body on the event loop, and changes to a thread once.
 """
 
 import asyncio
@@ -15,15 +15,16 @@ from django.core.signals import request_started
 from django.urls import set_script_prefix
 
 THREADS = 40
-"""How many requests are answered at once. Most wait, for the database or for Stripe; others wait for their turn."""
+"""How many requests are answered at once, most of which wait for the database or for Stripe. Others are queued."""
 
 _THREADS = ThreadPoolExecutor(THREADS, thread_name_prefix="django")
 
 
 class Handler(ASGIHandler):
-    """Django's ASGI handler, with middleware and views as under WSGI: synchronous, in one thread from start to end.
+    """Django's ASGI handler, with synchronous middleware and views, as under WSGI.
 
-    A client that hangs up does not end its request. Streamed answers are read in the thread, as fast as the client is.
+    A client that hangs up does not end its request. Streamed answers are read in the thread, as fast as the client
+    reads.
     """
 
     def load_middleware(self, is_async: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 Django's signature
@@ -45,7 +46,7 @@ class Handler(ASGIHandler):
             await send(message)
 
     def _answer(self, scope: Any, body: Any, send: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
-        """Return the messages of the answer. One that is streamed is sent as it is made: then nothing is left."""
+        """Return the messages of the answer. A streamed answer is sent piece by piece; then return no messages."""
         set_script_prefix(get_script_prefix(scope))
         request_started.send(sender=self.__class__, scope=scope)
         request, refusal = self.create_request(scope, body)

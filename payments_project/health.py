@@ -1,12 +1,12 @@
-"""Whether the process lives, whether it can work, and its counters."""
+"""Answer health checks and Prometheus."""
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from notifications.delivery import connections
-from payments.api.endpoints import ApiKey
+from notifications.delivery import hub
+from payments.api.auth import ApiKey
 
 
 @require_safe
@@ -17,11 +17,11 @@ def healthz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's sign
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signature
-    """Answer 200 while the database can be written to and the process is not about to end, else 503.
+    """Answer 200 while the database takes writes and the process is not about to end, else 503.
 
-    Redis does not count: the service works without it, only later.
+    Redis does not count: without it the service works, and notifications are a second late.
     """
-    if connections.is_draining():
+    if hub.is_draining():
         return JsonResponse({"status": "draining"}, status=503)
     try:
         with connection.cursor() as cursor:
@@ -37,7 +37,7 @@ def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signa
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Return this process's counters in Prometheus' text format, to who has an API key."""
+    """Return this process's counters in Prometheus' text format, to a caller with an API key."""
     if ApiKey()(request) is None:
         response = HttpResponse("Send the header `Authorization: Bearer KEY`.\n", status=401)
         response["WWW-Authenticate"] = "Bearer"

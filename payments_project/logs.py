@@ -1,4 +1,4 @@
-"""What is logged, and what keeps an outage from filling the log."""
+"""Configure logging, so that an outage does not fill the log."""
 
 import logging
 import time
@@ -8,13 +8,14 @@ SECONDS = 60
 
 
 class OnceAMinute(logging.Filter):
-    """Lets a line through once a minute, whatever it is said of, and always if it comes with a traceback."""
+    """Passes each message once a minute, whatever its arguments. A record with a traceback always passes."""
 
     def __init__(self) -> None:
         super().__init__()
         self._due: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log the record."""
         now = time.monotonic()
         if record.exc_info:
             return True
@@ -25,20 +26,19 @@ class OnceAMinute(logging.Filter):
 
 
 def is_unforeseen(record: logging.LogRecord) -> bool:
-    """Tell whether an exception was nobody's to handle: what the service refuses by itself it logs by itself."""
+    """Return whether the record has an exception that no code handled. The service logs its own refusals itself."""
     return record.exc_info is not None
 
 
 _ONCE_A_MINUTE = (
-    # Each of these has a line for everybody who meets a database that is away.
+    # While the database is away, these log a line for each client and request.
     "notifications.consumers",
     "notifications.delivery.confirmations",
-    "notifications.delivery.cursor",
-    "notifications.delivery.subscription",
+    "notifications.delivery.reads",
     "payments.api.errors",
     "payments_project.postgresql",
     "psycopg.pool",
-    # And these for everybody who sends what is not Stripe's, not ours, or more than is taken.
+    # These log a line for each message or request that is refused.
     "notifications.fanout.seal",
     "payments.webhooks.endpoint",
     "payments.webhooks.signatures",
@@ -48,7 +48,7 @@ _ONCE_A_MINUTE = (
 
 
 def logging_of(level: str) -> dict[str, Any]:
-    """Return Django's LOGGING for a least level of what is logged, on standard error."""
+    """Return Django's LOGGING for this level, on standard error."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -59,16 +59,16 @@ def logging_of(level: str) -> dict[str, Any]:
         "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
-        # Request paths hold Checkout session ids of the sandbox, and a 4xx is the client's to know.
+        # Request paths may hold Checkout session ids of the sandbox, and a 4xx concerns the client alone.
         "loggers": {
-            "django": {"handlers": []},  # its own would write each line a second time
+            "django": {"handlers": []},  # its own handler would write each line a second time
             "django.request": {"level": "ERROR", "filters": ["unforeseen"]},
             "daphne": {"level": "ERROR"},  # its warnings quote paths
-            "uvicorn": {"level": "ERROR"},  # so does what it says of each WebSocket
-            "push_response": {"level": "WARNING"},  # redis-py's: it would log messages, with their links
+            "uvicorn": {"level": "ERROR"},  # so does its line for each WebSocket
+            "push_response": {"level": "WARNING"},  # redis-py's: it logs messages, with their links
             "stripe": {"level": "WARNING"},
             "urllib3": {"level": "WARNING"},
-            "django.db.backends": {"level": "INFO"},  # it would log statements with what they store
+            "django.db.backends": {"level": "INFO"},  # at DEBUG it logs statements with their values
         }
         | {name: {"filters": ["once_a_minute"]} for name in _ONCE_A_MINUTE},
     }

@@ -1,6 +1,6 @@
-"""Whether Redis can be used, asked once at the start.
+"""Check once, at the start, whether Redis can be used.
 
-The service works without it, only later, and finds it as soon as it is there. So the start is not refused.
+The service works without it, a second late, and uses it as soon as it is there. So the start is not refused.
 """
 
 import redis
@@ -9,10 +9,10 @@ from django.conf import settings
 ADVICE = "Until it can be used each notification comes about a second late. Check REDIS_URL."
 
 
-def complaint() -> str:
-    """Return why Redis cannot be used, in a sentence or two; empty where it can, or none is configured.
+def problem() -> str:
+    """Return why Redis cannot be used, in a sentence or two; empty if it can, or none is configured.
 
-    No text of Redis's own is in it: some of its errors quote the password.
+    Redis's own texts are left out: some of its errors quote the password.
     """
     if not settings.REDIS_URL:
         return ""
@@ -27,7 +27,7 @@ def complaint() -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Say what is wrong. Of the system's errors, which redis-py hides in its own, the text is the system's."""
+    """Return the reason. An error of the system, which redis-py wraps in its own, has the system's text."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__ or cause.__context__

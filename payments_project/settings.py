@@ -1,4 +1,4 @@
-"""Django's settings. What an operator may set is read, typed and described in environment.py."""
+"""Django's settings. environment.py reads, types and describes those of the operator."""
 
 import socket
 from typing import Any
@@ -29,7 +29,7 @@ WEBSOCKET_PING_SECONDS = env.WEBSOCKET_PING_SECONDS
 
 INSTALLED_APPS = [
     "payments_project",
-    # Gives `runserver` WebSockets. A production has no use for it, and it loads Twisted: 17 MiB in each process.
+    # Gives `runserver` WebSockets. Not in production: it loads Twisted, 17 MiB in each process.
     *(["daphne"] if DEBUG else []),
     "notifications",
     "payments",
@@ -83,18 +83,18 @@ REDIS_URL = env.REDIS_URL
 # Seconds of silence, seconds between probes, probes. macOS has another name for the first.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 REDIS_CONNECTION: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2}
-if not REDIS_URL.startswith("unix://"):  # nothing is lost on the way to one of these
+if not REDIS_URL.startswith("unix://"):  # a local socket cannot be half open
     REDIS_CONNECTION["socket_keepalive"] = True
     REDIS_CONNECTION["socket_keepalive_options"] = {
         getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)
     }
 MEMORY_LAYER = {
     "BACKEND": "channels.layers.InMemoryChannelLayer",
-    # By default it forgets who joined a day ago, and what comes faster than 100 messages can be read.
+    # By default it drops a channel from its groups after a day, and messages beyond 100 unread ones.
     "CONFIG": {"group_expiry": 10 * 365 * 86400, "capacity": 10_000},
 }
 _REDIS_HOSTS = {"hosts": [{"address": REDIS_URL, **REDIS_CONNECTION}]}
-# Notifications have a layer of their own, which they flush when it falls ill. Other consumers use the default one.
+# Notifications have a layer of their own, which the listener flushes to repair it. Other consumers use the default one.
 CHANNEL_LAYERS: dict[str, Any]
 if REDIS_URL:
     CHANNEL_LAYERS = {
@@ -120,7 +120,7 @@ else:
     STRIPE_WEBHOOK_SECRETS = env.STRIPE_WEBHOOK_SECRETS
     STRIPE_API_BASE = str(env.STRIPE_API_BASE).rstrip("/") if env.STRIPE_API_BASE else ""
 
-if STRIPE_SANDBOX or DEBUG:  # the service and its sandbox talk to each other by it, and links lead there
+if STRIPE_SANDBOX or DEBUG:  # the service and its sandbox call each other by it, and links lead there
     ALLOWED_HOSTS = list(dict.fromkeys([*ALLOWED_HOSTS, LOCAL_HOST]))
 
 TIME_ZONE = "UTC"
@@ -133,7 +133,7 @@ STATICFILES_DIRS = [("clients", BASE_DIR / "clients" / "js"), BASE_DIR / "static
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
-SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PREFIX or "/"  # the rest of the host name is somebody else's
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PREFIX or "/"  # other services may share the host name
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.removesuffix(PREFIX)]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PUBLIC_URL.startswith("https://") else None
 

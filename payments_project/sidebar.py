@@ -1,4 +1,4 @@
-"""How the admin looks: its name, its icon, its sidebar and its first page.
+"""Configure the admin's name, icon, sidebar and first page.
 
 Source: https://unfoldadmin.com/docs/configuration/settings/
 """
@@ -9,7 +9,7 @@ from django.urls import reverse_lazy
 
 
 def _page(title: str, icon: str, model: str) -> dict[str, Any]:
-    """Return a link of the admin's sidebar, for staff who may see the model."""
+    """Return a link of the sidebar, shown to staff with permission to view the model."""
     app, name = model.split(".")
     return {
         "title": title,
@@ -33,14 +33,14 @@ def unfold_of(*, prefix: str) -> dict[str, Any]:
         "SIDEBAR": {
             "navigation": [
                 {
-                    "title": "Money",
+                    "title": "Payments",
                     "items": [
                         _page("Payments", "payments", "payments.payment"),
                         _page("Webhook events", "webhook", "payments.webhookevent"),
                     ],
                 },
                 {
-                    "title": "Written to users",
+                    "title": "Notifications",
                     "items": [
                         _page("Feeds", "rss_feed", "notifications.feed"),
                         _page("Notifications", "notifications", "notifications.notification"),

@@ -1,3 +1,5 @@
+"""Route HTTP paths. Those of the WebSocket are in notifications/routing.py."""
+
 from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path

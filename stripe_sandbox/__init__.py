@@ -1,0 +1,1 @@
+"""Stripe, offline: API, payment page and signed webhooks. It knows the service by HTTP alone."""

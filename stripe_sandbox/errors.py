@@ -1,11 +1,11 @@
-"""Refusals in Stripe's shape. Source: https://docs.stripe.com/api/errors and https://docs.stripe.com/error-codes."""
+"""Errors in Stripe's shape. Source: https://docs.stripe.com/api/errors and https://docs.stripe.com/error-codes."""
 
 import time
 from typing import Any
 
 
 class ApiError(Exception):
-    """An answer that is no 2xx."""
+    """A response other than 2xx."""
 
     def __init__(
         self,
@@ -24,9 +24,9 @@ class ApiError(Exception):
         self.param = param
 
     def body(self, *, request_id: str) -> dict[str, Any]:
-        """Return the JSON body; `doc_url` explains the code, where there is one.
+        """Return the JSON body. `doc_url` is there if the error has a code.
 
-        `request_log_url` has the shape of Stripe's, whose dashboard knows nothing of this request.
+        `request_log_url` has the shape of Stripe's. Stripe's dashboard does not know this request.
         """
         log = f"https://dashboard.stripe.com/test/logs/{request_id}?t={int(time.time())}"
         error: dict[str, Any] = {"message": self.message, "request_log_url": log, "type": self.type}
@@ -39,21 +39,23 @@ class ApiError(Exception):
 
 
 class NotPossible(ApiError):
-    """The state of things forbids it; the message says why, for people."""
+    """The object's state does not allow the step. The message says why, for people."""
 
 
 def missing(param: str) -> ApiError:
+    """Return the error of a missing parameter."""
     return ApiError(f"Missing required param: {param}.", code="parameter_missing", param=param)
 
 
 def no_such(kind: str, stripe_id: str, *, param: str, status: int = 400) -> ApiError:
-    """Return the refusal of an unknown id. `param` names it: the parameter's name, or what the path calls it (404)."""
+    """Return the error of an unknown id. `param` is the parameter's name, or the id's name in the path (404)."""
     return ApiError(
         f"No such {kind}: '{stripe_id[:255]}'", status=status, code="resource_missing", param=param
     )
 
 
 def unknown_url(method: str, path: str) -> ApiError:
+    """Return the error of a path or method that the sandbox does not serve."""
     why = "The sandbox answers a part of Stripe's API only."
     if path.endswith("/search"):
         why = "The sandbox does not support search: list the objects, and choose among them."

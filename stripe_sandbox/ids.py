@@ -1,56 +1,26 @@
-"""Ids as Stripe makes them: a prefix that says the kind, and letters and digits nobody can guess."""
+"""Stripe's ids: a prefix that names the kind, then random letters and digits."""
 
 import secrets
 import string
+from functools import partial
 
 _ALPHABET = string.ascii_letters + string.digits
-_LENGTHS = {"cs_test": 58, "evt": 24, "pi": 24, "ch": 24, "re": 24, "du": 24, "req": 14}
+_LENGTHS = {"cs_test": 58, "req": 14}
 
 
 def new_id(prefix: str) -> str:
-    """Return an id such as `pi_…`. A session's is a secret too: it is all that its page asks for."""
-    return f"{prefix}_{random_part(_LENGTHS.get(prefix, 24))}"
+    """Return a new id such as `pi_…`. A session's id is also a secret, because it opens the payment page."""
+    length = _LENGTHS.get(prefix, 24)
+    return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(length))}"
 
 
-def random_part(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
-
-
-def session_id() -> str:
-    return new_id("cs_test")
-
-
-def payment_intent_id() -> str:
-    return new_id("pi")
-
-
-def charge_id() -> str:
-    return new_id("ch")
-
-
-def refund_id() -> str:
-    return new_id("re")
-
-
-def dispute_id() -> str:
-    return new_id("du")
-
-
-def event_id() -> str:
-    return new_id("evt")
-
-
-def request_id() -> str:
-    return new_id("req")
-
-
-def payment_method_id() -> str:
-    return new_id("pm")
-
-
-def warning_id() -> str:
-    return new_id("issfr")
-
-
-def review_id() -> str:
-    return new_id("prv")
+session_id = partial(new_id, "cs_test")
+payment_intent_id = partial(new_id, "pi")
+charge_id = partial(new_id, "ch")
+refund_id = partial(new_id, "re")
+dispute_id = partial(new_id, "du")
+event_id = partial(new_id, "evt")
+request_id = partial(new_id, "req")
+payment_method_id = partial(new_id, "pm")
+warning_id = partial(new_id, "issfr")
+review_id = partial(new_id, "prv")

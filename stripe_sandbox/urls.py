@@ -1,4 +1,4 @@
-"""Every address of the sandbox. A project that has it installed includes this at its root."""
+"""URLs of the sandbox. A project that installs it includes them at its root."""
 
 from django.urls import include, path, re_path
 

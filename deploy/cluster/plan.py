@@ -1,4 +1,4 @@
-"""What the cluster will be: its folder, its ports, its workers, and the settings that lead to it."""
+"""Plan the cluster: its folder, its ports, its workers, and the settings that lead to it."""
 
 import os
 import secrets
@@ -18,7 +18,7 @@ FOLDER_MAX = 75
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The password keeps others on this machine out of PostgreSQL and Valkey. It is new with each start."""
+    """A planned cluster. Each start makes a new password, which keeps other users of the machine out."""
 
     folder: Path
     host: str
@@ -31,7 +31,7 @@ class Plan:
     def settings(
         self, *, postgresql_port: int | None = None, valkey_port: int | None = None
     ) -> dict[str, str]:
-        """Return the settings of the service for this cluster; give a port if something stands in between."""
+        """Return the settings of the service for this cluster. Give a port to put a proxy in between."""
         login = f"{self.password}@127.0.0.1"
         return {
             "HOST": self.host,
@@ -43,9 +43,9 @@ class Plan:
 
 
 def make_plan() -> Plan:
-    """Return the plan that the environment and the file of settings ask for.
+    """Return the plan by the environment and the `.env` file.
 
-    What they leave open: two workers, PostgreSQL and Valkey on the next free ports above PORT.
+    Defaults: two workers, PostgreSQL and Valkey on the next free ports above PORT.
     """
     service = read_environment()
     given = service.model_fields_set
@@ -62,7 +62,7 @@ def make_plan() -> Plan:
 
 
 def cluster_folder() -> Path:
-    """Return the folder that holds everything, CLUSTER_DIR. It need not be there yet."""
+    """Return the folder that holds everything, CLUSTER_DIR. It need not exist yet."""
     folder = Path(os.environ.get("CLUSTER_DIR") or BASE_DIR / ".cluster").resolve()
     if len(str(folder)) > FOLDER_MAX:
         raise Refusal(
@@ -73,7 +73,7 @@ def cluster_folder() -> Path:
 
 
 def port_from(variable: str) -> int | None:
-    """Return the port that a variable of the environment names, if there is one."""
+    """Return the port in a variable of the environment, or None."""
     value = os.environ.get(variable, "")
     if value and not value.isdecimal():
         raise Refusal(f"{variable} is {value!r}. Set it to the number of a port, or unset it.")

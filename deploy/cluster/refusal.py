@@ -1,2 +1,5 @@
+"""The one error of the cluster's commands."""
+
+
 class Refusal(Exception):
-    """What the person at the terminal has to change, in a sentence."""
+    """The cluster cannot start or restart. The message says what to change."""

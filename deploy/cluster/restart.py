@@ -1,4 +1,4 @@
-"""`python -m deploy.cluster.restart`: new workers for old ones, one at a time, while the others serve."""
+"""`python -m deploy.cluster.restart`: replace the workers one at a time, while the others serve."""
 
 import fcntl
 import os
@@ -26,7 +26,7 @@ READY_SECONDS = 60.0
 
 
 def main() -> None:
-    """Exit 1 with a sentence if a worker does not come up; the ones after it are left as they are."""
+    """Restart the workers. Exit 1 with a sentence if one does not come up; the ones after it run on."""
     try:
         folder = cluster_folder()
         with connected(folder) as supervisor, alone(folder):
@@ -59,7 +59,7 @@ def connected(folder: Path) -> Iterator[Any]:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Let nobody else restart this cluster meanwhile."""
+    """Refuse a second restart of this cluster while the context lasts."""
     with (folder / "restart.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,13 +69,13 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def settings_of(folder: Path) -> dict[str, str]:
-    """Return the settings that lead to PostgreSQL and Valkey of the cluster in this folder."""
+    """Return the settings by which the cluster in this folder is reached."""
     lines = (folder / "env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines)
 
 
 def restart_workers(*, folder: Path, supervisor: Any) -> None:
-    """Let each worker end in good order, and go on to the next once the new one serves."""
+    """Stop and start each worker in turn, and go on to the next once the new one serves."""
     workers = [info for info in supervisor.getAllProcessInfo() if info["group"] == "worker"]
     console = Console(highlight=False)
     with notices(folder / "notify") as notified:
@@ -96,7 +96,7 @@ def restart_workers(*, folder: Path, supervisor: Any) -> None:
 
 @contextmanager
 def notices(path: Path) -> Iterator[socket.socket]:
-    """Return the socket to which new workers tell that they serve, see payments_project/serving/readiness.py."""
+    """Yield the socket to which new workers report that they serve, see payments_project/serving/readiness.py."""
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(path))
@@ -109,18 +109,18 @@ def notices(path: Path) -> Iterator[socket.socket]:
 def stop(name: str, *, supervisor: Any) -> None:
     """Return when the process has ended; supervisor kills it if it takes too long."""
     if supervisor.getProcessInfo(name)["pid"]:
-        supervisor.stopProcess(name, False)  # told to wait, supervisor itself does so busily
+        supervisor.stopProcess(name, False)  # False: supervisor itself would wait in a busy loop
     while supervisor.getProcessInfo(name)["pid"]:
         time.sleep(0.1)
 
 
 def wait_until_ready(name: str, *, supervisor: Any, notified: socket.socket) -> None:
-    """Return when the process that runs now under this name has told that it serves; raise TimeoutError."""
+    """Return when the process that now has this name has reported that it serves. Raises TimeoutError."""
     deadline = time.monotonic() + READY_SECONDS
     while (left := deadline - time.monotonic()) > 0:
         notified.settimeout(left)
-        told = re.search(rb"^READY=1\nMAINPID=(\d+)$", notified.recv(4096))
-        if told and int(told[1]) == supervisor.getProcessInfo(name)["pid"]:
+        ready = re.search(rb"^READY=1\nMAINPID=(\d+)$", notified.recv(4096))
+        if ready and int(ready[1]) == supervisor.getProcessInfo(name)["pid"]:
             return
     raise TimeoutError
 

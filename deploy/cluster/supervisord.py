@@ -1,4 +1,4 @@
-"""supervisord, which ends when its terminal is closed. By itself it takes SIGHUP for a wish to start all anew."""
+"""Run supervisord, and end it when its terminal is closed. Without this it restarts everything on SIGHUP."""
 
 import signal
 
@@ -7,8 +7,10 @@ from supervisor.options import ServerOptions
 
 
 class Options(ServerOptions):  # type: ignore[misc]  # has no types
+    """Options that read SIGHUP as SIGTERM."""
+
     def get_signal(self) -> int | None:
-        """Return the next signal that came."""
+        """Return the next signal that arrived."""
         number: int | None = super().get_signal()
         return signal.SIGTERM if number == signal.SIGHUP else number
 

@@ -1,0 +1,1 @@
+"""Bring each connection up to date with its user's feed."""

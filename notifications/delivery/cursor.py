@@ -1,190 +1,199 @@
-"""How far into its user's feed one connection has been sent: what comes next, and what must have arrived."""
+"""Keep one connection's place in its user's feed, and decide what to send next. No I/O.
 
-import logging
-from collections.abc import Awaitable, Callable
+The cursor notes wakes, the feed state at the registration, and the comparison each second. The pump
+(notifications/delivery/subscription.py) asks it what to do next until nothing is left to do.
+"""
+
 from typing import NamedTuple
 
-from django.db import Error as DatabaseError
-
-from bulk.errors import describe
-from notifications import feed, metrics, protocol
-from notifications.delivery import confirmations
-from notifications.delivery.confirmations import Receipt
-from notifications.delivery.threads import in_thread, in_writing_thread
-
-logger = logging.getLogger(__name__)
+from notifications.history import FeedHead, FeedState
 
 PAGE_SIZE = 100
+"""Notifications in one read of the feed."""
+PENDING_MAX = 64
+"""Frames of wakes that are kept until their turn. Further ones are read from the feed."""
 REMEMBERED = 8
-"""Frames of the last numbers that were sent: another one under such a number says that the database has lost commits."""
+"""How many of the last sent frames are remembered. Another frame under such a number shows that the database has lost
+commits."""
 
 
-class ClientGoneError(Exception):
-    """The connection has ended, or is being closed: there is nobody to send to."""
-
-
-class Sent(NamedTuple):
-    """Up to which number of which epoch a connection was sent everything."""
+class Place(NamedTuple):
+    """The number, and its epoch, up to which a connection was sent everything."""
 
     seq: int
     epoch: str
 
 
-class Cursor:
-    """Sends one connection its user's notifications: each once, in order, none left out.
+class Frame(NamedTuple):
+    """A notification to send: its number, its text, and the `path` that brought it, a label of the metric SENT."""
 
-    `seq` is the number of the last one sent. Nothing here may run side by side: the caller holds a lock.
+    seq: int
+    text: str
+    path: str
+
+
+class Page(NamedTuple):
+    """A read of the feed: at most PAGE_SIZE notifications after `after`.
+
+    `up_to`: the newest number that the feed is known to have given. A number up to it that is not found was pruned.
+    `is_redelivery`: read only what is redelivered to a plain client, and only up to that number.
+    """
+
+    after: int
+    up_to: int
+    path: str
+    is_redelivery: bool = False
+
+
+class Doubt(NamedTuple):
+    """A sign that the database has lost numbers. The pump checks it before it sends anything else.
+
+    `frame`: another notification arrived under a number that was sent. None: the feed ends before that number.
+    `must_end`: the connection has to register again in any case.
+    """
+
+    seq: int
+    frame: str | None = None
+    must_end: bool = False
+
+
+class Cursor:
+    """The place of a connection: `seq` is the last number that was sent, `known` the newest that the feed has given.
+
+    Each notification is sent once, in order, none left out.
     """
 
     def __init__(
         self,
         *,
-        user_id: str,
-        last_seq: int | None,
-        epoch: str | None,
-        sent: Sent | None,
-        round_trip: float,
-        send: Callable[[str], Awaitable[None]],
+        last_seq: int | None = None,
+        epoch: str | None = None,
+        sent: Place | None = None,
+        connection_id: str | None = None,
     ) -> None:
-        """`last_seq` is what the client says it has, in this epoch if it says one; None: it does not count.
+        """Start without a place. `last_seq` and `epoch` are the client's; without `last_seq` it is a plain client.
 
-        Then `sent` is what this connection was sent before as the same user, None if it was not registered.
-        `round_trip` is how long the client took to answer something, in seconds. `send` raises ClientGoneError.
+        `sent` is the place of this connection before it registered again as the same user; for plain clients alone.
+        `connection_id` is given if a newer connection of the user replaces this one.
         """
         self.seq = 0
-        self._user_id = user_id
+        self.is_placed = False
+        self.doubt: Doubt | None = None
         self._last_seq = last_seq
         self._epoch = epoch
         self._sent = sent
-        self._send = send
-        self._newest_at_start = 0
-        self._unoffered: int | None = None
+        self._connection_id = connection_id
+        self.known = 0
+        self._path = "resume"
+        self._woken = 0
+        self._pending: dict[int, str] = {}
         self._remembered: dict[int, int] = {}
-        self._receipt = Receipt(round_trip=round_trip) if last_seq is None else None
+        self._redeliver_after: int | None = None
+        self._redeliver_up_to = 0
 
-    async def take_place(self, position: feed.Position) -> None:
-        """Find the place in the feed, and confirm the registration. Raises ClientGoneError."""
-        self._newest_at_start = self.seq = position.newest
-        asked_in, self._epoch = self._epoch, position.epoch
-        if self._last_seq is None:
-            if self._sent is not None and position.can_resume(self._sent.seq, epoch=self._sent.epoch):
-                self.seq = self._sent.seq
-                self._note_sent()
-            elif position.newest > position.confirmed:
-                self._unoffered = position.confirmed
-            await self._send(protocol.registration_success(user_id=self._user_id))
-            return
-        resumed = position.can_resume(self._last_seq, epoch=asked_in)
-        if resumed:
-            self.seq = self._last_seq
-        text = protocol.resumption_success(
-            user_id=self._user_id, newest=position.newest, resumed=resumed, epoch=position.epoch
-        )
-        await self._send(text)
+    def place(self, state: FeedState) -> bool:
+        """Take the place in the feed; return whether everything after the client's number follows.
 
-    async def send_missed(self) -> None:
-        """Send what came before the registration and has not been sent. Raises ClientGoneError."""
-        await self.catch_up(self._newest_at_start, path="resume")
-
-    def is_contradicted(self, seq: int, frame: str) -> bool:
-        """Tell whether another notification was sent with this number before."""
-        return self._remembered.get(seq, hash(frame)) != hash(frame)
-
-    async def push(self, seq: int, frame: str) -> None:
-        """Send a notification if its turn has come, after all before it; one that was sent is dropped."""
-        if not await self._send_offer():
-            return
-        if seq == self.seq + 1:
-            await self._send_notification(seq, frame, path="wake")
-        elif seq > self.seq:
-            await self._read_and_send(path="gap")
-
-    async def catch_up(self, newest: int, *, path: str) -> None:
-        """Send up to `newest`, a number read from the feed's row; a number that has no notification is passed."""
-        if await self._send_offer() and newest > self.seq and await self._read_and_send(path=path):
-            self.seq = max(self.seq, newest)
-
-    def is_behind(self, newest: int) -> bool:
-        """Tell whether something up to `newest` has still to be sent."""
-        return newest > self.seq or not self.has_sent_offer()
-
-    def has_sent_offer(self) -> bool:
-        """Tell whether a plain client was sent all that it was offered when it registered."""
-        return self._unoffered is None
-
-    def confirm_outlived(self) -> None:
-        """Confirm what a plain client must have got by now."""
-        if self._receipt is not None:
-            self._confirm(self._receipt.outlived(now=confirmations.clock().now))
-
-    def confirm_closed(self) -> None:
-        """Confirm what a plain client has got that closed its connection cleanly."""
-        if self._receipt is not None:
-            self._confirm(self._receipt.closed(now=confirmations.clock().now))
-
-    def _confirm(self, seq: int | None) -> None:
-        if seq and self._epoch:
-            confirmations.confirm(user_id=self._user_id, seq=seq, epoch=self._epoch)
-
-    async def _send_offer(self) -> bool:
-        """Send a plain client what no other is known to have got; tell whether the database let us.
-
-        It comes before all that is newer: a client of the guide shows what came last.
+        A plain client first gets what is not confirmed again, unless its connection goes on where it was.
         """
-        while self._unoffered is not None:
-            rows = await self._read(
-                feed.offer, thread=in_writing_thread, after=self._unoffered, up_to=self._newest_at_start
-            )
-            if rows is None:
-                return False
-            for seq, frame in rows:
-                await self._send_frame(frame, path="offer")
-                self._unoffered = seq
-            if len(rows) < PAGE_SIZE:
-                self._unoffered = None
-                self._note_sent()
-        return True
+        self.seq = self.known = state.newest
+        seq, epoch = (
+            (self._last_seq, self._epoch) if self._last_seq is not None else self._sent or (None, None)
+        )
+        resumed = seq is not None and state.can_resume(seq, epoch=epoch)
+        if seq is not None and resumed:
+            self.seq = seq
+        elif self._last_seq is None and state.newest > state.confirmed:
+            self._redeliver_after, self._redeliver_up_to = state.confirmed, state.newest
+        self.is_placed = True
+        self._drop_sent()
+        return resumed
 
-    async def _read_and_send(self, *, path: str) -> bool:
-        """Send all that the feed has after the cursor; tell whether the database let us."""
-        while True:
-            rows = await self._read(feed.read_after, seq=self.seq)
-            if rows is None:
-                return False
-            for seq, frame in rows:
-                await self._send_notification(seq, frame, path=path)
-            if len(rows) < PAGE_SIZE:
-                return True
+    def wake(self, seq: int, text: str) -> None:
+        """Note a notification from the channel layer. One that was sent already is dropped."""
+        if seq <= self.seq:
+            if self._remembered.get(seq, hash(text)) != hash(text):
+                self.doubt = Doubt(seq, text)
+            return
+        if self._pending.get(seq, text) != text:
+            self._contradict(seq, text)
+        elif len(self._pending) < PENDING_MAX:
+            self._pending[seq] = text
+        self._woken = max(self._woken, seq)
 
-    async def _read(
-        self,
-        read: Callable[..., list[tuple[int, str]]],
-        *,
-        thread: Callable[..., Awaitable[list[tuple[int, str]]]] = in_thread,
-        **which: int,
-    ) -> list[tuple[int, str]] | None:
-        """Return a page of notifications, or None where the database fails: the reconciler tries again."""
-        try:
-            return await thread(read, user_id=self._user_id, limit=PAGE_SIZE, **which)
-        except DatabaseError as error:
-            metrics.READ_FAILURES.inc()
-            logger.warning("A feed could not be read: %s; the reconciler tries again.", describe(error))
+    def compare(self, head: FeedHead, *, sent: int) -> bool:
+        """Compare with the feed's row; return whether a newer connection has replaced this one.
+
+        `sent` is the number that was sent before the row was read. If the row ends before it, numbers are lost. If the
+        row has no newest connection any more, the whole row was lost.
+        """
+        has_lost_claim = self._connection_id is not None and not head.latest_connection
+        if head.newest < sent or has_lost_claim:
+            self.doubt = self.doubt or Doubt(sent, must_end=has_lost_claim)
+            return False
+        return self._connection_id is not None and head.latest_connection != self._connection_id
+
+    def learn(self, newest: int) -> None:
+        """Note the newest number, as the reconciler read it from the feed's row."""
+        if newest > self.known:
+            self.known, self._path = newest, "reconciler"
+
+    def is_behind(self) -> bool:
+        """Return whether anything has to be checked, read or sent."""
+        is_missing = self._woken > self.seq or self.known > self.seq
+        return self.is_placed and (is_missing or self.is_redelivering or self.doubt is not None)
+
+    @property
+    def is_redelivering(self) -> bool:
+        """Whether a redelivery to a plain client is not complete yet."""
+        return self._redeliver_after is not None
+
+    def next_doubt(self) -> Doubt | None:
+        """Return the doubt to check before anything else is sent, and forget it."""
+        doubt, self.doubt = self.doubt, None
+        return doubt
+
+    def next_frame(self) -> Frame | None:
+        """Return the next notification if its frame is here. None: read the next page."""
+        if self._redeliver_after is not None or self.seq + 1 not in self._pending:
             return None
+        return Frame(self.seq + 1, self._pending.pop(self.seq + 1), "wake")
 
-    async def _send_notification(self, seq: int, frame: str, *, path: str) -> None:
-        await self._send_frame(frame if self._last_seq is None else protocol.with_seq(frame, seq), path=path)
-        self.seq = seq
-        self._remembered[seq] = hash(frame)
-        self._remembered.pop(seq - REMEMBERED, None)
-        self._note_sent()
+    def next_page(self) -> Page:
+        """Return what to read next. The feed has all that wakes brought until now, so their frames are dropped."""
+        if self._redeliver_after is not None:
+            return Page(self._redeliver_after, self._redeliver_up_to, "offer", is_redelivery=True)
+        self._pending.clear()
+        self._woken = 0
+        return Page(self.seq, self.known, self._path if self.known > self.seq else "gap")
 
-    async def _send_frame(self, text: str, *, path: str) -> None:
-        await self._send(text)
-        _SENT[path].inc()
+    def sent(self, frame: Frame) -> None:
+        """Note that a frame was sent."""
+        if self._redeliver_after is not None:
+            self._redeliver_after = frame.seq
+            return
+        if self._pending.pop(frame.seq, frame.text) != frame.text:
+            self._contradict(frame.seq, frame.text)
+        self.seq = frame.seq
+        self._remembered[frame.seq] = hash(frame.text)
+        self._remembered.pop(frame.seq - REMEMBERED, None)
 
-    def _note_sent(self) -> None:
-        if self._receipt is not None:
-            self._receipt.sent(self.seq, at=confirmations.clock().now)
+    def end_page(self, page: Page, *, found: int) -> None:
+        """Note that all `found` notifications of a page were sent. After a full page more may follow."""
+        is_full = found == PAGE_SIZE
+        if page.is_redelivery:
+            self._redeliver_after = self._redeliver_after if is_full else None
+        elif is_full:
+            self._woken = max(self._woken, self.seq + 1)
+        else:
+            self.seq = max(self.seq, page.up_to)
+            self._drop_sent()
 
+    def _drop_sent(self) -> None:
+        self._pending = {seq: text for seq, text in self._pending.items() if seq > self.seq}
 
-_SENT = {path: metrics.SENT.labels(path) for path in ("wake", "gap", "resume", "offer", "reconciler")}
+    def _contradict(self, seq: int, text: str) -> None:
+        """Drop the waiting frames, since two notifications came under one number: the feed has to be read."""
+        self._pending.clear()
+        if self.is_placed:
+            self.doubt = Doubt(seq, text)

@@ -1,4 +1,4 @@
-"""Feeds that a database has lost numbers of, which it then gives again to other notifications."""
+"""Check whether the database has lost numbers of a feed, and begin a new epoch if it has."""
 
 import logging
 
@@ -11,14 +11,13 @@ logger = logging.getLogger(__name__)
 
 
 def is_lost(*, user_id: str, seq: int, epoch: str) -> bool:
-    """Tell whether a feed really ends before a number that was sent from it in this epoch.
+    """Return whether a feed ends before a number that was sent from it in this epoch.
 
-    Then a new epoch begins for all feeds: others have lost numbers too.
-    The feed's row is locked for that, which only the server does that takes writes: one that is merely behind, behind
-    a pooler that spreads reads, raises a DatabaseError or is not asked.
+    If so, begin a new epoch for all feeds, since others have lost numbers too. The feed's row is locked for the check.
+    Only a server that takes writes can lock it: a replica that lags raises a DatabaseError.
     """
     with transaction.atomic():
-        Feed.objects.bulk_create([Feed(user_id=user_id)], ignore_conflicts=True)  # it may be lost as a whole
+        Feed.objects.bulk_create([Feed(user_id=user_id)], ignore_conflicts=True)  # the whole row may be lost
         feed = Feed.objects.select_for_update(no_key=True).get(user_id=user_id)
         if feed.last_seq >= seq:
             return False
@@ -29,9 +28,9 @@ def is_lost(*, user_id: str, seq: int, epoch: str) -> bool:
 
 
 def is_given_again(*, user_id: str, seq: int, frame: str, epoch: str) -> bool:
-    """Tell whether a number that was sent before really is another notification's by now.
+    """Return whether a number that was sent belongs to another notification by now.
 
-    Then the same follows as in `is_lost`: the numbers were lost, and the feed has grown since.
+    If so, numbers were lost and the feed has grown since. Begin a new epoch, as `is_lost` does.
     """
     with transaction.atomic():
         feed = Feed.objects.select_for_update(no_key=True).filter(user_id=user_id).first()

@@ -1,107 +1,121 @@
-"""Compares the connections of this process with the feeds in the database, once a second.
+"""Compare the hub's connections with the feeds in the database, once a second.
 
-Whatever the channel layer loses, a crash between commit and wake, a Redis that restarts or is not there, a
-command in another process, costs a connection a second and no notification. There is one task for each event
-loop, from the first registration until nobody is left: no server has to offer a start-up hook.
+So a lost wake, a crash between commit and wake, an outage of Redis or a command in another process delays a
+notification by a second, and loses none.
 """
 
 import asyncio
 import logging
-from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from django.db import Error as DatabaseError
 
-from bulk.errors import describe
-from notifications import feed, metrics
-from notifications.delivery import confirmations, connections
+from database.errors import describe
+from notifications import history, metrics
+from notifications.batching import Batcher
+from notifications.delivery.receipts import TICK_SECONDS, UptimeClock
+from notifications.delivery.socket import close_all
 from notifications.delivery.subscription import Subscription
-from notifications.delivery.threads import in_thread
+from notifications.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
 CHUNK_SIZE = 500
-
-_reconcilers: dict[asyncio.AbstractEventLoop, "_Reconciler"] = {}
-
-
-def add(subscription: Subscription) -> None:
-    """Look after a registered connection from now on."""
-    loop = asyncio.get_running_loop()
-    if loop not in _reconcilers:
-        _reconcilers[loop] = _Reconciler()
-    _reconcilers[loop].subscriptions.add(subscription)
+"""Users in one query."""
+WAITING_MAX = 1000
+"""Groups that wait for an immediate comparison. Further ones are compared within a second anyway."""
 
 
-def discard(subscription: Subscription) -> None:
-    """Look after a connection no more. The last one ends the task."""
-    loop = asyncio.get_running_loop()
-    reconciler = _reconcilers.get(loop)
-    if reconciler is None:
-        return
-    reconciler.subscriptions.discard(subscription)
-    if not reconciler.subscriptions:
-        reconciler.task.cancel()
-        reconciler.ticking.cancel()
-        del _reconcilers[loop]
+class Reconciler:
+    """Compares one hub's connections, between `start` and `stop`."""
 
+    def __init__(self, *, groups: Mapping[str, set[Subscription]], clock: UptimeClock) -> None:
+        """Take the hub's connections, by their users' groups, and the clock to tick while running."""
+        self._groups = groups
+        self._clock = clock
+        self._soon = Batcher(self._compare_quietly, size=CHUNK_SIZE, room=WAITING_MAX)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_failing = False
+        self._farewell: asyncio.Task[object] | None = None
 
-class _Reconciler:
-    def __init__(self) -> None:
-        self.subscriptions: set[Subscription] = set()
-        self.task = asyncio.create_task(self._run())
-        self.ticking = asyncio.create_task(confirmations.clock().run())
-        self._failing = False
-        self._dismissing: asyncio.Task[object] | None = None
+    @property
+    def is_running(self) -> bool:
+        """Whether connections are compared each second."""
+        return bool(self._tasks)
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(INTERVAL_SECONDS)
-            for subscription in self.subscriptions:
-                subscription.confirm_outlived()
-            try:
-                await self._compare()
-            except DatabaseError as error:
-                metrics.READ_FAILURES.inc()
-                if not self._failing:
-                    logger.warning("The feeds cannot be read: %s; trying on every second.", describe(error))
-                self._failing = True
-            except Exception:
-                logger.exception("The connections could not be compared with the feeds.")
-            else:
-                if self._failing:
-                    logger.warning("The feeds can be read again.")
-                self._failing = False
+    def start(self) -> None:
+        """Start to compare each second."""
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._tick())]
 
-    async def _compare(self) -> None:
-        """Read the heads of all users' feeds here, and hold each connection that was there before against its own.
+    def stop(self) -> None:
+        """Stop comparing."""
+        for task in self._tasks:
+            task.cancel()
+        self._tasks = []
 
-        One that registers meanwhile may be newer than what was read.
+    def compare_soon(self, group: str) -> None:
+        """Compare the connections of this group now, together with other groups that wait."""
+        self._soon.put(group)
+
+    async def compare(self, groups: Sequence[str]) -> None:
+        """Compare the connections of these groups with the heads of their users' feeds. Raises a DatabaseError.
+
+        Connections that take their place while the heads are read are left out: they may be ahead of them.
         """
         ended: list[Subscription] = []
-        by_user = defaultdict(list)
-        for subscription in self.subscriptions:
-            by_user[subscription.user_id].append((subscription, subscription.seq))
-        user_ids = list(by_user)
-        for start in range(0, len(user_ids), CHUNK_SIZE):
-            chunk = user_ids[start : start + CHUNK_SIZE]
-            epoch, heads = await in_thread(feed.read_truth, user_ids=chunk)
-            for user_id, head in heads.items():
-                for subscription, seq in by_user[user_id]:
-                    if subscription.is_of(epoch):
-                        subscription.compare(head, seq=seq)
-                    else:
-                        ended.append(subscription)
-        self._send_away(ended)
+        for start in range(0, len(groups), CHUNK_SIZE):
+            chunk = groups[start : start + CHUNK_SIZE]
+            members = [one for group in chunk for one in self._groups.get(group, ()) if one.is_live]
+            sent = [(subscription, subscription.seq) for subscription in members]
+            user_ids = list({subscription.user_id for subscription in members})
+            epoch, heads = await in_thread(history.read_truth, user_ids=user_ids)
+            for subscription, seq in sent:
+                if subscription.epoch == epoch:
+                    subscription.compare(heads[subscription.user_id], sent=seq)
+                elif subscription.is_live:
+                    ended.append(subscription)
+        if ended:
+            self._send_away(ended)
 
-    def _send_away(self, ended: list[Subscription]) -> None:
-        """Send away who counts in an epoch that has ended. They are sent nothing more from now on."""
-        ended = [subscription for subscription in ended if not subscription.is_stopped()]
-        if not ended:
-            return
+    async def _compare_quietly(self, groups: Sequence[str]) -> None:
+        with suppress(DatabaseError):  # the comparison each second logs it
+            await self.compare(groups)
+
+    def _send_away(self, ended: Sequence[Subscription]) -> None:
+        """Stop and close connections of an epoch that has ended."""
         for subscription in ended:
             subscription.stop()
         logger.warning(
             "The feeds' numbers have a new epoch: clients are sent away to resume (%s).", len(ended)
         )
-        self._dismissing = asyncio.create_task(connections.dismiss(ended))
+        self._farewell = asyncio.create_task(close_all([subscription.socket for subscription in ended]))
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            for members in self._groups.values():
+                for subscription in members:
+                    subscription.confirm_outlived()
+            try:
+                await self.compare(list(self._groups))
+            except DatabaseError as error:
+                metrics.READ_FAILURES.inc()
+                if not self._is_failing:
+                    logger.warning("The feeds cannot be read: %s; trying on every second.", describe(error))
+                self._is_failing = True
+            except Exception:
+                logger.exception("The connections could not be compared with the feeds.")
+            else:
+                if self._is_failing:
+                    logger.warning("The feeds can be read again.")
+                self._is_failing = False
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        last = loop.time()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._clock.tick(loop.time() - last)
+            last = loop.time()

@@ -1,69 +1,60 @@
-"""Where feeds stand, for connections that register: those that come together are read together.
+"""Read the feed states of connections that register, with one query for a batch.
 
-When a worker dies all its clients register with the others at once. One query for many costs little more than one
-for each.
+When a worker dies, all its clients register with the other workers at once. One query for many users costs little more
+than a query for one.
 """
 
 import asyncio
-from typing import NamedTuple
-from weakref import WeakKeyDictionary
+from dataclasses import dataclass
 
-from notifications import feed
-from notifications.delivery.threads import in_thread
+from django.db import OperationalError
+
+from notifications import history
+from notifications.batching import Batcher
+from notifications.history import FeedState
+from notifications.threads import in_thread
 
 BATCH_SIZE = 500
+WAITING_MAX = 100_000
+"""More than a process can have connections."""
 PAUSE_SECONDS = 0.02
-"""The least time from one read to the next, in which those who come gather."""
+"""The least time from one read to the next, in which registrations gather."""
 PATIENCE_SECONDS = 0.5
-"""How long those that come later wait for a read that takes its time. Then theirs goes on beside it."""
+"""How long the next batch waits for a slow read. Then both run at the same time."""
 
 
-async def read_position(*, user_id: str) -> feed.Position:
-    """Return how far the user's feed goes, not before this is called. Raises a DatabaseError."""
-    loop = asyncio.get_running_loop()
-    if loop not in _readers:
-        _readers[loop] = _Reader()
-    return await _readers[loop].read(user_id)
-
-
-class _Request(NamedTuple):
+@dataclass(eq=False, slots=True)
+class _Request:
     user_id: str
-    answer: asyncio.Future[feed.Position]
+    answer: asyncio.Future[FeedState]
 
 
-class _Reader:
-    """Reads for all that gathered since the last read began; its task ends when nobody waits."""
+class RegistrationReads:
+    """The reads of one event loop."""
 
     def __init__(self) -> None:
-        self._waiting: list[_Request] = []
-        self._task: asyncio.Task[None] | None = None
+        self._batcher = Batcher(self._read, size=BATCH_SIZE, room=WAITING_MAX, pause_seconds=PAUSE_SECONDS)
 
-    async def read(self, user_id: str) -> feed.Position:
+    async def read_state(self, *, user_id: str) -> FeedState:
+        """Return the state of the user's feed, read after this call began. Raises a DatabaseError."""
         request = _Request(user_id, asyncio.get_running_loop().create_future())
-        self._waiting.append(request)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
+        if self._batcher.put(request):
+            raise OperationalError("Too many registrations wait for the database.")
         return await request.answer
 
-    async def _run(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:BATCH_SIZE], self._waiting[BATCH_SIZE:]
-            await asyncio.wait({asyncio.create_task(_answer(batch))}, timeout=PATIENCE_SECONDS)
-            await asyncio.sleep(PAUSE_SECONDS)
+    async def _read(self, batch: list[_Request]) -> None:
+        await asyncio.wait({asyncio.create_task(_answer(batch))}, timeout=PATIENCE_SECONDS)
 
 
 async def _answer(batch: list[_Request]) -> None:
     waiting = [request for request in batch if not request.answer.done()]
     try:
-        positions = await in_thread(feed.read_positions, user_ids={request.user_id for request in waiting})
-    except Exception as error:  # noqa: BLE001 it is for those who wait
+        states = await in_thread(history.read_states, user_ids={request.user_id for request in waiting})
+    except Exception as error:  # noqa: BLE001 each waiting caller gets it
         for request in waiting:
             if not request.answer.done():
                 request.answer.set_exception(error)
     else:
         for request in waiting:
             if not request.answer.done():
-                request.answer.set_result(positions[request.user_id])
-
-
-_readers: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Reader]" = WeakKeyDictionary()
+                request.answer.set_result(states[request.user_id])

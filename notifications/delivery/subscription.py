@@ -1,252 +1,223 @@
-"""A registered connection: from joining its user's group to leaving it."""
+"""Serve one registered connection by its pump, which alone reads the user's feed and sends.
+
+A wake, the comparison each second and the registration note their news on the cursor and start the pump. The pump runs
+until the connection has everything. So no two tasks send to one connection, and a slow client delays no other.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
 
 from django.conf import settings
-from django.db import Error as DatabaseError
-from django.db import OperationalError
 
-from notifications import feed, installation
-from notifications.delivery import losses, registration_reads
-from notifications.delivery.cursor import ClientGoneError, Cursor, Sent
-from notifications.delivery.threads import in_thread, in_writing_thread
-from notifications.fanout import groups, seal
-from notifications.installation import Identity
-from notifications.protocol import CloseCode
+from notifications import metrics, protocol
+from notifications.delivery import reads
+from notifications.delivery.confirmations import Confirmations, window_seconds
+from notifications.delivery.cursor import Cursor, Doubt, Frame, Page, Place
+from notifications.delivery.receipts import DeliveryTracker, UptimeClock
+from notifications.delivery.socket import ClientGoneError, Socket
+from notifications.history import FeedHead, FeedState
+from notifications.protocol import CloseCode, Register
 
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 0.1
-"""How long the reconciler gives a wake that may just be under way."""
-
-EPOCHS_MAX = 3
-"""How many epochs a registration may see. More are no failover, but two databases behind one address."""
+"""How long a comparison waits for a wake that may be on its way."""
 
 
 class Subscription:
-    """Has one connection sent its user's notifications, whatever brings them.
-
-    One lock guards its cursor, so that a wake, a read of the feed and the reconciler can never send side by side.
-    """
+    """Sends one connection its user's notifications: each once, in order, none left out."""
 
     def __init__(
         self,
         *,
-        user_id: str,
+        request: Register,
         connection_id: str,
-        last_seq: int | None,
-        epoch: str | None = None,
-        sent: Sent | None = None,
-        round_trip: float,
-        send: Callable[[str], Awaitable[None]],
-        close: Callable[[CloseCode], Coroutine[Any, Any, None]],
+        socket: Socket,
+        clock: UptimeClock,
+        confirmations: Confirmations,
+        sent: Place | None = None,
+        round_trip: float = 0.0,
     ) -> None:
-        """Take the place of a connection in its user's feed; see Cursor."""
-        self.user_id = user_id
-        self._connection_id = connection_id
-        self._send = send
-        self._close = close
-        self._exclusive = settings.NOTIFICATIONS_CONNECTIONS == "latest"
+        """Take the client's `request`. `sent`: the connection's place before it registered again as the same user.
+
+        `round_trip`: how long the client took to answer something, in seconds.
+        """
+        self.user_id = request.user_id
+        self.connection_id = connection_id
+        self.socket = socket
+        self.epoch = ""
+        self.group = ""
+        self.is_exclusive = settings.NOTIFICATIONS_CONNECTIONS == "latest"
+        self.is_stopped = False
+        self.confirming: asyncio.Future[None] | None = None
+        self._is_plain = request.last_seq is None
         self._cursor = Cursor(
-            user_id=user_id,
-            last_seq=last_seq,
-            epoch=epoch,
+            last_seq=request.last_seq,
+            epoch=request.epoch,
             sent=sent,
-            round_trip=round_trip,
-            send=self._send_unless_stopped,
+            connection_id=connection_id if self.is_exclusive else None,
         )
-        self._lock = asyncio.Lock()
-        self._stopped = False
-        self._epoch = ""
-        self._repair: asyncio.Task[None] | None = None
+        self._clock = clock
+        self._confirmations = confirmations
+        self._tracker = DeliveryTracker(round_trip=round_trip)
+        self._is_pumping = True  # until `send_missed`
+        self._pump: asyncio.Task[None] | None = None
+        self._grace: asyncio.TimerHandle | None = None
         self._farewell: asyncio.Task[None] | None = None
-        self._membership: groups.Membership | None = None
 
     @property
     def seq(self) -> int:
         """The number of the last notification that was sent."""
         return self._cursor.seq
 
-    async def start(self) -> None:
-        """Join the group, then find the place in the feed and confirm the registration. Wakes wait until then.
+    @property
+    def is_live(self) -> bool:
+        """Whether it has taken its place in the feed and has not ended."""
+        return self._cursor.is_placed and not self.is_stopped
 
-        The group comes first: what is committed in between is brought by both, not by neither. Raises
-        ClientGoneError, and a DatabaseError before anything is sent.
-        """
-        async with self._lock:
-            identity, position = await self._join_and_read()
-            self._epoch = identity.epoch
-            if self._exclusive:  # before it is confirmed: who registers later then claims later
-                await in_writing_thread(feed.claim, user_id=self.user_id, connection_id=self._connection_id)
-            await self._cursor.take_place(position)
-        if self._exclusive:
-            await groups.wake_to_compare(user_id=self.user_id, identity=identity)
-
-    async def _join_and_read(self) -> tuple[Identity, feed.Position]:
-        """Join the group, and read the position in the feed; do it anew if an epoch ended in between."""
-        for _ in range(EPOCHS_MAX):
-            identity = await _identity()
-            self._membership = groups.Membership(
-                user_id=self.user_id, identity=identity, deliver=self.receive
-            )
-            await self._membership.tried()
-            position = await registration_reads.read_position(user_id=self.user_id)
-            if position.epoch == identity.epoch:
-                return identity, position
-            self._membership.leave()
-        raise OperationalError("The database is one server now and another then.")
+    async def confirm(self, state: FeedState) -> None:
+        """Take the place in the feed, and confirm the registration. Raises ClientGoneError."""
+        resumed = self._cursor.place(state)
+        if resumed:
+            self._note_delivery()
+        if self._is_plain:
+            await self._send_text(protocol.registration_success(user_id=self.user_id))
+            return
+        text = protocol.resumption_success(
+            user_id=self.user_id, newest=state.newest, resumed=resumed, epoch=state.epoch
+        )
+        await self._send_text(text)
 
     async def send_missed(self) -> None:
-        """Send what the client has not got yet. Raises ClientGoneError."""
-        async with self._lock:
-            await self._cursor.send_missed()
+        """Send what was missed before the registration, then let the pump go on. Raises ClientGoneError.
 
-    async def retire(self) -> Sent | None:
-        """Stop once what is being sent is sent.
-
-        Return up to where everything was sent, or None where something before it is still missing.
+        Returns once that was sent, or cannot be read now. Until then the caller does the pump's work.
         """
-        self._stopped = True
-        async with self._lock:
-            self.stop()
-            return Sent(self._cursor.seq, self._epoch) if self._cursor.has_sent_offer() else None
+        until = self._cursor.known
+        try:
+            while self._cursor.is_redelivering or self._cursor.seq < until:
+                if self.is_stopped or not await self._step():
+                    break
+        finally:
+            self._is_pumping = False
+        self._start()
 
-    def stop(self) -> None:
-        """Send nothing from now on, and start to leave the group."""
-        self._stopped = True
-        if self._repair:
-            self._repair.cancel()
-        if self._membership:
-            self._membership.leave()
+    def wake(self, seq: int, text: str) -> None:
+        """Note a notification of this epoch from the channel layer."""
+        self._cursor.wake(seq, text)
+        self._start()
 
-    async def stopped(self) -> None:
-        """Return when the group is left, or the channel layer could not do it in time."""
-        if self._membership:
-            await self._membership.left()
+    def compare(self, head: FeedHead, *, sent: int) -> None:
+        """Compare with the feed's row, which was read after the connection was at `sent`. Returns at once."""
+        if self.is_stopped:
+            return
+        if self._cursor.compare(head, sent=sent):
+            self.end(CloseCode.REPLACED)
+        elif self._cursor.doubt:
+            self._start()
+        elif self._grace is None and (head.newest > self.seq or self._cursor.is_behind()):
+            self._grace = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._learn, head.newest)
 
     def confirm_outlived(self) -> None:
-        """Confirm what the connection has outlived; see Cursor."""
-        self._cursor.confirm_outlived()
+        """Confirm what a plain client must have got by now."""
+        self._confirm(self._tracker.outlived(now=self._clock.now, window=window_seconds()))
 
     def confirm_closed(self) -> None:
-        """Confirm what arrived before the client closed the connection cleanly."""
-        self._cursor.confirm_closed()
+        """Confirm what had arrived before the client closed the connection cleanly."""
+        self._confirm(self._tracker.closed(now=self._clock.now))
 
-    def is_stopped(self) -> bool:
-        """Tell whether nothing is sent any more."""
-        return self._stopped
+    def stop(self) -> None:
+        """Send nothing from now on."""
+        self.is_stopped = True
+        if self._grace:
+            self._grace.cancel()
+        if self._pump and self._pump is not asyncio.current_task():
+            self._pump.cancel()
 
-    def is_of(self, epoch: str) -> bool:
-        """Tell whether this counts in the epoch that the feeds' numbers have."""
-        return epoch == self._epoch
-
-    async def dismiss(self) -> None:
-        """Send the client away to register again: its numbers may be others' by now."""
+    def end(self, code: CloseCode) -> None:
+        """Send nothing from now on, and close the connection."""
         self.stop()
-        await self._close(CloseCode.GOING_AWAY)
+        self._farewell = asyncio.create_task(self.socket.close(code))
 
-    def compare(self, head: feed.Head, *, seq: int) -> None:
-        """Hold this against the feed's row, which is the truth: end if replaced, catch up if behind.
+    async def finish(self) -> Place | None:
+        """Stop after the frame that is being sent.
 
-        `seq` is what it had sent before the row was read. A row that ends before that has lost numbers.
-
-        It never waits, so that one slow client does not hold up the others. While something is being sent it does
-        nothing: the next comparison follows.
+        Return the place up to which everything was sent, or None if a redelivery is not complete.
         """
-        if self._stopped:
-            return
-        has_lost_claim = self._exclusive and not head.latest_connection
-        has_lost = head.newest < seq or has_lost_claim
-        if self._exclusive and head.latest_connection != self._connection_id and not has_lost:
-            self.stop()
-            self._farewell = asyncio.create_task(self._close(CloseCode.REPLACED))
-        elif self._is_sending():
-            return
-        elif has_lost:
-            self._repair = asyncio.create_task(self._look_into_loss(seq, has_lost_claim=has_lost_claim))
-        elif self._cursor.is_behind(head.newest):
-            self._repair = asyncio.create_task(self._reconcile(head.newest))
+        self.is_stopped = True
+        if self._pump:
+            await asyncio.wait({self._pump})
+        self.stop()
+        return None if self._cursor.is_redelivering else Place(self.seq, self.epoch)
 
-    def _is_sending(self) -> bool:
-        return self._lock.locked() or (self._repair is not None and not self._repair.done())
+    def _confirm(self, seq: int | None) -> None:
+        if seq:
+            self.confirming = self._confirmations.add(user_id=self.user_id, seq=seq, epoch=self.epoch)
 
-    async def _look_into_loss(self, seq: int, *, has_lost_claim: bool) -> None:
-        """Send nothing until it is known whether the feed has lost numbers; then end."""
-        async with self._lock:
-            try:
-                is_lost = await in_writing_thread(
-                    losses.is_lost, user_id=self.user_id, seq=seq, epoch=self._epoch
-                )
-            except DatabaseError as error:
-                logger.warning("A feed seems to have lost numbers (%s); asking again.", type(error).__name__)
-                return
-            if is_lost or has_lost_claim:
-                self._farewell = asyncio.create_task(self.dismiss())
+    def _learn(self, newest: int) -> None:
+        self._grace = None
+        self._cursor.learn(newest)
+        self._start()
 
-    async def _reconcile(self, newest: int) -> None:
-        await asyncio.sleep(GRACE_SECONDS)
+    def _start(self) -> None:
+        """Start the pump if it does not run and has something to do."""
+        if not self._is_pumping and not self.is_stopped and self._cursor.is_behind():
+            self._is_pumping = True
+            self._pump = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
         try:
-            async with self._lock:
-                await self._cursor.catch_up(newest, path="reconciler")
-        except ClientGoneError:
-            pass
-
-    async def receive(self, message: dict[str, Any]) -> None:
-        """Take a message of the group. It raises nothing: the next message has to be taken, too."""
-        try:
-            if message["type"] == "feed.notification":
-                async with self._lock:
-                    await self._push(message)
-            elif message["type"] == "feed.sync":
-                await self._compare_now()
+            while self._cursor.is_behind() and not self.is_stopped and await self._step():
+                pass
         except ClientGoneError:
             pass
         except Exception:
-            logger.exception("A message of a user's group could not be taken.")
+            logger.exception("A connection could not be sent what is new; the reconciler tries again.")
+        finally:
+            self._is_pumping = False
 
-    async def _push(self, message: dict[str, Any]) -> None:
-        if message["epoch"] != self._epoch:
-            seal.refuse("epoch")
-        elif self._cursor.is_contradicted(message["seq"], message["frame"]):
-            await self._look_into_contradiction(message["seq"], message["frame"])
+    async def _step(self) -> bool:
+        """Do what comes next. Return False if the database failed: the next comparison starts the pump again."""
+        if doubt := self._cursor.next_doubt():
+            await self._check(doubt)
+        elif frame := self._cursor.next_frame():
+            await self._send(frame)
         else:
-            await self._cursor.push(message["seq"], message["frame"])
+            return await self._send_page(self._cursor.next_page())
+        return True
 
-    async def _look_into_contradiction(self, seq: int, frame: str) -> None:
-        """End if the database really has another notification under a number that was sent."""
-        try:
-            is_lost = await in_writing_thread(
-                losses.is_given_again,
-                user_id=self.user_id,
-                seq=seq,
-                frame=frame,
-                epoch=self._epoch,
-            )
-        except DatabaseError as error:
-            logger.warning("A feed seems to have lost numbers (%s).", type(error).__name__)
-            return
-        if is_lost:
-            self.stop()  # at once: what comes next would be sent as if nothing was missing
-            self._farewell = asyncio.create_task(self._close(CloseCode.GOING_AWAY))
+    async def _send_page(self, page: Page) -> bool:
+        rows = await reads.read_page(page, user_id=self.user_id)
+        if rows is None:
+            return False
+        for seq, text in rows:
+            await self._send(Frame(seq, text, page.path))
+        self._cursor.end_page(page, found=len(rows))
+        if page.is_redelivery:
+            self._note_delivery()
+        return True
 
-    async def _compare_now(self) -> None:
-        async with self._lock:  # else a registration under way would be held against the row before its claim
-            seq = self.seq
-            epoch, heads = await in_thread(feed.read_truth, user_ids=[self.user_id])
-        if self.is_of(epoch):
-            self.compare(heads[self.user_id], seq=seq)
+    async def _check(self, doubt: Doubt) -> None:
+        """End the connection if the database has lost numbers. If the database fails, the next sign is checked."""
+        has_lost = await reads.is_true(doubt, user_id=self.user_id, epoch=self.epoch)
+        if has_lost or (doubt.must_end and has_lost is not None):
+            self.end(CloseCode.GOING_AWAY)
 
-    async def _send_unless_stopped(self, text: str) -> None:
-        if self._stopped:
+    async def _send(self, frame: Frame) -> None:
+        await self._send_text(frame.text if self._is_plain else protocol.with_seq(frame.text, frame.seq))
+        _SENT[frame.path].inc()
+        self._cursor.sent(frame)
+        self._note_delivery()
+
+    async def _send_text(self, text: str) -> None:
+        if self.is_stopped:
             raise ClientGoneError
-        await self._send(text)
+        await self.socket.send(text)
+
+    def _note_delivery(self) -> None:
+        """Track the delivery of what a plain client was sent, once its redelivery is complete."""
+        if self._is_plain and not self._cursor.is_redelivering:
+            self._tracker.sent(self._cursor.seq, at=self._clock.now)
 
 
-async def _identity() -> Identity:
-    """Return this installation's identity. Of many who ask at once, a few read it for all."""
-    if fresh := installation.fresh():
-        return fresh
-    return await in_thread(installation.current)
+_SENT = {path: metrics.SENT.labels(path) for path in ("wake", "gap", "resume", "offer", "reconciler")}

@@ -1,0 +1,1 @@
+"""Carry wakes between processes, over a channel layer that may lose any of them."""

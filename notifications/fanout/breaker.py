@@ -1,6 +1,6 @@
-"""Calls to the channel layer, none of which waits for it long.
+"""Bound calls to the channel layer by a timeout and a circuit breaker.
 
-The channel layer is at most once, and it may be away. What it does not bring, the reconciler does.
+The channel layer is at most once and may be away. The reconciler delivers what it loses.
 """
 
 import asyncio
@@ -17,24 +17,23 @@ from redis.exceptions import RedisError
 logger = logging.getLogger(__name__)
 
 ALIAS = "notifications"
-"""Our layer in CHANNEL_LAYERS. It is flushed when it falls ill, so nobody else's groups may be in it."""
+"""Our layer in CHANNEL_LAYERS. The listener flushes it to repair it, so it must hold no other consumer's groups."""
 TIMEOUT_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 FAULT_SECONDS = 60.0
-"""How often a fault is logged: it may be of every message."""
+"""The least time between two logged faults: each message may raise one."""
 OUTAGES = (OSError, EOFError, RedisError, ChannelFull)
-"""What a server that is away, full or of another kind makes of a call: OSError is also a timeout."""
+"""What a call raises if the server is away, full or of another kind. OSError includes timeouts."""
 
 
 class ChannelLayerAwayError(Exception):
-    """The channel layer failed, now or a moment ago. Go on without it; try again after RETRY_SECONDS."""
+    """The channel layer failed, now or less than RETRY_SECONDS ago. Go on without it."""
 
 
 class CircuitBreaker:
-    """Bounds calls to one channel layer, and keeps callers from it while it is away.
+    """Bounds calls to one channel layer. After an outage, calls fail at once for RETRY_SECONDS.
 
-    Meanwhile one caller at a time may try it, RETRY_SECONDS after the last: else a dead Redis would cost each request
-    the whole timeout.
+    Then a single call probes the layer. Otherwise a dead Redis would cost each request the whole timeout.
     """
 
     def __init__(self) -> None:
@@ -43,11 +42,11 @@ class CircuitBreaker:
 
     @asynccontextmanager
     async def bounded(self) -> AsyncIterator[None]:
-        """Let a call take TIMEOUT_SECONDS. Raises ChannelLayerAwayError for whatever fails.
+        """Let a call take TIMEOUT_SECONDS. Raises ChannelLayerAwayError for any failure.
 
-        An outage is logged once, by the name of its type alone: Redis quotes what it was sent in some errors, and that
-        may be a payment's link. What no outage explains is a fault in code: it is logged with its traceback, once in
-        FAULT_SECONDS, and the layer may be tried again at once.
+        An outage is logged once, by its type alone: some errors of Redis quote what was sent, which may be a payment's
+        link. Any other exception is a fault in code. It is logged with its traceback, once in FAULT_SECONDS, and leaves
+        the circuit closed.
         """
         self._enter()
         try:
@@ -86,7 +85,7 @@ _breakers: WeakKeyDictionary[BaseChannelLayer, CircuitBreaker] = WeakKeyDictiona
 
 
 def current() -> BaseChannelLayer:
-    """Return the channel layer of notifications. Raises ChannelLayerAwayError where none is configured."""
+    """Return the channel layer of notifications. Raises ChannelLayerAwayError if none is configured."""
     layer = get_channel_layer(ALIAS)
     if layer is None:
         raise ChannelLayerAwayError(f"CHANNEL_LAYERS has no {ALIAS!r}.")
@@ -94,5 +93,5 @@ def current() -> BaseChannelLayer:
 
 
 def bounded(layer: BaseChannelLayer) -> AbstractAsyncContextManager[None]:
-    """Bound a call to the layer, by the circuit breaker that all of its callers share."""
+    """Bound a call to the layer by the circuit breaker that all its callers share."""
     return _breakers.setdefault(layer, CircuitBreaker()).bounded()

@@ -1,13 +1,13 @@
-"""The line of this process to the channel layer: one channel, on which the messages of all its groups come.
+"""Receive this process's messages of the channel layer: one channel joins the group of each connected user.
 
-A layer can go deaf without a word: its connection to Redis is half open, or a subscription was lost, and nothing
-comes for ever. So the line talks to itself, and to the other processes. Where it does not hear itself, or them, it
-starts from nothing: the layer forgets its connections, a new channel is opened, and every group is joined anew.
+A layer can stop delivering without a sign: its connection to Redis is half open, or a subscription was lost. So the
+listener sends messages to itself and to the other processes. If they do not arrive, it starts from nothing: it flushes
+the layer, opens a new channel, and joins every group again.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
 
@@ -30,121 +30,111 @@ BEAT_SECONDS = 1.0
 UNHEARD_MAX = 3
 """How many beats in a row may be missed."""
 LINGER_BEATS = 10
-"""For how many beats the line stays open without members: the next may come soon."""
+"""For how many beats it listens without groups: the next client may come soon."""
 UNREADABLE_SECONDS = 0.1
 GROUPS_MAX = 500
-"""How many groups are joined or left at once, in a time that is bounded."""
-
-Deliver = Callable[[dict[str, Any]], None]
-
-_lines: dict[asyncio.AbstractEventLoop, "Line"] = {}
+"""How many groups are joined or left within one TIMEOUT_SECONDS."""
 
 
-def line() -> "Line":
-    """Return the line of the running event loop."""
-    loop = asyncio.get_running_loop()
-    if loop not in _lines:
-        _lines[loop] = Line()
-    return _lines[loop]
+class Listener:
+    """Passes each message of its groups to `deliver`. It is open while there are groups, and LINGER_BEATS longer."""
 
-
-class Line:
-    """Brings the messages of groups to their members here. It is open while there are any, and a little longer."""
-
-    def __init__(self) -> None:
-        self._members: dict[str, list[Deliver]] = {}
+    def __init__(self, deliver: Callable[[dict[str, Any]], None]) -> None:
+        """Listen for `deliver`, which has to return at once."""
+        self._deliver = deliver
+        self._groups: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._changed: set[str] = set()
-        self._telling: asyncio.Task[None] | None = None
+        self._changing: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
         self._open: tuple[BaseChannelLayer, str] | None = None
         self._is_broken = False
         self._unheard = 0
-        self._is_deaf = False
+        self._is_stalled = False
         self._roll = Roll()
 
-    def join(self, group: str, deliver: Deliver) -> asyncio.Task[None]:
-        """Hand each message of the group to `deliver` from now on, which returns at once.
+    @property
+    def is_running(self) -> bool:
+        """Whether it listens, or tries to."""
+        return self._task is not None
 
-        The task ends when the group is joined, or when the layer failed: then it is joined as soon as the layer works.
+    def join(self, group: str) -> asyncio.Task[None]:
+        """Deliver the group's messages from now on.
+
+        The task ends when the group is joined, or when the layer failed. Then the group is joined once the layer works.
         """
-        self._members.setdefault(group, []).append(deliver)
+        self._groups.add(group)
         if self._task is None:
+            self._tried.clear()
             self._task = asyncio.create_task(self._run())
-        return self._tell_layer_of(group)
+        return self._change(group)
 
-    def leave(self, group: str, deliver: Deliver) -> asyncio.Task[None] | None:
-        """Hand over nothing more. Returns the task that tells the layer, where it has to be told."""
-        members = self._members.get(group, [])
-        if deliver in members:
-            members.remove(deliver)
-        if members:
-            return None
-        self._members.pop(group, None)
-        return self._tell_layer_of(group)
+    def leave(self, group: str) -> asyncio.Task[None]:
+        """Stop delivering the group's messages. The task ends when the group is left."""
+        self._groups.discard(group)
+        return self._change(group)
 
-    def _tell_layer_of(self, group: str) -> asyncio.Task[None]:
-        """Have the layer told whether the group has members, together with all that changes until it is told.
+    def _change(self, group: str) -> asyncio.Task[None]:
+        """Join or leave a group of the layer, in one batch with all changes until then.
 
-        Nobody cancels the task: cut off in the middle, it would break the connection.
+        The task is never cancelled: a cancelled call would break the connection.
         """
-        if self._telling is None or self._telling.done() or not self._changed:
-            self._telling = asyncio.create_task(self._tell_layer(after=self._telling))
+        if self._changing is None or self._changing.done() or not self._changed:
+            self._changing = asyncio.create_task(self._apply_changes(after=self._changing))
         self._changed.add(group)
-        return self._telling
+        return self._changing
 
-    async def _tell_layer(self, *, after: asyncio.Task[None] | None) -> None:
+    async def _apply_changes(self, *, after: asyncio.Task[None] | None) -> None:
         if after:
             await asyncio.wait({after})
         await self._tried.wait()
         changed, self._changed = self._changed, set()
-        await self._subscribe([group for group in changed if group in self._members])
-        await self._unsubscribe([group for group in changed if group not in self._members])
+        await self._call_layer("group_add", changed & self._groups)
+        await self._call_layer("group_discard", changed - self._groups)
 
     async def _run(self) -> None:
-        """Keep the line open while there are members.
+        """Listen while there are groups.
 
-        Nobody cancels this: redis-py goes on with a call that is cancelled in the moment in which it was sent.
+        This is never cancelled: redis-py goes on with a call that is cancelled just as it was sent.
         """
         try:
-            while self._members:
+            while self._groups:
                 try:
                     await self._hold(current())
                 except ChannelLayerAwayError:
-                    metrics.JOIN_FAILURES.inc()
+                    metrics.SUBSCRIBE_FAILURES.inc()
                     self._tried.set()
                     await asyncio.sleep(RETRY_SECONDS)
                 except Exception:
-                    logger.exception("The line to the channel layer broke; it is opened anew.")
+                    logger.exception("Listening to the channel layer failed; it begins anew.")
                     self._tried.set()
                     await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._task = None
             self._tried.set()
-            _lines.pop(asyncio.get_running_loop(), None)
 
     async def _hold(self, layer: BaseChannelLayer) -> None:
-        """Open the line; return when it is of no use any more."""
+        """Open a channel and listen; return when the channel has failed or is not needed any more."""
         async with bounded(layer):
-            await layer.flush()  # in redis's pub/sub layer: close the connections, forget channels and groups
+            await layer.flush()  # a Redis layer closes its connections, and forgets channels and groups
             channel = await layer.new_channel()
         self._open, self._is_broken, self._unheard = (layer, channel), False, 0
         reader = asyncio.create_task(self._read(layer, channel))
         try:
-            await self._subscribe([*self._members, self._begin_roll()])
+            await self._call_layer("group_add", {*self._groups, self._begin_roll()})
             self._tried.set()
             await self._beat(layer, channel)
         finally:
             self._open = None
             with suppress(Exception):
                 async with asyncio.timeout(TIMEOUT_SECONDS):
-                    await layer.flush()  # before the reader ends, which would first give its channel back
+                    await layer.flush()  # before the cancellation, at which receive() would unsubscribe
             reader.cancel()
 
     def _begin_roll(self) -> str:
-        """Return the group of all who listen in this installation."""
+        """Return the group of all processes that listen in this installation."""
         identity = installation.known()
-        group = seal.group_name("line", identity.name if identity else "")
+        group = seal.group_name("listener", identity.name if identity else "")
         self._roll.begin(group=group)
         return group
 
@@ -152,7 +142,7 @@ class Line:
         while self._open == (layer, channel):
             try:
                 self._take(await layer.receive(channel))
-            except Exception:  # noqa: BLE001 whatever it is, the next message has to be read
+            except Exception:  # noqa: BLE001 the next message has to be read in any case
                 seal.refuse("unreadable")
                 await asyncio.sleep(UNREADABLE_SECONDS)
 
@@ -161,28 +151,28 @@ class Line:
             seal.refuse("seal")
             return
         self._hear()
-        if message["type"] in {"line.hello", "line.unheard"}:
+        if message.get("type") in {"listener.hello", "listener.unheard"}:
             self._roll.hear(message)
-        for deliver in tuple(self._members.get(message["group"], ())):
+        if message.get("group") in self._groups:
             try:
-                deliver(message)
+                self._deliver(message)
             except Exception:
                 logger.exception("A message of a group could not be taken.")
 
     def _hear(self) -> None:
         self._unheard = 0
-        if self._is_deaf:
-            self._is_deaf = False
+        if self._is_stalled:
+            self._is_stalled = False
             logger.warning("The channel layer brings messages again.")
 
     async def _beat(self, layer: BaseChannelLayer, channel: str) -> None:
-        """Talk on the line; return when too much of that, or of what others say, was not heard, or nobody is left."""
+        """Send beats to itself. Return when too many beats or messages of others are missing, or no group is left."""
         is_taken, beats, lonely = False, 0, 0
         while self._unheard < UNHEARD_MAX and not self._is_broken and not self._roll.is_split:
             await asyncio.sleep(BEAT_SECONDS)
-            beats, lonely = beats + 1, 0 if self._members else lonely + 1
+            beats, lonely = beats + 1, 0 if self._groups else lonely + 1
             if lonely > LINGER_BEATS:
-                self._tried.clear()  # who joins from now on waits until it is open again
+                self._tried.clear()  # a group that is joined from now on waits until the listener is open again
                 return
             if (
                 "processes" in getattr(layer, "extensions", ())
@@ -194,35 +184,26 @@ class Line:
             is_taken = False
             with suppress(ChannelLayerAwayError):
                 async with bounded(layer):
-                    await layer.send(channel, seal.sealed({"type": "line.beat", "group": ""}))
+                    await layer.send(channel, seal.sealed({"type": "listener.beat", "group": ""}))
                 is_taken = True
         if is_taken and not self._is_broken and not self._roll.is_split:
-            metrics.DEAF.inc()
-            if not self._is_deaf:
+            metrics.STALLS.inc()
+            if not self._is_stalled:
                 logger.warning("The channel layer takes messages and brings none; connecting anew.")
-            self._is_deaf = True
+            self._is_stalled = True
 
-    async def _subscribe(self, groups: list[str]) -> None:
+    async def _call_layer(self, method: str, groups: Collection[str]) -> None:
+        """Join or leave groups with the open channel, by group_add or group_discard. After a failure start anew."""
         if self._open is None:
             return
         layer, channel = self._open
+        call, names = getattr(layer, method), list(groups)
         try:
-            for start in range(0, len(groups), GROUPS_MAX):
+            for start in range(0, len(names), GROUPS_MAX):
                 async with bounded(layer):
-                    some = groups[start : start + GROUPS_MAX]
-                    await asyncio.gather(*(layer.group_add(group, channel) for group in some))
+                    await asyncio.gather(
+                        *(call(group, channel) for group in names[start : start + GROUPS_MAX])
+                    )
         except ChannelLayerAwayError:
-            metrics.JOIN_FAILURES.inc()
-            self._is_broken = True
-
-    async def _unsubscribe(self, groups: list[str]) -> None:
-        if self._open is None:
-            return
-        layer, channel = self._open
-        try:
-            for start in range(0, len(groups), GROUPS_MAX):
-                async with bounded(layer):
-                    some = groups[start : start + GROUPS_MAX]
-                    await asyncio.gather(*(layer.group_discard(group, channel) for group in some))
-        except ChannelLayerAwayError:
+            metrics.SUBSCRIBE_FAILURES.inc()
             self._is_broken = True

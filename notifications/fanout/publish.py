@@ -1,51 +1,89 @@
-"""What goes out over the channel layer: all that waits, at once. Nobody who has committed waits for it."""
+"""Publish wakes over the channel layer, in batches. A caller that has committed does not wait for them.
+
+Nothing here raises if the layer is away: a message is a hint, and only the feed is the truth. Each message carries its
+group, the epoch of its number, and a seal (notifications/fanout/seal.py).
+"""
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from asgiref.sync import async_to_sync
+from django.db import Error as DatabaseError
 
-from notifications import metrics
+from notifications import installation, metrics
+from notifications.batching import Batcher
+from notifications.fanout import seal
 from notifications.fanout.breaker import ChannelLayerAwayError, bounded, current
+from notifications.installation import Identity
 
 WAITING_MAX = 1000
-"""Messages. What finds no room is in the feed, and the reconciler brings it."""
-TOGETHER_MAX = 100
-"""Messages that are sent at once, in a time that is bounded."""
+"""Messages that wait. Further ones are dropped, and the reconciler delivers."""
+BATCH_SIZE = 100
+"""Messages that are sent within one TIMEOUT_SECONDS."""
+
+
+class Wake(NamedTuple):
+    """A committed notification, on its way to the user's connections."""
+
+    user_id: str
+    seq: int
+    frame: str
 
 
 class Message(NamedTuple):
-    """Values are text and numbers alone: serializers choke on others, some of them in the receiver."""
+    """A message to all members of a group. Values are text and numbers alone: serializers may refuse others."""
 
     group: str
     content: dict[str, Any]
 
 
-def publish(messages: Sequence[Message]) -> None:
-    """Send messages from synchronous code.
+def group_name(user_id: str, identity: Identity) -> str:
+    """Return the group of a user's connections in this installation."""
+    return seal.group_name("user", identity.name, user_id)
 
-    In a server they are handed to its event loop, which sends them soon. Elsewhere, as in a command, this sends them
-    itself, on a short-lived loop.
+
+def publish(wakes: Sequence[Wake]) -> None:
+    """Send committed notifications to their users' connections. Call it from synchronous code, after the commit.
+
+    In a server this passes them to its event loop, which sends them soon. Elsewhere, as in a command, it sends them on
+    a short-lived loop.
     """
+    try:
+        identity = installation.current()
+    except DatabaseError:
+        metrics.WAKE_FAILURES.inc(len(wakes))
+        return
+    messages = [message(wake, identity) for wake in wakes]
     if _loop is not None and _loop.is_running():
         with suppress(RuntimeError):  # it has just ended
-            _loop.call_soon_threadsafe(_publisher.put, messages)
+            _loop.call_soon_threadsafe(_put, messages)
             return
     async_to_sync(send)(messages)
 
 
 def publish_on(loop: asyncio.AbstractEventLoop) -> None:
-    """Let this process send on an event loop that runs as long as it serves."""
-    global _loop, _publisher
+    """Send this process's messages on this event loop, which runs as long as the process serves."""
+    global _loop, _outgoing
     if _loop is not loop:
-        _loop, _publisher = loop, _Publisher()
+        _loop, _outgoing = loop, _batcher()
+
+
+def message(wake: Wake, identity: Identity) -> Message:
+    """Return the message that carries a notification over the layer."""
+    group = group_name(wake.user_id, identity)
+    content = {"type": "feed.notification", "seq": wake.seq, "frame": wake.frame}
+    return _sealed(group, identity.epoch, content)
+
+
+async def request_comparison(*, group: str, epoch: str) -> None:
+    """Ask all processes to compare a user's connections with the feed's row now."""
+    await send([_sealed(group, epoch, {"type": "feed.sync"})])
 
 
 async def send(messages: Sequence[Message]) -> None:
-    """Send messages, or count that they could not be sent."""
+    """Send messages. Count them if the layer fails."""
     try:
         layer = current()
         async with bounded(layer):
@@ -55,24 +93,18 @@ async def send(messages: Sequence[Message]) -> None:
         metrics.WAKE_FAILURES.inc(len(messages))
 
 
-class _Publisher:
-    def __init__(self) -> None:
-        self._waiting: deque[Message] = deque()
-        self._task: asyncio.Task[None] | None = None
+def _sealed(group: str, epoch: str, content: dict[str, Any]) -> Message:
+    return Message(group, seal.sealed(content | {"group": group, "epoch": epoch}))
 
-    def put(self, messages: Sequence[Message]) -> None:
-        room = WAITING_MAX - len(self._waiting)
-        self._waiting.extend(messages[:room])
-        if len(messages) > room:
-            metrics.WAKE_FAILURES.inc(len(messages) - room)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
 
-    async def _run(self) -> None:
-        while self._waiting:
-            count = min(TOGETHER_MAX, len(self._waiting))
-            await send([self._waiting.popleft() for _ in range(count)])
+def _batcher() -> Batcher[Message]:
+    return Batcher(send, size=BATCH_SIZE, room=WAITING_MAX)
+
+
+def _put(messages: Sequence[Message]) -> None:
+    if dropped := _outgoing.put(*messages):
+        metrics.WAKE_FAILURES.inc(dropped)
 
 
 _loop: asyncio.AbstractEventLoop | None = None
-_publisher = _Publisher()
+_outgoing = _batcher()

@@ -1,8 +1,8 @@
-"""A connection to Redis on which many commands are under way at once, with messages in between.
+"""Pipeline commands on one connection to Redis, and receive messages on it.
 
-It is redis-py's `Connection`, by its public methods alone. redis-py's client waits for the answer to each command before
+It uses redis-py's `Connection` by its public methods. redis-py's client waits for the answer to each command before
 it sends the next one on a connection, and needs a second connection for messages. RESP3 needs neither: answers come in
-the order of the commands, and a message is marked as one.
+the order of the commands, and messages are marked.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
 SILENT_SECONDS = 2.0
-"""A connection is dead after so long without the answer to a command."""
+"""A connection on which a command waits for its answer for longer than this counts as dead."""
 OPEN_SECONDS = 5.0
 """How long opening may take: name, socket, TLS, password."""
 FAREWELL_SECONDS = 0.2
-"""How long a connection that is closed waits for answers."""
+"""How long the end of a connection waits for answers."""
 UNANSWERED_MAX = 10_000
-"""With how many commands under way a connection takes no further message."""
+"""With this many commands under way a connection takes no further message."""
 
 Deliver = Callable[[bytes, bytes], None]
 
@@ -34,10 +34,10 @@ class _Command(NamedTuple):
 
 
 class Connection:
-    """Sends commands that Redis answers once each, and hands over the messages that come."""
+    """Sends commands, each of which Redis answers once, and passes on the messages that arrive."""
 
     def __init__(self, *, connected: RedisConnection, deliver: Deliver) -> None:
-        """Take over a connection that speaks RESP3. Each message goes to `deliver`: its channel, its content."""
+        """Take over a connection that speaks RESP3. Call `deliver` with the channel and content of each message."""
         self._redis = connected
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
@@ -66,23 +66,23 @@ class Connection:
         return cls(connected=redis, deliver=deliver)
 
     def is_alive(self) -> bool:
-        """Return whether a command that is sent now can expect an answer."""
+        """Return whether a command that is sent now can be answered."""
         if self._unanswered and self._loop.time() - self._unanswered[0].sent_at > SILENT_SECONDS:
             return False
         return self._redis.is_connected and not self._reading.done()
 
     def is_full(self) -> bool:
-        """Return whether so many commands wait for their answers that no message should join them."""
+        """Return whether UNANSWERED_MAX commands wait for their answers."""
         return len(self._unanswered) >= UNANSWERED_MAX
 
     def age(self) -> float:
-        """Return for how many seconds it has been open."""
+        """Return for how many seconds the connection has been open."""
         return self._loop.time() - self._opened_at
 
     def send(self, *command: str | bytes) -> asyncio.Future[Exception | None]:
-        """Send a command, together with all others of this turn of the loop. Returns its answer: None, or the error.
+        """Send a command, in one write with all others of this turn of the loop. The future is None, or the error.
 
-        Call `is_alive` right before. No caller has to wait for the answer, and one that does may be cancelled.
+        Call `is_alive` right before. The future may be ignored or cancelled.
         """
         answer: asyncio.Future[Exception | None] = self._loop.create_future()
         self._unanswered.append(_Command(self._loop.time(), answer))
@@ -92,21 +92,21 @@ class Connection:
         return answer
 
     async def answered(self) -> None:
-        """Return when all commands that are under way now are answered, or FAREWELL_SECONDS have passed."""
+        """Wait until all commands under way are answered, FAREWELL_SECONDS at most."""
         if self._unanswered and self.is_alive():
             await asyncio.wait({self._unanswered[-1].answer}, timeout=FAREWELL_SECONDS)
 
     async def close(self) -> None:
-        """Close it at once. Commands that are under way fail."""
+        """Close the connection at once. Commands under way fail."""
         tasks = {task for task in (self._reading, self._writing) if task and not task.done()}
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        await self._end()  # a task that is cancelled before it began does nothing
+        await self._end()  # a task that is cancelled before it began does not call it
 
     async def _write(self) -> None:
-        while self._unsent and self._redis.is_connected:  # redis-py would connect anew, and nobody would read
+        while self._unsent and self._redis.is_connected:  # else redis-py would connect anew
             commands, self._unsent = self._unsent, []
             try:
                 await self._redis.send_packed_command(b"".join(commands), check_health=False)
@@ -114,7 +114,7 @@ class Connection:
                 return  # redis-py has closed it, so that reading ends as well
 
     async def _read(self) -> None:
-        """Read until the connection is lost. Then the commands that are under way fail."""
+        """Read until the connection is lost. Then the commands under way fail."""
         try:
             while True:
                 try:
@@ -127,7 +127,7 @@ class Connection:
                     return
                 self._take(reply)
         except (OSError, RedisError):
-            return  # its text may quote what was sent
+            return  # not logged: the text may quote what was sent
         finally:
             await self._end()
 

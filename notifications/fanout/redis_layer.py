@@ -1,7 +1,7 @@
-"""The channel layer of notifications on Redis' pub/sub: Channels' interface, one connection for a process and server.
+"""A channel layer on Redis' pub/sub: Channels' interface, with one connection for each process and server.
 
-Calls that are made together go to Redis together, and each waits for its own answer. It is at most once, as pub/sub is.
-Names and messages are those of channels-redis' pub/sub layer, which serializes them.
+Concurrent calls go to Redis together, and each waits for its own answer. Delivery is at most once, as in pub/sub.
+Names and messages are those of channels-redis' pub/sub layer, whose serializer is used.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ _SHARES = 4096
 class RedisLayer(BaseChannelLayer):
     """Channels and groups over one or several Redis servers.
 
-    Each event loop has connections, channels and groups of its own. A message that finds `capacity` messages unread in
-    a channel is dropped and counted. A group can hold channels of this process alone.
+    Each event loop has connections, channels and groups of its own. A message is dropped and counted if its channel
+    holds `capacity` unread messages. Only channels of this process can join a group here.
     """
 
     extensions = ["groups", "flush", "processes"]
@@ -35,9 +35,9 @@ class RedisLayer(BaseChannelLayer):
         hosts: Sequence[str | Mapping[str, Any]],
         capacity: int = 10_000,
     ) -> None:
-        """`hosts` are addresses, or mappings of an `address` and options of redis-py's connections.
+        """Use `hosts`: addresses, or mappings of an `address` and options of redis-py's connections.
 
-        With several, a group's server follows from a hash of its name.
+        With several hosts, a hash of the group's name chooses its server.
         """
         super().__init__(capacity=capacity)
         self._hosts = [{"address": host} if isinstance(host, str) else host for host in hosts]
@@ -45,7 +45,7 @@ class RedisLayer(BaseChannelLayer):
         self._states: dict[asyncio.AbstractEventLoop, _State] = {}
 
     async def send(self, channel: str, message: dict[str, Any]) -> None:
-        """Send a message to a channel, of whatever process. Redis has it when this returns."""
+        """Send a message to a channel of any process. Redis has it when this returns."""
         self.require_valid_channel_name(channel)
         await self._state().server(channel).publish(channel, self._serializer.serialize(message))
 
@@ -56,9 +56,9 @@ class RedisLayer(BaseChannelLayer):
         return channel
 
     async def receive(self, channel: str) -> Any:
-        """Return the next message of a channel. One that cannot be read is dropped and counted.
+        """Return the next message of a channel. A message that cannot be read is dropped and counted.
 
-        A caller that is cancelled gives the channel back, as consumers of Channels do at their end.
+        A cancelled call closes the channel: Channels' consumers cancel it at their end.
         """
         state = self._state()
         if channel not in state.channels:
@@ -70,14 +70,14 @@ class RedisLayer(BaseChannelLayer):
                 content = await queue.get()
                 try:
                     return self._serializer.deserialize(content)
-                except Exception:  # noqa: BLE001 whoever can write to Redis decides what it is
+                except Exception:  # noqa: BLE001 others that write to Redis can make the serializer raise anything
                     seal.refuse("unreadable")
         except asyncio.CancelledError:
             state.forget(channel)
             raise
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Let a channel of this process get what is sent to a group. Redis knows it when this returns."""
+        """Add a channel of this process to a group. Redis knows the group when this returns."""
         name, state = self._name_of(group), self._state()
         if channel not in state.channels:
             raise RuntimeError(
@@ -87,7 +87,7 @@ class RedisLayer(BaseChannelLayer):
         await state.server(name).subscribe(name)
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Let a channel get no more of a group. A channel that is not in it does no harm."""
+        """Remove a channel from a group, if it is in it."""
         name, state = self._name_of(group), self._state()
         if state.leave(name, channel):
             await state.server(name).unsubscribe(name)
@@ -100,7 +100,7 @@ class RedisLayer(BaseChannelLayer):
     async def flush(self) -> None:
         """Forget the channels and groups of this event loop, and close its connections. Calls under way fail.
 
-        Channels of other processes and of other layers on the same Redis stay as they are.
+        Channels of other processes, and of other layers on the same Redis, stay.
         """
         state = self._state()
         state.channels.clear()
@@ -131,7 +131,10 @@ class RedisLayer(BaseChannelLayer):
 
 
 class _State:
-    """What a layer knows in one event loop. A loop that ends cancels what reads, which closes the connections."""
+    """A layer's channels, groups and connections in one event loop.
+
+    A loop that ends cancels the reading tasks, which closes the connections.
+    """
 
     def __init__(self, hosts: Sequence[Mapping[str, Any]]) -> None:
         self.channels: dict[str, asyncio.Queue[bytes]] = {}
@@ -139,14 +142,14 @@ class _State:
         self.servers = [RedisServer(host=host, deliver=self._deliver) for host in hosts]
 
     def server(self, name: str) -> "RedisServer":
-        """Return the server of a channel or a group, by the rule of channels-redis."""
+        """Return the server of a channel or group, by channels-redis' rule."""
         if len(self.servers) == 1:
             return self.servers[0]
         share = zlib.crc32(name.encode()) % _SHARES
         return self.servers[share * len(self.servers) // _SHARES]
 
     def leave(self, name: str, channel: str) -> bool:
-        """Take a channel out of a group. Returns whether it was the last one in it."""
+        """Remove a channel from a group. Return whether it was the last one in it."""
         channels = self.groups.get(name, set())
         if channel not in channels:
             return False
@@ -156,7 +159,7 @@ class _State:
         return not channels
 
     def forget(self, channel: str) -> None:
-        """Close a channel. Nobody waits until Redis knows it."""
+        """Close a channel, without waiting for Redis."""
         self.channels.pop(channel, None)
         for name in (channel, *[group for group in list(self.groups) if self.leave(group, channel)]):
             self.server(name).forget(name)
@@ -168,6 +171,6 @@ class _State:
             if queue is None:
                 continue
             if queue.full():
-                metrics.UNREAD.inc()
+                metrics.DROPPED.inc()
             else:
                 queue.put_nowait(content)

@@ -1,4 +1,4 @@
-"""A Redis server, as one process uses it: a connection, and what is subscribed on it."""
+"""Keep one connection to a Redis server, with its subscriptions."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from channels.exceptions import ChannelFull
 from notifications.fanout.redis_connection import Connection, Deliver
 
 UNWATCHED_SECONDS = 10.0
-"""How long a connection without subscriptions is used, as in a process without sockets. Nothing would show there that
-the others are connected to another Redis by now."""
+"""How long a connection without subscriptions is used, as in a process without sockets. Such a process could not notice
+that the others use another Redis by now."""
 
 
 class RedisServer:
-    """One Redis server: the connection to it, open from the first call on, and the names that are subscribed.
+    """One Redis server: its connection, opened by the first call, and the names that are subscribed.
 
-    The next call after a connection is lost opens another, with all subscriptions.
+    If the connection is lost, the next call opens another, with all subscriptions.
     """
 
     def __init__(self, *, host: Mapping[str, Any], deliver: Deliver) -> None:
@@ -28,7 +28,7 @@ class RedisServer:
         self._subscribed: dict[str, asyncio.Future[Exception | None]] = {}  # done when Redis has confirmed it
 
     async def publish(self, name: str, content: bytes) -> None:
-        """Send a message. Raises what Redis answers, ChannelFull where it is slow, or what a lost connection raises."""
+        """Send a message. Raises Redis' error, ChannelFull if Redis is slow, or OSError if the connection is lost."""
         connection = self._good() or await self._open()
         if connection.is_full():
             raise ChannelFull("Redis is slow: too many commands are under way.")
@@ -36,7 +36,7 @@ class RedisServer:
             raise error
 
     async def subscribe(self, name: str) -> None:
-        """Get what is sent to a name. Redis has confirmed it when this returns, to each caller."""
+        """Subscribe to a name. Redis has confirmed it when this returns, also for concurrent callers."""
         connection = self._good() or await self._open()
         if name not in self._subscribed:
             self._subscribed[name] = connection.send("SUBSCRIBE", name)
@@ -44,13 +44,13 @@ class RedisServer:
             raise error
 
     async def unsubscribe(self, name: str) -> None:
-        """Get no more of it."""
+        """Unsubscribe from a name. Redis has confirmed it when this returns."""
         answer = self.forget(name)
         if answer and (error := await answer):
             raise error
 
     def forget(self, name: str) -> asyncio.Future[Exception | None] | None:
-        """Unsubscribe from a name, without waiting. Returns Redis' answer, if Redis has to know."""
+        """Unsubscribe from a name without waiting. Return the future answer, or None if there is nothing to send."""
         if self._subscribed.pop(name, None) and self._connection and self._connection.is_alive():
             return self._connection.send("UNSUBSCRIBE", name)
         return None
@@ -61,7 +61,7 @@ class RedisServer:
         self._subscribed.clear()
         connection, self._connection = self._connection, None
         if connection:
-            await connection.answered()  # what another caller has just sent need not fail
+            await connection.answered()  # calls of others that were just sent need not fail
             await connection.close()
 
     def _good(self) -> Connection | None:
@@ -72,7 +72,7 @@ class RedisServer:
         return connection if self._subscribed or connection.age() < UNWATCHED_SECONDS else None
 
     async def _open(self) -> Connection:
-        """Return a connection that can be used, with all subscriptions: a new one, for the first that asks."""
+        """Return a usable connection with all subscriptions. The first of concurrent callers opens it."""
         flushes = self._flushes
         async with self._opening:
             if good := self._good():

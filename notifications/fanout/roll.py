@@ -1,10 +1,10 @@
-"""Whether all who listen hear each other: a call of the roll, by the database and over the channel layer.
+"""Check that all listening processes hear each other: a roll call over the channel layer and in the database.
 
-After a failover of Redis some processes can stay connected to the old master, and others be connected to the new one.
-Each hears itself, and nobody hears the others. So every other second each process that hears itself says its name to
-all, and writes it into the database. Who is read there and was not heard for UNHEARD_ROUNDS in a row is on another
-Redis: the address has to be resolved anew. They are told so as well: who is connected to a replica hears the others,
-and is heard by none of them.
+After a failover of Redis some processes can stay connected to the old master while others use the new one. Each hears
+itself, and neither side hears the other. So each process that hears itself sends its name to all every other second,
+and stores it in the database. A process that is in the database and was not heard for UNHEARD_ROUNDS in a row is on
+another Redis: then both connect anew, to where the address leads now. The unheard process gets a message too: on a
+replica it hears the others, and none of them hears it.
 """
 
 import asyncio
@@ -18,28 +18,28 @@ from django.db import Error as DatabaseError
 from django.db.models.functions import Now
 
 from notifications import metrics
-from notifications.delivery.threads import in_writing_thread
 from notifications.fanout import seal
 from notifications.fanout.breaker import ChannelLayerAwayError, bounded
 from notifications.models import Listener
+from notifications.threads import in_writing_thread
 
 logger = logging.getLogger(__name__)
 
 ROUND_BEATS = 2
-"""How many beats of the line a round takes."""
+"""How many beats of the listener a round takes."""
 LISTED_SECONDS = 4.0
-"""How long a name counts that was written down, by the database's clock. It ends before UNHEARD_ROUNDS are over, so
-that who stands still or dies is missed by nobody."""
+"""How long a stored name counts, by the database's clock. It expires before UNHEARD_ROUNDS are over, so that a process
+that stops or dies is not reported."""
 UNHEARD_ROUNDS = 3
 UNHEARD_ROUNDS_MAX = 150
-"""Where connecting anew does not help, as with workers that were given different addresses, it is tried less often."""
+"""If connecting anew does not help, as with workers that have different addresses, it is tried less and less often."""
 FORGOTTEN_AFTER = timedelta(hours=1)
 
 
 class Roll:
-    """What one process knows of the others while its line is open.
+    """The roll call of one process.
 
-    Rounds are counted, not seconds: a process that stood still takes nothing for silence.
+    It counts rounds, not seconds: a process that was suspended must not take that time for silence of the others.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Roll:
         self._group = ""
         self._patience = UNHEARD_ROUNDS
         self._round = (
-            0  # it only grows, however often the line is opened: others take a lower one for an old one
+            0  # never reset, not by `begin` either: others drop a lower number as a replayed message
         )
         self._latest: dict[str, int] = {}
         self._complaints: dict[str, int] = {}
@@ -57,24 +57,24 @@ class Roll:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, *, group: str) -> None:
-        """Begin anew, on a line that was opened: `group` is that of all of the installation."""
+        """Start anew with the listener. `group`: the group of all processes of the installation."""
         self.is_split = False
         self._group = group
         self._heard, self._unheard = set(), {}
 
     def hear(self, message: dict[str, object]) -> None:
-        """Take what another says: its name, or the names of whom it does not hear."""
-        if message["type"] == "line.unheard":
+        """Handle a message of another process: its name, or the names of processes that it does not hear."""
+        if message["type"] == "listener.unheard":
             if self._name in str(message["names"]).split() and self._is_new_complaint(message):
                 self._split()
             return
         name, number = str(message["name"]), int(str(message["round"]))
-        if number > self._latest.get(name, 0):  # what was said before and comes again is no sign of life
+        if number > self._latest.get(name, 0):  # a replayed message is no sign of life
             self._latest[name] = number
             self._heard.add(name)
 
     def _is_new_complaint(self, message: dict[str, object]) -> bool:
-        """Tell whether a complaint is no copy of one that was heard: whoever writes to Redis can send one again."""
+        """Return whether a complaint is not a replayed one: others that write to Redis can send one again."""
         name, number = str(message["name"]), int(str(message["round"]))
         if number <= self._complaints.get(name, 0):
             return False
@@ -82,26 +82,28 @@ class Roll:
         return True
 
     def start_round(self, layer: BaseChannelLayer) -> None:
-        """Say our name, and see who is there. A round that takes long is not begun a second time."""
+        """Send our name, and read the names of the others, unless the round before still runs."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._call(layer))
 
     async def _call(self, layer: BaseChannelLayer) -> None:
         self._round += 1
-        with suppress(ChannelLayerAwayError, DatabaseError):  # the line and the reconciler say so
-            await self._say(layer, type="line.hello", name=self._name, round=self._round)
+        with suppress(ChannelLayerAwayError, DatabaseError):  # the circuit breaker and the reconciler log it
+            await self._send(layer, type="listener.hello", name=self._name, round=self._round)
             listed = await in_writing_thread(_sign_in, self._name, is_first=self._round == 1)
             if unheard := self._judge(listed - {self._name}):
                 names = " ".join(unheard)
-                await self._say(layer, type="line.unheard", name=self._name, round=self._round, names=names)
+                await self._send(
+                    layer, type="listener.unheard", name=self._name, round=self._round, names=names
+                )
                 self._split()
 
-    async def _say(self, layer: BaseChannelLayer, **message: str | int) -> None:
+    async def _send(self, layer: BaseChannelLayer, **message: str | int) -> None:
         async with bounded(layer):
             await layer.group_send(self._group, seal.sealed({"group": self._group, **message}))
 
     def _judge(self, others: set[str]) -> list[str]:
-        """Return who of the others was not heard for too long."""
+        """Return the names of the others that were not heard for too long."""
         heard, self._heard = self._heard, set()
         self._latest = {name: number for name, number in self._latest.items() if name in others}
         self._unheard = {name: 0 if name in heard else self._unheard.get(name, 0) + 1 for name in others}
@@ -112,7 +114,7 @@ class Roll:
         return [name for name, rounds in self._unheard.items() if rounds >= self._patience]
 
     def _split(self) -> None:
-        """Have the line connect anew, to where the address leads now."""
+        """Make the listener connect anew, to where the address leads now."""
         if not self.is_split:
             self.is_split = True
             self._patience = min(2 * self._patience, UNHEARD_ROUNDS_MAX)
@@ -121,7 +123,7 @@ class Roll:
 
 
 def _sign_in(name: str, *, is_first: bool) -> set[str]:
-    """Write down that this process listens; return the names of all that do."""
+    """Store that this process listens; return the names of all processes that do."""
     if is_first:
         Listener.objects.filter(seen_at__lt=Now() - FORGOTTEN_AFTER).delete()
     Listener.objects.bulk_create(

@@ -1,9 +1,8 @@
-"""Seals on what goes over the channel layer: who can write to Redis is not believed for that.
+"""Seal messages of the channel layer, since others may be able to write to Redis.
 
-A message carries a MAC of all that it says, by a key that the processes of an installation derive from SECRET_KEY.
-The names of groups are made with the key, too, so that installations on one Redis hear nothing of each other, and
-nobody learns from a name whose it is. What does not verify is dropped and counted; what it would have said, the
-reconciler brings.
+A message carries a MAC of all its values, by a key that the processes of an installation derive from SECRET_KEY. The
+names of groups are made with the key too, so that installations on one Redis do not hear each other, and a name does
+not reveal its user. A message that does not verify is dropped and counted. The reconciler delivers instead.
 """
 
 import hmac
@@ -21,13 +20,13 @@ logger = logging.getLogger(__name__)
 _PURPOSE = b"notifications.fanout.seal"
 _REFUSED = {
     "unreadable": "A message of the channel layer cannot be read, and is dropped.",
-    "seal": "A message of the channel layer is not sealed with this SECRET_KEY, and is dropped. Who else writes there?",
+    "seal": "A message of the channel layer is not sealed with this SECRET_KEY, and is dropped. Check which programs write there.",
     "epoch": "A message of the channel layer has a number of another epoch, and is dropped.",
 }
 
 
 def group_name(kind: str, *parts: str) -> str:
-    """Return the name of a group: Channels takes 100 characters at most, and few others than letters."""
+    """Return the name of a group. It is a hash: Channels allows 100 characters, letters and digits for the most part."""
     return f"{kind}.{_mac([kind, *parts])}"
 
 
@@ -37,26 +36,26 @@ def sealed(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_ours(message: Any) -> bool:
-    """Tell whether a message has the seal of what it says."""
+    """Return whether a message has the seal of its values."""
     if not isinstance(message, dict):
         return False
-    said = {key: value for key, value in message.items() if key != "seal"}
+    values = {key: value for key, value in message.items() if key != "seal"}
     seal = message.get("seal")
     try:
-        return isinstance(seal, str) and hmac.compare_digest(seal.encode(), _mac(said).encode())
-    except (TypeError, ValueError):  # we seal nothing that has no JSON form
+        return isinstance(seal, str) and hmac.compare_digest(seal.encode(), _mac(values).encode())
+    except (TypeError, ValueError):  # it has no JSON form, so that we have not sealed it
         return False
 
 
 def refuse(reason: str) -> None:
-    """Count a message that is dropped: `unreadable`, `seal` or `epoch`. The log is to say so once a minute."""
+    """Count and log a dropped message. `reason`: `unreadable`, `seal` or `epoch`. Each is logged once a minute."""
     metrics.REFUSED.labels(reason).inc()
     logger.warning(_REFUSED[reason])
 
 
-def _mac(said: Any) -> str:
-    """Return the MAC of JSON values. A name's are a list, a message's a mapping: neither is taken for the other."""
-    text = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+def _mac(values: Any) -> str:
+    """Return the MAC of JSON values: a list for a name, a mapping for a message, so that they cannot be confused."""
+    text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
     return hmac.digest(_key(settings.SECRET_KEY), text, "sha256").hex()
 
 

@@ -84,7 +84,7 @@ def _fresh_installation(monkeypatch):
 
 @pytest.fixture
 def no_lingering(monkeypatch):
-    """The line is closed soon after nobody is left."""
+    """The listener ends soon after the last connection."""
     monkeypatch.setattr(listen, "LINGER_BEATS", 0)
     monkeypatch.setattr(listen, "BEAT_SECONDS", 0.1)
 

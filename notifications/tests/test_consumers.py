@@ -3,6 +3,7 @@ import json
 
 import pytest
 from channels.routing import URLRouter
+from channels.testing import WebsocketCommunicator
 
 from notifications import metrics
 from notifications.consumers import NotificationConsumer
@@ -246,3 +247,13 @@ async def test_a_hundred_connections_come_and_go(connect, tell):
     assert frames == [{"n": n % 10} for n in range(100)]
     await asyncio.gather(*(client.disconnect(timeout=PATIENCE) for client in clients))
     await until(layer_is_empty)
+
+
+async def test_channels_own_communicator_drives_the_consumer(tell):
+    communicator = WebsocketCommunicator(NotificationConsumer.as_asgi(), "/basic/ws")
+    assert await communicator.connect(timeout=PATIENCE) == (True, None)
+    await communicator.send_json_to({"type": "register", "userId": "user_123"})
+    assert await communicator.receive_from(timeout=PATIENCE) == SUCCESS
+    await tell(frame={"n": 1})
+    assert await communicator.receive_json_from(timeout=PATIENCE) == {"n": 1}
+    await communicator.disconnect(timeout=PATIENCE)

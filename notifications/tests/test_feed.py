@@ -7,10 +7,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from benchmarks.growth.plans import explain
-from notifications import feed, installation
-from notifications.feed import Head, OutsideTransactionError, Position
+from notifications import feed, history, installation
+from notifications.feed import OutsideTransactionError
+from notifications.history import FeedHead, FeedState
 from notifications.models import Feed, Notification
-from notifications.user_ids import InvalidUserIdError
+from notifications.protocol import InvalidUserIdError
 from tests.support.plans import on_postgresql
 
 pytestmark = pytest.mark.django_db
@@ -28,11 +29,11 @@ def notify_and_commit(**kwargs):
 
 
 def position():
-    return feed.read_positions(user_ids=["user_123"])["user_123"]
+    return history.read_states(user_ids=["user_123"])["user_123"]
 
 
 def numbers(user_id="user_123"):
-    return [seq for seq, _ in feed.read_after(user_id=user_id, seq=0, limit=10_000)]
+    return [seq for seq, _ in history.read_after(user_id=user_id, seq=0, limit=10_000)]
 
 
 def test_a_users_notifications_are_numbered_from_one_and_others_are_not_counted():
@@ -134,9 +135,9 @@ def test_a_feed_is_read_in_pages_from_any_number():
     for n in range(5):
         notify_and_commit(frame={"n": n + 1})
     notify_and_commit(user_id="somebody else")
-    assert feed.read_after(user_id="user_123", seq=1, limit=2) == [(2, '{"n":2}'), (3, '{"n":3}')]
-    assert feed.read_after(user_id="user_123", seq=5, limit=2) == []
-    assert feed.read_after(user_id="nobody", seq=0, limit=2) == []
+    assert history.read_after(user_id="user_123", seq=1, limit=2) == [(2, '{"n":2}'), (3, '{"n":3}')]
+    assert history.read_after(user_id="user_123", seq=5, limit=2) == []
+    assert history.read_after(user_id="nobody", seq=0, limit=2) == []
 
 
 def test_a_position_is_the_newest_number_and_the_oldest_that_is_kept():
@@ -155,7 +156,7 @@ def test_positions_of_many_are_read_at_once(django_assert_num_queries):
         notify_and_commit(user_id=user_id)
     installation.read()
     with django_assert_num_queries(2):  # the epoch, and the positions
-        positions = feed.read_positions(user_ids=["a", "b", "c"])
+        positions = history.read_states(user_ids=["a", "b", "c"])
     found = {user_id: position[:3] for user_id, position in positions.items()}
     assert found == {"a": (1, 1, 0), "b": (2, 1, 0), "c": (0, None, 0)}
 
@@ -176,17 +177,17 @@ def test_positions_of_many_are_read_at_once(django_assert_num_queries):
     ],
 )
 def test_a_gap_is_kept_when_its_first_notification_is(position, seq, kept):
-    assert Position(*position, "1", is_first_epoch=True).is_kept_after(seq) is kept
+    assert FeedState(*position, "1", is_first_epoch=True).is_kept_after(seq) is kept
 
 
 def test_the_newest_connection_claims_a_feed_and_changes_nothing_else_of_it():
-    feed.claim(user_id="user_123", connection_id="a")
-    assert feed.read_heads(user_ids=["user_123"]) == {"user_123": Head(0, "a")}
+    history.set_latest_connection(user_id="user_123", connection_id="a")
+    assert history.read_heads(user_ids=["user_123"]) == {"user_123": FeedHead(0, "a")}
     notify_and_commit()
-    feed.claim(user_id="user_123", connection_id="b")
+    history.set_latest_connection(user_id="user_123", connection_id="b")
     notify_and_commit(user_id="other")
-    heads = feed.read_heads(user_ids=["user_123", "other", "nobody"])
-    assert heads == {"user_123": Head(1, "b"), "other": Head(1, "")}
+    heads = history.read_heads(user_ids=["user_123", "other", "nobody"])
+    assert heads == {"user_123": FeedHead(1, "b"), "other": FeedHead(1, "")}
 
 
 @on_postgresql
@@ -197,6 +198,6 @@ def test_what_is_offered_is_found_by_reading_a_long_feed_once():
         Notification(feed=row, seq=seq, frame="{}", collapse_key=key) for seq, key in keys
     )
     with CaptureQueriesContext(connection) as queries:
-        offered = feed.offer(user_id="user_123", after=0, up_to=600, limit=100)
+        offered = history.redeliver(user_id="user_123", after=0, up_to=600, limit=100)
     assert [seq for seq, _ in offered] == list(range(401, 501))
     assert explain(queries.captured_queries[0]["sql"]).faults == ()

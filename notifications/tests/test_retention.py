@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from notifications import feed, retention
+from notifications import feed, history, retention
 from notifications.models import Feed, Notification
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -39,7 +39,7 @@ def confirm(seq, *, user_id="user_123"):
 
 
 def kept(user_id="user_123"):
-    return [seq for seq, _ in feed.read_after(user_id=user_id, seq=0, limit=100_000)]
+    return [seq for seq, _ in history.read_after(user_id=user_id, seq=0, limit=100_000)]
 
 
 def prune(*, days=30, **how):
@@ -69,7 +69,7 @@ def test_a_dry_run_counts_and_removes_nothing(small_batches):
 def test_numbers_go_on_where_they_were(db):
     fill(number=3)
     prune()
-    assert feed.read_positions(user_ids=["user_123"])["user_123"][:3] == (3, None, 0)
+    assert history.read_states(user_ids=["user_123"])["user_123"][:3] == (3, None, 0)
     assert fill(number=1) == 4
 
 

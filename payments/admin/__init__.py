@@ -1,4 +1,4 @@
-"""Staff look into payments and webhook events, and apply events again. Nobody edits money by hand."""
+"""The admin of payments and webhook events. Staff can look, and apply events again; nobody edits money."""
 
 from payments.admin import payment, webhook_event
 

@@ -1,4 +1,4 @@
-"""The admin's first page: what waits for somebody, and what changed last."""
+"""The admin's first page: what needs attention, and the latest status changes."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,29 +15,29 @@ from payments.status import Attention
 CHANGES_SHOWN = 10
 COUNTED_AT_MOST = 1000
 FLAGGED_AT_MOST = 10_000
-"""Of the payments that need attention, so many of the newest are counted by reason."""
+"""How many of the newest payments that need attention are counted by reason."""
 IGNORED_DAYS = 7
 
 State = WebhookEvent.State
 Reason = WebhookEvent.Reason
 
 _WAITING = {
-    State.FAILED: "could not be applied. Look at the error, then apply them again.",
-    State.PARKED: "wait for a payment that is not known yet.",
-    State.RECEIVED: "were stored, but not applied.",
+    State.FAILED: "They could not be applied. Look at the error, then apply them again.",
+    State.PARKED: "They wait for a payment that is not known yet.",
+    State.RECEIVED: "They are stored, but not applied yet.",
 }
 _IGNORED = {
-    Reason.LIVEMODE: "The endpoint at Stripe and the key of this service are of two modes.",
-    Reason.ACCOUNT: "The endpoint at Stripe listens to other accounts than ours.",
-    Reason.FOREIGN_SESSION: "Somebody made a session that names a payment of ours.",
-    Reason.OTHER_PAYMENT: "Somebody changed the metadata of a session or an intent.",
+    Reason.LIVEMODE: "The endpoint at Stripe has another mode than STRIPE_SECRET_KEY.",
+    Reason.ACCOUNT: "The endpoint at Stripe also listens to other accounts.",
+    Reason.FOREIGN_SESSION: "Someone else made a session that names a payment of this service.",
+    Reason.OTHER_PAYMENT: "Someone changed the metadata of a session or a payment intent.",
     Reason.IMPOSSIBLE_SUM: "Look at the payment in Stripe's dashboard.",
 }
-"""Reasons that say that something is set up wrong, or that somebody meddles. The others are everyday."""
+"""Reasons that point to a wrong set-up or to interference. The others are everyday."""
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add to the page's context what this member of staff may see; for UNFOLD["DASHBOARD_CALLBACK"]."""
+    """Add to the page's context what the user may see; for UNFOLD["DASHBOARD_CALLBACK"]."""
     if request.user.has_perm("payments.view_payment"):
         context["attention"] = _attention()
         latest = StatusChange.objects.select_related("payment").order_by("-pk")
@@ -50,7 +50,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def _attention() -> list[dict[str, Any]]:
-    """Count the payments that need attention, by reason and by their own index."""
+    """Count the payments that need attention by reason. They have an index of their own."""
     by_reason = {reason.value: Count("pk", filter=Q(attention__contains=reason)) for reason in Attention}
     flagged = Payment.objects.exclude(attention="").order_by("-created_at")[:FLAGGED_AT_MOST]
     counts = flagged.aggregate(total=Count("pk"), **by_reason)
@@ -66,7 +66,7 @@ def _attention() -> list[dict[str, Any]]:
 
 
 def _waiting(state: State) -> dict[str, Any]:
-    """Count by the index on states, and not beyond what anybody reads as a number."""
+    """Count events of a state by its index, up to COUNTED_AT_MOST."""
     return {
         "count": _counted(state=state),
         "title": f"{state.label} events",
@@ -76,7 +76,7 @@ def _waiting(state: State) -> dict[str, Any]:
 
 
 def _ignored(reason: Reason) -> dict[str, Any] | None:
-    """Count, by the index on reasons, what was lately ignored for a reason; None: nothing was."""
+    """Count recent events that were ignored for a reason, by its index; None if there are none."""
     since = timezone.now() - timedelta(days=IGNORED_DAYS)
     if not (count := _counted(reason=reason, received_at__gte=since)):
         return None

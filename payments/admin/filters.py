@@ -1,14 +1,14 @@
-"""Filters made of form fields: none of them asks the table which values it holds."""
+"""Filters of the lists. They are forms, because listing a column's values would scan the table."""
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
@@ -17,38 +17,43 @@ from payments.status import Attention, Status
 
 ANY = "any"
 
+Field = tuple[forms.Field, Callable[[Any], Q]]
+"""A field of a form, and what returns the condition for a value of it. An index has to serve the condition."""
+
 
 class FormFilter(admin.ListFilter):
     """A filter whose choices are the fields of a form; each field's name is a parameter of the URL."""
 
     template = "admin/filters/form.html"
-    fields: ClassVar[dict[str, forms.Field]]
+    fields: ClassVar[Mapping[str, Field]]
 
     def __init__(
         self, request: HttpRequest, params: dict[str, Any], model: type[Model], model_admin: Any
     ) -> None:
+        """Take this filter's parameters out of `params`."""
         super().__init__(request, params, model, model_admin)
         self.used_parameters = {name: params.pop(name)[-1] for name in self.fields if name in params}
         self.form = forms.Form(self.used_parameters)
-        self.form.fields.update(self.fields)
+        self.form.fields.update({name: field for name, (field, _) in self.fields.items()})
 
     def has_output(self) -> bool:
+        """Show the filter always."""
         return True
 
     def expected_parameters(self) -> list[str | None]:
+        """Return the names of the URL's parameters."""
         return list(self.fields)
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:  # noqa: ARG002 Django's signature
+        """Yield the form, for the template."""
         yield {"form": self.form}
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
+        """Return the filtered rows; ask Django to drop parameters that are not valid."""
         if not self.form.is_valid():
             raise IncorrectLookupParameters(self.form.errors)
-        return queryset.filter(**self.lookups(self.form.cleaned_data))
-
-    def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the lookups for what was filled in; a field left empty asks for nothing."""
-        return {name: value for name, value in values.items() if value}
+        filled = {name: value for name, value in self.form.cleaned_data.items() if value}
+        return queryset.filter(*(self.fields[name][1](value) for name, value in filled.items()))
 
 
 def _select(choices: Sequence[tuple[str, str]]) -> forms.ChoiceField:
@@ -62,84 +67,91 @@ def _text(*, max_length: int, placeholder: str) -> forms.CharField:
     return forms.CharField(label="", required=False, max_length=max_length, widget=widget)
 
 
-def _day(label: str) -> forms.DateField:
-    widget = UnfoldAdminTextInputWidget(attrs={"type": "date", "aria-label": label})
-    return forms.DateField(label=label, required=False, widget=widget)
+def _days(column: str) -> dict[str, Field]:
+    """Return the fields of a range of days in UTC, both included."""
+
+    def day(label: str) -> forms.DateField:
+        widget = UnfoldAdminTextInputWidget(attrs={"type": "date", "aria-label": label})
+        return forms.DateField(label=label, required=False, widget=widget)
+
+    def since(first: date) -> Q:
+        return Q((f"{column}__gte", datetime.combine(first, time.min, tzinfo=UTC)))
+
+    def until(last: date) -> Q:
+        return Q((f"{column}__lte", datetime.combine(last, time.max, tzinfo=UTC)))
+
+    return {"since": (day("From"), since), "until": (day("To"), until)}
+
+
+def _needs_attention(reason: str) -> Q:
+    """Exclude payments without a reason too, so that PostgreSQL uses the index of those with one."""
+    flagged = ~Q(attention="")
+    return flagged if reason == ANY else flagged & Q(attention__contains=reason)
 
 
 class StatusFilter(FormFilter):
+    """Payments of a status."""
+
     title = "status"
-    fields: ClassVar = {"status": _select(Status.choices)}
+    fields: ClassVar = {"status": (_select(Status.choices), lambda status: Q(status=status))}
 
 
 class AttentionFilter(FormFilter):
-    """Payments that a person should look at, for any reason or for one."""
+    """Payments that need attention, for any reason or for one."""
 
     title = "need for attention"
-    fields: ClassVar = {"attention": _select([(ANY, "For any reason"), *Attention.choices])}
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Say also that there is a reason: then the index of those payments serves."""
-        found = super().queryset(request, queryset)
-        return found.exclude(attention="") if self.form.cleaned_data["attention"] else found
-
-    def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
-        return (
-            {}
-            if values["attention"] == ANY
-            else super().lookups({"attention__contains": values["attention"]})
-        )
+    fields: ClassVar = {
+        "attention": (_select([(ANY, "For any reason"), *Attention.choices]), _needs_attention)
+    }
 
 
 class CurrencyFilter(FormFilter):
-    title = "currency"
-    fields: ClassVar = {"currency": _text(max_length=3, placeholder="usd, eur, …")}
+    """Payments in a currency, which is stored in lower case."""
 
-    def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
-        return super().lookups({"currency": values["currency"].lower()})
+    title = "currency"
+    fields: ClassVar = {
+        "currency": (
+            _text(max_length=3, placeholder="usd, eur, …"),
+            lambda currency: Q(currency=currency.lower()),
+        )
+    }
 
 
 class StateFilter(FormFilter):
+    """Events in a state."""
+
     title = "state"
-    fields: ClassVar = {"state": _select(WebhookEvent.State.choices)}
+    fields: ClassVar = {"state": (_select(WebhookEvent.State.choices), lambda state: Q(state=state))}
 
 
 class ReasonFilter(FormFilter):
+    """Events that were ignored for a reason."""
+
     title = "reason"
-    fields: ClassVar = {"reason": _select(WebhookEvent.Reason.choices)}
+    fields: ClassVar = {"reason": (_select(WebhookEvent.Reason.choices), lambda reason: Q(reason=reason))}
 
 
 class TypeFilter(FormFilter):
-    """Types that begin so: `charge.dispute` finds the five of them."""
+    """Events whose type begins with a text: `charge.dispute` finds all five types of disputes."""
 
     title = "type"
-    fields: ClassVar = {"type": _text(max_length=100, placeholder="charge.dispute")}
-
-    def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
-        return super().lookups({"type__startswith": values["type"]})
-
-
-class DateFilter(FormFilter):
-    """Days in UTC, both included."""
-
-    fields: ClassVar = {"since": _day("From"), "until": _day("To")}
-    column: ClassVar[str]
-
-    def lookups(self, values: dict[str, Any]) -> dict[str, Any]:
-        since, until = values["since"], values["until"]
-        return super().lookups(
-            {
-                f"{self.column}__gte": since and datetime.combine(since, time.min, tzinfo=UTC),
-                f"{self.column}__lte": until and datetime.combine(until, time.max, tzinfo=UTC),
-            }
+    fields: ClassVar = {
+        "type": (
+            _text(max_length=100, placeholder="charge.dispute"),
+            lambda beginning: Q(type__startswith=beginning),
         )
+    }
 
 
-class CreatedFilter(DateFilter):
+class CreatedFilter(FormFilter):
+    """Payments by the day they were created."""
+
     title = "created (UTC)"
-    column = "created_at"
+    fields: ClassVar = _days("created_at")
 
 
-class ReceivedFilter(DateFilter):
+class ReceivedFilter(FormFilter):
+    """Events by the day they were received."""
+
     title = "received (UTC)"
-    column = "received_at"
+    fields: ClassVar = _days("received_at")

@@ -1,4 +1,4 @@
-"""Where a payment's money is, as tables of its page: by payment intent, and by dispute and refund."""
+"""Rows of a payment's tables: its money by payment intent, disputes, and refunds."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,8 @@ from django.utils.html import format_html
 from notifications.readonly_admin import instant
 from payments import shown
 from payments.admin.entries import moment
+from payments.admin.fact_entries import read_movement
 from payments.admin.labels import label
-from payments.admin.said import read_movement
-from payments.admin.tables import NOTHING, Cell, Table
 from payments.balances import Balance, balances
 from payments.facts import Facts
 from payments.models import Payment
@@ -19,109 +18,64 @@ from payments.stripe.states import REFUND_STAGES, Stage
 _REFUND_TONES = {Stage.OPEN: "info", Stage.GONE: "success", Stage.BACK: "danger"}
 
 
-def tables(payment: Payment) -> list[Table]:
-    """Return the tables. The payment's `intents` are read."""
-    facts = payment.facts
-    return [_by_intent(payment), _disputes(facts), _movements(facts), _refunds(facts)]
-
-
 def intent_ids(payment: Payment) -> list[str]:
-    """Return all payment intents of a payment, the one that paid first before the others."""
+    """Return the ids of a payment's intents: first the one that paid first."""
     known = {intent.intent_id for intent in payment.intents.all()} | balances(payment.facts).keys()
     first = payment.payment_intent_id or ""
     return list(filter(None, [first, *sorted(known - {first})]))
 
 
-def _by_intent(payment: Payment) -> Table:
+def by_intent(payment: Payment) -> Iterator[tuple[str, ...]]:
+    """Yield the money of each payment intent; without an id, that of a session that named none."""
     books = balances(payment.facts)
-    return Table(
-        title="Money by payment intent",
-        headers=(
-            "Payment intent",
-            "Paid",
-            "Refunded",
-            "Refunds under way",
-            "Lost by disputes",
-            "Disputed",
-            "Still here",
-        ),
-        rows=[
-            (intent_id or "not named", *_sums(payment.facts, intent_id, books.get(intent_id)))
-            for intent_id in [*intent_ids(payment), *([""] if "" in books else [])]
-        ],
-    )
+    for intent_id in [*intent_ids(payment), *([""] if "" in books else [])]:
+        yield (intent_id or "unknown", *_sums(payment.facts, intent_id, books.get(intent_id)))
 
 
-def _sums(facts: Facts, intent_id: str, book: Balance | None) -> Iterator[Cell]:
+def _sums(facts: Facts, intent_id: str, book: Balance | None) -> Iterator[str]:
     if book is None:
-        yield from ["nothing", *[NOTHING] * 5]
+        yield from ["nothing", *[""] * 5]
         return
     paid = format_amount(book.paid, book.currency)
     if intent_id not in facts.get("paid", {}):
-        yield format_html("{} {}", paid, label("not said yet", tone="warning"))
+        yield format_html("{} {}", paid, label("not confirmed yet", tone="warning"))
     elif not book.is_full:
         yield format_html("{} {}", paid, label("another sum", tone="danger"))
     else:
         yield paid
     for amount in (book.refunded, book.under_way, book.withdrawn, book.disputed):
-        yield format_amount(amount, book.currency) if amount else NOTHING
+        yield format_amount(amount, book.currency) if amount else ""
     yield format_amount(book.here, book.currency)
 
 
-def _refunds(facts: Facts) -> Table:
-    return Table(
-        title="Refunds",
-        headers=("Refund", "Amount", "State", "Payment intent"),
-        rows=[
-            (
-                refund_id,
-                format_amount(refund["amount"], currency),
-                label(
-                    refund["status"],
-                    tone=_REFUND_TONES.get(REFUND_STAGES.get(refund["status"], Stage.UNKNOWN), "warning"),
-                ),
-                refund["intent"] or NOTHING,
-            )
-            for refund_id, refund, currency in shown.refunds(facts)
-        ],
-    )
+def refunds(payment: Payment) -> Iterator[tuple[str, ...]]:
+    """Yield each refund, in the order of their ids."""
+    for refund_id, refund, currency in shown.refunds(payment.facts):
+        stage = REFUND_STAGES.get(refund["status"], Stage.UNKNOWN)
+        state = label(refund["status"], tone=_REFUND_TONES.get(stage, "warning"))
+        yield refund_id, format_amount(refund["amount"], currency), state, refund["intent"]
 
 
-def _disputes(facts: Facts) -> Table:
-    return Table(
-        title="Disputes",
-        headers=("Dispute", "Amount", "State", "Reason", "Evidence due (UTC)", "Payment intent"),
-        rows=[
-            (
-                dispute_id,
-                format_amount(dispute["amount"], currency),
-                label(dispute["status"], tone="danger" if shown.is_open(dispute) else ""),
-                dispute["reason"] or NOTHING,
-                instant(moment(dispute["due_by"])) or NOTHING,
-                dispute["intent"] or NOTHING,
-            )
-            for dispute_id, dispute, currency in shown.disputes(facts)
-        ],
-    )
+def disputes(payment: Payment) -> Iterator[tuple[str, ...]]:
+    """Yield each dispute, in the order of their ids."""
+    for dispute_id, dispute, currency in shown.disputes(payment.facts):
+        yield (
+            dispute_id,
+            format_amount(dispute["amount"], currency),
+            label(dispute["status"], tone="danger" if shown.is_open(dispute) else ""),
+            dispute["reason"],
+            instant(moment(dispute["due_by"])),
+            dispute["intent"],
+        )
 
 
-def _movements(facts: Facts) -> Table:
+def movements(payment: Payment) -> Iterator[tuple[str, ...]]:
+    """Yield each balance transaction of disputes, oldest first."""
     moved = [
         (movement["at"], transaction_id, dispute_id, movement)
-        for dispute_id, dispute, _ in shown.disputes(facts)
+        for dispute_id, dispute, _ in shown.disputes(payment.facts)
         for transaction_id, movement in dispute["movements"].items()
     ]
-    return Table(
-        title="Balance transactions of disputes",
-        headers=("When (UTC)", "Moved", "Fee", "Balance transaction", "Dispute"),
-        rows=[
-            (
-                instant(moment(at)) or NOTHING,
-                read_movement(movement)[0],
-                format_amount(movement["fee"], movement["currency"]) if movement["fee"] else NOTHING,
-                transaction_id,
-                dispute_id,
-            )
-            for at, transaction_id, dispute_id, movement in sorted(moved, key=lambda row: row[:2])
-        ],
-    )
+    for at, transaction_id, dispute_id, movement in sorted(moved, key=lambda row: row[:2]):
+        fee = format_amount(movement["fee"], movement["currency"]) if movement["fee"] else ""
+        yield instant(moment(at)), read_movement(movement)[0], fee, transaction_id, dispute_id

@@ -1,3 +1,5 @@
+"""The admin of payments."""
+
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -10,19 +12,20 @@ from django.utils.safestring import SafeString
 
 from notifications.feed import confirmed_until
 from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
-from payments.admin import circumstances, money, timeline
+from payments.admin import money, tables, timeline
 from payments.admin.entries import read_sum
 from payments.admin.filters import AttentionFilter, CreatedFilter, CurrencyFilter, StatusFilter
-from payments.admin.labels import as_uuid, label
+from payments.admin.labels import label
 from payments.facts import mismatches
 from payments.models import Intent, Payment
 from payments.status import Attention, Status, is_open
 from payments.stripe.currencies import format_amount
+from payments.stripe.values import uuid_of
 from payments.webhooks.scrubbing import scrub
 
 EVENTS_SHOWN = 200
 INTENTS_FOUND = 100
-"""Of those that begin as a search says. Whoever looks for one knows more of it."""
+"""How many payment intents a search follows to their payments."""
 
 TONES = {
     Status.PENDING: "",
@@ -49,6 +52,8 @@ ATTENTION_TONES = {
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
+    """Payments, each with its money, its time line, its facts and its request."""
+
     list_display = ("created", "ride_id", "user_id", "money", "state", "needs_attention")
     list_display_links = ("created", "ride_id")
     list_filter = (StatusFilter, AttentionFilter, CreatedFilter, CurrencyFilter)
@@ -75,114 +80,109 @@ class PaymentAdmin(ReadOnlyAdmin):
             "Request",
             {
                 "classes": ("collapse",),
-                "fields": ("idempotency_key", "request_digest", "ride_claim", "asked_of_stripe"),
+                "fields": ("idempotency_key", "request_digest", "ride_claim", "stripe_request"),
             },
         ),
     )
-    readonly_fields = (
-        "state",
-        "money",
-        "needs_attention",
-        "user",
-        "created",
-        "payment_intents",
-        "checkout",
-        "known",
-        "asked_of_stripe",
-    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
+        """Return payments without the fields that no list shows."""
         queryset: QuerySet[Payment] = super().get_queryset(request)
         return queryset.defer("payment_url", "stripe_params")
 
     def get_fieldsets(self, request: HttpRequest, obj: Payment | None = None) -> Any:
-        """Leave out what needs attention where nothing does."""
+        """Leave out the row about attention unless the payment needs it."""
         (name, options), *others = super().get_fieldsets(request, obj)
         attention = ("needs_attention",)
         fields = [field for field in options["fields"] if field != attention or (obj and obj.attention)]
         return [(name, options | {"fields": fields}), *others]
 
     def find(self, term: str) -> Q:
-        """Case counts: the indexes serve `startswith`, not `istartswith`.
+        """Return the condition. Case counts, because the indexes serve `startswith`, not `istartswith`.
 
-        Intents are looked up first: no index serves a condition on two tables.
+        Look up intents first, because no index serves a condition on two tables.
         """
         names = ("ride_id", "user_id", "session_id")
         begins = Q(*((f"{name}__startswith", term) for name in names), _connector=Q.OR)
         intents = Intent.objects.filter(intent_id__startswith=term, payment__isnull=False).order_by()
         begins |= Q(pk__in=list(intents.values_list("payment_id", flat=True)[:INTENTS_FOUND]))
-        return begins | Q(pk=number) if (number := as_uuid(term)) else begins
+        return begins | Q(pk=number) if (number := uuid_of(term)) else begins
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        # The tables and the fields ask for them several times.
+        """Add the tables and the time line."""
+        # The tables and the fields read them several times.
         prefetch_related_objects([kwargs["obj"]], "intents")
-        return super().render_change_form(request, context | _story(kwargs["obj"]), *args, **kwargs)
+        return super().render_change_form(request, context | _context(kwargs["obj"]), *args, **kwargs)
 
     @admin.display(description="created (UTC)", ordering="created_at")
     def created(self, payment: Payment) -> str:
+        """Return when it was created."""
         return instant(payment.created_at)
 
     @admin.display(description="amount")
     def money(self, payment: Payment) -> str:
+        """Return the amount with its currency."""
         return format_amount(payment.amount, payment.currency)
 
     @admin.display(description="status")
     def state(self, payment: Payment) -> SafeString:
+        """Return the status as a label."""
         return label(payment.get_status_display(), tone=TONES[Status(payment.status)])
 
     @admin.display(description="needs attention")
     def needs_attention(self, payment: Payment) -> SafeString:
-        """Return a label for each reason why a person should look at it."""
+        """Return a label for each reason."""
         reasons = [Attention(word) for word in payment.attention.split()]
-        labels = (label(_why(payment, reason), tone=ATTENTION_TONES[reason]) for reason in reasons)
+        labels = (label(_reason(payment, reason), tone=ATTENTION_TONES[reason]) for reason in reasons)
         return format_html_join(" ", "{}", ((each,) for each in labels))
 
     @admin.display(description="payment intents")
     def payment_intents(self, payment: Payment) -> str:
+        """Return the ids of its payment intents."""
         return "\n".join(money.intent_ids(payment))
 
     @admin.display(description="user")
     def user(self, payment: Payment) -> SafeString:
+        """Return the user with a link to the notifications."""
         url = timeline.notifications_url(payment.user_id)
         return format_html('{} · <a class="text-link" href="{}">notifications</a>', payment.user_id, url)
 
     @admin.display(description="Checkout link")
     def checkout(self, payment: Payment) -> str:
-        """Say how long the link is good for. The link itself is the user's alone."""
+        """Return the state of the link, never the link itself: only the user may have it."""
         if not payment.session_id:
             return payment.stripe_error or "not created yet"
         if payment.expires_at and payment.expires_at > timezone.now() and is_open(payment.facts):
             return f"open until {instant(payment.expires_at)} UTC"
         return "closed"
 
-    @admin.display(description="what is known")
+    @admin.display(description="facts")
     def known(self, payment: Payment) -> SafeString:
+        """Return the facts as JSON."""
         return pretty_json(payment.facts)
 
-    @admin.display(description="asked of Stripe")
-    def asked_of_stripe(self, payment: Payment) -> SafeString:
-        """Hide where Stripe sends the customer afterwards: an app's address may carry a login."""
+    @admin.display(description="request to Stripe")
+    def stripe_request(self, payment: Payment) -> SafeString:
+        """Return the request as JSON, without the URLs that the customer returns to: they may carry a login."""
         return pretty_json(scrub(payment.stripe_params))
 
 
-def _why(payment: Payment, reason: Attention) -> str:
+def _reason(payment: Payment, reason: Attention) -> str:
     if reason is not Attention.OTHER_SUM:
         return reason.label
     sums = [read_sum(paid) for others in mismatches(payment.facts).values() for paid in others]
     return f"{reason.label}: {', '.join(sums)}"
 
 
-def _story(payment: Payment) -> dict[str, Any]:
-    """Return what the page's template needs beyond the fields: the tables, and the time line of the newest events."""
+def _context(payment: Payment) -> dict[str, Any]:
+    """Return the template's context: the tables, and the time line with the newest events."""
     events = list(payment.events.defer("body").order_by("-received_at", "-pk")[:EVENTS_SHOWN])
     changes = payment.changes.select_related("event").defer("event__body")
     all_events = reverse("admin:payments_webhookevent_changelist") + f"?payment__id__exact={payment.pk}"
     return {
-        "tables": [
-            table for table in money.tables(payment) + circumstances.tables(payment.facts) if table.rows
-        ],
+        "tables": tables.build(payment),
         "timeline": timeline.build(
             payment,
             events=events,

@@ -1,4 +1,4 @@
-"""A payment's story in order: what Stripe said, when it was heard, and what was written to the user's feed."""
+"""The time line of a payment: facts, events, status changes, and notifications."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -9,13 +9,13 @@ from django.urls import reverse
 from notifications.feed import Confirmation
 from notifications.readonly_admin import instant
 from payments import shown
-from payments.admin import said
+from payments.admin import fact_entries
 from payments.admin.entries import Entry, joined, read_dispute
 from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.stripe.currencies import format_amount
 
 LATE = timedelta(minutes=1)
-"""From then on, an event's own time is shown beside the time it was received."""
+"""How late an event is before its own time is shown beside the time it was received."""
 
 _TONES = {"failed": "danger", "parked": "warning", "received": "warning"}
 
@@ -28,14 +28,14 @@ def build(
     refunds: Sequence[RefundRequest],
     confirmed: Confirmation | None,
 ) -> list[Entry]:
-    """Return the story, newest last. `changes` need their `event`; bodies of events are not read.
+    """Return the entries, newest last. `changes` need their `event`. Events' bodies are not read.
 
-    `confirmed`: how much of the user's feed an app is known to have got.
+    `confirmed`: how much of the user's feed an app is known to have received.
 
-    Facts stand at Stripe's time, which has whole seconds; everything else at the time it was written here.
+    Facts have Stripe's time, in whole seconds; everything else has the time when it was written here.
     """
     timed = [
-        *said.lines(payment.facts),
+        *fact_entries.entries(payment.facts),
         *_refunds(payment, refunds),
         *_events(payment, events),
         *_changes(payment, changes, confirmed),
@@ -45,12 +45,12 @@ def build(
 
 
 def read_change(change: StatusChange) -> str:
-    """Return a change of status as a person reads it, such as `succeeded → partially refunded`."""
+    """Return a status change as text for people, such as `succeeded → partially refunded`."""
     return f"{change.get_before_display()} → {change.get_after_display()}"
 
 
 def describe_deliveries(event: WebhookEvent) -> str:
-    """Return how an event came, such as `delivered 2 times`, or `fetched` where it was asked for."""
+    """Return how an event arrived: `delivered 2 times`, or `fetched` by fetch_webhooks."""
     return f"delivered {times(event.deliveries)}" if event.deliveries else "fetched"
 
 
@@ -60,7 +60,7 @@ def times(count: int) -> str:
 
 
 def notifications_url(user_id: str, *, seq: int | None = None) -> str:
-    """Return the admin page of a user's notifications, or of the one with that number."""
+    """Return the URL of the admin's list of a user's notifications, or of the one with that number."""
     query = {"feed__user_id": user_id} | ({"seq": str(seq)} if seq else {})
     return f"{reverse('admin:notifications_notification_changelist')}?{urlencode(query)}"
 
@@ -110,7 +110,7 @@ def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]
             event.get_state_display(),
             event.get_reason_display() if event.reason else "",
             _known_of(payment, event.object_id),
-            f"made {instant(event.created_at)}" if late else "",
+            f"created at Stripe {instant(event.created_at)}" if late else "",
             "" if event.deliveries == 1 else describe_deliveries(event),
             event.error,
         ]
@@ -125,7 +125,7 @@ def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]
 
 
 def _known_of(payment: Payment, object_id: str) -> str:
-    """Return what is known by now of the refund or dispute an event was about."""
+    """Return the current state of the refund or dispute that an event is about."""
     for refund_id, refund, currency in shown.refunds(payment.facts):
         if refund_id == object_id:
             return f"refund of {format_amount(refund['amount'], currency)}, now {refund['status']}"
@@ -154,7 +154,7 @@ def _changes(
 
 
 def _by(change: StatusChange) -> str:
-    """Return which event caused a change, if one did. Of one that was pruned the id is still good to find at Stripe."""
+    """Return the event that caused a change, if one did. A pruned event's id can still be found at Stripe."""
     if change.event:
         return f", {change.event.type}"
     if change.pruned_event_id:
@@ -171,7 +171,7 @@ def _notification(
 
 
 def _arrival(seq: int, confirmed: Confirmation | None) -> str:
-    """Say what is known of an app that got it: up to which number one confirmed, and when that was written down."""
+    """Return whether an app is known to have received a notification, and by when."""
     if confirmed is None or confirmed.seq < seq:
         return "no app has confirmed it"
     when = f" by {instant(confirmed.at)}" if confirmed.at else ""

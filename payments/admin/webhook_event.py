@@ -1,3 +1,5 @@
+"""The admin of webhook events."""
+
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar, cast
@@ -12,9 +14,10 @@ from django.utils.safestring import SafeString
 
 from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 from payments.admin.filters import ReasonFilter, ReceivedFilter, StateFilter, TypeFilter
-from payments.admin.labels import as_uuid, label
+from payments.admin.labels import label
 from payments.admin.timeline import describe_deliveries, read_change, times
 from payments.models import Intent, Payment, StatusChange, WebhookEvent
+from payments.stripe.values import uuid_of
 from payments.webhooks import apply
 from payments.webhooks.scrubbing import scrub
 
@@ -34,6 +37,8 @@ TONES = {
 
 @admin.register(WebhookEvent)
 class WebhookEventAdmin(ReadOnlyAdmin):
+    """Webhook events, each with its body and the statuses that it changed."""
+
     list_display = ("received", "type", "state_label", "reason", "attempts", "deliveries", "payment_link")
     list_display_links = ("received", "type")
     list_filter = (StateFilter, ReasonFilter, TypeFilter, ReceivedFilter)
@@ -56,43 +61,33 @@ class WebhookEventAdmin(ReadOnlyAdmin):
                     "error",
                     ("event_id", "object_id"),
                     ("payment_intent_id", "mode"),
-                    ("made", "received"),
-                    ("applied", "often"),
+                    ("created", "received"),
+                    ("applied", "counts"),
                 )
             },
         ),
         ("Payload", {"fields": ("payload",)}),
     )
-    readonly_fields = (
-        "state_label",
-        "payment_link",
-        "changed",
-        "received",
-        "made",
-        "applied",
-        "often",
-        "mode",
-        "payload",
-    )
 
     def has_apply_permission(self, request: HttpRequest) -> bool:
-        """Tell whether this member of staff may apply events, which can change payments' statuses."""
+        """Return whether the user may apply events, which can change payments' statuses."""
         return request.user.has_perm("payments.change_webhookevent")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEvent]:
+        """Return events without the fields that no list shows."""
         queryset: QuerySet[WebhookEvent] = super().get_queryset(request)
         return queryset.defer("body", "payment__facts", "payment__stripe_params")
 
     def get_fieldsets(self, request: HttpRequest, obj: WebhookEvent | None = None) -> Any:
-        """Leave out an error and a reason that are empty: the help text would read like one."""
+        """Leave out an empty error and reason: their help texts would read like one."""
         (name, options), *others = super().get_fieldsets(request, obj)
         empty = {name for name in ("reason", "error") if not (obj and getattr(obj, name))}
         fields = [field for field in options["fields"] if field not in empty]
         return [(name, options | {"fields": fields}), *others]
 
     def find(self, term: str) -> Q:
-        """An applied event is found by its payment too, and a parked one by its intent."""
-        known = Q(pk=number) if (number := as_uuid(term)) else Q(session_id=term)
+        """Return the condition. Find applied events by their payment too, and parked ones by their intent."""
+        known = Q(pk=number) if (number := uuid_of(term)) else Q(session_id=term)
         payments = list(Payment.objects.filter(known).values_list("pk", flat=True))
         intents = Intent.objects.filter(intent_id=term, payment__isnull=False)
         payments += intents.values_list("payment_id", flat=True)
@@ -101,6 +96,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Apply again", permissions=["apply"])
     def apply_again(self, request: HttpRequest, queryset: QuerySet[WebhookEvent]) -> HttpResponse | None:
+        """Apply the selected events again, log who did it, and report the results."""
         events = list(queryset.order_by("received_at", "pk")[: SELECTED_AT_MOST + 1])
         if len(events) > SELECTED_AT_MOST:
             text = f"Nothing was applied: select at most {SELECTED_AT_MOST}. `replay_webhooks` takes more."
@@ -116,48 +112,57 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        # The templates ask for each field several times.
+        """Add whether the user may apply the event."""
+        # The templates read each field several times.
         prefetch_related_objects([kwargs["obj"]], "changes")
         context["may_apply"] = self.has_apply_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description="received (UTC)", ordering="received_at")
     def received(self, event: WebhookEvent) -> str:
+        """Return when it was received."""
         return instant(event.received_at)
 
-    @admin.display(description="made by Stripe (UTC)")
-    def made(self, event: WebhookEvent) -> str:
+    @admin.display(description="created at Stripe (UTC)")
+    def created(self, event: WebhookEvent) -> str:
+        """Return when Stripe created it."""
         return instant(event.created_at)
 
     @admin.display(description="applied (UTC)")
     def applied(self, event: WebhookEvent) -> str:
+        """Return when it was applied."""
         return instant(event.applied_at)
 
     @admin.display(description="state")
     def state_label(self, event: WebhookEvent) -> SafeString:
+        """Return the state as a label."""
         return label(event.get_state_display(), tone=TONES[State(event.state)])
 
-    @admin.display(description="how often")
-    def often(self, event: WebhookEvent) -> str:
+    @admin.display(description="deliveries and attempts")
+    def counts(self, event: WebhookEvent) -> str:
+        """Return how often it was delivered, and how often the service tried to apply it."""
         return f"{describe_deliveries(event)}, {_tried(event.attempts)}"
 
     @admin.display(description="mode")
     def mode(self, event: WebhookEvent) -> str:
-        return f"{'live' if event.livemode else 'test'}, API version {event.api_version or 'not said'}"
+        """Return mode and API version."""
+        return f"{'live' if event.livemode else 'test'}, API version {event.api_version or 'unknown'}"
 
     @admin.display(description="payment", empty_value="-")
     def payment_link(self, event: WebhookEvent) -> SafeString | None:
+        """Return a link to the payment."""
         return _link(event.payment) if event.payment else None
 
-    @admin.display(description="changed")
+    @admin.display(description="status changes")
     def changed(self, event: WebhookEvent) -> str:
+        """Return the statuses that it changed, one per line."""
         return "\n".join(
             f"{read_change(change)}, cause: {change.get_cause_display()}" for change in event.changes.all()
         )
 
     @admin.display(description="body")
     def payload(self, event: WebhookEvent) -> SafeString:
-        """Show what is kept by now: an event may have been stored before as much was removed."""
+        """Return the body as JSON, scrubbed by the rules of today."""
         return pretty_json(scrub(event.content))
 
 
@@ -170,8 +175,8 @@ def _link(payment: Payment) -> SafeString:
     return format_html('<a class="text-link" href="{}">{}</a>', url, payment.ride_id)
 
 
-def _report(request: HttpRequest, outcomes: Sequence[apply.Outcome]) -> None:
-    """Tell what became of the events, which payments changed, and why the first that failed did."""
+def _report(request: HttpRequest, outcomes: Sequence[apply.EventResult]) -> None:
+    """Show the user the events' states, the status changes, and the first errors."""
     states = Counter(outcome.state for outcome in outcomes)
     summary = ", ".join(f"{count} {State(state).label}" for state, count in states.items())
     changes = [change for outcome in outcomes for change in outcome.changes]

@@ -1,7 +1,7 @@
-r"""Web addresses that a backend sends for its customers: taken only where every reader takes them for the same.
+r"""Check web addresses that a backend sends for its customers.
 
-Browsers read addresses by https://url.spec.whatwg.org/, which differs from RFC 3986: they take `\` for `/`, drop tabs and
-line ends, and go to `evil` where a library sees `good`. What the two may read differently is refused.
+Browsers read addresses by https://url.spec.whatwg.org/, which differs from RFC 3986: they read `\` as `/`, drop tabs and
+line ends, and go to `evil` where a library sees `good`. Refuse whatever the two may read differently.
 """
 
 import ipaddress
@@ -17,13 +17,13 @@ _HOST_MAX_LENGTH = 253
 
 
 def check_web_address(url: str) -> str:
-    """Return the address as it is: Stripe fills in {CHECKOUT_SESSION_ID} itself. Raises ValueError."""
+    """Return the address unchanged: Stripe fills in {CHECKOUT_SESSION_ID} itself. Raises ValueError."""
     if not _FULL.match(url):
         raise ValueError("send a full address that begins with https:// or http://")
     if any(unicodedata.category(character)[0] in "CZ" for character in url):
         raise ValueError("send the address without spaces and invisible characters: percent-encode them")
     if "\\" in url:
-        raise ValueError("send the address without backslashes: browsers take them for /")
+        raise ValueError("send the address without backslashes: browsers read them as /")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -41,7 +41,7 @@ def check_web_address(url: str) -> str:
 
 
 def _is_host(host: str, parts: SplitResult) -> bool:
-    if "[" in parts.netloc:  # urlsplit drops what stands beside the brackets
+    if "[" in parts.netloc:  # urlsplit drops any text beside the brackets
         return bool(_BRACKETS.fullmatch(parts.netloc)) and _is_ip_address(host, version=6)
     labels = host.removesuffix(".").split(".")
     if _NUMBER.fullmatch(labels[-1]):  # browsers read 0x7f.1 and 2130706433 as 127.0.0.1

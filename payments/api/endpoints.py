@@ -1,20 +1,18 @@
-"""The HTTP API of the ride's backend."""
+"""The operations of the HTTP API."""
 
 import base64
-import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest
 from ninja import Body, Header, Query, Router
-from ninja import Status as Answer
+from ninja import Status as Response
 from ninja.errors import HttpError, ValidationError
 from ninja.parser import Parser
-from ninja.security import HttpBearer
 
+from payments.api.auth import ApiKey
 from payments.api.errors import HANDLERS, IdempotencyKeyRequired
 from payments.api.examples import Api, Page
 from payments.api.json_bodies import read_json
@@ -28,31 +26,18 @@ from payments.api.schemas import (
     RideId,
     UserId,
 )
-from payments.checkout import create, refunds
+from payments.checkout import cancel, create, refund
 from payments.models import Payment, StatusChange
 from payments.reconciliation import on_demand
 from payments.status import Status
 from payments.stripe.deadline import REQUEST_SECONDS, within
 
 
-class ApiKey(HttpBearer):
-    """One of settings.API_KEYS, compared in constant time."""
-
-    def __call__(self, request: HttpRequest) -> str | None:
-        """Return who asks, or None. ninja's own would log a header that is not as it should be, key and all."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        return self.authenticate(request, token.strip()) if scheme.lower() == "bearer" else None
-
-    def authenticate(self, request: HttpRequest, token: str) -> str | None:  # noqa: ARG002 ninja's signature
-        given = token.encode()
-        matches = [secrets.compare_digest(given, key.encode()) for key in settings.API_KEYS]
-        return "backend" if any(matches) else None
-
-
 class _Parser(Parser):
-    """Read bodies strictly."""
+    """Reads bodies strictly."""
 
     def parse_body(self, request: HttpRequest) -> Any:
+        """Return the body's JSON; raise ValueError if readers could take it for different things."""
         return read_json(request.body)
 
 
@@ -77,42 +62,34 @@ _IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="The same key with the same body is the same request, however often it is sent.",
+        description="The same key with the same body is the same request, however often the client sends it.",
     ),
 ]
 _ABSENT_BODY = 'send `{}` to refund all that is left, or an amount such as `{"amount": 500}`'
-_REFUSALS = dict.fromkeys((401, 404, 409, 422, 502, 503), ErrorOut)
+_ERRORS = dict.fromkeys((401, 404, 409, 422, 502, 503), ErrorOut)
 
 
-@router.post("/payments", response={201: PaymentOut, **_REFUSALS}, summary="Ask for a payment")
+@router.post("/payments", response={201: PaymentOut, **_ERRORS}, summary="Ask for a payment")
 def create_payment(
-    request: HttpRequest,  # noqa: ARG001 ninja's signature
+    request: HttpRequest,
     *,
     body: NewPayment,
     idempotency_key: _IdempotencyKey = None,
-) -> Answer[PaymentOut]:
-    """Create a Checkout Session and hand its link to the user.
+) -> Response[PaymentOut]:
+    """Create a Checkout Session and send its link to the user.
 
-    On 502 and 503 the payment is kept: send the same request again to complete it.
+    After 502 or 503 the payment is kept: send the same request again to complete it.
     """
-    order = create.Order(
-        ride_id=body.ride_id,
-        user_id=body.user_id,
-        amount=body.amount,
-        currency=body.currency.lower(),
-        description=body.description,
-        success_url=body.success_url or "",
-        cancel_url=body.cancel_url or "",
-    )
+    order = create.Order(**body.model_dump(exclude_none=True))
     with within(REQUEST_SECONDS):
         payment = create.start(order=order, idempotency_key=idempotency_key)
-    return Answer(201, PaymentOut.as_created(payment))
+    return Response(201, PaymentOut.as_created(payment))
 
 
 _FILTERS = ("userId", "rideId", "status", "limit", "cursor")
 
 
-@router.get("/payments", response={200: PaymentPage, **_REFUSALS}, summary="List payments")
+@router.get("/payments", response={200: PaymentPage, **_ERRORS}, summary="List payments")
 def list_payments(
     request: HttpRequest,
     *,
@@ -122,13 +99,13 @@ def list_payments(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> PaymentPage:
-    """Return payments, newest first, page by page."""
+    """Return a page of payments, newest first."""
     _refuse_other_filters(request)
     wanted = {"user_id": user_id, "ride_id": ride_id, "status": status}
     payments = Payment.objects.filter(**{k: v for k, v in wanted.items() if v is not None})
     if cursor is not None:
         created_at, payment_id = _read_cursor(cursor)
-        # No index serves the OR: the time beside it is where the index is entered.
+        # No index serves the OR. The condition on the time is for the index.
         payments = payments.filter(
             Q(created_at__lt=created_at) | Q(pk__lt=payment_id), created_at__lte=created_at
         )
@@ -141,47 +118,47 @@ def list_payments(
     )
 
 
-@router.get("/payments/{uuid:payment_id}", response={200: PaymentOut, **_REFUSALS}, summary="Read a payment")
-def read_payment(request: HttpRequest, payment_id: UUID) -> PaymentOut:  # noqa: ARG001 ninja's signature
-    """Return the payment as it is now. Of one that Stripe may have finished meanwhile, Stripe is asked."""
-    return PaymentOut.of(on_demand.for_reader(Payment.objects.get(pk=payment_id)))
+@router.get("/payments/{uuid:payment_id}", response={200: PaymentOut, **_ERRORS}, summary="Read a payment")
+def read_payment(request: HttpRequest, payment_id: UUID) -> PaymentOut:
+    """Return the payment as it is now. If Stripe may have finished it meanwhile, ask Stripe first."""
+    return PaymentOut.of(on_demand.for_client(Payment.objects.get(pk=payment_id)))
 
 
 @router.post(
-    "/payments/{uuid:payment_id}/cancel", response={200: PaymentOut, **_REFUSALS}, summary="Cancel a payment"
+    "/payments/{uuid:payment_id}/cancel", response={200: PaymentOut, **_ERRORS}, summary="Cancel a payment"
 )
-def cancel_payment(request: HttpRequest, payment_id: UUID) -> PaymentOut:  # noqa: ARG001 ninja's signature
-    """End an open payment: its link can no longer be paid."""
+def cancel_payment(request: HttpRequest, payment_id: UUID) -> PaymentOut:
+    """Cancel an open payment: its link can no longer be paid."""
     with within(REQUEST_SECONDS):
-        return PaymentOut.of(create.cancel(payment_id=payment_id, cause=StatusChange.Cause.API))
+        return PaymentOut.of(cancel.cancel(payment_id=payment_id, cause=StatusChange.Cause.API))
 
 
 @router.post(
     "/payments/{uuid:payment_id}/refund",
-    response={201: RefundOut, 400: ErrorOut, **_REFUSALS},
+    response={201: RefundOut, 400: ErrorOut, **_ERRORS},
     summary="Refund a payment",
     openapi_extra={"requestBody": {"required": True}},
 )
 def refund_payment(
-    request: HttpRequest,  # noqa: ARG001 ninja's signature
+    request: HttpRequest,
     payment_id: UUID,
     body: Annotated[NewRefund | None, Body()] = None,
     idempotency_key: _IdempotencyKey = None,
-) -> Answer[RefundOut]:
-    """Give back the whole of a payment, or a part of it. It needs an `Idempotency-Key`: it pays out."""
+) -> Response[RefundOut]:
+    """Refund all or part of a payment. Send an `Idempotency-Key`, because a refund pays money out."""
     if body is None:
         raise ValidationError([{"loc": ("body",), "msg": _ABSENT_BODY}])
     if idempotency_key is None:
         raise IdempotencyKeyRequired
     with within(REQUEST_SECONDS):
-        made = refunds.refund(
+        made = refund.refund(
             payment_id=payment_id,
             amount=body.amount,
             payment_intent_id=body.payment_intent_id,
             idempotency_key=idempotency_key,
             cause=StatusChange.Cause.API,
         )
-    return Answer(201, RefundOut.of(made))
+    return Response(201, RefundOut.of(made))
 
 
 api.add_router("", router)
@@ -190,7 +167,7 @@ for _error, _handler in HANDLERS.items():
 
 
 def _refuse_other_filters(request: HttpRequest) -> None:
-    """Refuse what ninja would leave out: a filter that is misspelt would show everybody's payments."""
+    """Refuse unknown filters, which ninja would ignore: a misspelt one would list every user's payments."""
     if any(name not in _FILTERS or len(values) > 1 for name, values in request.GET.lists()):
         raise HttpError(
             422, f"Send each of these parameters once, or not, and no other: {', '.join(_FILTERS)}."

@@ -1,4 +1,4 @@
-"""How the HTTP API says no: for each error its status, its code, and a sentence that says what to send instead."""
+"""Turn each error into a response: a status, a code, and a sentence that says what to send instead."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -9,34 +9,56 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
-from bulk.errors import describe
-from payments.checkout import create, refundable
+from database.errors import describe
+from payments.checkout import cancel, create, refundable
 from payments.models import Payment
 from payments.stripe import gateway
 
 logger = logging.getLogger(__name__)
 
-_RETRY_SECONDS = 5
-"""When to send a request again, where nobody knows better."""
+RETRY_AFTER_SECONDS = 5
+"""When to repeat a request, unless Stripe says when."""
+MESSAGES = {
+    "unauthorized": "Send the header `Authorization: Bearer KEY` with one of API_KEYS.",
+    "too_large": "Send a body of at most 1 MiB.",
+    "unavailable": "The database did not answer. Send the same request again.",
+    "not_found": "There is no payment with this id.",
+    "idempotency_key_required": "A refund pays out, so send the header `Idempotency-Key` with a value of your own for "
+    "each refund. The same request with the same key, sent again, is the same refund.",
+    "idempotency_key_reused": "This Idempotency-Key came with another request before: send a new key with a new request.",
+    "stripe_unavailable": "Stripe did not answer. Send the same request again: nothing will be done twice.",
+}
+"""The messages that are always the same, by code. The others are the errors' own."""
+
+Handler = Callable[[HttpRequest, Any], HttpResponse]
 
 
 class IdempotencyKeyRequired(Exception):
     """The request pays money out, and came without an Idempotency-Key."""
 
 
-def _refuse(status: int, code: str, message: str, **more: Any) -> HttpResponse:
-    return JsonResponse({"error": {"code": code, "message": message, **more}}, status=status)
+def log_outage(error: OperationalError) -> None:
+    """Log why the database did not serve a request. The log's filter lets it through once a minute."""
+    logger.error("The database did not answer: %s", describe(error))
 
 
-def _unauthorized(request: HttpRequest, error: AuthenticationError) -> HttpResponse:  # noqa: ARG001
-    response = _refuse(
-        401, "unauthorized", "Send the header `Authorization: Bearer KEY` with one of API_KEYS."
-    )
-    response["WWW-Authenticate"] = "Bearer"
-    return response
+def _refuse(
+    status: int, code: str, message: str = "", *, headers: Mapping[str, str] | None = None, **more: Any
+) -> HttpResponse:
+    content = {"code": code, "message": message or MESSAGES[code], **more}
+    return JsonResponse({"error": content}, status=status, headers=headers)
 
 
-def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:  # noqa: ARG001
+def _always(status: int, code: str, message: str = "") -> Handler:
+    """Return a handler that answers with this message, with the code's, or else with the error's own."""
+    return lambda _, error: _refuse(status, code, message or MESSAGES.get(code) or str(error))
+
+
+def _unauthorized(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    return _refuse(401, "unauthorized", headers={"WWW-Authenticate": "Bearer"})
+
+
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     fields = [
         {
             "field": ".".join(
@@ -50,83 +72,42 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:  # n
     return _refuse(422, "invalid_request", message, fields=fields)
 
 
-def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:  # noqa: ARG001
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
     return _refuse(error.status_code, "invalid_request", str(error))
 
 
-def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:  # noqa: ARG001
-    return _refuse(413, "too_large", "Send a body of at most 1 MiB.")
-
-
-def _too_many_fields(request: HttpRequest, error: TooManyFieldsSent) -> HttpResponse:  # noqa: ARG001
-    return _refuse(400, "invalid_request", "Send at most 1,000 parameters.")
-
-
-def log_outage(error: OperationalError) -> None:
-    """Say, once a minute, what a request met of the database."""
-    logger.error("The database did not answer: %s", describe(error))
-
-
-def _no_database(request: HttpRequest, error: OperationalError) -> HttpResponse:  # noqa: ARG001
+def _no_database(request: HttpRequest, error: OperationalError) -> HttpResponse:
     log_outage(error)
-    response = _refuse(503, "unavailable", "The database did not answer. Send the same request again.")
-    response["Retry-After"] = str(_RETRY_SECONDS)
-    return response
+    return _refuse(503, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
-def _not_found(request: HttpRequest, error: Payment.DoesNotExist) -> HttpResponse:  # noqa: ARG001
-    return _refuse(404, "not_found", "There is no payment with this id.")
+def _no_stripe(request: HttpRequest, error: gateway.StripeUnavailable) -> HttpResponse:
+    seconds = error.retry_after or RETRY_AFTER_SECONDS
+    return _refuse(503, "stripe_unavailable", headers={"Retry-After": str(seconds)})
 
 
-def _key_required(request: HttpRequest, error: IdempotencyKeyRequired) -> HttpResponse:  # noqa: ARG001
-    message = (
-        "A refund pays out, so send the header `Idempotency-Key` with a value of your own for each refund. "
-        "The same request with the same key, sent again, is the same refund."
-    )
-    return _refuse(400, "idempotency_key_required", message)
-
-
-def _key_reused(request: HttpRequest, error: create.IdempotencyKeyReused) -> HttpResponse:  # noqa: ARG001
-    message = "This Idempotency-Key came with another request before: send a new key with a new request."
-    return _refuse(409, "idempotency_key_reused", message)
-
-
-def _ride_has_payment(request: HttpRequest, error: create.RideHasPayment) -> HttpResponse:  # noqa: ARG001
+def _ride_has_payment(request: HttpRequest, error: create.RideHasPayment) -> HttpResponse:
     return _refuse(409, "ride_has_payment", str(error), paymentId=str(error.payment.pk))
 
 
-def _not_cancelable(request: HttpRequest, error: create.NotCancelable) -> HttpResponse:  # noqa: ARG001
-    return _refuse(409, "not_cancelable", str(error))
-
-
-def _not_refundable(request: HttpRequest, error: refundable.NotRefundable) -> HttpResponse:  # noqa: ARG001
-    return _refuse(409, "not_refundable", str(error))
-
-
-def _refused(request: HttpRequest, error: gateway.StripeRefused) -> HttpResponse:  # noqa: ARG001
+def _refused(request: HttpRequest, error: gateway.StripeError) -> HttpResponse:
     return _refuse(502, "stripe_refused", f"Stripe refused: {error}", stripeCode=error.code)
 
 
-def _unavailable(request: HttpRequest, error: gateway.StripeUnavailable) -> HttpResponse:  # noqa: ARG001
-    message = "Stripe did not answer. Send the same request again: nothing will be done twice."
-    response = _refuse(503, "stripe_unavailable", message)
-    response["Retry-After"] = str(error.retry_after or _RETRY_SECONDS)
-    return response
-
-
-HANDLERS: Mapping[type[Exception], Callable[[HttpRequest, Any], HttpResponse]] = {
+HANDLERS: Mapping[type[Exception], Handler] = {
     AuthenticationError: _unauthorized,
     ValidationError: _invalid,
     HttpError: _http_error,
-    RequestDataTooBig: _too_large,
-    TooManyFieldsSent: _too_many_fields,
+    RequestDataTooBig: _always(413, "too_large"),
+    TooManyFieldsSent: _always(400, "invalid_request", "Send at most 1,000 parameters."),
     OperationalError: _no_database,
-    Payment.DoesNotExist: _not_found,
-    IdempotencyKeyRequired: _key_required,
-    create.IdempotencyKeyReused: _key_reused,
+    Payment.DoesNotExist: _always(404, "not_found"),
+    IdempotencyKeyRequired: _always(400, "idempotency_key_required"),
+    create.IdempotencyKeyReused: _always(409, "idempotency_key_reused"),
     create.RideHasPayment: _ride_has_payment,
-    create.NotCancelable: _not_cancelable,
-    refundable.NotRefundable: _not_refundable,
+    cancel.NotCancelable: _always(409, "not_cancelable"),
+    refundable.NotRefundable: _always(409, "not_refundable"),
     gateway.StripeRefused: _refused,
-    gateway.StripeUnavailable: _unavailable,
+    gateway.StripeKeyRefused: _refused,
+    gateway.StripeUnavailable: _no_stripe,
 }

@@ -1,4 +1,4 @@
-"""What the API page shows: requests that succeed as they are, and for each error an answer of its own."""
+"""Examples of the API page: requests that succeed as they are, and a response for each error."""
 
 from typing import Any
 
@@ -7,21 +7,22 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Swagger
 from ninja.openapi.schema import OpenAPISchema
 
+from payments.api.errors import MESSAGES
+
+
+def _fixed(code: str) -> dict[str, Any]:
+    return {"code": code, "message": MESSAGES[code]}
+
+
 _REQUESTS: dict[str, dict[str, Any]] = {
     "Ask for a payment": {"rideId": "ride_123", "userId": "user_123", "amount": 1250, "currency": "usd"},
     "Refund a payment": {"amount": 250},
 }
-"""By the summaries of the operations."""
+"""By the operations' summaries."""
 _ERRORS: dict[str, dict[str, Any]] = {
-    "400": {
-        "code": "idempotency_key_required",
-        "message": "A refund pays out, so send the header `Idempotency-Key` with a value of your own for each refund.",
-    },
-    "401": {
-        "code": "unauthorized",
-        "message": "Send the header `Authorization: Bearer KEY` with one of API_KEYS.",
-    },
-    "404": {"code": "not_found", "message": "There is no payment with this id."},
+    "400": _fixed("idempotency_key_required"),
+    "401": _fixed("unauthorized"),
+    "404": _fixed("not_found"),
     "409": {
         "code": "ride_has_payment",
         "message": "Ride 'ride_123' has payment 018f7a2e-5c1b-7d3a-9e64-2b9f0c8d1a55: pending. "
@@ -38,7 +39,7 @@ _ERRORS: dict[str, dict[str, Any]] = {
         "message": "Stripe refused: Amount must be no more than $999,999.99",
         "stripeCode": "amount_too_large",
     },
-    "503": {"code": "unavailable", "message": "The database did not answer. Send the same request again."},
+    "503": _fixed("unavailable"),
 }
 _CONFLICTS: dict[str, dict[str, Any]] = {
     "Cancel a payment": {
@@ -50,14 +51,14 @@ _CONFLICTS: dict[str, dict[str, Any]] = {
         "message": "The payment is pending: only a paid payment can be refunded.",
     },
 }
-"""What 409 says of operations by which no payment is asked for."""
+"""Examples of 409, by summary. The others answer with that of `_ERRORS`."""
 
 
 class Api(NinjaAPI):
-    """ninja's, whose own description has one example for all errors: the first shape of their schema."""
+    """Ninja's API with examples. Its own description has one example for all errors, which fits one of them."""
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """Return the description with our examples."""
+        """Return the OpenAPI description with an example for each error."""
         schema = super().get_openapi_schema(**options)
         for methods in schema["paths"].values():
             for operation in methods.values():
@@ -78,9 +79,9 @@ def _illustrate(operation: dict[str, Any]) -> None:
 
 
 class Page(Swagger):
-    """The API page (templates/ninja/swagger.html): requests can be sent at the first click, with DEBUG with a key."""
+    """The API page (templates/ninja/swagger.html), on which requests can be sent at the first click."""
 
     def render_page(self, request: HttpRequest, api: NinjaAPI, **kwargs: Any) -> HttpResponse:
-        """Return the page. A key is in it with DEBUG alone, where the terminal shows it too."""
+        """Return the page. Fill in a key only with DEBUG, when the terminal shows it too."""
         self.settings["developmentKey"] = next(iter(settings.API_KEYS), "") if settings.DEBUG else ""
         return super().render_page(request, api, **kwargs)

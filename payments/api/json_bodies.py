@@ -1,13 +1,13 @@
-"""JSON that every reader takes for the same."""
+"""Strict JSON: only bodies that every reader understands alike."""
 
 import json
 from typing import Any
 
 
 def read_json(body: bytes) -> Any:
-    """Return what a body says. It is UTF-8, and names no key of an object twice: parsers differ in which one counts.
+    """Return the value of a body in UTF-8. Of a repeated key, parsers differ in which value counts.
 
-    Raises ValueError (RFC 8259, sections 4 and 8.1).
+    Raises ValueError for other encodings and repeated keys (RFC 8259, sections 4 and 8.1).
     """
     return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_each_once)
 

@@ -1,76 +1,73 @@
-"""The HTTP API's bodies, as its OpenAPI page shows them."""
+"""Schemas of the API's requests and responses."""
 
 import re
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 from payments.api.addresses import check_web_address
-from payments.api.outcome_schemas import CardOut, DisputeOut, FailureOut, MadeRefundOut
+from payments.api.outcome_schemas import CardOut, DisputeOut, FailureOut, MadeRefundOut, Part
 from payments.balances import refunded_amount
-from payments.checkout.refundable import intent_id
 from payments.facts import Facts
 from payments.models import Payment, RefundRequest
 from payments.status import Status, is_open
 from payments.stripe.currencies import LARGEST, refuse_amount
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""What terminals and logs obey in place of showing it: control characters, and what ends a line."""
-_OVERRIDE = re.compile(r"[\u202a-\u202e]")
-"""What shows text in another order than it has. Scripts from right to left use marks and isolates (UAX 9)."""
+
+def _without(pattern: str, what: str) -> AfterValidator:
+    """Return a validator that refuses a text in which the pattern is found."""
+
+    def check(text: str) -> str:
+        if re.search(pattern, text):
+            raise ValueError(f"send text without {what}")
+        return text
+
+    return AfterValidator(check)
 
 
-def _storable(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("send text without NUL characters")
-    return text
+_STORABLE = _without("\0", "NUL characters")
+_PRINTABLE = _without(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", "control characters and line separators")
+"""Terminals and logs obey these characters instead of showing them."""
+_IN_ORDER = _without(r"[\u202a-\u202e]", "characters that override its direction")
+"""These reorder the text around them. Right-to-left scripts need only marks and isolates (UAX 9)."""
 
-
-def _printable(text: str) -> str:
-    if _CONTROL.search(text):
-        raise ValueError("send text without control characters and line separators")
-    return text
-
-
-def _in_order(text: str) -> str:
-    if _OVERRIDE.search(text):
-        raise ValueError("send text without characters that override its direction")
-    return text
-
-
-UserId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_storable)]
-"""What may register on the WebSocket, too."""
-RideId = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_printable)]
+UserId = Annotated[str, Field(min_length=1, max_length=128), _STORABLE]
+"""A user id as the WebSocket takes it for registration."""
+RideId = Annotated[str, Field(min_length=1, max_length=128), _PRINTABLE]
 WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(check_web_address)]
 
 
-class Asked(BaseModel):
-    """A request's body: it is taken in the spelling of docs/api.md alone."""
+class RequestBody(BaseModel):
+    """A request's body, accepted only in the spelling of docs/api.md."""
 
     model_config = ConfigDict(strict=True, extra="forbid", alias_generator=to_camel)
 
 
-class Told(BaseModel):
-    """An answer's body."""
+class ResponseBody(Part):
+    """A response's body, with exactly the fields of docs/api.md."""
 
-    model_config = ConfigDict(
-        strict=True, extra="forbid", alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True
-    )
+    model_config = ConfigDict(strict=True, extra="forbid")
 
 
-class NewPayment(Asked):
+class NewPayment(RequestBody):
+    """A payment to create."""
+
     ride_id: RideId = Field(description="The ride; it has one open or paid payment at most.")
-    user_id: UserId = Field(description="The user who is told, as it registers on the WebSocket.")
+    user_id: UserId = Field(
+        description="The user who gets the link and every status, as registered on the WebSocket."
+    )
     amount: int = Field(gt=0, le=LARGEST, description="In minor units: 1250 is 12.50 USD, 500 is 500 JPY.")
-    currency: str = Field(pattern="^[A-Za-z]{3}$", description="ISO 4217.", examples=["usd"])
-    description: Annotated[
-        str, Field(max_length=250), AfterValidator(_printable), AfterValidator(_in_order)
-    ] = Field(default="", description="What the customer reads on the payment page.")
+    currency: Annotated[str, StringConstraints(to_lower=True)] = Field(
+        pattern="^[A-Za-z]{3}$", description="ISO 4217.", examples=["usd"]
+    )
+    description: Annotated[str, Field(max_length=250), _PRINTABLE, _IN_ORDER] = Field(
+        default="", description="Shown to the customer on the payment page."
+    )
     success_url: WebAddress | None = Field(default=None, description="Where the customer goes after paying.")
-    cancel_url: WebAddress | None = Field(default=None, description="Where the customer goes on giving up.")
+    cancel_url: WebAddress | None = Field(default=None, description="Where the customer goes without paying.")
 
     @model_validator(mode="after")
     def _chargeable(self) -> "NewPayment":
@@ -79,20 +76,23 @@ class NewPayment(Asked):
         return self
 
 
-class NewRefund(Asked):
+class NewRefund(RequestBody):
+    """A refund to make."""
+
     amount: int | None = Field(
-        default=None, gt=0, le=LARGEST, description="In minor units; without it, all that is left."
+        default=None, gt=0, le=LARGEST, description="In minor units. Default: all that is left."
     )
     payment_intent_id: str | None = Field(
         default=None,
         pattern=r"^[\x21-\x7e]+$",
         max_length=255,
-        description="The payment intent to refund, where the payment was paid by several. "
-        "Default: that of which the most is left.",
+        description="The payment intent to refund, if the payment has several. Default: the one with the most left.",
     )
 
 
-class PaymentOut(Told):
+class PaymentOut(ResponseBody):
+    """A payment."""
+
     id: UUID
     ride_id: str
     user_id: str
@@ -105,8 +105,8 @@ class PaymentOut(Told):
     expires_at: datetime | None = Field(description="When the Checkout link ends.")
     failure: FailureOut | None = Field(description="Why the last attempt to pay failed, while that counts.")
     dispute: DisputeOut | None = Field(description="The open dispute that is due first, else the latest.")
-    amount_refunded: int = Field(description="What refunds that succeeded gave back, in minor units.")
-    refunds: list[MadeRefundOut] = Field(description="Each refund that is known, in whatever state it is.")
+    amount_refunded: int = Field(description="The sum of the refunds that succeeded, in minor units.")
+    refunds: list[MadeRefundOut] = Field(description="Each known refund, in any state.")
     card: CardOut | None = Field(description="The card that paid.")
 
     @classmethod
@@ -117,7 +117,7 @@ class PaymentOut(Told):
 
     @classmethod
     def as_created(cls, payment: Payment) -> "PaymentOut":
-        """Return the payment as it was when its link was made: a repeated request gets the same answer."""
+        """Return the payment as it was when its link was made, so that a repeated request gets the same answer."""
         if payment.announced_seq is None:
             return cls.of(payment)
         return cls._show(payment, status=Status.PENDING, with_link=True, facts={})
@@ -143,49 +143,64 @@ class PaymentOut(Told):
         )
 
 
-class PaymentPage(Told):
+class PaymentPage(ResponseBody):
+    """A page of payments."""
+
     payments: list[PaymentOut] = Field(description="Newest first.")
     next_cursor: str | None = Field(description="Send it as `cursor` for the next page; null on the last.")
 
 
-class RefundOut(Told):
+class RefundOut(ResponseBody):
+    """A refund, with the payment as it is now."""
+
     id: str
     amount: int = Field(description="In minor units.")
     currency: str
-    payment_intent_id: str = Field(description="What was refunded, by Stripe's id.")
-    status: str = Field(description="As Stripe first answered; later changes are the payment's status.")
+    payment_intent_id: str = Field(description="Stripe's id of the payment intent that was refunded.")
+    status: str = Field(description="Stripe's first answer. Later changes show in the payment's status.")
     payment: PaymentOut
 
     @classmethod
     def of(cls, request: RefundRequest) -> "RefundOut":
+        """Return an answered refund."""
         return cls(
             id=request.refund_id,
             amount=request.amount,
             currency=request.payment.currency,
-            payment_intent_id=intent_id(request),
+            payment_intent_id=request.payment_intent_id,
             status=request.refund_status,
             payment=PaymentOut.of(request.payment),
         )
 
 
 class Problem(BaseModel):
+    """An error."""
+
     code: str = Field(description="For programs.", examples=["ride_has_payment"])
-    message: str = Field(description="For people: what was wrong, and what to send instead.")
+    message: str = Field(description="For people: what is wrong, and what to send instead.")
 
 
 class FieldProblem(BaseModel):
+    """An error of one field."""
+
     field: str
     message: str
 
 
 class InvalidRequest(Problem):
+    """An error of the request's fields."""
+
     code: Literal["invalid_request"] = "invalid_request"
     fields: list[FieldProblem]
 
 
 class RideConflict(Problem):
+    """The error of a ride that has a payment already."""
+
     payment_id: UUID = Field(serialization_alias="paymentId")
 
 
 class ErrorOut(BaseModel):
+    """The body of every error."""
+
     error: InvalidRequest | RideConflict | Problem

@@ -1,0 +1,1 @@
+"""Create, cancel and refund payments."""

@@ -1,4 +1,4 @@
-"""Asking for a payment: the row first, then Stripe, then the link to the user; a retry resumes where it broke."""
+"""Create a payment: the row first, then Stripe's session, then the user's link. A retry resumes where it broke."""
 
 import contextlib
 import hashlib
@@ -12,26 +12,28 @@ from django.db import IntegrityError, transaction
 
 from payments import record
 from payments.announcements import announce_link
-from payments.facts import Facts, money
+from payments.facts import money
 from payments.metrics import CREATED
-from payments.models import Payment, StatusChange
+from payments.models import Payment
 from payments.status import Status, holds_ride, is_open
 from payments.stripe import gateway
 from payments.webhooks import apply
 
 _SUCCESS = "/checkout/success?session_id={CHECKOUT_SESSION_ID}"
-"""Where a customer comes back to. Stripe fills the session in:
+"""Where Checkout sends the customer back to. Stripe fills in the session:
 https://docs.stripe.com/payments/checkout/custom-success-page"""
+_OF_SESSION = ("session_id", "payment_url", "expires_at", "stripe_error", "announced_seq")
 
 
 class IdempotencyKeyReused(Exception):
-    """The Idempotency-Key came with another body before: send a new key for a new request."""
+    """The Idempotency-Key belongs to an earlier request with another body."""
 
 
 class RideHasPayment(Exception):
-    """The ride's payment is open or paid, and a second would charge it twice."""
+    """The ride has an open or paid payment. A second would charge it twice."""
 
     def __init__(self, payment: Payment) -> None:
+        """Say which payment stands in the way, and how to end it if it is open."""
         advice = " Cancel it, or let it end, before asking for another." if is_open(payment.facts) else ""
         super().__init__(f"Ride {payment.ride_id!r} has payment {payment.pk}: {payment.status}.{advice}")
         self.payment = payment
@@ -39,7 +41,7 @@ class RideHasPayment(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """A payment as the ride's backend asks for it; `amount` in minor units, `currency` in lower case."""
+    """What the ride's backend asks for: `amount` in minor units, `currency` in lower case."""
 
     ride_id: str
     user_id: str
@@ -50,17 +52,17 @@ class Order:
     cancel_url: str = ""
 
     def digest(self) -> str:
-        """Return what tells two orders apart."""
+        """Return a digest that is the same for equal orders only."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
-    """Create the payment, its Checkout Session and the user's notification; or finish what was begun.
+    """Create the payment, its Checkout Session and the user's notification, or finish an earlier try.
 
-    A request that was answered before gets its payment as it is, also one that has ended.
+    A repeated request gets its payment as it is now, even if it has ended.
 
-    Raises IdempotencyKeyReused or RideHasPayment with nothing done, StripeRefused or StripeUnavailable with the
-    payment kept: the same call made again asks Stripe the same thing again.
+    Raises IdempotencyKeyReused or RideHasPayment with nothing done; StripeError with the
+    payment kept, so that the same call repeats the same request to Stripe.
     """
     payment = _reserve(order=order, idempotency_key=idempotency_key)
     if payment.announced_seq is not None or not is_open(payment.facts):
@@ -70,48 +72,46 @@ def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
 
 
 def complete(payment: Payment) -> Payment:
-    """Ask Stripe for the session of a payment that has none yet, and hand its link to the user.
+    """Ask Stripe for the session that a payment lacks, and send its link to the user.
 
-    It is the same request however often it is made, also at the same time. Raises StripeRefused or
-    StripeUnavailable, with the payment kept.
+    Repeated and concurrent calls make one session. Raises StripeError with the payment kept.
     """
     try:
         session = gateway.create_session(
             params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}-{payment.attempt}"
         )
-    except (gateway.StripeRefused, gateway.StripeUnavailable) as error:
+    except gateway.StripeError as error:
         CREATED.labels(outcome=type(error).__name__).inc()
         _note_failure(payment, error)
         raise
     CREATED.labels(outcome="created").inc()
-    payment = _hand_over(payment_id=payment.pk, session=session)
+    payment = _announce(payment_id=payment.pk, session=session)
     apply.apply_parked(payment)
     return payment
 
 
-def _note_failure(payment: Payment, error: gateway.StripeRefused | gateway.StripeUnavailable) -> None:
-    """Keep why there is no session, and have the next try be another request where Stripe would repeat its answer.
+def _note_failure(payment: Payment, error: gateway.StripeError) -> None:
+    """Keep the reason, and change the idempotency key if Stripe would only repeat its answer.
 
-    Source: https://docs.stripe.com/api/idempotent_requests. A session that was made all the same is never handed
-    to anybody, and ends by itself. A refusal of our key is not repeated: with a good one, the request finds the
-    session of an earlier try whose answer got lost.
+    Source: https://docs.stripe.com/api/idempotent_requests. If the failed request made a session after all, nobody
+    gets its link, and it expires. Stripe does not store a refusal of the API key: with a valid one, the same request
+    finds the session of an earlier try whose answer got lost.
     """
-    is_final = not error.is_about_key if isinstance(error, gateway.StripeRefused) else error.is_final
     Payment.objects.filter(pk=payment.pk, session_id=None, attempt=payment.attempt).update(
-        stripe_error=str(error), attempt=payment.attempt + is_final
+        stripe_error=str(error), attempt=payment.attempt + error.is_final
     )
 
 
 def _reserve(*, order: Order, idempotency_key: str | None) -> Payment:
-    """Return the row of this order, committed: an earlier one of the same request, or a new one."""
+    """Return the committed row of this order: that of an earlier, equal request, or a new one."""
     try:
         return _earlier_or_new(order=order, idempotency_key=idempotency_key)
-    except IntegrityError:  # somebody else reserved the ride or the key a moment ago, and has committed it
+    except IntegrityError:  # a concurrent request has just committed the ride or the key
         return _earlier_or_new(order=order, idempotency_key=idempotency_key)
 
 
-@transaction.atomic
 def _earlier_or_new(*, order: Order, idempotency_key: str | None) -> Payment:
+    """Look, then insert, each in a transaction of its own: what comes in between meets the unique ride or key."""
     return _earlier(order=order, idempotency_key=idempotency_key) or _new(
         order=order, idempotency_key=idempotency_key
     )
@@ -126,10 +126,20 @@ def _earlier(*, order: Order, idempotency_key: str | None) -> Payment | None:
                 raise IdempotencyKeyReused
             return payment
     payments = Payment.objects.filter(ride_id=order.ride_id).order_by("created_at")
-    # One that gave up the ride can be paid all the same, or its refund can fail.
+    # A payment that released its ride can still be paid, or its refund can fail.
     holder = next((p for p in payments if p.ride_claim or holds_ride(p.facts)), None)
     if holder is None:
         return None
+    return _adopted(holder.pk, digest=digest, idempotency_key=idempotency_key)
+
+
+@transaction.atomic
+def _adopted(payment_id: Any, *, digest: str, idempotency_key: str | None) -> Payment:
+    """Return the ride's payment for a request that is the same and got no link yet. Raises RideHasPayment otherwise.
+
+    Of concurrent requests with different keys the first adopts the payment, and the others see that.
+    """
+    holder = record.lock(payment_id)
     is_same = holder.request_digest == digest and holder.idempotency_key in {None, idempotency_key}
     if holder.announced_seq is not None or not is_same:
         raise RideHasPayment(holder)
@@ -157,10 +167,10 @@ def _new(*, order: Order, idempotency_key: str | None) -> Payment:
 
 
 def _stripe_params(payment: Payment, order: Order) -> dict[str, Any]:
-    """Return what Stripe is asked for (https://docs.stripe.com/api/checkout/sessions/create).
+    """Return the request to Stripe (https://docs.stripe.com/api/checkout/sessions/create).
 
-    A session's metadata is not copied to its payment intent, so both carry the payment's id: their events come in
-    any order, and either may be the first to tell of the payment.
+    Stripe does not copy a session's metadata to its payment intent. Both carry the payment's id, because their events
+    come in any order.
     """
     metadata = {"payment_id": str(payment.pk), "ride_id": order.ride_id}
     return {
@@ -183,10 +193,10 @@ def _stripe_params(payment: Payment, order: Order) -> dict[str, Any]:
     }
 
 
-def _hand_over(*, payment_id: Any, session: dict[str, Any]) -> Payment:
-    """Save the session and hand its link to the user, once, unless the payment ended meanwhile."""
+def _announce(*, payment_id: Any, session: dict[str, Any]) -> Payment:
+    """Save the session and send its link to the user once, unless the payment has ended meanwhile."""
     with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment_id)
+        payment = record.lock(payment_id)
         if payment.announced_seq is not None:
             return payment
         payment.session_id = session["id"]
@@ -196,67 +206,8 @@ def _hand_over(*, payment_id: Any, session: dict[str, Any]) -> Payment:
         was_canceled = payment.status == Status.CANCELED
         if payment.payment_url and is_open(payment.facts):
             payment.announced_seq = announce_link(payment)
-        payment.save(
-            update_fields=[
-                "session_id",
-                "payment_url",
-                "expires_at",
-                "stripe_error",
-                "announced_seq",
-            ]
-        )
-    if was_canceled:  # while Stripe was being asked; nobody has the link, so it may as well end by itself
-        with contextlib.suppress(gateway.StripeRefused, gateway.StripeUnavailable):
+        payment.save(update_fields=_OF_SESSION)
+    if was_canceled:  # during the call to Stripe. If this fails, the session expires: nobody has its link.
+        with contextlib.suppress(gateway.StripeError):
             gateway.expire_session(session_id=session["id"])
     return payment
-
-
-def give_up(payment: Payment, *, reason: str, cause: StatusChange.Cause) -> bool:
-    """Cancel a payment that never got a session, so that its ride is free; tell whether it still had none."""
-    with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment.pk)
-        if payment.session_id is not None or not is_open(payment.facts):
-            return False
-        if not payment.stripe_error:
-            payment.stripe_error = reason
-            payment.save(update_fields=["stripe_error"])
-        gone: Facts = {"canceled": int(datetime.now(tz=UTC).timestamp())}
-        record.apply_facts([record.Finding(payment=payment, facts=gone)], cause=cause)
-    return True
-
-
-class NotCancelable(Exception):
-    """The payment is paid, or has ended: there is nothing left to cancel."""
-
-
-def cancel(*, payment_id: Any, cause: StatusChange.Cause) -> Payment:
-    """End an open payment, so that its link can no longer be paid; one that is canceled stays so.
-
-    Raises Payment.DoesNotExist, NotCancelable, StripeRefused or StripeUnavailable.
-    """
-    with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment_id)
-        if payment.status == Status.CANCELED:
-            return payment
-        if not is_open(payment.facts):
-            raise NotCancelable(f"The payment is {payment.status}: only an open payment can be canceled.")
-        now = int(datetime.now(tz=UTC).timestamp())
-        wish: Facts = {"cancel_requested": now} if payment.session_id else {"canceled": now}
-        record.apply_facts([record.Finding(payment=payment, facts=wish)], cause=cause)
-    if payment.session_id is None:
-        return payment
-    _expire(payment)
-    with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment_id)
-        record.apply_facts([record.Finding(payment=payment, facts={"expired": now})], cause=cause)
-    return payment
-
-
-def _expire(payment: Payment) -> None:
-    """End the session at Stripe, which refuses when it has ended already: paid, or expired by an earlier try."""
-    session_id = payment.session_id or ""
-    try:
-        gateway.expire_session(session_id=session_id)
-    except gateway.StripeRefused as error:
-        if gateway.retrieve_session(session_id=session_id)["status"] != "expired":
-            raise NotCancelable(f"Stripe does not cancel it any more: {error}") from error

@@ -1,35 +1,32 @@
-"""What of a payment can be refunded, and which payment intent a refund goes to."""
+"""Choose the payment intent that a refund goes to, and how much of it can be refunded."""
 
 from collections import Counter
 
 from payments.balances import balances
-from payments.models import Payment, RefundRequest
+from payments.models import Payment
 from payments.status import Status
 
 
 class NotRefundable(Exception):
-    """The payment holds no money that could go back, or less than was asked for."""
-
-
-def intent_id(request: RefundRequest) -> str:
-    """Return the payment intent that a request refunds. The version before did not keep it: it knew one alone."""
-    return request.payment_intent_id or request.payment.payment_intent_id or ""
+    """The payment has nothing left to refund, or less than the request asks for."""
 
 
 def choose(payment: Payment, *, amount: int | None, intent_id: str | None) -> tuple[str, int]:
     """Return the payment intent to refund, and the amount in minor units. The caller has locked the payment.
 
-    Without `intent_id` it is the intent of which the most is left; without `amount`, all of that. What is asked for and
-    not answered yet is not left: Stripe may have refunded it. Raises NotRefundable.
+    Without `intent_id`, choose the intent with the most left; without `amount`, all that is left of it. Refunds that
+    Stripe has not answered count as made, because it may have made them. Raises NotRefundable.
     """
     left = {each: balance.left for each, balance in balances(payment.facts).items() if each and balance.left}
     if not left and payment.status in {Status.DISPUTED, Status.CHARGED_BACK}:
-        raise NotRefundable(f"The payment is {payment.status}: its bank decides where the money goes.")
+        raise NotRefundable(
+            f"The payment is {payment.status}: the customer's bank decides where the money goes."
+        )
     if not left:
         raise NotRefundable(f"The payment is {payment.status}: only a paid payment can be refunded.")
     if intent_id is not None and intent_id not in left:
         known = " or ".join(left)
-        raise NotRefundable(f"Send {known} as paymentIntentId, or leave it out: of another nothing is left.")
+        raise NotRefundable(f"Send {known} as paymentIntentId, or leave it out: no other has money left.")
     under_way = _under_way(payment)
     free = {each: left[each] - under_way[each] for each in ([intent_id] if intent_id else left)}
     chosen = max(free, key=lambda each: free[each])
@@ -40,10 +37,10 @@ def choose(payment: Payment, *, amount: int | None, intent_id: str | None) -> tu
 
 
 def _under_way(payment: Payment) -> Counter[str]:
-    """Return what is asked for and not answered yet of each payment intent, in minor units."""
+    """Return the amounts of unanswered refunds by payment intent, in minor units."""
     under_way: Counter[str] = Counter()
     for request in payment.refund_requests.filter(refund_id="", given_up_at=None):
-        under_way[intent_id(request)] += request.amount
+        under_way[request.payment_intent_id] += request.amount
     return under_way
 
 

@@ -1,4 +1,4 @@
-"""What a run of `manage.py fetch_webhooks` found, counted."""
+"""Count the results of `manage.py fetch_webhooks`."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -9,24 +9,24 @@ from payments.reconciliation.each import End
 
 
 @dataclass
-class Tally:
-    """Events by their id with the state they ended in; payments and refunds counted by what came of them."""
+class Summary:
+    """Events by id with their final state; payments and refunds counted by result."""
 
-    asked: int | None = None
+    listed: int | None = None
     missing: int = 0
     fetched: dict[str, str] = field(default_factory=dict)
     stored_before: dict[str, str] = field(default_factory=dict)
     old_failures: set[str] = field(default_factory=set)
-    given_up: int = 0
-    unfinished: Counter[End] = field(default_factory=Counter)
+    unmatched: int = 0
+    payments: Counter[End] = field(default_factory=Counter)
     refunds: Counter[End] = field(default_factory=Counter)
     compared: Counter[End] | None = None
 
     def add(self, step: missing_events.Step) -> None:
-        """Count a step of a fetch. An event can come twice: parked, and applied by what came after it."""
-        self.asked = (self.asked or 0) + step.asked
+        """Count a step of a fetch. An event can come twice: first parked, then applied by a later one."""
+        self.listed = (self.listed or 0) + step.listed
         self.missing += step.missing
-        self.given_up += step.given_up
+        self.unmatched += step.unmatched
         self.old_failures |= step.old_failures
         self.fetched |= {outcome.event_id: outcome.state for outcome in step.outcomes}
         for outcome in step.stored_before:
@@ -34,28 +34,28 @@ class Tally:
             known[outcome.event_id] = outcome.state
 
     def failures(self) -> int:
-        """Return how many events, payments and refunds failed, without the events of which an earlier run said so."""
-        ends = self.unfinished + self.refunds + (self.compared or Counter())
+        """Return how many events, payments and refunds failed, without events that an earlier run reported."""
+        ends = self.payments + self.refunds + (self.compared or Counter())
         events = {**self.stored_before, **self.fetched}
         return sum(events[key] == "failed" for key in events.keys() - self.old_failures) + ends[End.FAILED]
 
-    def summary(self, *, dry_run: bool) -> str:
+    def sentence(self, *, dry_run: bool) -> str:
         """Return one sentence."""
-        told = "; ".join(self._parts()) or "nothing was asked for"
-        return f"{'Dry run, nothing was written: ' if dry_run else ''}{told}."
+        counts = "; ".join(self._parts()) or "nothing was asked for"
+        return f"{'Dry run, nothing was written: ' if dry_run else ''}{counts}."
 
     def _parts(self) -> Iterator[str]:
-        if self.asked is not None:
+        if self.listed is not None:
             states = f" ({_list(self.fetched)})" if self.fetched else ""
-            yield f"{_number(self.asked, 'event')} asked for, {self.missing} missing{states}"
+            yield f"{_number(self.listed, 'event')} asked for, {self.missing} missing{states}"
         if self.stored_before:
             number = _number(len(self.stored_before), "stored event")
             yield f"{number} tried again ({_list(self.stored_before)})"
         if old := [key for key in self.old_failures if self.stored_before.get(key) == "failed"]:
             yield f"{_number(len(old), 'event')} failed before, and still do{'es' if len(old) == 1 else ''}"
-        if self.given_up:
-            yield f"{_number(self.given_up, 'event')} waited in vain for a payment"
-        yield from _finished(self.unfinished, "unfinished payment")
+        if self.unmatched:
+            yield f"{_number(self.unmatched, 'event')} waited in vain for a payment"
+        yield from _finished(self.payments, "unfinished payment")
         yield from _finished(self.refunds, "unfinished refund")
         if self.compared is not None:
             number = _number(self.compared.total(), "payment")

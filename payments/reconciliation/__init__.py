@@ -1,0 +1,1 @@
+"""Compare with Stripe: fetch missing events, finish incomplete requests, check stale payments."""

@@ -1,4 +1,4 @@
-"""Looking at payments and refunds one by one, with Stripe's help: what came of each, and when to stop."""
+"""Process payments and refunds one by one, and stop in an outage."""
 
 import enum
 from collections.abc import Callable, Iterator
@@ -13,12 +13,14 @@ from payments.stripe import gateway
 from payments.stripe.currencies import format_amount
 
 OUTAGE = 3
-"""So many calls in a row without an answer are an outage, of Stripe's or of the database's."""
+"""How many calls in a row fail before it counts as an outage of Stripe or of the database."""
 
 Row = TypeVar("Row", Payment, RefundRequest)
 
 
 class End(enum.Enum):
+    """How processing a row ended."""
+
     UNCHANGED = enum.auto()
     CHANGED = enum.auto()
     COMPLETED = enum.auto()
@@ -28,16 +30,17 @@ class End(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What came of one payment or refund; `text` says it to people."""
+    """The result for one payment or refund. `text` is for people."""
 
     end: End
     text: str = ""
 
 
-def look_at_each(due: QuerySet[Row], look: Callable[[Row], Result]) -> Iterator[Result]:
-    """Look at each row that is due, unless somebody else did meanwhile; one that fails fails alone.
+def each(due: QuerySet[Row], process: Callable[[Row], Result]) -> Iterator[Result]:
+    """Process each row that is due; skip rows that another process has finished meanwhile.
 
-    Raises StripeUnavailable or OperationalError in an outage, and StripeRefused where Stripe does not take the key.
+    An error fails its own row only. Raises StripeUnavailable or OperationalError in an outage, and StripeKeyRefused if
+    Stripe refuses the API key.
     """
     unanswered = 0
     for pk in list(due.values_list("pk", flat=True)):
@@ -45,30 +48,32 @@ def look_at_each(due: QuerySet[Row], look: Callable[[Row], Result]) -> Iterator[
         if row is None:
             continue
         try:
-            result = look(row)
+            result = process(row)
         except (gateway.StripeUnavailable, OperationalError) as error:
             unanswered += 1
             if unanswered == OUTAGE:
                 raise
             is_ours = isinstance(error, OperationalError)
-            yield failed(row, "the database did not answer" if is_ours else str(error))
+            yield _failed(row, "the database did not answer" if is_ours else str(error))
             continue
         except gateway.StripeRefused as error:
-            if error.is_about_key:
-                raise
-            result = failed(row, str(error))
-        except (KeyError, TypeError, ValueError) as error:  # Stripe's answer is not as it describes it
-            result = failed(row, f"{type(error).__name__}: {error}")
+            result = _failed(row, str(error))
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:  # Stripe's answer does not have the documented shape
+            result = _failed(row, f"{type(error).__name__}: {error}")
         unanswered = 0
         yield result
 
 
-def failed(row: Payment | RefundRequest, reason: str) -> Result:
+def _failed(row: Payment | RefundRequest, reason: str) -> Result:
     return Result(end=End.FAILED, text=f"{name(row)}: {reason}")
 
 
 def name(row: Payment | RefundRequest) -> str:
-    """Return how people are told of a payment or a refund. A session's id is left out: it opens its page."""
+    """Return a payment's or refund's name for people. It has no session id, because that opens the payment page."""
     if isinstance(row, Payment):
         return f"payment {row.pk}, ride {row.ride_id}"
     return f"refund of {format_amount(row.amount, row.payment.currency)}, {name(row.payment)}"

@@ -1,4 +1,4 @@
-"""Events that never arrived: Stripe is asked for all it has, and what is not stored yet is stored and applied."""
+"""Fetch missing events: list Stripe's events, then store and apply those that never arrived."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from payments.stripe import events, gateway, transport
 from payments.webhooks import apply, envelope, replay
 
 OVERLAP = timedelta(hours=1)
-"""How far a fetch goes back behind the one before: events are not listed at once, and clocks differ."""
+"""How far a fetch overlaps the one before: Stripe lists events with a delay, and clocks differ."""
 
 _CAUSE = StatusChange.Cause.RECONCILIATION
 _ROW = 1
@@ -21,7 +21,7 @@ _ROW = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Which events: made from `since` on and before `until` (UTC), of these types; no types: of all handled ones."""
+    """The events to fetch: created at or after `since` and before `until` (UTC). No `types`: all handled ones."""
 
     since: datetime
     until: datetime | None = None
@@ -31,59 +31,61 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What one step of a fetch came to: how many events Stripe named, and what became of those that were missing."""
+    """The result of one step of a fetch."""
 
-    asked: int = 0
+    listed: int = 0
+    """How many events Stripe listed."""
     missing: int = 0
-    outcomes: Sequence[apply.Outcome] = ()
-    stored_before: Sequence[apply.Outcome] = ()
-    """What became of events that were here already, and had not been applied."""
+    """How many of them were not stored."""
+    outcomes: Sequence[apply.EventResult] = ()
+    stored_before: Sequence[apply.EventResult] = ()
+    """The results of events that were stored already, but not applied."""
     old_failures: frozenset[str] = frozenset()
-    """Of those the ids of the ones that an earlier fetch has reported as failed."""
-    given_up: int = 0
-    """How many events waited for a payment that never became known."""
+    """The ids of those that an earlier fetch has reported as failed."""
+    unmatched: int = 0
+    """How many parked events were closed, because their payment never became known."""
 
 
 def since_last_fetch() -> datetime:
-    """Return from when on events may be missing: since the last whole fetch, or else the first payment."""
+    """Return the time from which events may be missing: that of the last full fetch, or else of the first payment."""
     now, mark = timezone.now(), _fetched_until()
     first = Payment.objects.order_by("created_at").values_list("created_at", flat=True).first()
     return max((mark or first or now) - OVERLAP, now - gateway.EVENTS_KEPT)
 
 
-def apply_unfinished(*, dry_run: bool) -> Iterator[Step]:
-    """Apply stored events that failed or were left lying, and parked ones whose payment is known by now.
+def apply_stored(*, dry_run: bool) -> Iterator[Step]:
+    """Apply stored events that failed or were never applied, and parked ones whose payment is known by now.
 
-    Events that have waited for a payment for longer than Stripe keeps events are given up.
+    Close events that have been parked for longer than Stripe keeps events.
     """
     if not dry_run:
-        yield Step(given_up=apply.give_up_waiting(before=timezone.now() - gateway.EVENTS_KEPT))
-    unfinished = replay.select(replay.Selection(failed=True))
+        yield Step(unmatched=apply.give_up_waiting(before=timezone.now() - gateway.EVENTS_KEPT))
+    unapplied = replay.select(replay.Selection(failed=True))
     old_failures = _reported_failures()
     waiting = apply.no_longer_waiting()
-    for outcomes in replay.replay([*unfinished, *waiting], dry_run=dry_run, cause=_CAUSE):
+    for outcomes in replay.replay([*unapplied, *waiting], dry_run=dry_run, cause=_CAUSE):
         yield Step(stored_before=outcomes, old_failures=old_failures)
 
 
 def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
-    """Store every event of the window that is not stored yet, then apply what was stored, the oldest first.
+    """Store each event of the window that is missing, then apply them, oldest first.
 
-    A dry run stores nothing, and tells what would become of each. Raises StripeRefused or StripeUnavailable after
-    what was stored until then is applied.
+    A dry run stores nothing and yields the expected results. Raises StripeError, after
+    applying the events stored by then.
     """
     stored: list[list[str]] = []
-    trouble: gateway.StripeRefused | gateway.StripeUnavailable | None = None
+    trouble: gateway.StripeError | None = None
     try:
         for page in _pages(window):
             missing, malformed = _missing(page)
             if dry_run:
-                yield Step(asked=len(page), missing=len(missing), outcomes=apply.preview(missing))
+                yield Step(listed=len(page), missing=len(missing), outcomes=apply.preview(missing))
             else:
                 envelope.store_fetched(missing)
                 stored.append([row.event_id for row in missing])
-                yield Step(asked=len(page), missing=len(missing))
+                yield Step(listed=len(page), missing=len(missing))
             yield Step(missing=len(malformed), outcomes=malformed)
-    except (gateway.StripeRefused, gateway.StripeUnavailable) as error:
+    except gateway.StripeError as error:
         trouble = error
     for event_ids in reversed(stored):
         yield _apply(event_ids)
@@ -91,8 +93,8 @@ def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
         raise trouble
 
 
-def note_whole_fetch(*, began: datetime) -> None:
-    """Let the next fetch begin where this one did, which asked for every event since the one before."""
+def note_full_fetch(*, began: datetime) -> None:
+    """Note that all events until `began` are fetched: the next fetch begins there."""
     FetchedUntil.objects.update_or_create(pk=_ROW, defaults={"moment": began})
 
 
@@ -101,7 +103,7 @@ def _fetched_until() -> datetime | None:
 
 
 def _reported_failures() -> frozenset[str]:
-    """Return the ids of failed events that were here when the last whole fetch began."""
+    """Return the ids of failed events that were stored before the last full fetch began."""
     if (mark := _fetched_until()) is None:
         return frozenset()
     failed = WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED, received_at__lt=mark)
@@ -119,8 +121,8 @@ def _pages(window: Window) -> Iterator[list[dict[str, object]]]:
         )
 
 
-def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], list[apply.Outcome]]:
-    """Return the events of a page that are not stored, oldest first, and those that are no events."""
+def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], list[apply.EventResult]]:
+    """Return a page's missing events, oldest first, and the results of those that cannot be read."""
     ids = [str(event.get("id")) for event in page]
     stored = WebhookEvent.objects.filter(event_id__in=ids)
     known = set(stored.exclude(_may_be_mended()).values_list("event_id", flat=True))
@@ -131,16 +133,16 @@ def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], lis
         try:
             rows.append(envelope.read(json.dumps(event).encode()))
         except envelope.MalformedEvent as error:
-            outcome = apply.Outcome(event_id=event_id, state=WebhookEvent.State.FAILED, error=str(error))
+            outcome = apply.EventResult(event_id=event_id, state=WebhookEvent.State.FAILED, error=str(error))
             malformed.append(outcome)
     return rows, malformed
 
 
 def _may_be_mended() -> Q:
-    """Select events for which Stripe's own copy may do more: those that failed, or came in another version."""
+    """Select stored events that a new copy may mend: those that failed, or came in another API version."""
     in_another_version = ~Q(api_version__in=["", transport.API_VERSION])
-    of_another = Q(state=WebhookEvent.State.IGNORED, reason=WebhookEvent.Reason.NOT_OURS)
-    return Q(state=WebhookEvent.State.FAILED) | (of_another & in_another_version)
+    not_ours = Q(state=WebhookEvent.State.IGNORED, reason=WebhookEvent.Reason.NOT_OURS)
+    return Q(state=WebhookEvent.State.FAILED) | (not_ours & in_another_version)
 
 
 def _apply(event_ids: Sequence[str]) -> Step:

@@ -1,4 +1,4 @@
-"""Looking at Stripe while somebody waits for the answer: seldom, shortly, and never at the expense of the answer."""
+"""Check a payment at Stripe while a customer or an API client waits: seldom, briefly, and never at their cost."""
 
 import logging
 import threading
@@ -15,50 +15,50 @@ from payments.stripe.deadline import within
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 3.0
-"""How long a look may take: somebody waits for a page, or for an answer of the API."""
-READER_EVERY = timedelta(minutes=1)
-"""How old a payment is that the API is asked for, and how long ago Stripe was asked, before it is asked."""
-CUSTOMER_EVERY = timedelta(seconds=10)
-"""The same for a customer who comes back, as soon as there is a payment: Stripe has just sent him here."""
-AT_ONCE = 4
-"""How many looks a process has under way: each keeps a thread waiting."""
-PAUSE_SECONDS = 5.0
-"""How long nobody looks after Stripe did not answer, so that an outage costs few readers their patience."""
+CHECK_SECONDS = 3.0
+"""How long a check may take, because a page or a response waits for it."""
+CLIENT_INTERVAL = timedelta(minutes=1)
+"""For API clients: how old a payment is before its first check, and how long until the next one."""
+CUSTOMER_INTERVAL = timedelta(seconds=10)
+"""For customers who come back: how long until the next check. The first comes at once, as Stripe has sent them here."""
+CHECKS_MAX = 4
+"""How many checks a process makes at once: each occupies a thread."""
+COOLDOWN_SECONDS = 5.0
+"""How long a process makes no checks after Stripe did not answer: in an outage, few requests wait for it."""
 
 
-class _Bounds:
-    """How many look in this process, and until when nobody does."""
+class _Limits:
+    """The checks under way in this process, and the end of its cooldown."""
 
     def __init__(self) -> None:
-        self.places = threading.BoundedSemaphore(AT_ONCE)
+        self.places = threading.BoundedSemaphore(CHECKS_MAX)
         self.paused_until = 0.0
 
 
-bounds = _Bounds()
+limits = _Limits()
 
 
-def for_reader(payment: Payment) -> Payment:
-    """Return a payment that the API was asked for, with what Stripe knows of it if it may have finished it."""
-    if payment.created_at > timezone.now() - READER_EVERY:
+def for_client(payment: Payment) -> Payment:
+    """Return the payment for the API, checked at Stripe first if Stripe may have finished it."""
+    if payment.created_at > timezone.now() - CLIENT_INTERVAL:
         return payment
-    return _looked_at(payment, every=READER_EVERY)
+    return _checked(payment, interval=CLIENT_INTERVAL)
 
 
 def for_customer(payment: Payment) -> Payment:
-    """Return the payment of a customer who comes back from Checkout, with what Stripe knows of it."""
-    return _looked_at(payment, every=CUSTOMER_EVERY)
+    """Return the payment for a customer who comes back from Checkout, checked at Stripe first."""
+    return _checked(payment, interval=CUSTOMER_INTERVAL)
 
 
-def _looked_at(payment: Payment, *, every: timedelta) -> Payment:
-    """Ask Stripe how a payment is, if it may have finished it and was not asked within `every`.
+def _checked(payment: Payment, *, interval: timedelta) -> Payment:
+    """Check a payment that Stripe may have finished, unless a check began within `interval`.
 
-    One asks at a time, also of several processes: the others get what is known.
+    One check at a time, across all processes: other callers get what is known.
     """
-    if time.monotonic() < bounds.paused_until or not bounds.places.acquire(blocking=False):
+    if time.monotonic() < limits.paused_until or not limits.places.acquire(blocking=False):
         return payment
     try:
-        due = stale_payments.undecided(asked_before=timezone.now() - every).filter(pk=payment.pk)
+        due = stale_payments.undecided(checked_before=timezone.now() - interval).filter(pk=payment.pk)
         if not due.update(checked_at=timezone.now()):
             return payment
         _compare(payment)
@@ -66,24 +66,26 @@ def _looked_at(payment: Payment, *, every: timedelta) -> Payment:
     except OperationalError as error:
         logger.warning("Payment %s is shown as it was: %s", payment.pk, type(error).__name__)
     finally:
-        bounds.places.release()
+        limits.places.release()
     return payment
 
 
 def _compare(payment: Payment) -> None:
-    """Compare a payment with Stripe. Where that fails it stays due, for who looks next and for `fetch_webhooks`."""
+    """Compare a payment with Stripe. If Stripe does not answer, it stays due for the next check."""
     try:
-        with within(PATIENCE_SECONDS):
+        with within(CHECK_SECONDS):
             stale_payments.compare(payment, dry_run=False)
     except gateway.StripeUnavailable as error:
-        bounds.paused_until = time.monotonic() + PAUSE_SECONDS
-        logger.warning("Stripe could not be asked about payment %s: %s", payment.pk, error)
+        limits.paused_until = time.monotonic() + COOLDOWN_SECONDS
+        logger.warning("Stripe did not answer about payment %s: %s", payment.pk, error)
         Payment.objects.filter(pk=payment.pk).update(checked_at=payment.checked_at)
-    except gateway.StripeRefused as error:
-        logger.warning("Stripe refused to be asked about payment %s: %s", payment.pk, error.code)
+    except gateway.StripeError as error:
+        logger.warning("Stripe refused to answer about payment %s: %s", payment.pk, error.code)
     except (KeyError, TypeError, ValueError) as error:
         logger.warning(
-            "Stripe's answer about payment %s is not as it describes it: %s", payment.pk, type(error).__name__
+            "Stripe's answer about payment %s does not have the documented shape: %s",
+            payment.pk,
+            type(error).__name__,
         )
     except OperationalError:
         raise

@@ -1,13 +1,12 @@
-"""Payments that are open for long: Stripe is asked how they are."""
+"""Compare payments that have been open for long with Stripe."""
 
 from datetime import datetime
 
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from payments import record
-from payments.checkout import create
+from payments.checkout import cancel
 from payments.facts import Facts
 from payments.models import Intent, Payment, StatusChange
 from payments.reconciliation.each import End, Result, name
@@ -19,34 +18,36 @@ _CAUSE = StatusChange.Cause.RECONCILIATION
 _UNDECIDED = (Status.PENDING, Status.PROCESSING, Status.FAILED)
 
 
-def open_payments(*, asked_before: datetime) -> QuerySet[Payment]:
-    """Return payments that are open, were made before this moment (UTC), and not asked about since."""
-    return undecided(asked_before=asked_before).filter(created_at__lt=asked_before).order_by("created_at")
+def open_payments(*, checked_before: datetime) -> QuerySet[Payment]:
+    """Return open payments that were created before this time (UTC), and not checked since."""
+    return (
+        undecided(checked_before=checked_before).filter(created_at__lt=checked_before).order_by("created_at")
+    )
 
 
-def undecided(*, asked_before: datetime) -> QuerySet[Payment]:
-    """Return payments that Stripe may have finished, and was not asked about since this moment (UTC)."""
+def undecided(*, checked_before: datetime) -> QuerySet[Payment]:
+    """Return payments that Stripe may have finished, and that were not checked since this time (UTC)."""
     return Payment.objects.filter(
-        Q(checked_at=None) | Q(checked_at__lt=asked_before),
+        Q(checked_at=None) | Q(checked_at__lt=checked_before),
         status__in=_UNDECIDED,
-        ride_claim__isnull=False,  # without it they have ended for good
+        ride_claim__isnull=False,  # without it, they have ended for good
         session_id__isnull=False,
     )
 
 
 def compare(payment: Payment, *, dry_run: bool) -> Result:
-    """Ask Stripe how the payment's session is, and record what follows from that, as events would have.
+    """Retrieve the payment's session and apply its state, as events would have.
 
-    A payment that is being canceled, and was left so, is canceled. Raises StripeRefused or StripeUnavailable.
+    Complete an interrupted cancel. Raises StripeError.
     """
     before = payment.status
-    if not dry_run:  # first, so that one that fails does not come first each time
+    if not dry_run:  # before the call, so that a payment that fails does not come first each time
         Payment.objects.filter(pk=payment.pk).update(checked_at=timezone.now())
-    facts, intent_id, is_open = _ask(payment)
+    facts, intent_id, is_open = _retrieve(payment)
     if is_open and "cancel_requested" in payment.facts:
         after = Status.CANCELED if dry_run else _cancel(payment)
     elif dry_run:
-        record.work_out([_finding(payment, facts, intent_id)], cause=_CAUSE)
+        record.work_out([record.Update(payment=payment, facts=facts)], cause=_CAUSE)
         after = payment.status
     else:
         after = _record(payment, facts, intent_id)
@@ -55,10 +56,11 @@ def compare(payment: Payment, *, dry_run: bool) -> Result:
     return Result(end=End.CHANGED, text=f"{name(payment)}: {before} → {after} (as Stripe has it)")
 
 
-def _ask(payment: Payment) -> tuple[Facts, str | None, bool]:
-    """Return what the session says, its payment intent, and whether it can still be paid.
+def _retrieve(payment: Payment) -> tuple[Facts, str | None, bool]:
+    """Return the session's facts, its payment intent, and whether it is still open.
 
-    A session that Stripe does not know was made with another key. It can be paid no more once its time is up.
+    Only flag the payment if the intent belongs to another one already.
+    Stripe does not know a session that was made with another key. It counts as expired once its time is up.
     """
     now = timezone.now()
     try:
@@ -68,35 +70,24 @@ def _ask(payment: Payment) -> tuple[Facts, str | None, bool]:
         if error.code != "resource_missing" or not is_over:
             raise
         return {"expired": int(now.timestamp())}, None, False
-    intent = session["payment_intent"]
-    facts = events.session_facts(session, int(now.timestamp()))
-    return facts, intent["id"] if intent else None, session["status"] == "open"
-
-
-def _finding(payment: Payment, facts: Facts, intent_id: str | None) -> record.Finding:
-    """Return what was found; nothing but a flag where the intent was found to be another payment's before."""
-    if Intent.objects.filter(intent_id=intent_id, payment__isnull=False).exclude(payment=payment).exists():
-        return record.Finding(payment=payment, facts={"rewritten": int(timezone.now().timestamp())})
-    return record.Finding(
-        payment=payment,
-        facts=facts,
-        payment_intent_id=intent_id,
-        is_new_intent=intent_id is not None and intent_id != payment.payment_intent_id,
-    )
+    intent_id = session["payment_intent"]["id"] if session["payment_intent"] else None
+    is_open = session["status"] == "open"
+    others = Intent.objects.filter(intent_id=intent_id, payment__isnull=False).exclude(payment=payment)
+    if others.exists():
+        return {"rewritten": int(now.timestamp())}, None, is_open
+    return events.session_facts(session, int(now.timestamp())), intent_id, is_open
 
 
 def _record(payment: Payment, facts: Facts, intent_id: str | None) -> str:
-    """Write what was found; return the status that follows."""
-    with transaction.atomic():
-        payment = Payment.objects.select_for_update().get(pk=payment.pk)
-        record.apply_facts([_finding(payment, facts, intent_id)], cause=_CAUSE)
+    """Apply the facts; return the resulting status."""
+    payment = record.learn(payment.pk, facts, cause=_CAUSE, payment_intent_id=intent_id)
     apply.apply_parked(payment, cause=_CAUSE)
     return payment.status
 
 
 def _cancel(payment: Payment) -> str:
-    """End what a cancel began that was cut short before Stripe heard of it; return the status that follows."""
+    """Complete a cancel that was interrupted before it reached Stripe; return the resulting status."""
     try:
-        return create.cancel(payment_id=payment.pk, cause=_CAUSE).status
-    except create.NotCancelable:  # it was paid a moment ago, as its events will tell
+        return cancel.cancel(payment_id=payment.pk, cause=_CAUSE).status
+    except cancel.NotCancelable:  # it was paid a moment ago: its events will say so
         return payment.status

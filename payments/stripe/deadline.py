@@ -1,4 +1,4 @@
-"""How long the caller can still wait for Stripe: one time for all calls, tries and pauses of a request."""
+"""Bound how long a caller waits for Stripe: one deadline for all calls, tries and pauses of a request."""
 
 import contextlib
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 
 REQUEST_SECONDS = 12.0
-"""What a request of the API may take at Stripe in all, and a single call where nobody waits. Backends and proxies
+"""What a request of the API may take at Stripe in all, and a single call of a command. Backends and proxies
 often give up after 15 to 30 seconds."""
 
 _end: ContextVar[float | None] = ContextVar("stripe_deadline", default=None)

@@ -1,4 +1,4 @@
-"""Stripe, as the rest of the service sees it: plain dictionaries in and out, and three errors of our own."""
+"""Stripe, as the rest of the service sees it: plain dictionaries in and out, and errors of our own."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -29,23 +29,35 @@ _UNREADABLE = "Stripe's answer could not be read."
 _TEST_KEY = re.compile(r"(sk|rk)_(org_)?test_")
 
 
-class StripeRefused(Exception):
-    """Stripe understood the request and said no. It did not do it this time; an earlier try is another matter.
+class StripeError(Exception):
+    """Stripe did not do what it was asked to do.
 
-    `is_about_key`: it said no to STRIPE_SECRET_KEY, so that this says nothing of the request.
+    `code`: Stripe's own word for why, where it has one. `is_final`: Stripe would repeat this answer to the same
+    idempotency key.
     """
 
-    def __init__(self, message: str, *, code: str, is_about_key: bool = False) -> None:
+    is_final = False
+
+    def __init__(self, message: str, *, code: str = "") -> None:
         super().__init__(message)
         self.code = code
-        self.is_about_key = is_about_key
 
 
-class StripeUnavailable(Exception):
+class StripeRefused(StripeError):
+    """Stripe understood the request and said no. It did not do it this time; an earlier try is another matter."""
+
+    is_final = True
+
+
+class StripeKeyRefused(StripeError):
+    """Stripe said no to STRIPE_SECRET_KEY, which says nothing of the request."""
+
+
+class StripeUnavailable(StripeError):
     """Stripe did not answer, or not usefully: what became of the request is unknown, so repeat it as it was.
 
-    `is_final`: Stripe would repeat this answer to the same idempotency key: an error of its own, or that the key came
-    with other parameters before. `retry_after`: the seconds that Stripe asks to wait.
+    It is final where Stripe answered with an error of its own, or the key came with other parameters before.
+    `retry_after`: the seconds that Stripe asks to wait.
     """
 
     def __init__(self, message: str, *, is_final: bool = False, retry_after: int | None = None) -> None:
@@ -69,9 +81,10 @@ def _ask(call: Any, *args: Any) -> dict[str, Any]:
     except (stripe.IdempotencyError, stripe.RateLimitError, stripe.APIError) as error:
         raise _unavailable(error) from error
     except stripe.StripeError as error:
-        message = error.user_message or "Stripe refused the request."
         is_about_key = isinstance(error, stripe.AuthenticationError | stripe.PermissionError)
-        raise StripeRefused(message, code=error.code or "refused", is_about_key=is_about_key) from error
+        refused = StripeKeyRefused if is_about_key else StripeRefused
+        message = error.user_message or "Stripe refused the request."
+        raise refused(message, code=error.code or "refused") from error
     return answer
 
 
@@ -156,7 +169,7 @@ def livemode() -> bool:
 def create_session(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
     """Create a Checkout Session; the same key and params, repeated within a day, give the same session.
 
-    Raises StripeRefused or StripeUnavailable.
+    Raises StripeError.
     """
     create = _v1().checkout.sessions.create
     return _call(create, params, {"idempotency_key": idempotency_key}, needed=("url", "expires_at"))
@@ -165,7 +178,7 @@ def create_session(*, params: dict[str, Any], idempotency_key: str) -> dict[str,
 def expire_session(*, session_id: str) -> dict[str, Any]:
     """End an open Checkout Session, so that it can no longer be paid.
 
-    Raises StripeRefused (it is complete, or has expired) or StripeUnavailable.
+    Raises StripeError: StripeRefused where it is complete, or has expired.
     """
     return _call(_v1().checkout.sessions.expire, session_id, needed=())
 
@@ -173,7 +186,7 @@ def expire_session(*, session_id: str) -> dict[str, Any]:
 def retrieve_session(*, session_id: str) -> dict[str, Any]:
     """Return a Checkout Session as it is now, with its payment intent in it.
 
-    Raises StripeRefused or StripeUnavailable.
+    Raises StripeError.
     """
     retrieve = _v1().checkout.sessions.retrieve
     return _call(retrieve, session_id, {"expand": ["payment_intent"]}, needed=("status", "payment_status"))
@@ -182,7 +195,7 @@ def retrieve_session(*, session_id: str) -> dict[str, Any]:
 def create_refund(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
     """Give money back; the same key and params, repeated within a day, give the same refund.
 
-    Raises StripeRefused or StripeUnavailable.
+    Raises StripeError.
     """
     return _call(
         _v1().refunds.create, params, {"idempotency_key": idempotency_key}, needed=("amount", "status")
@@ -190,7 +203,7 @@ def create_refund(*, params: dict[str, Any], idempotency_key: str) -> dict[str, 
 
 
 def list_refunds(*, payment_intent_id: str) -> Iterator[list[dict[str, Any]]]:
-    """Yield the refunds of a payment page by page, newest first. Raises StripeRefused or StripeUnavailable."""
+    """Yield the refunds of a payment page by page, newest first. Raises StripeError."""
     return _pages(_v1().refunds.list, {"payment_intent": payment_intent_id})
 
 
@@ -200,7 +213,7 @@ def list_events(
     """Yield events page by page, newest first: made from `since` on and before `until` (UTC, whole seconds).
 
     At most TYPES_A_REQUEST types. `undelivered`: those alone that an endpoint has not taken yet. Nothing signs
-    them: they come from Stripe over TLS, for our key. Raises StripeRefused or StripeUnavailable.
+    them: they come from Stripe over TLS, for our key. Raises StripeError.
     """
     created = {"gte": int(since.timestamp())} | ({"lt": int(until.timestamp())} if until else {})
     params: dict[str, Any] = {"types": list(types), "created": created}

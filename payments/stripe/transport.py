@@ -10,6 +10,7 @@ import stripe
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
+from requests.utils import get_environ_proxies
 
 from payments.stripe import deadline
 
@@ -42,6 +43,8 @@ def client(key: str, base: str) -> stripe.StripeClient:
     request of the API, which Django gives a thread of its own.
     """
     session = requests.Session()
+    session.proxies = get_environ_proxies(base or stripe.DEFAULT_API_BASE)
+    session.trust_env = False  # or the environment and .netrc are read again for each request
     for scheme in ("https://", "http://"):
         session.mount(scheme, _Adapter(pool_maxsize=CONNECTIONS_KEPT))
     return stripe.StripeClient(

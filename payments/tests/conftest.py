@@ -13,7 +13,7 @@ from django.utils import timezone
 from payments.facts import money
 from payments.models import Payment, WebhookEvent
 from payments.reconciliation import on_demand
-from payments.webhooks import apply, batches, endpoint, signatures
+from payments.webhooks import batches, endpoint, ingest, signatures
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,7 +27,7 @@ def no_connection_is_left(django_db_setup):
 @pytest.fixture(autouse=True)
 def nobody_has_looked_yet(monkeypatch):
     """Let no test pause for an outage that another one made."""
-    monkeypatch.setattr(on_demand, "bounds", on_demand._Bounds())
+    monkeypatch.setattr(on_demand, "limits", on_demand._Limits())
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def post():
 @pytest.fixture
 def deliver(sign):
     """Return a function that hands a body to the service as a delivery of Stripe's."""
-    return lambda body: apply.take_in([apply.receive(body=body, signature=signatures.read(sign(body)))])[0]
+    return lambda body: ingest.ingest([ingest.receive(body=body, signature=signatures.read(sign(body)))])[0]
 
 
 @pytest.fixture

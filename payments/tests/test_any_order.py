@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notifications.models import Notification
-from payments.facts import merge
+from payments.merging import merge
 from payments.models import StatusChange, WebhookEvent
 from payments.status import Status, attention, derive
 from payments.stripe import events

@@ -86,7 +86,7 @@ def test_a_dry_run_counts_and_removes_nothing(make_event):
 
 
 def test_many_go_in_batches_past_those_that_stay(make_event, monkeypatch):
-    monkeypatch.setattr(retention, "BATCH_SIZE", 3)
+    monkeypatch.setattr(retention, "PRUNED_AT_ONCE", 3)
     waiting = {make_event(state=State.FAILED) for _ in range(4)}
     for _ in range(5):
         make_event()

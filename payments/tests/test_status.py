@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.balances import balances
-from payments.facts import ATTEMPTS_KEPT, OBJECTS_KEPT, merge
+from payments.merging import ATTEMPTS_KEPT, OBJECTS_KEPT, merge
 from payments.models import Payment
 from payments.status import Attention, Status, attention, derive, holds_ride, is_open
 from payments.stripe import events

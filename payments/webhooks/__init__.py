@@ -1,0 +1,1 @@
+"""What Stripe delivers: verified, stored once, matched with payments, and applied."""

@@ -1,6 +1,6 @@
-"""JSON that Stripe signed: read whatever stands in it, and written so that every database takes it.
+"""Read the JSON that Stripe signed, and write it so that every database takes it.
 
-A signed event must not be lost for a field that nobody reads, such as a name with half an emoji in it.
+A signed event must not be lost for a field that is never read, such as a name with half an emoji in it.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Where Stripe delivers its events.
+"""Answer Stripe's deliveries of events.
 
-It is an ASGI application of its own, beside Django's. Django's handler starts and joins a thread for each request,
+This is an ASGI application of its own, beside Django's. Django's handler starts and joins a thread for each request,
 also for an async view, and that costs more than all else of an event; middleware, which would be left out then, is of
 no use to an endpoint for the signed messages of a machine.
 """
@@ -16,7 +16,7 @@ from django.db import OperationalError
 from payments.api.errors import log_outage
 from payments.metrics import REFUSED
 from payments.models import WebhookEvent
-from payments.webhooks import apply, batches, envelope, signatures
+from payments.webhooks import batches, envelope, ingest, signatures
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +32,15 @@ class Answer(NamedTuple):
 
     @classmethod
     def of(cls, status: int, content: dict[str, Any], **headers: str) -> "Answer":
+        """Return an answer with this content."""
         body = orjson.dumps(content)
         described = {"content-type": "application/json", "content-length": str(len(body))} | headers
         return cls(status, body, tuple(described.items()))
+
+    @classmethod
+    def error(cls, status: int, code: str, message: str, **headers: str) -> "Answer":
+        """Return an answer that says what is wrong."""
+        return cls.of(status, {"error": {"code": code, "message": message}}, **headers)
 
 
 class HungUpError(Exception):
@@ -61,7 +67,7 @@ async def answer(*, method: str, signature: str, read: Callable[[], Awaitable[by
     if `read` does.
     """
     try:
-        return await _take_in(signature=signature, read=read) if method == "POST" else _NOT_POST
+        return await _ingest(signature=signature, read=read) if method == "POST" else _NOT_POST
     except HungUpError:
         raise
     except Exception:
@@ -69,32 +75,26 @@ async def answer(*, method: str, signature: str, read: Callable[[], Awaitable[by
         return _BROKEN
 
 
-async def _take_in(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> Answer:
-    """Take an event in. The body of what cannot have been signed just now is not waited for."""
+async def _ingest(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> Answer:
+    """Verify, store and apply an event. A body whose signature cannot be good is not waited for."""
     try:
         signed = signatures.read(signature)
-        row = apply.receive(body=await read(), signature=signed)
-        outcome = await batches.take_in(row)
+        row = ingest.receive(body=await read(), signature=signed)
+        result = await batches.submit(row)
     except signatures.SignatureOfAnotherTime as error:
-        return _refuse_time(error)
+        logger.warning("Webhooks are refused as signed at another time. %s", error)
+        return _refuse(400, error.code, str(error))
     except signatures.InvalidSignature as error:
         logger.warning("Webhooks are refused: %s Compare STRIPE_WEBHOOK_SECRETS with Stripe's.", error)
-        return _refuse(400, "invalid_signature", str(error))
+        return _refuse(400, error.code, str(error))
     except envelope.MalformedEvent as error:
         return _refuse(400, "malformed_event", str(error))
     except OperationalError as error:
         log_outage(error)
         return _refuse(503, "unavailable", "The database did not answer: deliver the event again.")
-    if outcome.state == WebhookEvent.State.FAILED:
+    if result.state == WebhookEvent.State.FAILED:
         return _refuse(500, "not_applied", "The event is stored but could not be applied: deliver it again.")
-    return Answer.of(200, {"event": outcome.event_id, "state": outcome.state})
-
-
-def _refuse_time(error: signatures.SignatureOfAnotherTime) -> Answer:
-    logger.warning("Webhooks are refused as signed at another time. %s", error)
-    if error.age > 0:
-        return _refuse(400, "signature_too_old", str(error))
-    return _refuse(400, "signature_too_new", str(error))
+    return Answer.of(200, {"event": result.event_id, "state": result.state})
 
 
 async def _read(receive: Any) -> bytes:
@@ -118,20 +118,8 @@ def _signature(scope: Any) -> str:
 
 def _refuse(status: int, code: str, message: str) -> Answer:
     REFUSED.labels(reason=code).inc()
-    return Answer.of(status, {"error": {"code": code, "message": message}})
+    return Answer.error(status, code, message)
 
 
-_NOT_POST = Answer.of(
-    405,
-    {"error": {"code": "method_not_allowed", "message": "This address takes POST alone."}},
-    allow="POST",
-)
-_BROKEN = Answer.of(
-    500,
-    {
-        "error": {
-            "code": "internal_error",
-            "message": "Something broke. It is logged; deliver the event again.",
-        }
-    },
-)
+_NOT_POST = Answer.error(405, "method_not_allowed", "This address takes POST alone.", allow="POST")
+_BROKEN = Answer.error(500, "internal_error", "Something broke. It is logged; deliver the event again.")

@@ -1,4 +1,4 @@
-"""The first stage of an event: a verified body, or what Stripe was asked for, becomes the event's row, once."""
+"""Make an event's row of a verified body, or of an event that was fetched from Stripe, and store it once."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from payments.stripe.transport import API_VERSION
 from payments.webhooks import bodies
 from payments.webhooks.scrubbing import scrub
 
-_TOLD = ("type", "body", "api_version", "livemode", "object_id", "created_at")
+_STORED = ("type", "body", "api_version", "livemode", "object_id", "created_at")
 _COPY = ("body", "api_version", "object_id")
 """What may differ between two copies of one event, which come in two versions of Stripe's API."""
 _STORABLE = r"^[^\ufffd]*$"
@@ -88,8 +88,8 @@ def store(row: WebhookEvent) -> WebhookEvent:
 
     An event that was not applied takes over a copy that differs: it may be in a version that can be read.
     """
-    told = {name: getattr(row, name) for name in _TOLD}
-    event, is_new = WebhookEvent.objects.get_or_create(event_id=row.event_id, defaults=told)
+    values = {name: getattr(row, name) for name in _STORED}
+    event, is_new = WebhookEvent.objects.get_or_create(event_id=row.event_id, defaults=values)
     if not is_new:
         WebhookEvent.objects.filter(pk=event.pk).update(deliveries=F("deliveries") + 1)
         if _take_copy(row):
@@ -117,7 +117,7 @@ def _not_applied() -> QuerySet[WebhookEvent]:
 
 
 def _take_copy(row: WebhookEvent) -> bool:
-    """Let a stored event that was not applied take over a copy, to be judged anew; tell whether it did.
+    """Let a stored event that was not applied take over a copy, to be matched anew; return whether it did.
 
     An event that names no payment in one version of the API may name it in another. One that waits, or that was ignored,
     in the version that is read stays in that.

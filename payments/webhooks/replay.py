@@ -36,17 +36,15 @@ class Selection:
 
 def select(selection: Selection) -> list[str]:
     """Return the ids of the selected events, in the order in which they came."""
-    events = WebhookEvent.objects.all()
-    if selection.event_ids:
-        events = events.filter(event_id__in=selection.event_ids)
+    given = {
+        "event_id__in": selection.event_ids,
+        "type__in": selection.types,
+        "received_at__gte": selection.since,
+        "received_at__lt": selection.until,
+    }
+    events = WebhookEvent.objects.filter(**{name: value for name, value in given.items() if value})
     if selection.failed:
         events = events.filter(_unfinished())
-    if selection.types:
-        events = events.filter(type__in=selection.types)
-    if selection.since:
-        events = events.filter(received_at__gte=selection.since)
-    if selection.until:
-        events = events.filter(received_at__lt=selection.until)
     events = _of_payments(events, selection)
     return list(events.order_by("pk").values_list("event_id", flat=True)[: selection.limit])
 
@@ -56,7 +54,7 @@ def replay(
     *,
     dry_run: bool = False,
     cause: StatusChange.Cause = StatusChange.Cause.REPLAY,
-) -> Iterator[list[apply.Outcome]]:
+) -> Iterator[list[apply.EventResult]]:
     """Apply stored events batch by batch, yielding what became, or in a dry run what would become, of each."""
     for batch in (event_ids[n : n + BATCH_SIZE] for n in range(0, len(event_ids), BATCH_SIZE)):
         if dry_run:

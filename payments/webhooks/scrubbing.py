@@ -1,8 +1,8 @@
-"""What is kept of a body of Stripe's: by the names of Stripe's fields, and nothing that is not named here.
+"""Remove from a body of Stripe's every text whose field is not named here.
 
-An event tells who paid: names, addresses, phones, links that open a page for whoever has them, secrets of the payment.
+An event identifies the customer: names, addresses, phones, links that open a page for whoever has them, secrets of the payment.
 This service needs none of it, and all that it stores can leak. Stripe adds fields, and gives each way to pay its own.
-So texts are removed unless their field is known to hold no such thing; a field that nobody has thought of is removed.
+So texts are removed unless their field is known to hold no such thing; an unforeseen field is removed.
 
 Numbers, truth values, nulls and the names of all fields stay: a body keeps its shape, and can be applied again.
 
@@ -13,7 +13,7 @@ published description (https://github.com/stripe/openapi).
 from typing import Any
 
 REMOVED = "(removed)"
-"""Stands for what was removed, so that it can be told from what was never there."""
+"""Stands for what was removed, so that it differs from what was never there."""
 
 DEPTH_MAX = 32
 """Levels that are looked at; Stripe expands four, and an event with all of them has some 15. What is deeper is removed."""
@@ -70,7 +70,7 @@ _NUMBERS = frozenset({"exp_month", "exp_year"})
 
 
 def scrub(body: Any) -> Any:
-    """Return the parsed body of an event, or of any object of Stripe's, without what it need not tell.
+    """Return the parsed body of an event, or of any object of Stripe's, without what is not needed.
 
     Takes whatever JSON can say and leaves it as it is; what is returned is new. Scrubbing twice changes nothing.
     """

@@ -20,7 +20,9 @@ _NOT_SIGNED = (
 
 
 class InvalidSignature(Exception):
-    """A body is not known to be Stripe's; the message says what does not fit."""
+    """A body is not known to be Stripe's; the message says what does not fit, and `code` says it to programs."""
+
+    code = "invalid_signature"
 
 
 class SignatureOfAnotherTime(InvalidSignature):
@@ -28,7 +30,7 @@ class SignatureOfAnotherTime(InvalidSignature):
 
     def __init__(self, *, age: int) -> None:
         """`age`: how long ago it says that it was signed, in seconds; below 0 that is still to come."""
-        self.age = age
+        self.code = "signature_too_old" if age > 0 else "signature_too_new"
         when = f"{age} seconds ago" if age > 0 else f"{-age} seconds from now"
         super().__init__(
             f"The event says that it was signed {when}, and is good for {TOLERANCE_SECONDS}: "

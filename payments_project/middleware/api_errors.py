@@ -1,4 +1,4 @@
-"""Every refusal under /api/ and /webhooks/ is JSON, also where Django rather than the API makes it."""
+"""Turn Django's own error pages under /api/ and /webhooks/ into JSON."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ _REFUSALS = {
 
 
 def json_errors(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: give errors of the API the shape of the API's own errors."""
+    """Give Django's error pages the shape of the API's errors, as middleware."""
     return lambda request: _as_json(request, get_response(request))
 
 

@@ -1,4 +1,4 @@
-"""Bounds for the bodies of HTTP requests, by bytes as they arrive, on any ASGI server that hands them on as they arrive."""
+"""Bound the bodies of HTTP requests, counted as they arrive, on any ASGI server."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,7 @@ from django.conf import settings
 from payments_project.middleware.refusing import Refusal, answer
 
 SUM_MAX_BYTES = 64 * 1024 * 1024
-"""Of all bodies that the process holds. Where more arrives, the request that is arriving for longest gives way."""
+"""Bytes of all bodies that the process holds. If more arrives, the request that has been arriving for longest is refused."""
 
 TOO_LARGE = Refusal(413, "too_large", "Send a body of at most 1 MiB.")
 TOO_MANY_FIELDS = Refusal(400, "invalid_request", "Send at most 1,000 parameters.")
@@ -18,7 +18,7 @@ _GONE = {"type": "http.disconnect"}
 
 
 class Bodies:
-    """An ASGI application around another, which is never handed more of a body than the bounds allow."""
+    """ASGI middleware: passes no more of a body to the application than the bounds allow."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -27,6 +27,7 @@ class Bodies:
         self._sum = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request, or refuse it."""
         if refusal := self._refusal(scope):
             await answer(refusal, receive=receive, send=send)
             return
@@ -39,14 +40,14 @@ class Bodies:
             await answer(request.refusal, receive=receive, send=send, is_whole=request.is_whole)
 
     def _refusal(self, scope: Any) -> Refusal | None:
-        """Return why a request is refused by its head. Django's page for errors would count the fields again, and fail."""
+        """Return the refusal of a request by its head. Too many fields: Django's error page would count them and fail."""
         if _declared(scope) > self.most:
             return TOO_LARGE
         fields = scope.get("query_string", b"").count(b"&") + 1
         return TOO_MANY_FIELDS if fields > settings.DATA_UPLOAD_MAX_NUMBER_FIELDS else None
 
     def make_room(self, request: "_Request", size: int) -> None:
-        """Count what came of a request. One that arrives slowly holds much for long, and gives way to the others."""
+        """Count bytes of a request that arrived. Refuse the request that has been arriving for longest if they are too many."""
         self._sum += size
         if request.is_whole:
             self._arriving.pop(request, None)
@@ -58,13 +59,13 @@ class Bodies:
             slowest.refuse(BUSY)
 
     def forget(self, request: "_Request") -> None:
-        """Hold nothing of a request any more."""
+        """Stop counting a request."""
         self._arriving.pop(request, None)
         self._sum -= request.size
 
 
 class _Request:
-    """What the application sees of one request, of whose body `size` bytes are held."""
+    """One request as the application sees it. `size` bytes of its body are held."""
 
     def __init__(self, receive: Any, send: Any, bodies: Bodies) -> None:
         self._receive = receive
@@ -76,10 +77,10 @@ class _Request:
         self.refusal: Refusal | None = None
 
     async def receive(self) -> Any:
-        """Return the next message. To the application, a client whose request is refused has hung up."""
+        """Return the next message. After a refusal it is a disconnect."""
         if self.refusal:
             return _GONE
-        if self.is_whole or not self.size:  # it holds nothing, or waits for nothing, that it could give up
+        if self.is_whole or not self.size:  # `Bodies` cannot refuse it while it waits
             message = await self._receive()
         else:
             message = await self._receive_unless_refused()
@@ -88,13 +89,13 @@ class _Request:
         return _GONE if self.refusal else message
 
     async def send(self, message: Any) -> None:
-        """Pass on what the application answers, unless the request is refused."""
+        """Pass on the application's answer, unless the request is refused."""
         if not self.refusal:
             self.is_answered = True
             await self._send(message)
 
     def refuse(self, refusal: Refusal) -> None:
-        """Let the application see no more of it, also while it waits for more."""
+        """Refuse the request, also while the application waits for more of it."""
         self.refusal = refusal
         self.size = 0
         if self._wait:

@@ -1,6 +1,6 @@
-"""Requests for a host name that the service does not answer to: refused by that name, with the setting that admits it.
+"""Refuse requests for a host name outside ALLOWED_HOSTS, and name the host and the setting.
 
-Django would call them a bad request, show a traceback with DEBUG, and log one without.
+Django would answer with a bare 400, or with a traceback if DEBUG is on, and log a traceback.
 """
 
 import logging
@@ -14,12 +14,12 @@ from django.shortcuts import render
 logger = logging.getLogger(__name__)
 
 NAME_MAX = 100
-"""Characters of a host name that are shown and logged: it is whatever a stranger sends."""
+"""Characters of a host name that are shown and logged: a stranger may send anything."""
 _FOR_PROGRAMS = ("/api/", "/webhooks/", "/v1/")
 
 
 def known_hosts(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: let through what asks for one of ALLOWED_HOSTS."""
+    """Let requests for one of ALLOWED_HOSTS pass, as middleware."""
     return lambda request: _refuse_unknown(request) or get_response(request)
 
 

@@ -1,8 +1,8 @@
-"""The service under a prefix, as in https://host/pay/…: one host name is shared by several.
+"""Serve under a prefix, as in https://host/pay/…, where several services share a host name.
 
-A proxy may strip the prefix or leave it, and servers write down either in their own way: uvicorn puts its --root-path
-before each path, Daphne does not. Django takes both, Channels takes a path without the prefix for an error, and redirects
-need one with it. So each request is made to say both: https://asgi.readthedocs.io/en/latest/specs/www.html
+A proxy may strip the prefix or leave it, and uvicorn puts its --root-path before each path, while Daphne does not.
+Django accepts both. Channels raises for a path without the prefix, and redirects need one with it. So each scope gets
+both, as ASGI says: https://asgi.readthedocs.io/en/latest/specs/www.html
 """
 
 import re
@@ -11,24 +11,24 @@ from typing import Any
 from django.conf import settings
 
 _PREFIX = re.compile(r"(/[\w.~-]+)+", re.ASCII)
-"""What may be a prefix. Daphne takes one from a header of whoever sends it, and redirects lead where it says."""
+"""A valid prefix. Daphne takes one from a header, which any client may send, and redirects would lead where it says."""
 
 
 class Prefixed:
-    """An ASGI application around another, for which `path` begins with `root_path`, wherever the proxy has left them."""
+    """ASGI middleware: makes `path` begin with `root_path`, whether or not the proxy strips the prefix."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve a request or a WebSocket at its place. A server's own events, such as lifespan's, have none."""
+        """Serve a request or a WebSocket. Other scopes, such as lifespan, have no path."""
         if "path" in scope:
             scope = scope | _place(scope["path"], scope.get("root_path", ""))
         await self._application(scope, receive, send)
 
 
 def _place(path: str, root_path: str) -> dict[str, str]:
-    """Return the path with the prefix, and the prefix: that of PUBLIC_URL, else the server's."""
+    """Return the path with the prefix, and the prefix: PUBLIC_URL's, else the server's."""
     prefix = settings.FORCE_SCRIPT_NAME or root_path.rstrip("/")
     if not _PREFIX.fullmatch(prefix):
         return {"path": path, "root_path": ""}

@@ -1,4 +1,4 @@
-"""How a request is refused before the application has read it: in the API's shape, and so that the client can read it."""
+"""Refuse a request before the application has read it, in the API's shape, so that the client can read the answer."""
 
 import asyncio
 from contextlib import suppress
@@ -8,11 +8,11 @@ import orjson
 from prometheus_client import Counter
 
 LINGER_SECONDS = 5.0
-"""How long a client that is refused may go on sending. A connection that is closed before loses the answer."""
+"""How long a refused client may go on sending. If the connection were closed at once, the client would lose the answer."""
 LINGER_MAX_BYTES = 16 * 1024 * 1024
-"""How much such a client may go on sending. Nothing of it is kept."""
+"""How much a refused client may go on sending. All of it is dropped."""
 RETRY_AFTER = b"5"
-"""Seconds after which a client that met a busy service may come again."""
+"""Seconds after which a client may try again if the service was busy."""
 
 REFUSED = Counter(
     "payments_http_refused_total", "HTTP requests that were refused before they were read.", ["reason"]
@@ -20,16 +20,20 @@ REFUSED = Counter(
 
 
 class Refusal(NamedTuple):
+    """An error answer: the HTTP status, and the API's code and message."""
+
     status: int
     code: str
     message: str
 
     @property
     def body(self) -> bytes:
+        """The JSON body."""
         return orjson.dumps({"error": {"code": self.code, "message": self.message}})
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
+        """The header fields. The connection is closed after the answer."""
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(self.body)),
@@ -41,7 +45,7 @@ class Refusal(NamedTuple):
 
 
 async def answer(refusal: Refusal, *, receive: Any, send: Any, is_whole: bool = False) -> None:
-    """Send a refusal over ASGI and end the connection, once the client has sent all or enough.
+    """Send a refusal over ASGI, and end the answer once the client has sent all or LINGER_MAX_BYTES.
 
     `is_whole`: the request's body has been read to its end.
     """
@@ -51,11 +55,11 @@ async def answer(refusal: Refusal, *, receive: Any, send: Any, is_whole: bool = 
     if not is_whole:
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):
-                await _read_away(receive)
+                await _drop_rest(receive)
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _read_away(receive: Any) -> None:
+async def _drop_rest(receive: Any) -> None:
     left, more = LINGER_MAX_BYTES, True
     while more and left > 0:
         message = await receive()

@@ -1,4 +1,4 @@
-"""Static files, served before Django is asked: a file needs no thread, no database and no session."""
+"""Serve static files before Django: a file needs no thread, no database and no session."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ PREFIX = "/static/"
 
 
 class StaticFiles:
-    """An ASGI application around another, which is not asked for what is under PREFIX.
+    """ASGI middleware: serves paths under PREFIX, and passes on all others.
 
-    With DEBUG files are looked for at each request, else once, at the start.
+    With DEBUG it looks for files at each request, else once at the start.
     """
 
     def __init__(self, application: Any) -> None:
@@ -22,6 +22,7 @@ class StaticFiles:
             self._files.add_files(root, f"{PREFIX}{prefix}")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a file, or pass the request on."""
         path = scope["path"].removeprefix(scope["root_path"])
         if path.startswith(PREFIX):
             await self._files(scope | {"path": path}, receive, send)
@@ -30,7 +31,7 @@ class StaticFiles:
 
 
 def _folders() -> list[tuple[str, str]]:
-    """Return where the apps and STATICFILES_DIRS have files, and under which name. The first that has a file wins."""
+    """Return the folders of the apps and STATICFILES_DIRS, with their prefixes. The last that has a file wins."""
     found: dict[tuple[str, str], None] = {}
     for finder in get_finders():
         for _, storage in finder.list([]):

@@ -1,8 +1,8 @@
-"""Django's PostgreSQL, for which a server that only reads is a lost one.
+"""Django's PostgreSQL backend, which treats a read-only server as lost.
 
-After a failover the old primary may live on and answer all but writes (SQLSTATE 25006). To psycopg that is an internal
-error of one statement. Here it is an outage: the connection is given up, and the pool connects anew, to whoever is
-the primary by now. https://docs.djangoproject.com/en/5.2/ref/databases/#subclassing-the-built-in-database-backends
+After a failover the old primary may run on and refuse only writes (SQLSTATE 25006). To psycopg that is an error of one
+statement. Here it is an outage: the connection is closed, and the pool connects anew, to the current primary.
+https://docs.djangoproject.com/en/5.2/ref/databases/#subclassing-the-built-in-database-backends
 """
 
 import logging
@@ -22,11 +22,11 @@ from payments_project.postgresql.outage import UNWRITABLE, outage
 logger = logging.getLogger("payments_project.postgresql")
 
 DRAIN_SECONDS = 1.0
-"""How long the pool is left alone after it was emptied: many callers meet the same failover."""
+"""The least time between two drains of the pool: many callers notice the same failover."""
 
 
 class ErrorWrapper(DatabaseErrorWrapper):
-    """Makes Django's errors of the driver's."""
+    """Turns errors of the driver into Django's, and notices a server that cannot write."""
 
     wrapper: "DatabaseWrapper"
 
@@ -51,18 +51,20 @@ class ErrorWrapper(DatabaseErrorWrapper):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    """The backend. https://docs.djangoproject.com/en/5.2/ref/databases/#postgresql-notes."""
+
     _drained_at = 0.0
 
     @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
-        """The context manager in which all statements are executed."""
+        """Return the context manager in which all statements are executed."""
         return ErrorWrapper(self)
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Return a connection of the pool's. Raises a psycopg.Error, at once if it is known that none can be made."""
+        """Return a connection of the pool. Raises a psycopg.Error, at once in a known outage."""
         if self.pool and outage.is_known():
             self.pool.open()
-            self.pool.check()  # those that were cut would each be waited for
+            self.pool.check()  # else the caller would wait for each connection that was cut
             if not self.pool.get_stats()["pool_available"]:
                 raise psycopg.OperationalError(f"{outage.reason}")
         connection = super().get_new_connection(conn_params)
@@ -70,13 +72,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def give_up(self) -> None:
-        """Close this connection, and let the pool make new ones for all that it has."""
+        """Close this connection, and replace all connections of the pool."""
         connection: Any = self.connection
         if connection is not None:
             connection.close()
         now = time.monotonic()
         if self.pool and now - DatabaseWrapper._drained_at >= DRAIN_SECONDS:
             DatabaseWrapper._drained_at = now
-            outage.begin_to_only_read()
+            outage.note_read_only()
             logger.error("The database only reads (SQLSTATE 25006), as after a failover: connecting anew.")
             self.pool.drain()

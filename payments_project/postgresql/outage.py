@@ -1,6 +1,6 @@
-"""Whether PostgreSQL takes new connections: while it is known that it takes none, nobody waits for one.
+"""Remember whether PostgreSQL takes new connections, so that no caller waits for one during an outage.
 
-The pool says nothing of it to who waits: each would wait for as long as in a rush.
+The pool does not report an outage: each caller would wait as long as for a busy pool.
 """
 
 import time
@@ -15,29 +15,29 @@ UNWRITABLE = Counter(
 )
 
 BRIEF_SECONDS = 2.0
-"""How long it may take none before that is an outage. A restart is over by then: who asked meanwhile is served late."""
+"""How long connecting may fail before it is an outage. A restart takes less: callers meanwhile are served late."""
 SWITCH_SECONDS = 1.0
-"""Within this after it was found to only read, nobody hopes for a restart: who is refused then is refused for that."""
+"""A failure within this time after the server was found read-only is an outage at once: it is no restart."""
 
 
 class Outage:
-    """What this process's connecting came to, in seconds of the monotonic clock."""
+    """The state of this process's connections, in seconds of the monotonic clock."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
-        """Why the last one failed; None: it did not."""
+        """Why the last attempt to connect failed; None: it did not."""
         self._since = 0.0
-        self._only_reads_since = -SWITCH_SECONDS
+        self._read_only_since = -SWITCH_SECONDS
 
-    def begin_to_only_read(self) -> None:
-        """Note that the server that was connected to only reads."""
-        self._only_reads_since = time.monotonic()
+    def note_read_only(self) -> None:
+        """Note that the connected server only reads."""
+        self._read_only_since = time.monotonic()
 
     def failed(self, error: psycopg.Error) -> None:
-        """Note that no connection was made."""
+        """Note that connecting failed."""
         now = time.monotonic()
         if self.reason is None:
-            has_switched = now - self._only_reads_since < SWITCH_SECONDS
+            has_switched = now - self._read_only_since < SWITCH_SECONDS
             self._since = now - BRIEF_SECONDS if has_switched else now
         self.reason = str(error)
 
@@ -46,7 +46,7 @@ class Outage:
         self.reason = None
 
     def is_known(self) -> bool:
-        """Tell whether connecting has failed for too long to wait for it."""
+        """Return whether connecting has failed for BRIEF_SECONDS."""
         return self.reason is not None and time.monotonic() - self._since >= BRIEF_SECONDS
 
 
@@ -54,7 +54,7 @@ outage = Outage()
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection of the pool's, which notes whether it could be made."""
+    """A connection of the pool, which notes whether it could be opened."""
 
     @classmethod
     def connect(cls, *args: Any, **options: Any) -> "Connection":
@@ -68,6 +68,6 @@ class Connection(psycopg.Connection[Any]):
         return connection
 
 
-def go_on_trying(pool: ConnectionPool[Any]) -> None:
-    """Have the pool try again: by itself it gives up, until somebody waits for a connection."""
+def reconnect(pool: ConnectionPool[Any]) -> None:
+    """Make the pool try again. Otherwise it gives up until a caller waits for a connection."""
     pool.check()

@@ -1,0 +1,1 @@
+"""Serve with uvicorn: sockets, limits, and an orderly stop."""

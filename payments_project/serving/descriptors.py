@@ -1,17 +1,17 @@
-"""Open files, of which each connection is one: some are kept for the service's own work, whoever else comes."""
+"""Bound the connections by the open files of the process, and reserve some files for the service's own work."""
 
 import functools
 import sys
 from contextlib import suppress
 
 RESERVED = 256
-"""For databases, Redis, Stripe and files; half of all where they are few."""
+"""Files for databases, Redis, Stripe and logs; half of all if they are few."""
 UNLIMITED = 65_536
 
 if sys.platform == "win32":
 
     def raise_limit() -> None:
-        """Windows has no such limit."""
+        """Do nothing: Windows has no such limit."""
 
     def _limit() -> int:
         return UNLIMITED
@@ -20,10 +20,10 @@ else:
     import resource
 
     def raise_limit() -> None:
-        """Let the process open as many files as it may: by default many systems grant it 1,024."""
+        """Raise the limit of open files to the hard limit: many systems grant 1,024 by default."""
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = UNLIMITED if hard == resource.RLIM_INFINITY else hard
-        with suppress(ValueError, OSError):  # macOS says that there is no limit, and has one
+        with suppress(ValueError, OSError):  # macOS reports no limit, and has one
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
     def _limit() -> int:

@@ -1,16 +1,16 @@
-"""Python's garbage collector, in a process that keeps much for long."""
+"""Tune Python's garbage collector for a process with many long-lived objects."""
 
 import gc
 
 THRESHOLDS = (10_000, 20, 5)
-"""When it looks for garbage; see gc.set_threshold."""
+"""See gc.set_threshold."""
 
 
 def collect_less() -> None:
-    """Leave out what is there by now, and look through the rest less often.
+    """Exempt all objects of the start from collection, and collect less often.
 
-    By default it looks through everything whenever many connections came, which holds up the whole process for a
-    tenth of a second and more. What has no cycles, which is nearly all, goes without it.
+    By default a storm of connections triggers full collections, each of which stops the process for a tenth of a second
+    and more. Objects without cycles, nearly all, are freed without the collector.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""httptools' parser with bounds, for which a WebSocket is the only upgrade."""
+"""Parse HTTP with httptools, within bounds, and accept no upgrade but a WebSocket."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ HEAD_TOO_LARGE = Refusal(431, "head_too_large", "Send at most 100 header fields,
 NO_TUNNEL = Refusal(405, "method_not_allowed", "This is no proxy: it takes no CONNECT.")
 
 WIRE_PER_BYTE = 8
-"""Bytes on the wire for one of the body: a chunk of one byte takes six. What is beyond are extensions and trailers."""
+"""Bytes on the wire for one byte of the body: a chunk of one byte takes six. Extensions and trailers take more."""
 
 
 class RefusedError(Exception):
-    """A request is refused while it is parsed."""
+    """A request is refused while it is parsed. `refusal` is the answer."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
@@ -24,10 +24,10 @@ class RefusedError(Exception):
 
 
 class RequestParser:
-    """Stands in for httptools.HttpRequestParser in uvicorn's protocol.
+    """Replaces httptools.HttpRequestParser in uvicorn's protocol.
 
-    httptools stops at each request that offers an upgrade, and takes it to have no body. Java's clients offer `h2c` on
-    every request. A server may ignore the offer (RFC 9110, section 7.8): the request is parsed again without it.
+    httptools stops at each request that offers an upgrade, and assumes that it has no body. Java's clients offer `h2c`
+    on every request. A server may ignore the offer (RFC 9110, section 7.8): the request is parsed again without it.
     """
 
     def __init__(self, protocol: Any) -> None:
@@ -35,16 +35,13 @@ class RequestParser:
         self._parser = self._new_parser()
         self._is_websocket = self._is_ignored = False
         self.is_between = True
-        """Whether a request is whole and no other has begun."""
+        """Whether the last request is whole and no other has begun."""
         self.is_in_head = True
-        """Whether no more than a part of a head has come, or nothing yet."""
+        """Whether nothing has arrived of a request, or only a part of its head."""
         self._wire_bytes = self._body_bytes = self._head_bytes = self._fields = 0
 
     def feed_data(self, data: bytes) -> None:
-        """Parse what arrived.
-
-        Raises httptools.HttpParserUpgrade for a WebSocket. What else is wrong is the protocol's to refuse.
-        """
+        """Parse bytes that arrived. Raises httptools.HttpParserUpgrade for a WebSocket; lets the protocol refuse errors."""
         try:
             self._parse(data)
             self._wire_bytes += len(data)
@@ -58,18 +55,23 @@ class RequestParser:
             self._protocol.refuse(cause.refusal if isinstance(cause, RefusedError) else MALFORMED)
 
     def should_upgrade(self) -> bool:
+        """Return whether the request opens a WebSocket."""
         return self._is_websocket
 
     def should_keep_alive(self) -> bool:
+        """Return whether the connection may serve another request."""
         return self._parser.should_keep_alive()
 
     def get_http_version(self) -> str:
+        """Return the request's version, such as 1.1."""
         return self._parser.get_http_version()
 
     def get_method(self) -> bytes:
+        """Return the request's method."""
         return self._parser.get_method()
 
     def on_message_begin(self) -> None:
+        """Start to count a request."""
         self.is_between = False
         self.is_in_head = True
         self._is_websocket = self._is_ignored = False
@@ -77,18 +79,19 @@ class RequestParser:
         self._protocol.on_message_begin()
 
     def on_url(self, url: bytes) -> None:
+        """Count and pass on the URL, or a part of it."""
         self._count(len(url))
         self._protocol.on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a field, and pass it on unless it is a trailer, which is no header (RFC 9110, section 6.5.1)."""
         self._fields += 1
         self._count(len(name) + len(value) + len(b": \r\n"))
-        if (
-            self.is_in_head
-        ):  # what follows a chunked body says nothing of the request (RFC 9110, section 6.5.1)
+        if self.is_in_head:
             self._protocol.on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        """Pass on the end of the head, unless the request has to be parsed again without its upgrade."""
         if self._parser.should_upgrade():
             if self.get_method() == b"CONNECT":
                 raise RefusedError(NO_TUNNEL)
@@ -101,10 +104,12 @@ class RequestParser:
         self.is_in_head = False
 
     def on_body(self, body: bytes) -> None:
+        """Count and pass on a part of the body."""
         self._body_bytes += len(body)
         self._protocol.on_body(body)
 
     def on_message_complete(self) -> None:
+        """Pass on the end of a request, unless it has to be parsed again."""
         if not self._is_ignored:
             self.is_between = self.is_in_head = True
             self._wire_bytes = self._body_bytes = 0
@@ -118,9 +123,7 @@ class RequestParser:
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
-        parser.set_dangerous_leniencies(
-            lenient_data_after_close=True
-        )  # as uvicorn does: it answers what came before
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it
         return parser
 
     def _parse(self, data: bytes) -> None:
@@ -149,7 +152,7 @@ class RequestParser:
             raise RefusedError(HEAD_TOO_LARGE)
 
     def _check_wire(self) -> None:
-        """Refuse what httptools has not handed on yet: a line without end, or chunks that hold next to nothing."""
+        """Refuse bytes that httptools still buffers: a line without end, or chunks with next to no content."""
         if self.is_in_head and self._wire_bytes > HEAD_MAX_BYTES + PIECE_BYTES:
             raise RefusedError(HEAD_TOO_LARGE)
         if self._wire_bytes > 2 * HEAD_MAX_BYTES + WIRE_PER_BYTE * self._body_bytes:
@@ -160,7 +163,7 @@ _WEBSOCKET = ((b"connection", b"Upgrade"), (b"upgrade", b"websocket"))
 
 
 def _is_websocket(parser: RequestParser) -> bool:
-    """Tell whether a request that offers an upgrade can open a WebSocket (RFC 6455, section 4.1). It has no body."""
+    """Return whether a request that offers an upgrade can open a WebSocket (RFC 6455, section 4.1). It has no body."""
     fields = parser.headers
     return (
         parser.get_method() == b"GET"
@@ -178,7 +181,7 @@ def _tokens(fields: list[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:
 
 
 def _without_upgrade(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return header fields without the offer of an upgrade; what else `Connection` says is kept."""
+    """Return header fields without the offer of an upgrade; other tokens of `Connection` are kept."""
     kept = [field for field in fields if field[0] not in {b"upgrade", b"connection"}]
     rest = [token for token in _tokens(fields, b"connection") if token != b"upgrade"]
     return [*kept, (b"connection", b", ".join(rest))] if rest else kept

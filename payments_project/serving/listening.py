@@ -1,4 +1,4 @@
-"""The sockets that `serve` accepts connections on: of its own, or passed to it."""
+"""Open the sockets that `serve` accepts connections on, or adopt one that a process manager passes."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ _HOSTS = "Set HOST to localhost, to an address of this machine, or to 0.0.0.0 fo
 def listen(*, host: str, port: int) -> list[socket.socket]:
     """Return sockets that listen on the addresses of `host` that this machine has.
 
-    `localhost` is 127.0.0.1 and ::1, and a container often lacks the second. `::` is every address, IPv4 too. Raises
+    `localhost` is 127.0.0.1 and ::1, which containers often lack. `::` is every address, of IPv4 too. Raises
     CommandError.
     """
     with ExitStack() as opened:
@@ -40,8 +40,8 @@ def listen(*, host: str, port: int) -> list[socket.socket]:
 def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # the second for what no name may look like
-        raise CommandError(f"HOST is {host}, a name that nobody knows here. {_HOSTS}") from None
+    except (OSError, UnicodeError):  # UnicodeError: it cannot be a name at all
+        raise CommandError(f"HOST is {host}, which is no known name. {_HOSTS}") from None
     # /etc/hosts may name an address twice
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
@@ -55,7 +55,7 @@ def _refusal(where: str, error: OSError) -> CommandError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     cure = "Set PORT to a free port."
     if error.errno == errno.EACCES:
-        cure = "Set PORT to 1024 or more, or let the user who runs this listen on it."
+        cure = "Set PORT to 1024 or more, or allow this user to listen on it."
     return CommandError(f"Cannot listen on {where}: {reason}. {cure}")
 
 
@@ -64,7 +64,7 @@ def adopt(fd: int) -> socket.socket:
     try:
         sock = socket.socket(fileno=os.dup(fd))
         if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            raise OSError  # noqa: TRY301 it is of no use either
+            raise OSError  # noqa: TRY301 refused below, like a closed one
     except OSError:
         message = (
             f"File descriptor {fd} is no listening socket. Let a process manager pass one, or leave out --fd."

@@ -1,6 +1,6 @@
-"""Tell the process manager that this process serves, as systemd's sd_notify(3) does it.
+"""Notify the process manager that this process serves, as systemd's sd_notify(3) does.
 
-Who sets NOTIFY_SOCKET gets one datagram: systemd for a unit with Type=notify, and the rolling restart of the cluster.
+NOTIFY_SOCKET names the socket. systemd sets it for units with Type=notify, and the cluster for its rolling restart.
 """
 
 import os
@@ -9,12 +9,12 @@ import sys
 from contextlib import suppress
 
 
-def tell_ready() -> None:
-    """Say that connections are accepted from now on. Nobody has to listen."""
+def notify_ready() -> None:
+    """Send one datagram: connections are accepted from now on. It may be lost."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address or sys.platform == "win32":
         return
-    if address.startswith("@"):  # Linux's abstract names
+    if address.startswith("@"):  # an abstract name of Linux
         address = "\0" + address[1:]
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)

@@ -1,4 +1,4 @@
-"""From a signal to the end of the process: first nobody new, then everybody is told, then all is answered."""
+"""Stop the process on a signal: take no new connection, close the WebSockets, answer the open requests."""
 
 import asyncio
 import logging
@@ -10,22 +10,21 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from notifications.delivery import connections
+from notifications.delivery import hub
 from payments_project.serving.limits import STOP_SECONDS
 from payments_project.serving.requests import Requests
 
 logger = logging.getLogger(__name__)
 
 SAME_SECONDS = 0.5
-"""Signals that come so soon after the first are the same: `timeout`, make and systemd send theirs to a process and to
-its group."""
+"""A second signal within this time is the same one: `timeout`, make and systemd signal both a process and its group."""
 
 
 def on_signal(loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
     """Call `stop` on the first SIGINT, SIGTERM or SIGHUP. A later one ends the process at once.
 
-    SIGHUP, the end of the terminal, counts unless whoever started this has it ignored, as nohup(1) does. The process
-    ends with exit code 1 where the stop takes longer than STOP_SECONDS: a thread cannot be cancelled.
+    SIGHUP, the end of the terminal, counts unless it is ignored at the start, as under nohup(1). If the stop takes longer
+    than STOP_SECONDS the process ends with exit code 1: a thread cannot be cancelled.
     """
     began: float | None = None
 
@@ -41,7 +40,7 @@ def on_signal(loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> No
         elif now - began >= SAME_SECONDS:
             os._exit(128 + number)
 
-    # Not by the event loop, which has no signals on Windows. And the default action is none for PID 1 of a container.
+    # Not by the event loop, which has no signals on Windows. PID 1 of a container needs a handler in any case.
     for number in _signals():
         signal.signal(number, begin)
 
@@ -59,6 +58,6 @@ def _give_up() -> None:
 
 
 async def drain(requests: Requests) -> None:
-    """Close every WebSocket, and return when every HTTP request is answered. Call it when nobody new is let in."""
-    await connections.drain()
+    """Close every WebSocket, and return when every HTTP request is answered. Stop accepting connections before."""
+    await hub.drain()
     await requests.answered()

@@ -1,4 +1,4 @@
-"""The service on uvicorn."""
+"""Serve with uvicorn."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from notifications.protocol import MESSAGE_MAX_BYTES
 from payments_project.serving import stopping
 from payments_project.serving.descriptors import raise_limit
 from payments_project.serving.limits import BACKLOG, FAREWELL_SECONDS, KEEP_ALIVE_SECONDS
-from payments_project.serving.readiness import tell_ready
+from payments_project.serving.readiness import notify_ready
 from payments_project.serving.requests import Requests
 from payments_project.serving.uvicorn_http import HTTPProtocol
 from payments_project.serving.uvicorn_websocket import WebSocketProtocol
@@ -34,7 +34,7 @@ def serve(*, application: Any, sockets: list[socket.socket]) -> None:
         lifespan="off",
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # Django reads those that it is told to trust
+        proxy_headers=False,  # Django reads X-Forwarded-Proto, if PUBLIC_URL begins with https://
         server_header=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -44,7 +44,10 @@ def serve(*, application: Any, sockets: list[socket.socket]) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's own stop would close WebSockets with 1012 all at once, and end the process by the signal."""
+    """uvicorn's server, with a stop of our own.
+
+    uvicorn's would close all WebSockets at once with 1012, and end the process by the signal.
+    """
 
     def __init__(self, config: uvicorn.Config, requests: Requests) -> None:
         super().__init__(config)
@@ -52,6 +55,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
+        """Stop on a signal."""
         stopping.on_signal(asyncio.get_running_loop(), self._stop)
         yield
 
@@ -59,10 +63,12 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept connections, and notify the process manager."""
         await super().startup(sockets)
-        tell_ready()
+        notify_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the listening sockets and drain. The server then closes what is left."""
         for server in self.servers:
             server.close()
         for sock in sockets or ():

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP, with bounds to what a request may be and to the time that it may take to arrive."""
+"""Bound requests in uvicorn's HTTP protocol: their size, their time to arrive, and their number."""
 
 import asyncio
 import logging
@@ -22,20 +22,21 @@ _STAND_IN = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % LINGER_MAX_BYTES
 
 
 class Flow(FlowControl):
-    """uvicorn's, which reads no further either while something that was read waits to be parsed."""
+    """uvicorn's flow control, which does not resume while bytes that were read wait to be parsed."""
 
     is_held = False
 
     def resume_reading(self) -> None:
+        """Read on, unless bytes are held."""
         if not self.is_held:
             super().resume_reading()
 
 
 class HTTPProtocol(HttpToolsProtocol):
-    """Cuts a connection whose request is not there in time, where uvicorn would wait for ever.
+    """uvicorn's protocol, which cuts a connection whose request does not arrive in time.
 
-    It parses what arrived piece by piece, and no further than the first request that has to wait for an answer to the
-    one before. A request that is refused while it is parsed is answered in its turn.
+    It parses piece by piece, up to the first request that has to wait for the answer to the one before. A request that
+    is refused while it is parsed is answered in its turn.
     """
 
     flow: Flow
@@ -50,6 +51,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self._thrown_away = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock, or refuse the connection if too many are open."""
         super().connection_made(transport)
         self.flow = Flow(transport)
         self._expect_more(within=REQUEST_SECONDS)
@@ -58,25 +60,29 @@ class HTTPProtocol(HttpToolsProtocol):
             self._break_off(FULL)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock and drop the held bytes."""
         self._expect_nothing()
         self._held = b""
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Parse what arrived, behind the held bytes."""
         self._take(self._held + data)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Answer a client that only ended what it has to say (RFC 9112, section 9.6), and close then."""
+        """Answer a client that ended its side of the connection after its request (RFC 9112, section 9.6), then close."""
         if not self.is_answering():
             return False
         self.cycle.keep_alive = False
         return True
 
     def on_message_begin(self) -> None:
+        """Begin a request."""
         self._thrown_away = 0
         super().on_message_begin()
 
     def on_body(self, body: bytes) -> None:
+        """Pass on a part of the body. Close the connection if too much arrives after the answer."""
         super().on_body(body)
         if self.cycle.response_complete:
             self._thrown_away += len(body)
@@ -84,6 +90,7 @@ class HTTPProtocol(HttpToolsProtocol):
                 self.transport.close()
 
     def on_response_complete(self) -> None:
+        """Go on with the held bytes after an answer."""
         super().on_response_complete()
         if self.transport.is_closing():
             self._held = b""
@@ -93,13 +100,11 @@ class HTTPProtocol(HttpToolsProtocol):
             self._watch_the_clock()
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answer the request that is being parsed with a refusal, and parse no other of this connection."""
+        """Answer the request that is being parsed with a refusal, and parse no further request of this connection."""
         if self._is_refused or self.transport.is_closing():
             return
         self._is_refused = True
-        if (
-            self.parser.is_in_head
-        ):  # it is no request yet: what the client sends on is the body of one that stands in
+        if self.parser.is_in_head:  # not a request yet: a stand-in takes all further bytes as its body
             self.app = partial(_refuse, refusal)
             self.parser = RequestParser(self)
             self.parser.feed_data(_STAND_IN)
@@ -110,7 +115,7 @@ class HTTPProtocol(HttpToolsProtocol):
             self._break_off(refusal)
 
     def _break_off(self, refusal: Refusal) -> None:
-        """End a connection; the request that the application has begun to read is answered if it can be."""
+        """Answer with a refusal unless an answer has begun, and close the connection."""
         if self.cycle is None or not self.cycle.response_started:
             REFUSED.labels(reason=refusal.code).inc()
             head = b"HTTP/1.1 %d \r\n" % refusal.status
@@ -119,7 +124,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _take(self, data: bytes) -> None:
-        """Parse what arrived, up to where the next request has to wait for its turn."""
+        """Parse bytes up to the first request that has to wait for its turn, and hold the rest."""
         at = 0
         while at < len(data) and not self.pipeline and not self.transport.is_closing():
             super().data_received(data[at : at + PIECE_BYTES])
@@ -137,7 +142,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self._watch_the_clock()
 
     def is_answering(self) -> bool:
-        """Tell whether the newest request is whole and has no answer yet."""
+        """Return whether the newest request is whole and has no answer yet."""
         return self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
 
     def _watch_the_clock(self) -> None:

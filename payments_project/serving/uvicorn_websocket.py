@@ -1,4 +1,4 @@
-"""uvicorn's WebSockets, with an end for clients that do not read, and for those that send too much."""
+"""End slow and greedy clients in uvicorn's WebSocket protocol."""
 
 import asyncio
 from typing import Any
@@ -20,20 +20,20 @@ from payments_project.serving.limits import (
 )
 
 CLOSE_NOT_TEXT = 1007
-"""The code for a text that is not UTF-8 (RFC 6455, section 7.4.1)."""
+"""A text is not UTF-8 (RFC 6455, section 7.4.1)."""
 CLOSE_TOO_BIG = 1009
-"""The code for a message that is too much to take (RFC 6455, section 7.4.1)."""
+"""A message is too big (RFC 6455, section 7.4.1)."""
 BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 ABNORMAL_CLOSURE = 1006
-"""What the application is told of a client that is given up (RFC 6455, section 7.4.1)."""
+"""The code that the application gets for a client that is given up (RFC 6455, section 7.4.1)."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """Gives up a client that does not read, or is gone without a word.
+    """uvicorn's protocol, which gives up a client that does not read, has vanished, or sends too many frames.
 
-    uvicorn bounds what waits for a client: `send` returns once it is less than 64 KiB. But it never gives up: a
-    transport that is closed waits for ever until all was read, and so does the application.
-    It counts bytes of messages, but no frames: those without any, and pings and pongs, would cost others their time.
+    uvicorn's `send` waits until less than 64 KiB wait for the client, but never gives up: the transport, and the
+    application with it, would wait for ever until all is read. It bounds the bytes of messages, but not the number of
+    frames: empty frames, pings and pongs cost CPU too.
     """
 
     _patience: asyncio.TimerHandle | None = None
@@ -43,7 +43,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     _counted_at: float | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Handle what arrived piece by piece: websockets parses all that it is given before a frame is counted."""
+        """Parse piece by piece: websockets would parse everything before the first frame is counted."""
         for at in range(0, len(data), PIECE_BYTES):
             if self._is_over:
                 return
@@ -52,14 +52,17 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._refuse_handshake()
 
     def handle_text(self, event: Frame) -> None:
+        """Count a text frame, and handle it unless there are too many."""
         if self._may_come():
             super().handle_text(event)
 
     def handle_bytes(self, event: Frame) -> None:
+        """Count a binary frame, as `handle_text` does."""
         if self._may_come():
             super().handle_bytes(event)
 
     def handle_cont(self, event: Frame) -> None:
+        """Count a fragment. Close with 1009 if a message has too many."""
         if not self._may_come():
             return
         if len(self.frames) < FRAGMENTS_MAX:
@@ -68,11 +71,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._send_away(CLOSE_TOO_BIG)
 
     def handle_pong(self, event: Frame) -> None:
+        """Count a pong, as `handle_text` does."""
         if self._may_come():
             super().handle_pong(event)
 
     def send_receive_event_to_app(self) -> None:
-        """Hand a whole message on, or close with 1007: uvicorn would write a traceback for each text that is none."""
+        """Pass on a whole message. Close with 1007 if it is not UTF-8: uvicorn would log a traceback."""
         if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(b"".join(self.frames)):
             self.frames = []
             self._send_away(CLOSE_NOT_TEXT)
@@ -80,21 +84,25 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             super().send_receive_event_to_app()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the timers."""
         for timer in (self._patience, self._end):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
+        """Give the client WEBSOCKET_PING_SECONDS to read on."""
         super().pause_writing()
         self._patience = self.loop.call_later(settings.WEBSOCKET_PING_SECONDS, self._give_up)
 
     def resume_writing(self) -> None:
+        """Go on: the client reads again."""
         if self._patience is not None:
             self._patience.cancel()
         super().resume_writing()
 
     def keepalive_timeout(self) -> None:
+        """End a client that did not answer a ping."""
         if self.writable.is_set():
             super().keepalive_timeout()
             self._end_soon()
@@ -102,6 +110,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._give_up()
 
     def handle_ping(self) -> None:
+        """Count and answer a ping. Cut off a client that reads no pongs."""
         if not self._may_come():
             return
         super().handle_ping()
@@ -109,26 +118,30 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.abort()
 
     def handle_close(self, event: Frame) -> None:
+        """Answer a close frame, and end soon even if the client does not."""
         super().handle_close(event)
         self._end_soon()
 
     def handle_parser_exception(self) -> None:
+        """Close after a broken frame, and end soon."""
         super().handle_parser_exception()
         self._end_soon()
 
     async def send(self, message: Any) -> None:
+        """Send a message of the application. After a close frame, end soon."""
         await super().send(message)
         if self.close_sent:
             self._end_soon()
 
     def shutdown(self) -> None:
+        """Close with 1012, or cut off a client that does not read."""
         if self.writable.is_set():
             super().shutdown()
         else:
             self.transport.abort()
 
     def _may_come(self) -> bool:
-        """Count a frame, and send a client away that sends too many: what they ask for, others wait for."""
+        """Count a frame; return whether to handle it. Close with 4429 if the client has sent too many."""
         if self._is_over:
             return False
         now = self.loop.time()
@@ -142,29 +155,29 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         return not self._is_over
 
     def _send_away(self, code: int) -> None:
-        """Close with a code, and read nothing more of what the client goes on sending."""
+        """Close with a code, and read nothing more from the client."""
         self._is_over = True
-        self._say_goodbye(code)
-        self.read_paused = False  # else it is read again once the application has taken what came before
+        self._close(code)
+        self.read_paused = False  # else uvicorn resumes reading once the application has taken a message
         self.transport.pause_reading()
 
     def _give_up(self) -> None:
-        """Send a close frame behind what waits, in case that the client reads on, and cut it off soon."""
-        self._say_goodbye(CloseCode.TOO_SLOW)
+        """Close with 4413, in case the client reads on, and cut it off soon."""
+        self._close(CloseCode.TOO_SLOW)
 
-    def _say_goodbye(self, code: int) -> None:
+    def _close(self, code: int) -> None:
         self.stop_keepalive()
         if not self.close_sent and not self.transport.is_closing():
             metrics.CLOSED.labels(code).inc()
             self.queue.put_nowait({"type": "websocket.disconnect", "code": ABNORMAL_CLOSURE})
-            if self.conn.state is State.OPEN:  # it has not said goodbye itself, further on in what arrived
+            if self.conn.state is State.OPEN:  # else the client's own close frame has arrived
                 self.conn.send_close(code)
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
         self._end_soon()
 
     def _refuse_handshake(self) -> None:
-        """Send what websockets says of a request that it cannot read, such as one with a line that is too long."""
+        """Send websockets' answer to a request that it cannot read, such as one with a line that is too long."""
         self.handshake_initiated = self.handshake_complete = self.close_sent = True
         self.transport.write(b"".join(self.conn.data_to_send()) or BAD_HANDSHAKE)
         self.transport.close()

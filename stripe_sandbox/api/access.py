@@ -1,4 +1,4 @@
-"""Who may ask, and in which version and for whom: what a request's headers say."""
+"""Check a request's headers: API key, version, account."""
 
 import base64
 import binascii
@@ -18,9 +18,9 @@ _SHOWN = 100
 
 
 def authenticate(request: HttpRequest) -> None:
-    """Check the secret key, given as a bearer token or as the user name of basic authentication.
+    """Check the secret key, sent as a bearer token or as the user name of basic authentication.
 
-    With DEBUG any test key will do, so that other clients can be pointed here. A live key never does.
+    With DEBUG, accept any test key, so that other clients can use the sandbox. Never accept a live key.
     """
     scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
     key = credentials.strip()
@@ -47,7 +47,7 @@ def authenticate(request: HttpRequest) -> None:
 
 
 def check_headers(request: HttpRequest) -> None:
-    """Refuse what the sandbox would have to ignore: another version, and another account than its only one.
+    """Refuse another API version, and any account but the sandbox's only one.
 
     Source: https://docs.stripe.com/api/versioning and https://docs.stripe.com/connect/authentication.
     """

@@ -1,4 +1,4 @@
-"""What each part of Stripe's API does here."""
+"""The operations of Stripe's API that the sandbox has."""
 
 from typing import Any
 
@@ -17,38 +17,62 @@ from stripe_sandbox.api.resources import (
     REVIEWS,
     SESSIONS,
     Rendered,
+    Resource,
 )
-from stripe_sandbox.api.views import Call, operation
-from stripe_sandbox.checkout import creation, lifecycle
+from stripe_sandbox.api.views import Call, Operation, operation
+from stripe_sandbox.checkout import creation, disputes, fraud, lifecycle, refunds
 from stripe_sandbox.errors import ApiError, NotPossible
-from stripe_sandbox.limits import Tree, check_integer, check_metadata
 from stripe_sandbox.models import Delivery, Event, Review
 from stripe_sandbox.objects.dispute import render_dispute
 from stripe_sandbox.objects.fraud import render_review
 from stripe_sandbox.objects.refund import render_refund
 from stripe_sandbox.objects.session import render_session
+from stripe_sandbox.validation import Tree, check_integer, check_metadata
 
 MAX_TYPES = 20
 EXPAND: Tree = {"expand": None}
 
 
+def _retrieve(description: type, resource: Resource[Any]) -> Operation:
+    return Operation(description=description, supported=EXPAND, run=resource.retrieve)
+
+
+def _list(description: type, resource: Resource[Any], **filters: str) -> Operation:
+    """Return the operation that lists objects. `filters` names the field that each parameter selects by."""
+    supported: Tree = {**PAGING, "created": None, **dict.fromkeys(filters)}
+    return Operation(
+        description=description, supported=supported, run=lambda call: resource.list(call, **filters)
+    )
+
+
+_BY_CHARGE = {"charge": "charge__stripe_id", "payment_intent": "charge__payment_intent__stripe_id"}
+_BY_INTENT = {"payment_intent": "payment_intent__stripe_id"}
+
+retrieve_session = _retrieve(parameters.SESSION_RETRIEVE, SESSIONS)
+retrieve_payment_intent = _retrieve(parameters.PAYMENT_INTENT_RETRIEVE, PAYMENT_INTENTS)
+retrieve_charge = _retrieve(parameters.CHARGE_RETRIEVE, CHARGES)
+retrieve_refund = _retrieve(parameters.REFUND_RETRIEVE, REFUNDS)
+retrieve_dispute = _retrieve(parameters.DISPUTE_RETRIEVE, DISPUTES)
+retrieve_early_fraud_warning = _retrieve(parameters.EARLY_FRAUD_WARNING_RETRIEVE, EARLY_FRAUD_WARNINGS)
+retrieve_review = _retrieve(parameters.REVIEW_RETRIEVE, REVIEWS)
+retrieve_event = _retrieve(parameters.EVENT_RETRIEVE, EVENTS)
+list_sessions = _list(parameters.SESSION_LIST, SESSIONS, **_BY_INTENT, status="status")
+list_payment_intents = _list(parameters.PAYMENT_INTENT_LIST, PAYMENT_INTENTS)
+list_charges = _list(parameters.CHARGE_LIST, CHARGES, **_BY_INTENT)
+list_refunds = _list(parameters.REFUND_LIST, REFUNDS, **_BY_CHARGE)
+list_disputes = _list(parameters.DISPUTE_LIST, DISPUTES, **_BY_CHARGE)
+list_early_fraud_warnings = _list(parameters.EARLY_FRAUD_WARNING_LIST, EARLY_FRAUD_WARNINGS, **_BY_CHARGE)
+
+
 @operation(parameters.SESSION_CREATE, creation.SUPPORTED)
 def create_session(call: Call) -> Rendered:
+    """Create a Checkout Session."""
     return render_session(creation.create(params=call.params, now=timezone.now()))
-
-
-@operation(parameters.SESSION_RETRIEVE, EXPAND)
-def retrieve_session(call: Call) -> Rendered:
-    return SESSIONS.retrieve(call)
-
-
-@operation(parameters.SESSION_LIST, {**PAGING, "created": None, "payment_intent": None, "status": None})
-def list_sessions(call: Call) -> Rendered:
-    return SESSIONS.list(call, payment_intent="payment_intent__stripe_id", status="status")
 
 
 @operation(parameters.SESSION_LINE_ITEMS, PAGING)
 def list_line_items(call: Call) -> Rendered:
+    """List a session's line items."""
     session = SESSIONS.get(call.stripe_id)
     url = f"{SESSIONS.url}/{session.stripe_id}/line_items"
     return page_of_items(session.line_items, call.params, kind="item", url=url)
@@ -56,23 +80,14 @@ def list_line_items(call: Call) -> Rendered:
 
 @operation(parameters.SESSION_EXPIRE, EXPAND)
 def expire_session(call: Call) -> Rendered:
+    """End an open session."""
     session = SESSIONS.get(call.stripe_id)
     return render_session(lifecycle.expire(session_id=session.stripe_id, origin=call.origin))
 
 
-@operation(parameters.PAYMENT_INTENT_RETRIEVE, EXPAND)
-def retrieve_payment_intent(call: Call) -> Rendered:
-    return PAYMENT_INTENTS.retrieve(call)
-
-
-@operation(parameters.PAYMENT_INTENT_LIST, {**PAGING, "created": None})
-def list_payment_intents(call: Call) -> Rendered:
-    return PAYMENT_INTENTS.list(call)
-
-
 @operation(parameters.PAYMENT_INTENT_CANCEL, {**EXPAND, "cancellation_reason": None})
 def cancel_payment_intent(call: Call) -> Rendered:
-    """Refuse it, as Stripe does for every payment intent that Checkout made."""
+    """Refuse, as Stripe does for each payment intent that Checkout made."""
     PAYMENT_INTENTS.get(call.stripe_id)
     raise NotPossible(
         "You cannot cancel the PaymentIntent of a Checkout Session. Expire the Checkout Session instead.",
@@ -80,21 +95,12 @@ def cancel_payment_intent(call: Call) -> Rendered:
     )
 
 
-@operation(parameters.CHARGE_RETRIEVE, EXPAND)
-def retrieve_charge(call: Call) -> Rendered:
-    return CHARGES.retrieve(call)
-
-
-@operation(parameters.CHARGE_LIST, {**PAGING, "created": None, "payment_intent": None})
-def list_charges(call: Call) -> Rendered:
-    return CHARGES.list(call, payment_intent="payment_intent__stripe_id")
-
-
 @operation(
     parameters.REFUND_CREATE,
     {**EXPAND, "amount": None, "charge": None, "metadata": None, "payment_intent": None, "reason": None},
 )
 def create_refund(call: Call) -> Rendered:
+    """Refund a charge, or the payment intent's."""
     params = call.params
     if ("charge" in params) == ("payment_intent" in params):
         raise ApiError("You must specify one of these parameters: charge, payment_intent, and only one.")
@@ -104,9 +110,9 @@ def create_refund(call: Call) -> Rendered:
         intent = PAYMENT_INTENTS.named(params["payment_intent"], param="payment_intent")
     if "amount" in params:
         check_integer(params["amount"], "amount", least=1)
-    metadata = params.get("metadata") or {}  # an empty text unsets it
+    metadata = params.get("metadata") or {}  # an empty string unsets it
     check_metadata(metadata)
-    refund = lifecycle.refund(
+    refund = refunds.refund(
         payment_intent_id=intent.stripe_id,
         amount=params.get("amount"),
         reason=params.get("reason"),
@@ -116,52 +122,11 @@ def create_refund(call: Call) -> Rendered:
     return render_refund(refund)
 
 
-@operation(parameters.REFUND_RETRIEVE, EXPAND)
-def retrieve_refund(call: Call) -> Rendered:
-    return REFUNDS.retrieve(call)
-
-
-@operation(parameters.REFUND_LIST, {**PAGING, "created": None, "charge": None, "payment_intent": None})
-def list_refunds(call: Call) -> Rendered:
-    return REFUNDS.list(call, charge="charge__stripe_id", payment_intent="charge__payment_intent__stripe_id")
-
-
-@operation(parameters.DISPUTE_RETRIEVE, EXPAND)
-def retrieve_dispute(call: Call) -> Rendered:
-    return DISPUTES.retrieve(call)
-
-
-@operation(parameters.DISPUTE_LIST, {**PAGING, "created": None, "charge": None, "payment_intent": None})
-def list_disputes(call: Call) -> Rendered:
-    return DISPUTES.list(call, charge="charge__stripe_id", payment_intent="charge__payment_intent__stripe_id")
-
-
 @operation(parameters.DISPUTE_CLOSE, EXPAND)
 def close_dispute(call: Call) -> Rendered:
     """Close a dispute for good, as lost: the merchant does not contest it."""
     dispute = DISPUTES.get(call.stripe_id)
-    return render_dispute(
-        lifecycle.close_dispute(dispute_id=dispute.stripe_id, won=False, origin=call.origin)
-    )
-
-
-@operation(parameters.EARLY_FRAUD_WARNING_RETRIEVE, EXPAND)
-def retrieve_early_fraud_warning(call: Call) -> Rendered:
-    return EARLY_FRAUD_WARNINGS.retrieve(call)
-
-
-@operation(
-    parameters.EARLY_FRAUD_WARNING_LIST, {**PAGING, "created": None, "charge": None, "payment_intent": None}
-)
-def list_early_fraud_warnings(call: Call) -> Rendered:
-    return EARLY_FRAUD_WARNINGS.list(
-        call, charge="charge__stripe_id", payment_intent="charge__payment_intent__stripe_id"
-    )
-
-
-@operation(parameters.REVIEW_RETRIEVE, EXPAND)
-def retrieve_review(call: Call) -> Rendered:
-    return REVIEWS.retrieve(call)
+    return render_dispute(disputes.close_dispute(dispute_id=dispute.stripe_id, won=False, origin=call.origin))
 
 
 @operation(parameters.REVIEW_LIST, {**PAGING, "created": None})
@@ -172,22 +137,17 @@ def list_reviews(call: Call) -> Rendered:
 
 @operation(parameters.REVIEW_APPROVE, EXPAND)
 def approve_review(call: Call) -> Rendered:
+    """Close a review as approved."""
     review = REVIEWS.get(call.stripe_id)
     approved = Review.Closed.APPROVED
-    return render_review(
-        lifecycle.close_review(review_id=review.stripe_id, reason=approved, origin=call.origin)
-    )
-
-
-@operation(parameters.EVENT_RETRIEVE, EXPAND)
-def retrieve_event(call: Call) -> Rendered:
-    return EVENTS.retrieve(call)
+    return render_review(fraud.close_review(review_id=review.stripe_id, reason=approved, origin=call.origin))
 
 
 @operation(
     parameters.EVENT_LIST, {**PAGING, "created": None, "delivery_success": None, "type": None, "types": None}
 )
 def list_events(call: Call) -> Rendered:
+    """List events, of all types or of some, by whether they were delivered."""
     rows = _of_types(EVENTS.rows, call.params)
     if "delivery_success" in call.params:
         delivered = Exists(Delivery.objects.filter(event=OuterRef("pk"), state=Delivery.State.DELIVERED))

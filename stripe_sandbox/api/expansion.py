@@ -1,4 +1,4 @@
-"""`expand[]`: objects in place of their ids. Source: https://docs.stripe.com/expand."""
+"""Expand ids into objects (`expand[]`). Source: https://docs.stripe.com/expand."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,9 +20,9 @@ Rendered = dict[str, Any]
 
 
 def expand(rendered: Rendered, paths: list[str]) -> Rendered:
-    """Put objects in place of ids, along paths such as `payment_intent.latest_charge`; raise ApiError.
+    """Replace ids by objects along paths such as `payment_intent.latest_charge`; raise ApiError for other paths.
 
-    Where there is nothing, null stays. Which fields can be expanded is Stripe's description's to say.
+    Null stays null. Stripe's description says which fields can be expanded.
     """
     if len(paths) > MAX_PATHS:
         raise ApiError(f"You cannot expand more than {MAX_PATHS} properties.", param="expand")
@@ -44,7 +44,7 @@ def _exists(rendered: Rendered, names: list[str]) -> bool:
 
 
 def _expand(rendered: Any, names: list[str]) -> None:
-    """Follow a path that exists into an object."""
+    """Expand along a path that exists."""
     if not names or not rendered:
         return
     if isinstance(rendered, list):
@@ -61,7 +61,7 @@ def _expand(rendered: Any, names: list[str]) -> None:
 
 
 def _load(holder: Rendered, name: str) -> Any:
-    """Return the object whose id stands in a field; the id itself, if the sandbox keeps no such object."""
+    """Return the object of the id in a field, or the id itself if the sandbox has no such object."""
     stripe_id: str = holder[name]
     prefix = stripe_id.partition("_")[0]
     if prefix == "txn":
@@ -119,11 +119,11 @@ _LOADERS: dict[str, Callable[[str], Rendered]] = {
     "prv": _review,
     "pm": _payment_method,
 }
-"""By what an id begins with."""
+"""By the prefix of an id."""
 _MOVING: dict[str, Any] = {"charge": Charge, "refund": Refund}
-"""What moves money, and keeps the balance transaction of it."""
+"""The objects that keep a balance transaction."""
 _INCLUDED: dict[tuple[str, str], Callable[[str], Rendered]] = {
     ("checkout.session", "line_items"): _line_items,
     ("charge", "refunds"): _refunds,
 }
-"""Lists that an object has only when they are asked for."""
+"""Lists that an object includes only when a request expands them."""

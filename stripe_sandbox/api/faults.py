@@ -1,4 +1,4 @@
-"""Calls of the API that fail on request: refused, broken, slow, cut, or answered and lost."""
+"""Make calls of the API fail: refused, broken, slow, cut off, or carried out with the response lost."""
 
 import contextlib
 import ipaddress
@@ -22,12 +22,12 @@ Fault = Behaviour.Fault
 MOST_CALLS, LONGEST_DELAY = 100, 120
 _ROW = 1
 _OPEN_FILES = "/dev/fd"
-"""Where Linux and macOS list the open files of a process."""
+"""The folder in which Linux and macOS list a process's open files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """How a call fails; `delay` in seconds."""
+    """How the next `calls` calls fail; `delay` in seconds."""
 
     fault: Fault = Fault.NONE
     calls: int = 0
@@ -35,15 +35,15 @@ class Planned:
 
 
 def get() -> Planned:
-    """Return how the next calls fail, and how many do."""
+    """Return how the next calls fail."""
     row = Behaviour.objects.filter(pk=_ROW, faulty_calls__gt=0).first()
     return Planned(fault=Fault(row.fault), calls=row.faulty_calls, delay=row.delay) if row else Planned()
 
 
 def plan(*, fault: str, calls: int = 1, delay: int = 15) -> Planned:
-    """Let the next calls fail; `Fault.NONE` lets none. `delay`: seconds that a slow one takes longer.
+    """Make the next calls fail; `Fault.NONE` ends that. `delay`: extra seconds of a slow call.
 
-    Raise ValueError if there is no such fault, or the numbers are out of bounds.
+    Raise ValueError for an unknown fault, or for numbers out of bounds.
     """
     chosen = Fault(fault)
     if not 1 <= calls <= MOST_CALLS or not 1 <= delay <= LONGEST_DELAY:
@@ -56,7 +56,7 @@ def plan(*, fault: str, calls: int = 1, delay: int = 15) -> Planned:
 
 
 def take() -> Planned:
-    """Return how this call fails: one of those planned, which then are one fewer."""
+    """Return how this call fails, and count it."""
     planned = get()
     waiting = Behaviour.objects.filter(pk=_ROW, fault=planned.fault, faulty_calls__gt=0)
     if planned.calls and waiting.update(faulty_calls=F("faulty_calls") - 1):
@@ -65,7 +65,7 @@ def take() -> Planned:
 
 
 def too_many() -> ApiError:
-    """Return the refusal of a client that asks too often. Source: https://docs.stripe.com/rate-limits."""
+    """Return the error of a client that calls too often. Source: https://docs.stripe.com/rate-limits."""
     return ApiError(
         "Request rate limit exceeded. Learn more about rate limits here https://docs.stripe.com/rate-limits.",
         status=HTTPStatus.TOO_MANY_REQUESTS,
@@ -74,10 +74,10 @@ def too_many() -> ApiError:
 
 
 def cut(request: HttpRequest) -> None:
-    """Shut the connection that a request came by, without an answer; raise ApiError (500) if it is not to be found.
+    """Close the request's connection without a response; raise ApiError (500) if it cannot be found.
 
-    ASGI has no such message, and each server would write an answer of its own if the view raised. So the socket is
-    sought among the open ones of this process, by the address at its other end.
+    ASGI has no message for this, and if the view raised, the server would send a response of its own. So find the
+    socket among the open ones of this process, by its peer's address.
     """
     client = getattr(request, "scope", {}).get("client")
     for connection in _sockets():
@@ -94,15 +94,15 @@ def cut(request: HttpRequest) -> None:
 
 
 def _sockets() -> Iterator[socket.socket]:
-    """Yield the TCP connections of this process, each as a copy that is closed again."""
+    """Yield a copy of each TCP socket of this process, and close the copy."""
     for name in os.listdir(_OPEN_FILES):  # noqa: PTH208 names alone are wanted
-        # Of a file no copy may be made: closing it would end all locks that SQLite holds on that file
+        # Never copy a file: closing the copy would release all locks that SQLite holds on that file
         # (https://www.sqlite.org/howtocorrupt.html#_posix_advisory_locks_canceled_by_a_separate_thread_doing_close_).
         try:
             if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
                 continue
             copy = os.dup(int(name))
-        except OSError:  # closed meanwhile, such as the list's own
+        except OSError:  # closed meanwhile, such as the folder's own
             continue
         with socket.socket(fileno=copy) as connection:
             if connection.family in {socket.AF_INET, socket.AF_INET6}:
@@ -110,7 +110,7 @@ def _sockets() -> Iterator[socket.socket]:
 
 
 def _address(pair: tuple[str, int]) -> tuple[str, int]:
-    """Return host and port of either family alike: `::ffff:127.0.0.1` is `127.0.0.1`."""
+    """Return host and port in one form for both families: `::ffff:127.0.0.1` is `127.0.0.1`."""
     host = ipaddress.ip_address(pair[0].partition("%")[0])
     mapped = host.ipv4_mapped if isinstance(host, ipaddress.IPv6Address) else None
     return str(mapped or host), pair[1]

@@ -15,14 +15,14 @@ MAX_PARAMETERS = 1000
 MAX_DEPTH = 10
 _NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _ITEM = ""
-"""The part of a name that stands for an array's item: the brackets are empty."""
+"""The part of a name with empty brackets: an array's next item."""
 
 Form = dict[str, "str | list[str | Form] | Form"]
-"""What was sent: strings, in arrays (`a[]=1`) or hashes (`a[b]=1`, and `a[0]=1`, which may mean an array)."""
+"""Decoded parameters: strings, in arrays (`a[]=1`) or hashes (`a[b]=1`; also `a[0]=1`, which may mean an array)."""
 
 
 def decode(encoded: bytes) -> Form:
-    """Return the parameters of a query string or a form body, all still text; raise ApiError."""
+    """Return the parameters of a query string or a form body, all as text; raise ApiError."""
     try:
         pairs = parse_qsl(
             encoded.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS
@@ -54,7 +54,7 @@ def _parts(name: str) -> list[str]:
 
 
 def _put(form: Form, parts: list[str], value: str) -> bool:
-    """Put a value to where its name says; return whether nothing of another kind stands there."""
+    """Put a value in its place; return False if a value of another kind is there."""
     name, *rest = parts
     if not rest:
         fits = isinstance(form.get(name, ""), str)
@@ -68,7 +68,7 @@ def _put(form: Form, parts: list[str], value: str) -> bool:
 
 
 def _put_item(items: "list[str | Form]", parts: list[str], value: str) -> bool:
-    """Put a value into an array: into its last hash, or into a new one if that has a value of the name."""
+    """Put a value into an array's last hash, or into a new one if that has a value of the name already."""
     last = items[-1] if items else None
     if not parts:
         items.append(value)

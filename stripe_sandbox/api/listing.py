@@ -1,4 +1,4 @@
-"""Lists, and the pages they come in. Source: https://docs.stripe.com/api/pagination."""
+"""Lists and their pages. Source: https://docs.stripe.com/api/pagination."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 from django.db.models import QuerySet
 
 from stripe_sandbox.errors import ApiError, no_such
-from stripe_sandbox.limits import Tree, check_integer
 from stripe_sandbox.models import Kept
+from stripe_sandbox.validation import Tree, check_integer
 
 LIMIT, MAX_LIMIT = 10, 100
 PAGING: Tree = {"limit": None, "starting_after": None, "ending_before": None, "expand": None}
 _CREATED = {"gt": ("gte", 1), "gte": ("gte", 0), "lt": ("lt", 0), "lte": ("lt", 1)}
-"""Stripe compares whole seconds: what was created later than second 5 was so from the beginning of second 6."""
+"""Stripe compares whole seconds: later than second 5 means at or after the start of second 6."""
 _LAST_SECOND = 253_402_300_000
 
 Row = TypeVar("Row", bound=Kept)
@@ -27,7 +27,7 @@ def page(
     url: str,
     render: Callable[[Row], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return the page of rows, newest first, that the parameters ask for; raise ApiError."""
+    """Return a page of rows, newest first, by the parameters; raise ApiError."""
     limit = _limit(params)
     if after := params.get("starting_after"):
         rows = rows.filter(pk__lt=_number(rows.model, after, kind, "starting_after"))
@@ -43,7 +43,7 @@ def page(
 def page_of_items(
     items: list[dict[str, Any]], params: dict[str, Any], *, kind: str, url: str
 ) -> dict[str, Any]:
-    """Return the page of objects, in their order, that the parameters ask for; raise ApiError."""
+    """Return a page of items, in their order, by the parameters; raise ApiError."""
     limit = _limit(params)
     places = {item["id"]: place for place, item in enumerate(items)}
     for name in ("starting_after", "ending_before"):
@@ -57,11 +57,12 @@ def page_of_items(
 
 
 def as_list(data: list[dict[str, Any]], *, has_more: bool, url: str) -> dict[str, Any]:
+    """Return Stripe's list object."""
     return {"object": "list", "data": data, "has_more": has_more, "url": url}
 
 
 def created(rows: QuerySet[Row], asked: int | dict[str, int] | None) -> QuerySet[Row]:
-    """Return the rows made in a second, or in a range of seconds (gt, gte, lt, lte); None: all of them."""
+    """Return the rows created in a second, or in a range of seconds (gt, gte, lt, lte). None: all rows."""
     if asked is None:
         return rows
     bounds = asked if isinstance(asked, dict) else {"gte": asked, "lte": asked}

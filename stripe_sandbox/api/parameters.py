@@ -1,7 +1,7 @@
-"""Which parameters a request may have, and which fields expand, as Stripe publishes it with stripe-python.
+"""Check parameters and expandable fields against Stripe's API description.
 
-stripe-python's TypedDicts are generated from Stripe's API description: names, types, enums and what is
-required, at any depth. Nothing of stripe but those descriptions and the API version is used here.
+stripe-python's TypedDicts are generated from that description: names, types, enums and required names, at any depth.
+This module uses nothing else of stripe, except its API version.
 """
 
 import re
@@ -61,16 +61,16 @@ _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 def check(form: Form, description: type) -> dict[str, Any]:
-    """Return the parameters with their types; raise ApiError as Stripe refuses them.
+    """Return the parameters with their types; raise Stripe's ApiError.
 
-    Names, types, enums and required names are checked at any depth; what the description does not say
-    (lengths, ranges, which go together) is not.
+    Check names, types, enums and required names at any depth. The description does not have lengths, ranges, or which
+    parameters exclude each other: validation.py checks those.
     """
     return _hash(form, description, "")
 
 
 def can_expand(kind: str, names: list[str]) -> bool:
-    """Return whether a path into an object ends at an id that Stripe puts the object in place of."""
+    """Return whether a path into an object ends at an id that Stripe can expand."""
     return _can_expand(_OBJECTS[kind], names)
 
 
@@ -91,7 +91,7 @@ def _leads_on(options: list[Any], names: list[str]) -> bool:
 
 
 def _classes(options: list[Any]) -> list[type | None]:
-    """Return the objects that a field may hold, or a list of; None for one that has no class to look into."""
+    """Return the classes of objects that a field may hold, alone or in a list; None for an unknown class."""
     found: list[type | None] = []
     for option in options:
         if get_origin(option) is list:
@@ -105,8 +105,8 @@ def _classes(options: list[Any]) -> list[type | None]:
 
 @cache
 def _fields(description: type) -> Mapping[str, Any]:
-    """Return the names a hash may have, with their types."""
-    # Names that stripe-python imports for type checkers only; the fields that need them are left out below.
+    """Return the names that a hash may have, with their types."""
+    # stripe-python imports these names for type checkers only. The fields that need them are left out below.
     hints = get_type_hints(description, localns={"StripeContext": object, "Mapping": Mapping})
     options = RequestOptions.__annotations__ if "stripe_account" in hints else {}
     return {name: hint for name, hint in hints.items() if name not in options}
@@ -143,12 +143,12 @@ def _value(value: Any, hint: Any, path: str) -> Any:
 
 
 def _mapping(form: Form, item_hint: Any, path: str) -> dict[str, Any]:
-    """Return a hash of any names, such as metadata. An empty text unsets its name."""
+    """Return a hash with any names, such as metadata. An empty string unsets its name."""
     return {name: _value(value, item_hint, _join(path, name)) for name, value in form.items() if value != ""}
 
 
 def _options(hint: Any) -> Iterator[Any]:
-    """Yield what a value may be: the members of a union, else the type itself."""
+    """Yield the members of a union, or else the type itself."""
     if get_origin(hint) in (Union, types.UnionType):
         for member in get_args(hint):
             yield from _options(member)
@@ -157,7 +157,7 @@ def _options(hint: Any) -> Iterator[Any]:
 
 
 def _array(value: Any, item_hint: Any, path: str) -> list[Any]:
-    """`a[]=x` comes as a list, `a[0]=x` as a hash of numbers; their order counts, holes do not."""
+    """Return an array from a list (`a[]=x`) or from a hash of numbers (`a[0]=x`), by order, without gaps."""
     if isinstance(value, list):
         items = list(enumerate(value))
     elif all(_INDEX.fullmatch(key) for key in value):
@@ -191,9 +191,9 @@ def _scalar(value: str, options: list[Any], path: str) -> Any:
 
 
 def _enum(options: list[Any]) -> list[str]:
-    """Return the values of an enum; `""` among them says that the parameter can be unset.
+    """Return the values of an enum. `""` among them means that the parameter can be unset.
 
-    stripe-python leaves enums open with `| str`, for values yet to come: that is for reading.
+    stripe-python adds `| str` for future values in responses. Requests may not use those.
     """
     return [value for option in options if get_origin(option) is Literal for value in get_args(option)]
 
@@ -206,7 +206,7 @@ def _is_number(value: str) -> bool:
 
 
 def _wrong(value: str, options: list[Any], path: str) -> ApiError:
-    """Return the refusal of a value that is of none of these types."""
+    """Return the error of a value that has none of these types."""
     shown = value[:100]
     if values := [choice for choice in _enum(options) if choice]:
         return ApiError(f"Invalid {path}: must be one of {', '.join(values)}", param=path)

@@ -33,11 +33,11 @@ Row = TypeVar("Row", bound=Kept)
 Rendered = dict[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Resource(Generic[Row]):
-    """One kind of object: where its rows come from, and how they are shown.
+    """A kind of object: its rows, and how to render them.
 
-    `path_name` is what Stripe calls its id in a path: `/v1/payment_intents/{intent}`.
+    `path_name` is Stripe's name of its id in a path: `/v1/payment_intents/{intent}`.
     """
 
     kind: str
@@ -47,11 +47,11 @@ class Resource(Generic[Row]):
     render: Callable[[Row], Rendered]
 
     def get(self, stripe_id: str) -> Row:
-        """Return the row of an id in the path; raise ApiError (404), which names it as Stripe's paths do."""
+        """Return the row of an id in the path; raise ApiError (404)."""
         return self._find(stripe_id, param=self.path_name, status=404)
 
     def named(self, stripe_id: str, *, param: str) -> Row:
-        """Return the row of an id that a parameter gives; raise ApiError (400)."""
+        """Return the row of an id in a parameter; raise ApiError (400)."""
         return self._find(stripe_id, param=param, status=400)
 
     def _find(self, stripe_id: str, *, param: str, status: int) -> Row:
@@ -61,14 +61,16 @@ class Resource(Generic[Row]):
         return row
 
     def retrieve(self, call: Call) -> Rendered:
+        """Return the object whose id is in the path."""
         return self.render(self.get(call.stripe_id))
 
     def list(self, call: Call, **filters: str) -> Rendered:
-        """Return a page; `filters` says which parameter selects by which field."""
+        """Return a page. `filters` names the field that each parameter selects by."""
         asked = {field: call.params[name] for name, field in filters.items() if name in call.params}
         return self.page(call, self.rows.filter(**asked))
 
     def page(self, call: Call, rows: QuerySet[Row]) -> Rendered:
+        """Return a page of these rows."""
         rows = created(rows, call.params.get("created"))
         return page(rows, call.params, kind=self.kind, url=self.url, render=self.render)
 
@@ -78,55 +80,35 @@ def _render_event(event: Event) -> Rendered:
     return render_event(event, pending_webhooks=int(pending))
 
 
+_OF_CHARGE = "charge__payment_intent"
+
 SESSIONS = Resource(
-    kind="checkout.session",
-    url="/v1/checkout/sessions",
-    path_name="session",
-    rows=Session.objects.select_related("payment_intent"),
-    render=render_session,
+    "checkout.session",
+    "/v1/checkout/sessions",
+    "session",
+    Session.objects.select_related("payment_intent"),
+    render_session,
 )
 PAYMENT_INTENTS = Resource(
-    kind="payment_intent",
-    url="/v1/payment_intents",
-    path_name="intent",
-    rows=PaymentIntent.objects.all(),
-    render=render_payment_intent,
+    "payment_intent", "/v1/payment_intents", "intent", PaymentIntent.objects.all(), render_payment_intent
 )
 CHARGES = Resource(
-    kind="charge",
-    url="/v1/charges",
-    path_name="charge",
-    rows=Charge.objects.select_related("payment_intent"),
-    render=render_charge,
+    "charge", "/v1/charges", "charge", Charge.objects.select_related("payment_intent"), render_charge
 )
 REFUNDS = Resource(
-    kind="refund",
-    url="/v1/refunds",
-    path_name="refund",
-    rows=Refund.objects.select_related("charge__payment_intent"),
-    render=render_refund,
+    "refund", "/v1/refunds", "refund", Refund.objects.select_related(_OF_CHARGE), render_refund
 )
 DISPUTES = Resource(
-    kind="dispute",
-    url="/v1/disputes",
-    path_name="dispute",
-    rows=Dispute.objects.select_related("charge__payment_intent"),
-    render=render_dispute,
+    "dispute", "/v1/disputes", "dispute", Dispute.objects.select_related(_OF_CHARGE), render_dispute
 )
 EARLY_FRAUD_WARNINGS = Resource(
-    kind="early_fraud_warning",
-    url="/v1/radar/early_fraud_warnings",
-    path_name="early_fraud_warning",
-    rows=EarlyFraudWarning.objects.select_related("charge__payment_intent"),
-    render=render_warning,
+    "early_fraud_warning",
+    "/v1/radar/early_fraud_warnings",
+    "early_fraud_warning",
+    EarlyFraudWarning.objects.select_related(_OF_CHARGE),
+    render_warning,
 )
 REVIEWS = Resource(
-    kind="review",
-    url="/v1/reviews",
-    path_name="review",
-    rows=Review.objects.select_related("charge__payment_intent"),
-    render=render_review,
+    "review", "/v1/reviews", "review", Review.objects.select_related(_OF_CHARGE), render_review
 )
-EVENTS = Resource(
-    kind="event", url="/v1/events", path_name="id", rows=Event.objects.all(), render=_render_event
-)
+EVENTS = Resource("event", "/v1/events", "id", Event.objects.all(), _render_event)

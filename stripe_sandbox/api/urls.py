@@ -1,4 +1,4 @@
-"""Stripe's own paths, under /v1/. `search` is never an id."""
+"""Stripe's paths under /v1/. `search` is never an id."""
 
 from django.urls import path, re_path
 

@@ -1,4 +1,4 @@
-"""Stripe's API over HTTP: who asks, what for, and the answer in Stripe's shape."""
+"""Serve Stripe's API over HTTP: authenticate, check, run, respond in Stripe's shape."""
 
 import logging
 import time
@@ -14,28 +14,27 @@ from django.views.decorators.csrf import csrf_exempt
 from stripe_sandbox import ids
 from stripe_sandbox.api import faults, idempotency
 from stripe_sandbox.api.access import authenticate, check_headers
-from stripe_sandbox.api.answers import Answer
 from stripe_sandbox.api.expansion import expand
 from stripe_sandbox.api.faults import Fault
 from stripe_sandbox.api.form import Form, decode
 from stripe_sandbox.api.parameters import API_VERSION, check
+from stripe_sandbox.api.responses import ApiResponse
 from stripe_sandbox.checkout import lifecycle
 from stripe_sandbox.errors import ApiError, unknown_url
-from stripe_sandbox.events.events import Origin
-from stripe_sandbox.limits import Tree, check_supported
+from stripe_sandbox.events.emit import Origin
+from stripe_sandbox.timing import RETRY_AFTER_SECONDS
+from stripe_sandbox.validation import Tree, check_supported
 
 logger = logging.getLogger(__name__)
 
 MAX_BODY = 256 * 1024
 MAX_PATH = 200
-_RETRY_AFTER = 2
-"""Seconds that a client that was told 429 should wait."""
 _FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A request, checked: parameters with their types, the id in its path, and what its events come from."""
+    """A checked request: typed parameters, the id in its path, and the origin of its events."""
 
     params: dict[str, Any]
     stripe_id: str
@@ -44,7 +43,7 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """What one method of one URL does; `description` is Stripe's of the parameters."""
+    """What a method of a URL does. `description` is Stripe's, of the parameters."""
 
     description: type
     supported: Tree
@@ -52,12 +51,12 @@ class Operation:
 
 
 def operation(description: type, supported: Tree) -> Callable[[Callable[[Call], dict[str, Any]]], Operation]:
-    """Return a decorator that makes a function of a call an operation."""
+    """Return a decorator that turns a function into an operation."""
     return lambda run: Operation(description=description, supported=supported, run=run)
 
 
 def serve(**operations: Operation) -> Callable[..., HttpResponse]:
-    """Return the view of a URL; the names are HTTP methods."""
+    """Return the view of a URL. The names of `operations` are HTTP methods."""
 
     @csrf_exempt
     def view(request: HttpRequest, stripe_id: str = "", **_: str) -> HttpResponse:
@@ -65,23 +64,23 @@ def serve(**operations: Operation) -> Callable[..., HttpResponse]:
         try:
             answer = _answer(request, operations.get(str(request.method)), stripe_id, request_id)
         except ApiError as error:
-            answer = Answer.refusal(error, request_id=request_id)
+            answer = ApiResponse.refusal(error, request_id=request_id)
         except Exception:
             logger.exception("A request to the sandbox failed: %s", request_id)
-            answer = Answer.failure(request_id=request_id)
+            answer = ApiResponse.failure(request_id=request_id)
         return _response(request, answer, request_id)
 
     return view
 
 
-def _answer(request: HttpRequest, called: Operation | None, stripe_id: str, request_id: str) -> Answer:
+def _answer(request: HttpRequest, called: Operation | None, stripe_id: str, request_id: str) -> ApiResponse:
     authenticate(request)
     planned = faults.take()
     if planned.fault == Fault.SLOW:
         time.sleep(planned.delay)
     if planned.fault == Fault.CUT:
         faults.cut(request)
-        return Answer.failure(request_id=request_id)  # which nobody gets
+        return ApiResponse.failure(request_id=request_id)  # which the client does not get
     if planned.fault == Fault.RATE_LIMITED:
         raise faults.too_many()
     answer = _work(request, called, stripe_id, request_id, breaks=planned.fault == Fault.ERROR)
@@ -92,8 +91,8 @@ def _answer(request: HttpRequest, called: Operation | None, stripe_id: str, requ
 
 def _work(
     request: HttpRequest, called: Operation | None, stripe_id: str, request_id: str, *, breaks: bool
-) -> Answer:
-    """Do what is asked, once for each idempotency key. `breaks`: answer 500 in place of it, and nothing is done."""
+) -> ApiResponse:
+    """Run the operation, once for each idempotency key. `breaks`: do nothing and respond 500."""
     check_headers(request)
     if called is None or "\x00" in request.path or len(request.path) > MAX_PATH:
         raise unknown_url(str(request.method), request.path)
@@ -101,24 +100,24 @@ def _work(
     key = request.headers.get("Idempotency-Key", "") if request.method == "POST" else ""
     lifecycle.expire_overdue()
 
-    def run() -> Answer:
+    def run() -> ApiResponse:
         if breaks:
-            return Answer.failure(request_id=request_id)
+            return ApiResponse.failure(request_id=request_id)
         params = check(form, called.description)
         check_supported(params, called.supported)
         paths = params.pop("expand", [])
         origin = Origin(request_id=request_id, idempotency_key=key or None)
         rendered = called.run(Call(params=params, stripe_id=stripe_id, origin=origin))
-        return Answer.of(expand(rendered, paths), request_id=request_id)
+        return ApiResponse.of(expand(rendered, paths), request_id=request_id)
 
     if key:
-        return idempotency.answer_once(key=key, path=request.path, form=form, request_id=request_id, run=run)
+        return idempotency.respond_once(key=key, path=request.path, form=form, request_id=request_id, run=run)
     with transaction.atomic():
         return run()
 
 
 def _read(request: HttpRequest) -> Form:
-    """Return the parameters of query string and body; read no more of a body than is allowed."""
+    """Return the parameters of query string and body. Read at most MAX_BODY bytes."""
     encoded = request.META.get("QUERY_STRING", "").encode()
     if request.method == "POST":
         body = request.read(MAX_BODY + 1)
@@ -130,7 +129,7 @@ def _read(request: HttpRequest) -> Form:
     return decode(encoded)
 
 
-def _response(request: HttpRequest, answer: Answer, request_id: str) -> HttpResponse:
+def _response(request: HttpRequest, answer: ApiResponse, request_id: str) -> HttpResponse:
     response = HttpResponse(answer.body, status=answer.status, content_type="application/json")
     response["Request-Id"] = request_id
     response["Stripe-Version"] = API_VERSION
@@ -140,11 +139,11 @@ def _response(request: HttpRequest, answer: Answer, request_id: str) -> HttpResp
         response["Original-Request"] = answer.request_id
         if answer.request_id != request_id:
             response["Idempotent-Replayed"] = "true"
-    if request.method == "POST":  # a key in use is free soon; any other answer stays the same
+    if request.method == "POST":  # a key in use is soon free; any other response stays the same
         response["Stripe-Should-Retry"] = "true" if answer.status == HTTPStatus.CONFLICT else "false"
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         response["Stripe-Rate-Limited-Reason"] = "global-rate"
-        response["Retry-After"] = str(_RETRY_AFTER)
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if answer.status == HTTPStatus.UNAUTHORIZED:
         response["WWW-Authenticate"] = 'Basic realm="Stripe"'
     return response

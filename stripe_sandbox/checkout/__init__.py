@@ -1,0 +1,1 @@
+"""What can happen to a payment: sessions, refunds, disputes, fraud."""

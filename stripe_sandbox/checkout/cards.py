@@ -1,4 +1,4 @@
-"""What a customer can pay with on the hosted page, and how a card can be declined.
+"""The cards of the payment page, and the ways in which a card is declined.
 
 Source: https://docs.stripe.com/testing (the cards), https://docs.stripe.com/declines/codes (codes and advice).
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A card, as the customer sees it, and what Radar thinks of a payment with it."""
+    """A card as the customer sees it, and Radar's risk of a payment with it."""
 
     label: str
     brand: str = "visa"
@@ -20,14 +20,14 @@ class Card:
     risk_score: int = 11
 
     def kept(self) -> dict[str, Any]:
-        """Return what a charge keeps of the card."""
+        """Return the fields that a charge keeps."""
         names = ("brand", "last4", "funding", "wallet", "risk_level", "risk_score")
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decline:
-    """Why a card is not charged. `blocked`: Radar did not even ask the bank."""
+    """Why a card is declined. `blocked`: Radar did not ask the bank."""
 
     label: str
     last4: str
@@ -39,7 +39,7 @@ class Decline:
     blocked: bool = False
 
     def kept(self) -> dict[str, Any]:
-        """Return what a charge keeps of the failure."""
+        """Return the fields that a charge keeps."""
         names = ("code", "decline_code", "message", "advice_code", "network_decline_code", "blocked")
         return {name: getattr(self, name) for name in names}
 
@@ -57,81 +57,38 @@ CARDS = {
         label="Visa 9235, elevated risk", last4="9235", risk_level="elevated", risk_score=67
     ),
 }
+
+_DECLINED = "card_declined"
+_WAIT, _CHECK, _STOP = "try_again_later", "confirm_card_data", "do_not_try_again"
+_MESSAGE = "Your card was declined."
+_ROWS = (
+    ("generic_decline", "no reason given", "0002", _DECLINED, _WAIT, "05", _MESSAGE),
+    ("insufficient_funds", "insufficient funds", "9995", _DECLINED, _WAIT, "51", "Your card has insufficient funds."),
+    ("lost_card", "lost card", "9987", _DECLINED, _STOP, "41", _MESSAGE),
+    ("stolen_card", "stolen card", "9979", _DECLINED, _STOP, "43", _MESSAGE),
+    ("expired_card", "expired card", "0069", "expired_card", _CHECK, "54", "Your card has expired."),
+    ("incorrect_cvc", "wrong security code", "0127", "incorrect_cvc", _CHECK, "82",
+     "Your card's security code is incorrect."),
+    ("processing_error", "processing error", "0119", "processing_error", _WAIT, "96",
+     "An error occurred while processing your card. Try again in a little bit."),
+    ("card_velocity_exceeded", "limit of the card reached", "6975", _DECLINED, _WAIT, "65",
+     "Your card was declined for making repeated attempts too frequently or exceeding its amount limit."),
+    ("authentication_required", "authentication required", "3184", "authentication_required", _CHECK, "1A",
+     "Your card was declined. This transaction requires authentication."),
+)  # fmt: skip
+"""Decline code, label, last digits, error code, advice code, the network's decline code, message."""
 DECLINES = {
-    "generic_decline": Decline(
-        label="no reason given",
-        last4="0002",
-        decline_code="generic_decline",
-        advice_code="try_again_later",
-        network_decline_code="05",
-    ),
-    "insufficient_funds": Decline(
-        label="insufficient funds",
-        last4="9995",
-        decline_code="insufficient_funds",
-        message="Your card has insufficient funds.",
-        advice_code="try_again_later",
-        network_decline_code="51",
-    ),
-    "lost_card": Decline(
-        label="lost card",
-        last4="9987",
-        decline_code="lost_card",
-        advice_code="do_not_try_again",
-        network_decline_code="41",
-    ),
-    "stolen_card": Decline(
-        label="stolen card",
-        last4="9979",
-        decline_code="stolen_card",
-        advice_code="do_not_try_again",
-        network_decline_code="43",
-    ),
-    "expired_card": Decline(
-        label="expired card",
-        last4="0069",
-        code="expired_card",
-        decline_code="expired_card",
-        message="Your card has expired.",
-        advice_code="confirm_card_data",
-        network_decline_code="54",
-    ),
-    "incorrect_cvc": Decline(
-        label="wrong security code",
-        last4="0127",
-        code="incorrect_cvc",
-        decline_code="incorrect_cvc",
-        message="Your card's security code is incorrect.",
-        advice_code="confirm_card_data",
-        network_decline_code="82",
-    ),
-    "processing_error": Decline(
-        label="processing error",
-        last4="0119",
-        code="processing_error",
-        decline_code="processing_error",
-        message="An error occurred while processing your card. Try again in a little bit.",
-        advice_code="try_again_later",
-        network_decline_code="96",
-    ),
-    "card_velocity_exceeded": Decline(
-        label="limit of the card reached",
-        last4="6975",
-        decline_code="card_velocity_exceeded",
-        message="Your card was declined for making repeated attempts too frequently or exceeding its "
-        "amount limit.",
-        advice_code="try_again_later",
-        network_decline_code="65",
-    ),
-    "authentication_required": Decline(
-        label="authentication required",
-        last4="3184",
-        code="authentication_required",
-        decline_code="authentication_required",
-        message="Your card was declined. This transaction requires authentication.",
-        advice_code="confirm_card_data",
-        network_decline_code="1A",
-    ),
+    decline_code: Decline(
+        label=label,
+        last4=last4,
+        code=code,
+        decline_code=decline_code,
+        advice_code=advice,
+        network_decline_code=network,
+        message=message,
+    )
+    for decline_code, label, last4, code, advice, network, message in _ROWS
+} | {
     "fraudulent": Decline(label="blocked by Radar", last4="0019", decline_code="fraudulent", blocked=True),
 }
 DEBIT_FAILED = Decline(
@@ -143,6 +100,6 @@ DEBIT_FAILED = Decline(
 
 
 def declined_card(decline: Decline) -> Card:
-    """Return the card that Stripe's own test cards have for such a decline."""
+    """Return Stripe's test card that is declined like this."""
     risk = {"risk_level": "highest", "risk_score": 95} if decline.blocked else {}
     return Card(label=f"Visa {decline.last4}", last4=decline.last4, **risk)  # type: ignore[arg-type]

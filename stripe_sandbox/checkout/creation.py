@@ -1,11 +1,14 @@
-"""Creating a Checkout Session: what is asked for is checked, priced and kept."""
+"""Create a Checkout Session: check its parameters, price it, and keep it."""
 
 from datetime import UTC, datetime
 from typing import Any
 
+from payments.stripe.currencies import largest
 from stripe_sandbox.errors import ApiError, missing
-from stripe_sandbox.limits import (
-    LONGEST_SESSION,
+from stripe_sandbox.models import Session
+from stripe_sandbox.objects.line_item import new_line_item
+from stripe_sandbox.timing import LONGEST_SESSION
+from stripe_sandbox.validation import (
     Tree,
     check_amount,
     check_currency,
@@ -16,16 +19,13 @@ from stripe_sandbox.limits import (
     check_metadata,
     check_suffix,
     check_url,
-    max_amount,
 )
-from stripe_sandbox.models import Session
-from stripe_sandbox.objects.line_item import new_line_item
 
 MAX_LINE_ITEMS = 100
 MAX_QUANTITY = 999_999
 MAX_REFERENCE = 200
 MAX_TEXT = 5000
-"""Source of these: https://docs.stripe.com/api/checkout/sessions/create."""
+"""Source of these limits: https://docs.stripe.com/api/checkout/sessions/create."""
 
 SUPPORTED: Tree = {
     "cancel_url": None,
@@ -59,7 +59,7 @@ SUPPORTED: Tree = {
 
 
 def create(*, params: dict[str, Any], now: datetime) -> Session:
-    """Keep a new session for parameters of known names and types; raise ApiError for what is out of bounds."""
+    """Return a new session. Names and types of `params` are checked already; raise ApiError for bad values."""
     _check_mode(params)
     _check_texts(params)
     currency = _check_line_items(params)
@@ -102,7 +102,7 @@ def _check_texts(params: dict[str, Any]) -> None:
 
 
 def _check_line_items(params: dict[str, Any]) -> str:
-    """Return the currency that all line items share; in `params` too it is made lower case."""
+    """Return the currency of all line items. Make it lower case in `params` too."""
     items = params.get("line_items") or []
     if not items:
         raise missing("line_items")
@@ -128,7 +128,7 @@ def _check_line_item(item: dict[str, Any], path: str) -> str:
 def _check_price(price: dict[str, Any], path: str) -> str:
     _require(price, "product_data", "unit_amount", path=path)
     price["currency"] = check_currency(price["currency"], f"{path}[currency]")
-    check_integer(price["unit_amount"], f"{path}[unit_amount]", least=0, most=max_amount(price["currency"]))
+    check_integer(price["unit_amount"], f"{path}[unit_amount]", least=0, most=largest(price["currency"]))
     product = price["product_data"]
     check_length(product["name"], MAX_TEXT, f"{path}[product_data][name]")
     check_length(product.get("description"), MAX_TEXT, f"{path}[product_data][description]")

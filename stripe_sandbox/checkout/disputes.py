@@ -1,4 +1,4 @@
-"""Customers who dispute a payment at their bank."""
+"""Steps of a dispute: opened, escalated, closed."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from stripe_sandbox.checkout import fraud
 from stripe_sandbox.errors import NotPossible
-from stripe_sandbox.events.events import AUTOMATIC, Happening, Origin, changed, tell
+from stripe_sandbox.events.emit import AUTOMATIC, Happening, Origin, changed, emit
 from stripe_sandbox.models import Charge, Dispute, PaymentIntent, Session
 from stripe_sandbox.objects.balance_transaction import reinstated, withdrawn
 from stripe_sandbox.objects.dispute import render_dispute
@@ -39,11 +39,11 @@ def open_dispute(
     reason: str = "fraudulent",
     case_type: Dispute.CaseType = CaseType.CHARGEBACK,
 ) -> Dispute:
-    """Let the customer dispute `amount` minor units of a payment, or all that is left; return the dispute.
+    """Dispute `amount` minor units of a payment, or all that is left; return the dispute.
 
-    A chargeback withdraws the money, an inquiry does not yet. A prevented dispute is over at once: by a resolution
-    the customer has the money back, a block stops the dispute.
-    Raise NotPossible if nothing was paid or not so much is left; PaymentIntent.DoesNotExist if there is none.
+    A chargeback withdraws the money; an inquiry does not. A prevented dispute ends at once: a resolution pays the
+    customer back, a block does not.
+    Raise NotPossible if nothing was paid or less is left, or PaymentIntent.DoesNotExist.
     """
     intent = PaymentIntent.objects.get(stripe_id=payment_intent_id)
     session = Session.objects.select_for_update().get(payment_intent=intent)
@@ -57,15 +57,15 @@ def open_dispute(
     )
     happened = _withdraw(dispute) if dispute.takes_money else []
     happened.insert(0, Happening("charge.dispute.created", render_dispute(dispute)))
-    tell(session, [*happened, *fraud.after_dispute(dispute.charge)])
+    emit(session, [*happened, *fraud.after_dispute(dispute.charge)])
     return dispute
 
 
 @transaction.atomic
 def close_dispute(*, dispute_id: str, won: bool, origin: Origin = AUTOMATIC) -> Dispute:
-    """Decide a dispute; the money comes back if it is won. An inquiry is closed, whoever was right.
+    """Close a dispute; reinstate the money if it is won. An inquiry closes without a winner.
 
-    Return the dispute. Raise NotPossible if it is decided already, Dispute.DoesNotExist if there is none.
+    Return the dispute. Raise NotPossible if it is closed already, or Dispute.DoesNotExist.
     """
     session, dispute = _locked(dispute_id)
     if not dispute.is_open:
@@ -77,19 +77,19 @@ def close_dispute(*, dispute_id: str, won: bool, origin: Origin = AUTOMATIC) -> 
         dispute.status = Status.WON if won else Status.LOST
     dispute.save(update_fields=["status"])
     if not won:
-        tell(session, [changed("charge.dispute.closed", before, render_dispute(dispute))], origin=origin)
+        emit(session, [changed("charge.dispute.closed", before, render_dispute(dispute))], origin=origin)
         return dispute
     closed = changed("charge.dispute.closed", before, render_dispute(dispute))
     back = _move(dispute, reinstated(dispute, now=timezone.now()))
-    tell(session, [closed, changed("charge.dispute.funds_reinstated", closed.object, back)], origin=origin)
+    emit(session, [closed, changed("charge.dispute.funds_reinstated", closed.object, back)], origin=origin)
     return dispute
 
 
 @transaction.atomic
 def escalate(*, dispute_id: str) -> Dispute:
-    """Let an inquiry become a chargeback: the money is withdrawn. Return the dispute.
+    """Turn an inquiry into a chargeback, and withdraw the money. Return the dispute.
 
-    Raise NotPossible if it is no open inquiry, or not so much is left; Dispute.DoesNotExist if there is none.
+    Raise NotPossible if it is no open inquiry or less is left, or Dispute.DoesNotExist.
     """
     session, dispute = _locked(dispute_id)
     if dispute.status != Status.WARNING_NEEDS_RESPONSE:
@@ -100,7 +100,7 @@ def escalate(*, dispute_id: str) -> Dispute:
     dispute.save(update_fields=["status", "case_type"])
     withdrawn_ = _withdraw(dispute)
     updated = changed("charge.dispute.updated", before, render_dispute(dispute))
-    tell(session, [updated, *withdrawn_, *fraud.after_dispute(dispute.charge)])
+    emit(session, [updated, *withdrawn_, *fraud.after_dispute(dispute.charge)])
     return dispute
 
 
@@ -112,13 +112,13 @@ def _locked(dispute_id: str) -> tuple[Session, Dispute]:
 
 
 def _withdraw(dispute: Dispute) -> list[Happening]:
-    """Take the money. The withdrawal stands in `charge.dispute.created` already, as at Stripe."""
+    """Withdraw the money. As at Stripe, `charge.dispute.created` shows it already."""
     after = _move(dispute, withdrawn(dispute, now=timezone.now()))
     return [Happening("charge.dispute.funds_withdrawn", after)]
 
 
 def _move(dispute: Dispute, moved: dict[str, Any]) -> dict[str, Any]:
-    """Add a balance transaction to a dispute; return the dispute as it is then."""
+    """Add a balance transaction to a dispute; return the rendered dispute."""
     dispute.balance_transactions = [*dispute.balance_transactions, moved]
     dispute.save(update_fields=["balance_transactions"])
     return render_dispute(dispute)
@@ -134,7 +134,7 @@ def _disputable(charge: Charge | None) -> Charge:
 
 
 def _amount(charge: Charge | None, asked: int | None) -> int:
-    """Return what to dispute, never more than is left."""
+    """Return the amount to dispute, at most what is left."""
     left = charge.refundable if charge else 0
     if asked is not None and not 0 < asked <= left:
         raise NotPossible(f"Dispute 1 to {left} minor units: that is what is left of this payment.")

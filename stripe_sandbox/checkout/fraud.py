@@ -1,9 +1,9 @@
-"""What Radar and the card's issuer suspect: early fraud warnings, and reviews by the merchant's people."""
+"""Steps of early fraud warnings and reviews."""
 
 from django.db import transaction
 
 from stripe_sandbox.errors import NotPossible
-from stripe_sandbox.events.events import AUTOMATIC, Happening, Origin, changed, tell
+from stripe_sandbox.events.emit import AUTOMATIC, Happening, Origin, changed, emit
 from stripe_sandbox.models import Charge, EarlyFraudWarning, PaymentIntent, Refund, Review, Session
 from stripe_sandbox.objects.fraud import render_review, render_warning
 
@@ -21,9 +21,9 @@ FRAUD_TYPES = (
 
 @transaction.atomic
 def warn(*, payment_intent_id: str, fraud_type: str) -> EarlyFraudWarning:
-    """Let the issuer warn of fraud in a payment; return the warning.
+    """Create the issuer's early fraud warning of a payment; return it.
 
-    Raise NotPossible if it was not paid by card or has a warning already, PaymentIntent.DoesNotExist.
+    Raise NotPossible if it was not paid by card or has a warning already, or PaymentIntent.DoesNotExist.
     """
     session, charge = _paid(payment_intent_id)
     if charge.payment_method_type != "card":
@@ -32,41 +32,41 @@ def warn(*, payment_intent_id: str, fraud_type: str) -> EarlyFraudWarning:
         raise NotPossible("This payment has an early fraud warning already.")
     actionable = charge.refundable > 0 and not charge.is_disputed
     warning = EarlyFraudWarning.objects.create(charge=charge, fraud_type=fraud_type, actionable=actionable)
-    tell(session, [Happening("radar.early_fraud_warning.created", render_warning(warning))])
+    emit(session, [Happening("radar.early_fraud_warning.created", render_warning(warning))])
     return warning
 
 
 @transaction.atomic
 def open_review(*, payment_intent_id: str) -> Review:
-    """Let a rule of Radar ask for a review of a payment; return the review.
+    """Open a review of a payment, as a rule of Radar would; return it.
 
-    Raise NotPossible if nothing was paid or a review is open, PaymentIntent.DoesNotExist.
+    Raise NotPossible if nothing was paid or a review is open, or PaymentIntent.DoesNotExist.
     """
     session, charge = _paid(payment_intent_id)
     if charge.reviews.filter(closed_reason="").exists():
         raise NotPossible("This payment is in review already.")
     review = Review.objects.create(charge=charge)
-    tell(session, [Happening("review.opened", render_review(review))])
+    emit(session, [Happening("review.opened", render_review(review))])
     return review
 
 
 @transaction.atomic
 def close_review(*, review_id: str, reason: Review.Closed, origin: Origin = AUTOMATIC) -> Review:
-    """Close a review for a reason; return it. To give the money back is a step of its own.
+    """Close a review for a reason; return it. It does not refund the payment.
 
-    Raise NotPossible if it is closed already, Review.DoesNotExist if there is none.
+    Raise NotPossible if it is closed already, or Review.DoesNotExist.
     """
     review = Review.objects.select_related("charge__payment_intent__session").get(stripe_id=review_id)
     session = Session.objects.select_for_update().get(pk=review.charge.payment_intent.session.pk)
     review.refresh_from_db(fields=["closed_reason"])
     if review.closed_reason:
         raise NotPossible(f"This review is already closed: {review.closed_reason}.")
-    tell(session, [_close(review, reason)], origin=origin)
+    emit(session, [_close(review, reason)], origin=origin)
     return review
 
 
 def after_refund(charge: Charge, *, reason: str | None) -> list[Happening]:
-    """Return what a refund of all that is left means: a warning is acted upon, a review is over."""
+    """Close reviews and warnings after a refund of all that was left; return the events."""
     if charge.refundable:
         return []
     as_fraud = reason == Refund.FRAUDULENT
@@ -74,7 +74,7 @@ def after_refund(charge: Charge, *, reason: str | None) -> list[Happening]:
 
 
 def after_dispute(charge: Charge) -> list[Happening]:
-    """Return what a dispute means: nothing can be forestalled any more, and a review is over."""
+    """Close reviews and warnings after a dispute; return the events."""
     return _over(charge, Review.Closed.DISPUTED)
 
 

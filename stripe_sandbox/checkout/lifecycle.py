@@ -1,4 +1,4 @@
-"""What can happen to a session, through its customer or its time. A function is one step, events included."""
+"""Steps of a session: paid, declined, settled, expired. Each function is one step with its events."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,51 +8,27 @@ from django.db import transaction
 from django.utils import timezone
 
 from stripe_sandbox.checkout.cards import CARDS, DEBIT_FAILED, DECLINES, Card, Decline, declined_card
-from stripe_sandbox.checkout.disputes import close_dispute, escalate, open_dispute
-from stripe_sandbox.checkout.fraud import close_review, open_review, warn
-from stripe_sandbox.checkout.refunds import fail_refund, refund, settle_due, settle_refund
 from stripe_sandbox.errors import NotPossible
-from stripe_sandbox.events.events import AUTOMATIC, Happening, Origin, tell
+from stripe_sandbox.events.emit import AUTOMATIC, Happening, Origin, emit
 from stripe_sandbox.models import Charge, PaymentIntent, Session
 from stripe_sandbox.objects.balance_transaction import charged
 from stripe_sandbox.objects.charge import render_charge
 from stripe_sandbox.objects.payment_intent import render_payment_intent
 from stripe_sandbox.objects.payment_method import delayed_method, payment_method_types
 from stripe_sandbox.objects.session import render_session
+from stripe_sandbox.timing import BATCH_SIZE
 
-__all__ = [
-    "NotPossible",
-    "close_dispute",
-    "close_review",
-    "decline",
-    "escalate",
-    "expire",
-    "expire_overdue",
-    "fail_refund",
-    "get_session",
-    "open_dispute",
-    "open_review",
-    "pay",
-    "pay_later",
-    "refund",
-    "settle",
-    "settle_due",
-    "settle_refund",
-    "warn",
-]
-
-_BATCH = 100
 _CONSEQUENCES = {
     Charge.Status.SUCCEEDED: (PaymentIntent.Status.SUCCEEDED, "payment_intent.succeeded"),
     Charge.Status.PENDING: (PaymentIntent.Status.PROCESSING, "payment_intent.processing"),
     Charge.Status.FAILED: (PaymentIntent.Status.REQUIRES_PAYMENT_METHOD, "payment_intent.payment_failed"),
 }
-"""What a charge's status means for its payment intent, and the event that tells it."""
+"""The payment intent's status and event for each status of a charge."""
 
 
 def get_session(*, session_id: str) -> Session:
-    """Return the session, expired first if its time is up; raise Session.DoesNotExist."""
-    if "\x00" in session_id:  # PostgreSQL refuses to look for it
+    """Return the session, after expiring it if its time is up. Raise Session.DoesNotExist."""
+    if "\x00" in session_id:  # PostgreSQL refuses NUL in a query
         raise Session.DoesNotExist
     expire_overdue(session_id=session_id)
     return Session.objects.select_related("payment_intent").get(stripe_id=session_id)
@@ -72,19 +48,19 @@ def pay(*, session_id: str, card: Card = CARDS["visa"]) -> Session:
 
 
 def decline(*, session_id: str, why: Decline = DECLINES["generic_decline"]) -> Session:
-    """Let the card be declined; return the session, which stays open for another try.
+    """Decline the card; return the session, which stays open for another attempt.
 
     Raise NotPossible if it is not open or costs nothing, Session.DoesNotExist.
     """
     with _open(session_id) as session:
         _check_costs(session)
         charge, happened = _submit(session, method="card", card=declined_card(why))
-        tell(session, [*happened, *_turn(charge, Charge.Status.FAILED, failure=why)])
+        emit(session, [*happened, *_turn(charge, Charge.Status.FAILED, failure=why)])
         return session
 
 
 def pay_later(*, session_id: str) -> Session:
-    """Pay by a delayed method; return the session, complete and unpaid until `settle`.
+    """Pay by a delayed method; return the session, complete but unpaid until `settle`.
 
     Raise NotPossible if it is not open or costs nothing, Session.DoesNotExist.
     """
@@ -96,7 +72,7 @@ def pay_later(*, session_id: str) -> Session:
 
 @transaction.atomic
 def settle(*, session_id: str, succeeded: bool) -> Session:
-    """Say how the payment by a delayed method ended; return the session, paid or for ever unpaid.
+    """End the payment by a delayed method; return the session, paid or unpaid for good.
 
     Raise NotPossible if no such payment is under way, Session.DoesNotExist.
     """
@@ -111,7 +87,7 @@ def settle(*, session_id: str, succeeded: bool) -> Session:
     else:
         happened = _turn(charge, Charge.Status.FAILED, failure=DEBIT_FAILED)
     outcome = "async_payment_succeeded" if succeeded else "async_payment_failed"
-    tell(session, [*happened, Happening(f"checkout.session.{outcome}", render_session(session))])
+    emit(session, [*happened, Happening(f"checkout.session.{outcome}", render_session(session))])
     return session
 
 
@@ -125,15 +101,15 @@ def expire(*, session_id: str, origin: Origin = AUTOMATIC) -> Session:
 
 
 def expire_overdue(*, now: datetime | None = None, session_id: str | None = None) -> int:
-    """Expire open sessions whose time is up, or the one, each in its own transaction; return how many."""
+    """Expire all overdue sessions, or the one given, each in its own transaction; return how many."""
     overdue = Session.objects.filter(status=Session.Status.OPEN, expires_at__lte=now or timezone.now())
     if session_id is not None:
         overdue = overdue.filter(stripe_id=session_id)
     expired = 0
-    for pk in overdue.order_by("expires_at").values_list("pk", flat=True)[:_BATCH]:
+    for pk in overdue.order_by("expires_at").values_list("pk", flat=True)[:BATCH_SIZE]:
         with transaction.atomic():
             session = overdue.select_for_update().filter(pk=pk).first()
-            if session:  # nobody else was quicker
+            if session:  # no other process was quicker
                 _expire(session, AUTOMATIC)
                 expired += 1
     return expired
@@ -141,7 +117,7 @@ def expire_overdue(*, now: datetime | None = None, session_id: str | None = None
 
 @contextmanager
 def _open(session_id: str) -> Iterator[Session]:
-    """Lock a session for a step that only an open one can take. An overdue one is expired, whatever follows."""
+    """Lock an open session for a step. Expire it first if it is overdue."""
     expire_overdue(session_id=session_id)
     with transaction.atomic():
         session = Session.objects.select_for_update().get(stripe_id=session_id)
@@ -156,7 +132,7 @@ def _check_costs(session: Session) -> None:
 
 
 def _submit(session: Session, *, method: str, card: Card | None = None) -> tuple[Charge, list[Happening]]:
-    """Make the charge of one attempt to pay, and the payment intent if it is the first."""
+    """Create the charge of an attempt to pay, and the payment intent if it is the first attempt."""
     happened = []
     if session.payment_intent is None:
         session.payment_intent = PaymentIntent.objects.create(
@@ -177,7 +153,7 @@ def _submit(session: Session, *, method: str, card: Card | None = None) -> tuple
 
 
 def _turn(charge: Charge, status: Charge.Status, *, failure: Decline | None = None) -> list[Happening]:
-    """Let an attempt succeed, fail or wait; return what happened to it and to the payment intent."""
+    """Set the charge's status, and the payment intent's; return the events."""
     intent = charge.payment_intent
     intent.status, intent_event = _CONSEQUENCES[status]
     intent.save(update_fields=["status"])
@@ -194,7 +170,7 @@ def _turn(charge: Charge, status: Charge.Status, *, failure: Decline | None = No
 def _complete(session: Session, happened: list[Happening]) -> Session:
     session.status = Session.Status.COMPLETE
     session.save(update_fields=["status", "payment_status"])
-    tell(session, [*happened, Happening("checkout.session.completed", render_session(session))])
+    emit(session, [*happened, Happening("checkout.session.completed", render_session(session))])
     return session
 
 
@@ -202,12 +178,12 @@ def _expire(session: Session, origin: Origin) -> Session:
     session.status = Session.Status.EXPIRED
     session.save(update_fields=["status"])
     happened = _cancel(session.payment_intent) if session.payment_intent else []
-    tell(session, [*happened, Happening("checkout.session.expired", render_session(session))], origin=origin)
+    emit(session, [*happened, Happening("checkout.session.expired", render_session(session))], origin=origin)
     return session
 
 
 def _cancel(intent: PaymentIntent) -> list[Happening]:
-    """Cancel the payment that an expired session has left unfinished: its customer tried, and was declined."""
+    """Cancel the payment intent that a declined attempt has left open."""
     intent.status = PaymentIntent.Status.CANCELED
     intent.canceled_at, intent.cancellation_reason = timezone.now(), "automatic"
     intent.save(update_fields=["status", "canceled_at", "cancellation_reason"])

@@ -1,22 +1,19 @@
-"""Giving money back, and refunds that the customer's bank returns."""
+"""Steps of a refund: created, settled, failed."""
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
 
 from stripe_sandbox.checkout import fraud
 from stripe_sandbox.errors import NotPossible
-from stripe_sandbox.events.events import AUTOMATIC, Happening, Origin, changed, tell
+from stripe_sandbox.events.emit import AUTOMATIC, Happening, Origin, changed, emit
 from stripe_sandbox.models import Charge, PaymentIntent, Refund, Session
 from stripe_sandbox.objects.balance_transaction import refund_failed, refunded
 from stripe_sandbox.objects.charge import render_charge
 from stripe_sandbox.objects.refund import render_refund
-
-BANK_TAKES = timedelta(minutes=1)
-"""How long a refund to a bank account is pending: Stripe's days, shortened."""
-_BATCH = 100
+from stripe_sandbox.timing import BATCH_SIZE, REFUND_PENDING
 
 
 @transaction.atomic
@@ -28,10 +25,10 @@ def refund(
     metadata: dict[str, str] | None = None,
     origin: Origin = AUTOMATIC,
 ) -> Refund:
-    """Give back `amount` minor units of a payment, or all that is left of it; return the refund.
+    """Refund `amount` minor units of a payment, or all that is left; return the refund.
 
-    A card has its money at once, a bank account when the refund is settled.
-    Raise NotPossible if nothing was paid or not so much is left; PaymentIntent.DoesNotExist if there is none.
+    A refund to a card succeeds at once; one to a bank account is pending until it is settled.
+    Raise NotPossible if nothing was paid or less is left, or PaymentIntent.DoesNotExist.
     """
     intent = PaymentIntent.objects.get(stripe_id=payment_intent_id)
     session = Session.objects.select_for_update().get(payment_intent=intent)
@@ -57,35 +54,32 @@ def refund(
         made.reference = str(secrets.randbelow(10**23)).zfill(23)
         made.save(update_fields=["reference"])
         happened.append(changed("refund.updated", created, render_refund(made)))
-    tell(session, [*happened, *fraud.after_refund(charge, reason=reason)], origin=origin)
+    emit(session, [*happened, *fraud.after_refund(charge, reason=reason)], origin=origin)
     return made
 
 
 @transaction.atomic
 def settle_refund(*, refund_id: str) -> Refund:
-    """Let the bank take a pending refund; return it.
-
-    Raise NotPossible if it is not pending, Refund.DoesNotExist if there is none.
-    """
+    """Let the bank accept a pending refund; return it. Raise NotPossible or Refund.DoesNotExist."""
     session, found = _locked(refund_id)
     if found.status != Refund.Status.PENDING:
         raise NotPossible(f"This refund is not pending: it is {found.status}.")
     before = render_refund(found)
     found.status = Refund.Status.SUCCEEDED
     found.save(update_fields=["status"])
-    tell(session, [changed("refund.updated", before, render_refund(found))])
+    emit(session, [changed("refund.updated", before, render_refund(found))])
     return found
 
 
 def settle_due(*, now: datetime | None = None) -> int:
-    """Settle the refunds that were pending for BANK_TAKES, each in its own transaction; return how many."""
-    before = (now or timezone.now()) - BANK_TAKES
+    """Settle refunds that were pending for REFUND_PENDING, each in its own transaction; return how many."""
+    before = (now or timezone.now()) - REFUND_PENDING
     due = Refund.objects.filter(status=Refund.Status.PENDING, created_at__lte=before)
     settled = 0
-    for refund_id in due.order_by("pk").values_list("stripe_id", flat=True)[:_BATCH]:
+    for refund_id in due.order_by("pk").values_list("stripe_id", flat=True)[:BATCH_SIZE]:
         try:
             settle_refund(refund_id=refund_id)
-        except NotPossible:  # somebody else was quicker
+        except NotPossible:  # another process was quicker
             continue
         settled += 1
     return settled
@@ -93,10 +87,7 @@ def settle_due(*, now: datetime | None = None) -> int:
 
 @transaction.atomic
 def fail_refund(*, refund_id: str) -> Refund:
-    """Let a refund come back, as the bank could not take it; return it.
-
-    Raise NotPossible if it failed already, Refund.DoesNotExist if there is none.
-    """
+    """Let the bank reject a refund; return it. Raise NotPossible if it has failed already, or Refund.DoesNotExist."""
     session, found = _locked(refund_id)
     if found.status == Refund.Status.FAILED:
         raise NotPossible("This refund has failed already.")
@@ -105,7 +96,7 @@ def fail_refund(*, refund_id: str) -> Refund:
     found.failure_balance_transaction = refund_failed(found, now=timezone.now())
     found.save(update_fields=["status", "failure_balance_transaction"])
     failed = render_refund(found)
-    tell(session, [Happening("refund.failed", failed), changed("refund.updated", before, failed)])
+    emit(session, [Happening("refund.failed", failed), changed("refund.updated", before, failed)])
     return found
 
 
@@ -130,7 +121,7 @@ def _refundable(intent: PaymentIntent) -> Charge:
 
 
 def _amount(charge: Charge, asked: int | None) -> int:
-    """Return what to give back; never more than refunds and disputes leave."""
+    """Return the amount to refund, at most what refunds and disputes have left."""
     left = charge.refundable
     if not left:
         raise NotPossible(

@@ -1,15 +1,15 @@
-"""How the sandbox delivers, and misbehaves on request."""
+"""Plan deliveries, in the mode that the control page chooses."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
 
 from stripe_sandbox.events import deliveries
 from stripe_sandbox.models import Behaviour, Delivery, Event
+from stripe_sandbox.timing import LATE_BY
 
 Mode = Behaviour.Mode
-LATE = timedelta(seconds=5)
 _ROW = 1
 
 
@@ -19,14 +19,14 @@ def get_mode() -> Mode:
 
 
 def set_mode(*, mode: str) -> Mode:
-    """Choose how events from now on are delivered; raise ValueError if there is no such mode."""
+    """Set how new events are delivered; raise ValueError for an unknown mode."""
     chosen = Mode(mode)
     Behaviour.objects.update_or_create(pk=_ROW, defaults={"mode": chosen})
     return chosen
 
 
 def plan_deliveries(events: list[Event], *, now: datetime) -> None:
-    """Plan the deliveries of one step's events, as the mode has it."""
+    """Plan the deliveries of one step's events by the current mode."""
     mode = get_mode()
     if mode == Mode.TWICE:
         events = [event for event in events for _ in range(2)]
@@ -38,7 +38,7 @@ def plan_deliveries(events: list[Event], *, now: datetime) -> None:
             event=event,
             session_id=event.session_id,
             state=Delivery.State.DROPPED if dropped else Delivery.State.PENDING,
-            due_at=now + LATE if mode == Mode.LATE else now,
+            due_at=now + LATE_BY if mode == Mode.LATE else now,
             finished_at=now if dropped else None,
             created_at=now,
         )
@@ -49,7 +49,7 @@ def plan_deliveries(events: list[Event], *, now: datetime) -> None:
 
 @transaction.atomic
 def send_again(*, delivery_id: int | None = None, event_id: str | None = None) -> Delivery:
-    """Send an event once more, now, whatever became of it: named itself (evt_…) or by one of its deliveries.
+    """Deliver an event once more, now. Name it by its id (evt_…) or by one of its deliveries.
 
     Return the new delivery; raise Event.DoesNotExist.
     """
@@ -62,7 +62,7 @@ def send_again(*, delivery_id: int | None = None, event_id: str | None = None) -
 
 @transaction.atomic
 def drop(*, delivery_id: int) -> Delivery:
-    """Give up a pending delivery; one that ended already stays as it is. Raise Delivery.DoesNotExist."""
+    """Drop a pending delivery; leave a finished one unchanged. Raise Delivery.DoesNotExist."""
     delivery = Delivery.objects.select_for_update().get(pk=delivery_id)
     if delivery.state == Delivery.State.PENDING:
         delivery.state = Delivery.State.DROPPED

@@ -1,7 +1,7 @@
-"""Deliveries to the webhook endpoint: claimed, signed, sent, and tried again.
+"""Deliver events to the webhook endpoint: claim, sign, send, retry.
 
-The rows are the truth. Any number of processes may claim; a row is sent by one at a time, and is taken again
-when the one that had it went away. An event can arrive twice, as Stripe's do: never does one get lost.
+The rows are the truth. Any number of processes may claim, and one at a time sends a row. If that process dies, another
+one takes the row. As with Stripe, an event can arrive twice, but none is lost.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import hmac
 import json
 import threading
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import requests
 from django.conf import settings
@@ -18,22 +18,17 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from stripe_sandbox.models import Delivery
 from stripe_sandbox.objects.event import render_event
+from stripe_sandbox.timing import DELIVERY_CLAIM, RETRIES, TIMEOUTS
 
-TIMEOUTS = (3, 10)
-"""Seconds to connect, and to answer."""
-RETRIES = tuple(timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16, 32, 64))
-"""How long after a failed try the next follows: Stripe's three days, shortened."""
-CLAIM = timedelta(seconds=30)
-"""How long a claim holds: longer than a try can take."""
-_MAX_ANSWER = 64 * 1024
+_MAX_RESPONSE = 64 * 1024
 
 wake = threading.Event()
-"""Set when there may be something to send, or to record, sooner than the next look."""
+"""Set when there is something to send or to record, so that the worker need not wait for its next poll."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a try ended: an HTTP status, or None and why there was no answer."""
+class Attempt:
+    """The result of an attempt: an HTTP status, or None and the reason why there was no response."""
 
     delivery: Delivery
     status: int | None = None
@@ -41,26 +36,27 @@ class Outcome:
 
     @property
     def succeeded(self) -> bool:
+        """Whether the response was 2xx."""
         return self.status is not None and requests.codes.ok <= self.status < requests.codes.multiple_choices
 
 
 def claim(*, now: datetime, limit: int) -> list[Delivery]:
-    """Take up to `limit` deliveries that are due, for this process alone, until CLAIM is over."""
+    """Claim up to `limit` due deliveries for this process, for DELIVERY_CLAIM."""
     if limit <= 0 or not _due(now).exists():
         return []
     with transaction.atomic():
         due = _due(now).select_related("event").select_for_update(skip_locked=True, of=("self",))
         claimed = list(due.order_by("due_at", "id")[:limit])
         for delivery in claimed:
-            delivery.claimed_until = now + CLAIM
+            delivery.claimed_until = now + DELIVERY_CLAIM
         Delivery.objects.filter(pk__in=[delivery.pk for delivery in claimed]).update(
-            claimed_until=now + CLAIM
+            claimed_until=now + DELIVERY_CLAIM
         )
     return claimed
 
 
 def _due(now: datetime) -> QuerySet[Delivery]:
-    """Return what can be sent now. First tries of one session go one at a time, in order."""
+    """Return the deliveries to send now. First attempts of one session go one at a time, in order."""
     unclaimed = Q(claimed_until=None) | Q(claimed_until__lt=now)
     pending = Delivery.objects.filter(state=Delivery.State.PENDING)
     before = Q(due_at__lt=OuterRef("due_at")) | Q(due_at=OuterRef("due_at"), id__lt=OuterRef("id"))
@@ -74,8 +70,8 @@ def signature(*, body: bytes, secret: str, timestamp: int) -> str:
     return f"t={timestamp},v1={hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()}"
 
 
-def send(delivery: Delivery, *, http: requests.Session, now: datetime) -> Outcome:
-    """Post a delivery's event to the endpoint; whatever happens is an outcome, never an exception."""
+def send(delivery: Delivery, *, http: requests.Session, now: datetime) -> Attempt:
+    """Post a delivery's event to the endpoint. Return the result; raise nothing."""
     body = json.dumps(render_event(delivery.event, pending_webhooks=1), indent=2).encode()
     secret = settings.STRIPE_WEBHOOK_SECRETS[0]
     headers = {
@@ -87,24 +83,26 @@ def send(delivery: Delivery, *, http: requests.Session, now: datetime) -> Outcom
     try:
         with http.post(
             url, data=body, headers=headers, timeout=TIMEOUTS, allow_redirects=False, stream=True
-        ) as answer:
-            next(answer.iter_content(_MAX_ANSWER), b"")  # read to its end, the connection serves the next
-            return Outcome(delivery=delivery, status=answer.status_code)
+        ) as response:
+            next(
+                response.iter_content(_MAX_RESPONSE), b""
+            )  # read to the end, so that the connection can be reused
+            return Attempt(delivery=delivery, status=response.status_code)
     except requests.RequestException as error:
-        return Outcome(delivery=delivery, error=type(error).__name__)
+        return Attempt(delivery=delivery, error=type(error).__name__)
 
 
-def record(outcome: Outcome, *, now: datetime) -> None:
-    """Keep how a try ended, and plan the next if there is to be one; nothing if the claim was lost."""
-    delivery = outcome.delivery
+def record(attempt: Attempt, *, now: datetime) -> None:
+    """Keep the result of an attempt, and plan the next one after a failure. Do nothing if the claim was lost."""
+    delivery = attempt.delivery
     claimed = Delivery.objects.filter(pk=delivery.pk, claimed_until=delivery.claimed_until)
-    told = {"last_status": outcome.status, "last_error": outcome.error, "attempts": delivery.attempts + 1}
-    if outcome.succeeded:
+    result = {"last_status": attempt.status, "last_error": attempt.error, "attempts": delivery.attempts + 1}
+    if attempt.succeeded:
         state = Delivery.State.DELIVERED
-        claimed.update(**told, state=state, finished_at=now, claimed_until=None)
+        claimed.update(**result, state=state, finished_at=now, claimed_until=None)
         return
     pending = claimed.filter(state=Delivery.State.PENDING)
     if delivery.attempts < len(RETRIES):
-        pending.update(**told, due_at=now + RETRIES[delivery.attempts], claimed_until=None)
+        pending.update(**result, due_at=now + RETRIES[delivery.attempts], claimed_until=None)
     else:
-        pending.update(**told, state=Delivery.State.FAILED, finished_at=now, claimed_until=None)
+        pending.update(**result, state=Delivery.State.FAILED, finished_at=now, claimed_until=None)

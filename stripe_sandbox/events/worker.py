@@ -1,6 +1,6 @@
-"""What the sandbox does by itself: it sends what is due, expires sessions whose time is up, and settles refunds.
+"""The sandbox's background work: send deliveries, expire sessions, settle refunds.
 
-One thread of each process talks to the database; a few others post, so that one slow answer holds up little.
+One thread of each process talks to the database; a few others post, so that a slow response delays few deliveries.
 """
 
 import logging
@@ -13,8 +13,9 @@ from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from stripe_sandbox.api import idempotency
-from stripe_sandbox.checkout import lifecycle
+from stripe_sandbox.checkout import lifecycle, refunds
 from stripe_sandbox.events import deliveries
+from stripe_sandbox.timing import POLL_SECONDS
 
 if TYPE_CHECKING:
     from stripe_sandbox.models import Delivery
@@ -22,17 +23,15 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SENDERS = 4
-PAUSE = 1
-"""Seconds between two looks when nothing wakes the worker."""
 
 
 class Worker:
-    """The threads of one process, and what they hand to each other."""
+    """The threads of one process, and the queues between them."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
         self._to_send: queue.SimpleQueue[Delivery | None] = queue.SimpleQueue()
-        self._outcomes: queue.SimpleQueue[deliveries.Outcome] = queue.SimpleQueue()
+        self._attempts: queue.SimpleQueue[deliveries.Attempt] = queue.SimpleQueue()
         self._in_flight = 0
         self._failing = False
         self._main = threading.Thread(target=self._run, name="sandbox-worker", daemon=True)
@@ -42,14 +41,16 @@ class Worker:
         ]
 
     def start(self) -> None:
+        """Start the threads."""
         for thread in [self._main, *self._senders]:
             thread.start()
 
     def is_alive(self) -> bool:
+        """Return whether the main thread runs."""
         return self._main.is_alive()
 
     def stop(self) -> None:
-        """End all threads; what is being posted is finished and recorded first."""
+        """End all threads, after finishing and recording the attempts under way."""
         self._stopping.set()
         deliveries.wake.set()
         self._main.join()
@@ -58,7 +59,7 @@ class Worker:
         while not self._stopping.is_set():
             deliveries.wake.clear()
             self._round()
-            deliveries.wake.wait(PAUSE)
+            deliveries.wake.wait(POLL_SECONDS)
         for _ in self._senders:
             self._to_send.put(None)
         for sender in self._senders:
@@ -69,13 +70,13 @@ class Worker:
         try:
             self._record()
             lifecycle.expire_overdue()
-            lifecycle.settle_due()
+            refunds.settle_due()
             idempotency.forget_old()
             for delivery in deliveries.claim(now=timezone.now(), limit=limit - self._in_flight):
                 self._in_flight += 1
                 self._to_send.put(delivery)
             self._failing = False
-        except Exception as error:  # the database may be away: the next round tries again
+        except Exception as error:  # such as a database that is away: the next round tries again
             if not self._failing:
                 unforeseen = not isinstance(error, DatabaseError)
                 logger.warning(
@@ -86,16 +87,16 @@ class Worker:
             connections.close_all()
 
     def _record(self) -> None:
-        while not self._outcomes.empty():
-            outcome = self._outcomes.get()
+        while not self._attempts.empty():
+            attempt = self._attempts.get()
             self._in_flight -= 1
-            deliveries.record(outcome, now=timezone.now())
+            deliveries.record(attempt, now=timezone.now())
 
     def _send(self) -> None:
         with requests.Session() as http:
-            http.trust_env = False  # a proxy has no business between a server and itself
+            http.trust_env = False  # no proxy between a server and itself
             while delivery := self._to_send.get():
-                self._outcomes.put(deliveries.send(delivery, http=http, now=timezone.now()))
+                self._attempts.put(deliveries.send(delivery, http=http, now=timezone.now()))
                 deliveries.wake.set()
 
 
@@ -104,7 +105,7 @@ _worker: Worker | None = None
 
 
 def start() -> None:
-    """Start this process's worker; if it is running already, do nothing."""
+    """Start this process's worker, unless it is running already."""
     global _worker  # noqa: PLW0603 one worker for each process
     with _lock:
         if _worker is None or not _worker.is_alive():
@@ -113,7 +114,7 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Stop this process's worker, if there is one, and wait for it."""
+    """Stop this process's worker, if it has one, and wait for it."""
     global _worker  # noqa: PLW0603
     with _lock:
         if _worker is not None:

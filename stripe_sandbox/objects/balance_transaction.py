@@ -1,22 +1,21 @@
-"""Money that moves on Stripe's account of the merchant.
+"""Render balance transactions: money that moves on the merchant's account at Stripe.
 
 Source: https://docs.stripe.com/api/balance_transactions/object and https://docs.stripe.com/reports/reporting-categories.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from stripe_sandbox.ids import new_id
 from stripe_sandbox.models import Charge, Dispute, Refund
-from stripe_sandbox.objects.times import seconds
+from stripe_sandbox.timing import UNTIL_AVAILABLE, seconds
 
 _DISPUTE_FEE = 1500
 _FEE_PERCENT, _FEE_FIXED = 2.9, 30
-_UNTIL_AVAILABLE = timedelta(days=2)
 
 
 def charged(charge: Charge, *, now: datetime) -> dict[str, Any]:
-    """Return what a charge brought in."""
+    """Return the balance transaction of a charge."""
     intent = charge.payment_intent
     fee = min(intent.amount, round(intent.amount * _FEE_PERCENT / 100) + _FEE_FIXED)
     kind = "charge" if charge.payment_method_type == "card" else "payment"
@@ -29,12 +28,12 @@ def charged(charge: Charge, *, now: datetime) -> dict[str, Any]:
         kind=kind,
         category="charge",
         now=now,
-        available=now + _UNTIL_AVAILABLE,
+        available=now + UNTIL_AVAILABLE,
     )
 
 
 def refunded(refund: Refund, *, now: datetime) -> dict[str, Any]:
-    """Return what a refund took; the fee for the charge is not given back."""
+    """Return the balance transaction of a refund. Stripe keeps the charge's fee."""
     kind = "refund" if refund.charge.payment_method_type == "card" else "payment_refund"
     return _moved(
         refund.charge,
@@ -48,7 +47,7 @@ def refunded(refund: Refund, *, now: datetime) -> dict[str, Any]:
 
 
 def refund_failed(refund: Refund, *, now: datetime) -> dict[str, Any]:
-    """Return what came back, as a refund failed."""
+    """Return the balance transaction of a refund that failed."""
     kind = "refund_failure" if refund.charge.payment_method_type == "card" else "payment_failure_refund"
     return _moved(
         refund.charge,
@@ -62,7 +61,7 @@ def refund_failed(refund: Refund, *, now: datetime) -> dict[str, Any]:
 
 
 def withdrawn(dispute: Dispute, *, now: datetime) -> dict[str, Any]:
-    """Return what a dispute takes from the account, with its fee; a prevented dispute costs none."""
+    """Return the balance transaction of a dispute, with its fee. A prevented dispute has none."""
     fee = 0 if dispute.status == Dispute.Status.PREVENTED else _DISPUTE_FEE
     return _disputed(dispute, -1, fee=fee, what="Chargeback withdrawal", category="dispute", now=now)
 

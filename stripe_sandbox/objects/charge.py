@@ -1,8 +1,10 @@
+"""Render charges. Source: https://docs.stripe.com/api/charges/object."""
+
 from typing import Any
 
 from stripe_sandbox.models import Charge
 from stripe_sandbox.objects.payment_method import billing_details, card_of, payment_method_details
-from stripe_sandbox.objects.times import seconds
+from stripe_sandbox.timing import seconds
 
 _NOTHING_KNOWN = (
     "application",
@@ -22,6 +24,7 @@ _NOTHING_KNOWN = (
 
 
 def render_charge(charge: Charge) -> dict[str, Any]:
+    """Return the object as JSON values."""
     intent = charge.payment_intent
     succeeded = charge.status == Charge.Status.SUCCEEDED
     failed = charge.status == Charge.Status.FAILED
@@ -85,7 +88,7 @@ def _network_status(failure: dict[str, Any], *, blocked: bool) -> str:
 
 
 def _seller_message(failure: dict[str, Any], *, blocked: bool) -> str:
-    """Return the sentence for the merchant, which can say more than the one for the customer."""
+    """Return the message for the merchant, which can say more than the customer's."""
     if blocked:
         return "Stripe blocked this payment as too risky."
     if not failure:

@@ -1,8 +1,10 @@
+"""Render disputes. Source: https://docs.stripe.com/api/disputes/object."""
+
 from typing import Any
 
 from stripe_sandbox.models import Dispute
 from stripe_sandbox.objects.payment_method import card_of
-from stripe_sandbox.objects.times import seconds
+from stripe_sandbox.timing import seconds
 
 _EVIDENCE = (
     "access_activity_log",
@@ -36,6 +38,7 @@ _EVIDENCE = (
 
 
 def render_dispute(dispute: Dispute) -> dict[str, Any]:
+    """Return the object as JSON values."""
     charge = dispute.charge
     brand = card_of(charge)["brand"]
     card = {"brand": brand, "case_type": dispute.case_type, "network": brand, "network_reason_code": "10.4"}

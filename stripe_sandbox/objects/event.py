@@ -1,11 +1,14 @@
+"""Render events. Source: https://docs.stripe.com/api/events/object."""
+
 from typing import Any
 
 from stripe_sandbox.api.parameters import API_VERSION
 from stripe_sandbox.models import Event
-from stripe_sandbox.objects.times import seconds
+from stripe_sandbox.timing import seconds
 
 
 def render_event(event: Event, *, pending_webhooks: int) -> dict[str, Any]:
+    """Return the event as JSON values. `pending_webhooks`: how many deliveries are still to succeed."""
     return {
         "id": event.stripe_id,
         "object": "event",

@@ -1,12 +1,13 @@
-"""What Radar says of a payment. Source: https://docs.stripe.com/api/radar/early_fraud_warnings and …/radar/reviews."""
+"""Render early fraud warnings and reviews. Source: https://docs.stripe.com/api/radar/early_fraud_warnings and …/radar/reviews."""
 
 from typing import Any
 
 from stripe_sandbox.models import EarlyFraudWarning, Review
-from stripe_sandbox.objects.times import seconds
+from stripe_sandbox.timing import seconds
 
 
 def render_warning(warning: EarlyFraudWarning) -> dict[str, Any]:
+    """Return the early fraud warning as JSON values."""
     charge = warning.charge
     return {
         "id": warning.stripe_id,
@@ -21,6 +22,7 @@ def render_warning(warning: EarlyFraudWarning) -> dict[str, Any]:
 
 
 def render_review(review: Review) -> dict[str, Any]:
+    """Return the review as JSON values."""
     charge = review.charge
     closed = review.closed_reason or None
     return {

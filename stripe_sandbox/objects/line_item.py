@@ -1,12 +1,14 @@
+"""Render line items. Source: https://docs.stripe.com/api/checkout/sessions/line_items."""
+
 from datetime import datetime
 from typing import Any
 
 from stripe_sandbox.ids import new_id
-from stripe_sandbox.objects.times import seconds
+from stripe_sandbox.timing import seconds
 
 
 def new_line_item(asked: dict[str, Any], *, now: datetime) -> dict[str, Any]:
-    """Return the line item that a session was asked to have, with the price made for it."""
+    """Return a new line item for a session, with a price of its own."""
     price = asked["price_data"]
     product = price["product_data"]
     total = price["unit_amount"] * asked["quantity"]
@@ -30,7 +32,7 @@ def _new_price(asked: dict[str, Any], *, now: datetime) -> dict[str, Any]:
     return {
         "id": new_id("price"),
         "object": "price",
-        "active": False,  # made for one session only
+        "active": False,  # made for this session only
         "billing_scheme": "per_unit",
         "created": seconds(now),
         "currency": asked["currency"],

@@ -1,8 +1,10 @@
+"""Render payment intents. Source: https://docs.stripe.com/api/payment_intents/object."""
+
 from typing import Any
 
 from stripe_sandbox.models import Charge, PaymentIntent
 from stripe_sandbox.objects.payment_method import render_payment_method
-from stripe_sandbox.objects.times import seconds
+from stripe_sandbox.timing import seconds
 
 _NOTHING_KNOWN = (
     "allowed_payment_method_types",
@@ -29,6 +31,7 @@ _ASKED_FOR = ("description", "receipt_email", "statement_descriptor_suffix")
 
 
 def render_payment_intent(intent: PaymentIntent) -> dict[str, Any]:
+    """Return the object as JSON values."""
     charge = intent.latest_charge
     succeeded = intent.status == PaymentIntent.Status.SUCCEEDED
     failed = charge is not None and charge.status == Charge.Status.FAILED

@@ -1,10 +1,10 @@
-"""What the customer pays with: a card of cards.py, or one delayed method for each currency."""
+"""Render payment methods: a card of cards.py, or the delayed method of a currency."""
 
 from typing import Any
 
 from stripe_sandbox.checkout.cards import CARDS
 from stripe_sandbox.models import Charge
-from stripe_sandbox.objects.times import seconds
+from stripe_sandbox.timing import seconds
 
 CUSTOMER_NAME = "Sandbox Customer"
 CUSTOMER_EMAIL = "customer@example.com"
@@ -53,7 +53,7 @@ _BANKS: dict[str, dict[str, Any]] = {
         "routing_number": "110000000",
     },
 }
-"""The test accounts of https://docs.stripe.com/testing, with what payment method and charge both say of them."""
+"""The test accounts of https://docs.stripe.com/testing: the fields that payment methods and charges share."""
 _ON_CHARGES: dict[str, dict[str, Any]] = {
     "bacs_debit": {"mandate": None},
     "konbini": {"store": None},
@@ -67,15 +67,17 @@ _ON_METHODS: dict[str, dict[str, Any]] = {
 
 
 def delayed_method(currency: str) -> str:
-    """Return the payment method whose success is known days later; any other currency is debited like euros."""
+    """Return the delayed payment method of a currency. Others than those listed use SEPA debits, like euros."""
     return _DELAYED.get(currency, "sepa_debit")
 
 
 def payment_method_types(currency: str) -> list[str]:
+    """Return the payment methods that a session of this currency offers."""
     return ["card", delayed_method(currency)]
 
 
 def billing_details(email: str | None) -> dict[str, Any]:
+    """Return the customer's billing details."""
     return {
         "address": ADDRESS,
         "email": email or CUSTOMER_EMAIL,
@@ -86,12 +88,12 @@ def billing_details(email: str | None) -> dict[str, Any]:
 
 
 def card_of(charge: Charge) -> dict[str, Any]:
-    """Return what is kept of a charge's card; a charge that an earlier version made has none of its own."""
+    """Return the charge's card, or a Visa if it was not paid by card."""
     return charge.card or CARDS["visa"].kept()
 
 
 def render_payment_method(charge: Charge, *, email: str | None) -> dict[str, Any]:
-    """Return what a charge was paid with, or was meant to be, as an object of its own."""
+    """Return the payment method of a charge as JSON values."""
     kind = charge.payment_method_type
     return {
         "id": charge.payment_method_id,
@@ -109,7 +111,7 @@ def render_payment_method(charge: Charge, *, email: str | None) -> dict[str, Any
 
 
 def payment_method_details(charge: Charge) -> dict[str, Any]:
-    """Return how a charge was paid, as it stands on the charge."""
+    """Return the charge's `payment_method_details`."""
     kind = charge.payment_method_type
     return {
         kind: _charged_card(charge) if kind == "card" else _BANKS[kind] | _ON_CHARGES.get(kind, {}),

@@ -1,7 +1,9 @@
+"""Render refunds. Source: https://docs.stripe.com/api/refunds/object."""
+
 from typing import Any
 
 from stripe_sandbox.models import Refund
-from stripe_sandbox.objects.times import seconds
+from stripe_sandbox.timing import seconds
 
 _NOTHING_KNOWN = (
     "customer",
@@ -13,6 +15,7 @@ _NOTHING_KNOWN = (
 
 
 def render_refund(refund: Refund) -> dict[str, Any]:
+    """Return the object as JSON values."""
     charge = refund.charge
     return {
         "id": refund.stripe_id,
@@ -33,19 +36,19 @@ def render_refund(refund: Refund) -> dict[str, Any]:
 
 
 def _more(refund: Refund) -> dict[str, Any]:
-    """Return what only some refunds have: why one failed, and why one waits."""
+    """Return the fields of pending and failed refunds."""
     if refund.status == Refund.Status.PENDING:
         return {"pending_reason": "processing"}
     if refund.status != Refund.Status.FAILED:
         return {}
     more = {"failure_reason": "expired_or_canceled_card"}
-    if refund.failure_balance_transaction:  # none, if an earlier version let it fail
+    if refund.failure_balance_transaction:  # earlier versions kept none
         more["failure_balance_transaction"] = refund.failure_balance_transaction["id"]
     return more
 
 
 def destination_details(refund: Refund) -> dict[str, Any]:
-    """Return where the money goes; the reference is the card network's, and comes later."""
+    """Return where the money goes. The card network's reference comes later."""
     kind = refund.charge.payment_method_type
     if kind != "card":
         return {"type": kind}

@@ -1,3 +1,5 @@
+"""Render Checkout Sessions. Source: https://docs.stripe.com/api/checkout/sessions/object."""
+
 from typing import Any
 
 from stripe_sandbox.models import Session
@@ -7,7 +9,7 @@ from stripe_sandbox.objects.payment_method import (
     CUSTOMER_NAME,
     payment_method_types,
 )
-from stripe_sandbox.objects.times import seconds
+from stripe_sandbox.timing import seconds
 
 _ECHOED = ("cancel_url", "client_reference_id", "customer_email", "locale", "submit_type", "success_url")
 _NOTHING_KNOWN = (
@@ -42,6 +44,7 @@ _NOTHING_KNOWN = (
 
 
 def render_session(session: Session) -> dict[str, Any]:
+    """Return the object as JSON values."""
     intent = session.payment_intent
     return {
         "id": session.stripe_id,
@@ -79,7 +82,7 @@ def render_session(session: Session) -> dict[str, Any]:
 
 
 def _customer_details(session: Session) -> dict[str, Any] | None:
-    """Return what the customer typed in: nothing before the session is complete, but a given address."""
+    """Return the customer's details: before the session is complete, only a given email address."""
     email = session.params.get("customer_email")
     complete = session.status == Session.Status.COMPLETE
     if not complete and not email:

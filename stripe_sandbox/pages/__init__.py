@@ -1,0 +1,1 @@
+"""The pages in a browser: payment, receipt, control."""

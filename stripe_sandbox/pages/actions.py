@@ -1,10 +1,10 @@
-"""What the control page can let happen: a form in, a sentence out."""
+"""The actions of the control page. Each takes a form and returns a sentence for people."""
 
 from collections.abc import Callable
 from typing import Any
 
 from stripe_sandbox.api import faults
-from stripe_sandbox.checkout import disputes, fraud, lifecycle
+from stripe_sandbox.checkout import disputes, fraud, lifecycle, refunds
 from stripe_sandbox.events import behaviour
 from stripe_sandbox.models import Dispute, Review
 from stripe_sandbox.pages.display import format_money
@@ -13,7 +13,7 @@ Form = dict[str, str]
 
 
 class UnfitForm(Exception):
-    """The form is none of the page's, or one of a page that is long out of date."""
+    """The form is not from this page, or the page is out of date."""
 
 
 def _number(form: Form, name: str) -> int:
@@ -33,7 +33,7 @@ def _one_of(form: Form, name: str, known: Any) -> str:
 
 
 def _amount(form: Form) -> int | None:
-    """Return the minor units of a form; None: it names none."""
+    """Return the form's amount in minor units; None if it is empty."""
     return _number(form, "amount") if form.get("amount") else None
 
 
@@ -55,7 +55,7 @@ def _settle(form: Form) -> str:
 
 
 def _refund(form: Form) -> str:
-    refund = lifecycle.refund(
+    refund = refunds.refund(
         payment_intent_id=form.get("payment_intent", ""),
         amount=_amount(form),
         reason="fraudulent" if form.get("fraudulent") else None,
@@ -67,18 +67,18 @@ def _refund(form: Form) -> str:
 
 
 def _settle_refund(form: Form) -> str:
-    lifecycle.settle_refund(refund_id=form.get("refund", ""))
+    refunds.settle_refund(refund_id=form.get("refund", ""))
     return "The bank took the refund."
 
 
 def _fail_refund(form: Form) -> str:
-    lifecycle.fail_refund(refund_id=form.get("refund", ""))
+    refunds.fail_refund(refund_id=form.get("refund", ""))
     return "The refund failed: the bank sent it back."
 
 
 def _open_dispute(form: Form) -> str:
     case_type = Dispute.CaseType(_one_of({"case_type": "chargeback"} | form, "case_type", Dispute.CaseType))
-    dispute = lifecycle.open_dispute(
+    dispute = disputes.open_dispute(
         payment_intent_id=form.get("payment_intent", ""),
         amount=_amount(form),
         reason=_one_of({"reason": "fraudulent"} | form, "reason", disputes.REASONS),
@@ -90,29 +90,29 @@ def _open_dispute(form: Form) -> str:
 
 def _close_dispute(form: Form) -> str:
     won = _chose(form, "won", not_="lost")
-    dispute = lifecycle.close_dispute(dispute_id=form.get("dispute", ""), won=won)
+    dispute = disputes.close_dispute(dispute_id=form.get("dispute", ""), won=won)
     return f"The dispute is {dispute.get_status_display().lower()}."
 
 
 def _escalate(form: Form) -> str:
-    lifecycle.escalate(dispute_id=form.get("dispute", ""))
+    disputes.escalate(dispute_id=form.get("dispute", ""))
     return "The inquiry has become a dispute: the money is withdrawn."
 
 
 def _warn(form: Form) -> str:
     fraud_type = _one_of(form, "fraud_type", fraud.FRAUD_TYPES)
-    lifecycle.warn(payment_intent_id=form.get("payment_intent", ""), fraud_type=fraud_type)
+    fraud.warn(payment_intent_id=form.get("payment_intent", ""), fraud_type=fraud_type)
     return "The issuer warns of fraud."
 
 
 def _open_review(form: Form) -> str:
-    lifecycle.open_review(payment_intent_id=form.get("payment_intent", ""))
+    fraud.open_review(payment_intent_id=form.get("payment_intent", ""))
     return "The payment is in review."
 
 
 def _close_review(form: Form) -> str:
     reason = Review.Closed(_one_of(form, "reason", Review.Closed))
-    lifecycle.close_review(review_id=form.get("review", ""), reason=reason)
+    fraud.close_review(review_id=form.get("review", ""), reason=reason)
     return f"The review is closed: {reason.label.lower()}."
 
 

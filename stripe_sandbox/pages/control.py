@@ -1,4 +1,4 @@
-"""The sandbox's control page: what happened, what was delivered, and what else could happen."""
+"""The control page: sessions, deliveries, and what can happen to them next."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -15,7 +15,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from stripe_sandbox.api import faults
-from stripe_sandbox.checkout import disputes, fraud, lifecycle
+from stripe_sandbox.checkout import disputes, fraud
+from stripe_sandbox.errors import NotPossible
 from stripe_sandbox.events import behaviour
 from stripe_sandbox.models import Charge, Delivery, Dispute, Refund, Review, Session
 from stripe_sandbox.pages.actions import ACTIONS, UnfitForm
@@ -25,7 +26,7 @@ _SHOWN = 50
 
 
 def _staff_unless_debug(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Let anybody in while developing, staff alone elsewhere."""
+    """Let everyone in with DEBUG, and only staff without."""
     for_staff = staff_member_required(view)
 
     @wraps(view)
@@ -39,7 +40,7 @@ def _staff_unless_debug(view: Callable[[HttpRequest], HttpResponse]) -> Callable
 @_staff_unless_debug
 @require_http_methods(["GET", "HEAD", "POST"])
 def control(request: HttpRequest) -> HttpResponse:
-    """Show the newest sessions and deliveries, or do the posted `action` and come back."""
+    """Show the newest sessions and deliveries, or run the posted `action` and redirect here."""
     if request.method != "POST":
         return render(request, "sandbox/control.html", _context())
     action = ACTIONS.get(request.POST.get("action", ""))
@@ -47,7 +48,7 @@ def control(request: HttpRequest) -> HttpResponse:
         return render(request, "400.html", status=400)
     try:
         messages.success(request, action({name: str(value) for name, value in request.POST.items()}))
-    except lifecycle.NotPossible as error:
+    except NotPossible as error:
         messages.error(request, str(error))
     except (ObjectDoesNotExist, UnfitForm):
         messages.error(request, "Nothing was done: the form does not fit what is there.")
@@ -82,7 +83,7 @@ def _context() -> dict[str, Any]:
 
 
 def _session_row(session: Session) -> dict[str, Any]:
-    """Return what the page shows of a session, with what can happen to it next."""
+    """Return a session's row, with what can happen to it next."""
     intent = session.payment_intent
     charges = list(intent.charges.all()) if intent else []
     paid = next((charge for charge in charges if charge.status == Charge.Status.SUCCEEDED), None)

@@ -1,28 +1,22 @@
-"""Sums, rides and states as people read them."""
+"""Amounts, rides and states as text for people."""
 
 import re
 
+from payments.stripe.currencies import decimals
 from stripe_sandbox.models import PaymentIntent, Session
 
-_ZERO_DECIMAL = frozenset(
-    "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()  # noqa: SIM905 reads as a list
-)
-_THREE_DECIMAL = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})
 _SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥", "krw": "₩", "inr": "₹"}
 
 
 def format_money(amount: int, currency: str) -> str:
-    """Return minor units as text: `1250, "usd"` is `$12.50`, `500, "jpy"` is `¥500`, `100, "chf"` is `CHF 1.00`.
-
-    Source of the decimals: https://docs.stripe.com/currencies#zero-decimal
-    """
-    places = 0 if currency in _ZERO_DECIMAL else 3 if currency in _THREE_DECIMAL else 2
+    """Return minor units as text: `1250, "usd"` is `$12.50`, `500, "jpy"` is `¥500`, `100, "chf"` is `CHF 1.00`."""
+    places = decimals(currency)
     sign = _SYMBOLS.get(currency, f"{currency.upper()} ")
     return f"{sign}{amount / 10**places:,.{places}f}"
 
 
 def ride_of(session: Session) -> str:
-    """Return the ride that the session's metadata names as `ride_id`; empty where an item's name holds it."""
+    """Return the ride in the session's metadata (`ride_id`), unless an item's name has it already."""
     ride_id = (session.params.get("metadata") or {}).get("ride_id", "")
     whole = re.compile(rf"(?<![\w-]){re.escape(ride_id)}(?![\w-])")
     is_named = any(whole.search(item["description"]) for item in session.line_items)
@@ -30,7 +24,7 @@ def ride_of(session: Session) -> str:
 
 
 def state_of(session: Session) -> str:
-    """Return how a session stands: open, expired, confirming (a delayed payment is under way), failed or paid."""
+    """Return a session's state: open, expired, confirming (a delayed payment is under way), failed or paid."""
     if session.status != Session.Status.COMPLETE:
         return str(session.status)
     if session.payment_status != Session.PaymentStatus.UNPAID:

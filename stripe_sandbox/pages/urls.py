@@ -1,4 +1,4 @@
-"""The pages that a person opens: what a customer pays on, and what controls the sandbox."""
+"""URLs of the payment page, the receipt and the control page."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The sandbox's pages: here the one on which a customer pays, as Stripe hosts it; control.py has the other."""
+"""The payment page, in place of the one that Stripe hosts, and the receipt."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from stripe_sandbox.checkout import lifecycle
 from stripe_sandbox.checkout.cards import CARDS, DECLINES, Card, Decline
+from stripe_sandbox.errors import NotPossible
 from stripe_sandbox.models import Charge, Session, receipts
 from stripe_sandbox.objects.payment_method import card_of
 from stripe_sandbox.pages.display import format_money, ride_of, state_of
@@ -25,12 +26,12 @@ _OUTCOMES: dict[str, Callable[..., Session]] = {
     "delayed_failed": partial(lifecycle.settle, succeeded=False),
 }
 _LEAVES = {"pay", "delayed"}
-"""The outcomes after which the customer is sent on to `success_url`."""
+"""The outcomes after which the customer goes on to `success_url`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Choice:
-    """A field of the form that goes with an outcome, and the argument of the step that it becomes."""
+    """A field of the form for an outcome, and the argument that it becomes."""
 
     name: str
     argument: str
@@ -44,16 +45,16 @@ _CHOICES = {
 }
 
 
-@csrf_exempt  # who knows the address may pay: no login or cookie is involved that another site could ride on
+@csrf_exempt  # the URL is the secret: no login or cookie is involved that another site could abuse
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def pay(request: HttpRequest, session_id: str) -> HttpResponse:
     """Show a session's payment page, or take its `outcome`: pay, decline, delayed, cancel, delayed_….
 
-    `card` names what to pay with, `decline_code` why a card is declined; without them: a Visa, and no reason.
+    `card` names the card to pay with (default: a Visa), `decline_code` the reason of a decline (default: none given).
 
-    Leaving (paid, or given up) answers 303 to the session's `success_url` or `cancel_url`, anything else the page.
-    Giving up leaves the session open, as with Stripe.
+    After paying or canceling, redirect with 303 to the session's `success_url` or `cancel_url`; else show the page.
+    As with Stripe, canceling leaves the session open.
     """
     try:
         session = lifecycle.get_session(session_id=session_id)
@@ -76,7 +77,7 @@ def _submit(request: HttpRequest, session: Session, outcome: str) -> HttpRespons
     with_what = {choice.argument: choice.options[chosen]} if choice else {}
     try:
         session = _OUTCOMES[outcome](session_id=session.stripe_id, **with_what)
-    except lifecycle.NotPossible as error:
+    except NotPossible as error:
         session.refresh_from_db()
         return _show(request, session, problem=str(error), status=409)
     if outcome in _LEAVES:
@@ -110,7 +111,7 @@ def _show(request: HttpRequest, session: Session, *, problem: str = "", status: 
 
 
 def _declined(session: Session) -> str:
-    """Return why the last try failed, as long as another is possible."""
+    """Return why the last attempt failed, if another one is possible."""
     charge = session.payment_intent and session.payment_intent.latest_charge
     if session.status != Session.Status.OPEN or not charge or charge.status != Charge.Status.FAILED:
         return ""
@@ -121,7 +122,7 @@ def _declined(session: Session) -> str:
 @never_cache
 @require_safe
 def receipt(request: HttpRequest, signed: str) -> HttpResponse:
-    """Show the receipt of a charge that succeeded, to whoever has its `receipt_url`."""
+    """Show the receipt of a charge that succeeded, at its signed `receipt_url`."""
     try:
         charge = Charge.objects.select_related("payment_intent__session").get(
             stripe_id=receipts.unsign(signed), status=Charge.Status.SUCCEEDED

@@ -8,7 +8,7 @@ import requests
 import stripe
 from django.db import connection
 
-from stripe_sandbox.checkout import lifecycle
+from stripe_sandbox.checkout import disputes, fraud, lifecycle, refunds
 from stripe_sandbox.models import Event, Session
 from stripe_sandbox.tests.conftest import event_types, make_session, session_params
 from stripe_sandbox.tests.description import problems
@@ -134,9 +134,9 @@ def test_what_stripe_expands_is_expanded_here_and_null_stays_where_nothing_is(ht
     assert len(EXPANDABLE) > 30
     session = lifecycle.pay(session_id=make_session().stripe_id)
     intent_id = session.payment_intent.stripe_id
-    refund = lifecycle.refund(payment_intent_id=intent_id, amount=50)
-    dispute = lifecycle.open_dispute(payment_intent_id=intent_id, amount=50)
-    lifecycle.open_review(payment_intent_id=intent_id)
+    refund = refunds.refund(payment_intent_id=intent_id, amount=50)
+    dispute = disputes.open_dispute(payment_intent_id=intent_id, amount=50)
+    fraud.open_review(payment_intent_id=intent_id)
     paths = {
         "checkout.session": f"/v1/checkout/sessions/{session.stripe_id}",
         "payment_intent": f"/v1/payment_intents/{intent_id}",
@@ -173,8 +173,8 @@ def test_what_stripe_expands_is_expanded_here_and_null_stays_where_nothing_is(ht
 def test_lists_and_what_is_in_them_are_expanded(stripe_client):
     session = lifecycle.pay(session_id=make_session().stripe_id)
     intent_id = session.payment_intent.stripe_id
-    refund = lifecycle.refund(payment_intent_id=intent_id, amount=50)
-    dispute = lifecycle.open_dispute(payment_intent_id=intent_id, amount=50)
+    refund = refunds.refund(payment_intent_id=intent_id, amount=50)
+    dispute = disputes.open_dispute(payment_intent_id=intent_id, amount=50)
     path = ["refunds.data.balance_transaction", "balance_transaction.source"]
     charge = stripe_client.v1.charges.retrieve(refund.charge.stripe_id, {"expand": path})
     assert charge.refunds.data[0].id == refund.stripe_id
@@ -205,7 +205,7 @@ def test_the_objects_of_a_payment_are_retrieved_and_listed(stripe_client):
     intent = v1.payment_intents.retrieve(intent_id)
     charge = v1.charges.retrieve(intent.latest_charge)
     refund = v1.refunds.create({"charge": charge.id, "amount": 50, "metadata": {"why": "late"}})
-    dispute = lifecycle.open_dispute(payment_intent_id=intent_id)
+    dispute = disputes.open_dispute(payment_intent_id=intent_id)
     assert (refund.status, refund.metadata["why"]) == ("succeeded", "late")
     assert v1.refunds.retrieve(refund.id) == refund
     assert v1.disputes.retrieve(dispute.stripe_id).amount == 1200
@@ -227,7 +227,7 @@ def test_the_payment_intent_of_a_session_is_not_canceled_by_itself(stripe_client
 
 def test_closing_a_dispute_loses_it(stripe_client):
     session = lifecycle.pay(session_id=make_session().stripe_id)
-    dispute = lifecycle.open_dispute(payment_intent_id=session.payment_intent.stripe_id)
+    dispute = disputes.open_dispute(payment_intent_id=session.payment_intent.stripe_id)
     assert stripe_client.v1.disputes.close(dispute.stripe_id).status == "lost"
     with pytest.raises(stripe.InvalidRequestError, match="already closed"):
         stripe_client.v1.disputes.close(dispute.stripe_id)
@@ -256,7 +256,7 @@ def test_a_refund_is_of_a_charge_or_of_a_payment_intent(stripe_client):
 
 def test_events_are_listed_by_type_time_and_delivery(stripe_client):
     session = lifecycle.pay(session_id=make_session().stripe_id)
-    lifecycle.refund(payment_intent_id=session.payment_intent.stripe_id)
+    refunds.refund(payment_intent_id=session.payment_intent.stripe_id)
     events = stripe_client.v1.events
 
     def types(**params):
@@ -363,8 +363,8 @@ def test_what_is_not_there_is_named_as_stripes_paths_name_it(http, path, param):
 
 def test_warnings_and_reviews_are_retrieved_listed_and_approved(stripe_client):
     intent_id = lifecycle.pay(session_id=make_session().stripe_id).payment_intent.stripe_id
-    warning = lifecycle.warn(payment_intent_id=intent_id, fraud_type="misc")
-    review = lifecycle.open_review(payment_intent_id=intent_id)
+    warning = fraud.warn(payment_intent_id=intent_id, fraud_type="misc")
+    review = fraud.open_review(payment_intent_id=intent_id)
     v1 = stripe_client.v1
     found = v1.radar.early_fraud_warnings.list({"payment_intent": intent_id}).data
     assert found == [v1.radar.early_fraud_warnings.retrieve(warning.stripe_id)]

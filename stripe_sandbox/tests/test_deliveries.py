@@ -9,6 +9,7 @@ import stripe
 from django.test import override_settings
 from django.utils import timezone
 
+from stripe_sandbox import timing
 from stripe_sandbox.checkout import lifecycle
 from stripe_sandbox.events import behaviour, deliveries
 from stripe_sandbox.models import Delivery, Session
@@ -144,10 +145,10 @@ def test_a_delivery_is_claimed_by_one_and_taken_again_when_that_one_is_gone(rece
     expired_session()
     now = timezone.now()
     [lost] = deliveries.claim(now=now, limit=MANY)
-    assert deliveries.claim(now=now + deliveries.CLAIM, limit=MANY) == []
-    later = now + deliveries.CLAIM + timedelta(seconds=1)
+    assert deliveries.claim(now=now + timing.DELIVERY_CLAIM, limit=MANY) == []
+    later = now + timing.DELIVERY_CLAIM + timedelta(seconds=1)
     [taken] = deliveries.claim(now=later, limit=MANY)
-    outcome = deliveries.Outcome(delivery=lost, status=500)
+    outcome = deliveries.Attempt(delivery=lost, status=500)
     deliveries.record(outcome, now=later)  # the first comes back after all: too late to say anything
     assert Delivery.objects.get().attempts == 0
     deliveries.record(deliveries.send(taken, http=http, now=later), now=later)
@@ -159,7 +160,7 @@ def test_what_is_dropped_while_it_is_sent_is_not_tried_again_but_can_have_arrive
         expired_session()
         [delivery] = deliveries.claim(now=timezone.now(), limit=MANY)
         behaviour.drop(delivery_id=delivery.pk)
-        deliveries.record(deliveries.Outcome(delivery=delivery, status=status), now=timezone.now())
+        deliveries.record(deliveries.Attempt(delivery=delivery, status=status), now=timezone.now())
         delivery.refresh_from_db()
         assert delivery.state == state
 
@@ -191,6 +192,6 @@ def test_late_events_are_overtaken_by_those_that_follow(receiver, http):
     while deliver(http, now=now):
         pass
     assert receiver.types == PAID[1:]
-    while deliver(http, now=now + behaviour.LATE):
+    while deliver(http, now=now + timing.LATE_BY):
         pass
     assert receiver.types == [*PAID[1:], PAID[0], "charge.failed", "payment_intent.payment_failed"]

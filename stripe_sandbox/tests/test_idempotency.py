@@ -6,7 +6,7 @@ import stripe
 from django.utils import timezone
 
 from stripe_sandbox.api import idempotency
-from stripe_sandbox.api.answers import Answer
+from stripe_sandbox.api.responses import ApiResponse
 from stripe_sandbox.checkout import lifecycle
 from stripe_sandbox.errors import ApiError
 from stripe_sandbox.models import IdempotentRequest, Refund, Session
@@ -15,9 +15,9 @@ from stripe_sandbox.tests.conftest import make_session, session_params
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("stripe_sandbox.tests.urls")]
 
 
-def once(*, key="k", path="/v1/x", form=None, run=None, request_id="req_1") -> Answer:
-    run = run or (lambda: Answer.of({"made": request_id}, request_id=request_id))
-    return idempotency.answer_once(key=key, path=path, form=form or {}, request_id=request_id, run=run)
+def once(*, key="k", path="/v1/x", form=None, run=None, request_id="req_1") -> ApiResponse:
+    run = run or (lambda: ApiResponse.of({"made": request_id}, request_id=request_id))
+    return idempotency.respond_once(key=key, path=path, form=form or {}, request_id=request_id, run=run)
 
 
 def test_the_same_request_gets_the_same_answer(stripe_client):
@@ -94,9 +94,13 @@ def test_a_key_in_use_is_refused():
         with pytest.raises(ApiError) as raised:
             once(request_id="req_2")
         assert (raised.value.status, raised.value.code) == (409, "idempotency_key_in_use")
-        return Answer.of({"made": "req_1"}, request_id="req_1")
+        return ApiResponse.of({"made": "req_1"}, request_id="req_1")
 
-    assert once(run=ask_again) == once(request_id="req_3") == Answer.of({"made": "req_1"}, request_id="req_1")
+    assert (
+        once(run=ask_again)
+        == once(request_id="req_3")
+        == ApiResponse.of({"made": "req_1"}, request_id="req_1")
+    )
 
 
 def test_of_many_requests_at_once_with_one_key_one_makes_a_session(stripe_client):
@@ -129,14 +133,14 @@ def test_the_key_of_a_process_that_died_is_free_again_after_a_while():
     with pytest.raises(ApiError, match="in-progress"):
         once(request_id="req_2")
     IdempotentRequest.objects.update(claimed_until=timezone.now() - timedelta(seconds=1))
-    assert once(request_id="req_3") == Answer.of({"made": "req_3"}, request_id="req_3")
+    assert once(request_id="req_3") == ApiResponse.of({"made": "req_3"}, request_id="req_3")
 
 
 def test_who_lost_its_key_while_it_worked_undoes_its_work():
     def too_slow():
         make_session()
         IdempotentRequest.objects.update(request_id="req_2")
-        return Answer.of({}, request_id="req_1")
+        return ApiResponse.of({}, request_id="req_1")
 
     with pytest.raises(ApiError, match="took too long") as raised:
         once(run=too_slow)

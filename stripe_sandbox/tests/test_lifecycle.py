@@ -4,8 +4,9 @@ from functools import partial
 import pytest
 from django.db import transaction
 
-from stripe_sandbox.checkout import cards, lifecycle
-from stripe_sandbox.events import behaviour, events
+from stripe_sandbox.checkout import cards, disputes, fraud, lifecycle, refunds
+from stripe_sandbox.errors import NotPossible
+from stripe_sandbox.events import behaviour, emit
 from stripe_sandbox.models import Charge, Delivery, Dispute, Event, PaymentIntent, Refund, Review, Session
 from stripe_sandbox.tests.conftest import event_types, make_session, pay_and_break
 
@@ -84,7 +85,7 @@ def test_a_delayed_payment_ends_later(succeeded, payment_status, types):
     assert (session.status, session.payment_status) == ("complete", payment_status)
     assert event_types() == [*DELAYED, *types]
     assert told(types[-1])["payment_status"] == payment_status
-    with pytest.raises(lifecycle.NotPossible, match="No delayed payment"):
+    with pytest.raises(NotPossible, match="No delayed payment"):
         lifecycle.settle(session_id=session.stripe_id, succeeded=True)
 
 
@@ -137,7 +138,7 @@ def test_a_decline_says_why_and_what_to_do(name):
 def test_a_session_that_ended_takes_no_step(step, end):
     session = end(session_id=make_session().stripe_id)
     Event.objects.all().delete()
-    with pytest.raises(lifecycle.NotPossible, match=f"not open any more: it is {session.status}"):
+    with pytest.raises(NotPossible, match=f"not open any more: it is {session.status}"):
         step(session_id=session.stripe_id)
     assert event_types() == []
 
@@ -153,7 +154,7 @@ def test_an_unknown_session_is_said_to_be_unknown(step):
 def test_a_session_that_costs_nothing_completes_without_a_payment():
     session = make_session(amount=0)
     for step in (lifecycle.decline, lifecycle.pay_later):
-        with pytest.raises(lifecycle.NotPossible, match="costs nothing"):
+        with pytest.raises(NotPossible, match="costs nothing"):
             step(session_id=session.stripe_id)
     session = lifecycle.pay(session_id=session.stripe_id)
     assert (session.payment_status, session.payment_intent) == ("no_payment_required", None)
@@ -171,7 +172,7 @@ def test_a_session_is_expired_when_its_time_is_up_and_not_before():
 def test_whoever_opens_an_overdue_session_finds_it_expired():
     session = make_session()
     Session.objects.update(expires_at=session.created_at)
-    with pytest.raises(lifecycle.NotPossible, match="it is expired"):
+    with pytest.raises(NotPossible, match="it is expired"):
         lifecycle.pay(session_id=session.stripe_id)
     assert lifecycle.get_session(session_id=session.stripe_id).status == "expired"
     assert event_types() == ["checkout.session.expired"]
@@ -179,23 +180,23 @@ def test_whoever_opens_an_overdue_session_finds_it_expired():
 
 def test_refunds_in_parts_add_up():
     intent_id = paid().payment_intent.stripe_id
-    lifecycle.refund(payment_intent_id=intent_id, amount=1000)
+    refunds.refund(payment_intent_id=intent_id, amount=1000)
     charge = told("charge.refunded")
     assert (charge["amount_refunded"], charge["refunded"]) == (1000, False)
-    with pytest.raises(lifecycle.NotPossible, match="greater than unrefunded amount"):
-        lifecycle.refund(payment_intent_id=intent_id, amount=251)
-    with pytest.raises(lifecycle.NotPossible, match="1 or more"):
-        lifecycle.refund(payment_intent_id=intent_id, amount=0)
-    assert lifecycle.refund(payment_intent_id=intent_id).amount == 250
+    with pytest.raises(NotPossible, match="greater than unrefunded amount"):
+        refunds.refund(payment_intent_id=intent_id, amount=251)
+    with pytest.raises(NotPossible, match="1 or more"):
+        refunds.refund(payment_intent_id=intent_id, amount=0)
+    assert refunds.refund(payment_intent_id=intent_id).amount == 250
     charge = told("charge.refunded")
     assert (charge["amount_refunded"], charge["refunded"]) == (1250, True)
     assert event_types() == [*REFUNDED, *REFUNDED]
-    with pytest.raises(lifecycle.NotPossible, match="already been refunded"):
-        lifecycle.refund(payment_intent_id=intent_id)
+    with pytest.raises(NotPossible, match="already been refunded"):
+        refunds.refund(payment_intent_id=intent_id)
 
 
 def test_a_refund_of_a_card_gets_its_reference_later():
-    lifecycle.refund(payment_intent_id=paid().payment_intent.stripe_id)
+    refunds.refund(payment_intent_id=paid().payment_intent.stripe_id)
     assert told("refund.created")["destination_details"]["card"]["reference_status"] == "pending"
     updated = Event.objects.get(type="refund.updated").data
     assert updated["object"]["destination_details"]["card"]["reference_status"] == "available"
@@ -206,27 +207,27 @@ def refund_of_a_debit() -> Refund:
     session = lifecycle.pay_later(session_id=make_session().stripe_id)
     lifecycle.settle(session_id=session.stripe_id, succeeded=True)
     Event.objects.all().delete()
-    return lifecycle.refund(payment_intent_id=session.payment_intent.stripe_id)
+    return refunds.refund(payment_intent_id=session.payment_intent.stripe_id)
 
 
 def test_a_refund_of_a_debit_is_pending_until_it_is_settled():
     refund = refund_of_a_debit()
     assert told("refund.created")["status"] == "pending"
     assert event_types() == ["refund.created", "charge.refunded"]
-    lifecycle.settle_refund(refund_id=refund.stripe_id)
+    refunds.settle_refund(refund_id=refund.stripe_id)
     updated = Event.objects.get(type="refund.updated").data
     assert updated["object"]["status"] == "succeeded"
     assert updated["previous_attributes"] == {"status": "pending"}
-    with pytest.raises(lifecycle.NotPossible, match="not pending: it is succeeded"):
-        lifecycle.settle_refund(refund_id=refund.stripe_id)
+    with pytest.raises(NotPossible, match="not pending: it is succeeded"):
+        refunds.settle_refund(refund_id=refund.stripe_id)
 
 
 def test_a_pending_refund_is_settled_by_time_or_fails():
     refund, failing = refund_of_a_debit(), refund_of_a_debit()
-    assert lifecycle.fail_refund(refund_id=failing.stripe_id).charge.amount_refunded == 0
-    assert lifecycle.settle_due(now=refund.created_at + timedelta(seconds=59)) == 0
-    assert lifecycle.settle_due(now=refund.created_at + timedelta(seconds=60)) == 1
-    assert lifecycle.settle_due(now=refund.created_at + timedelta(seconds=61)) == 0
+    assert refunds.fail_refund(refund_id=failing.stripe_id).charge.amount_refunded == 0
+    assert refunds.settle_due(now=refund.created_at + timedelta(seconds=59)) == 0
+    assert refunds.settle_due(now=refund.created_at + timedelta(seconds=60)) == 1
+    assert refunds.settle_due(now=refund.created_at + timedelta(seconds=61)) == 0
     assert [told("refund.updated")["id"], told("refund.failed")["id"]] == [
         refund.stripe_id,
         failing.stripe_id,
@@ -236,28 +237,28 @@ def test_a_pending_refund_is_settled_by_time_or_fails():
 def test_a_refund_that_fails_no_longer_counts():
     session = paid()
     intent_id = session.payment_intent.stripe_id
-    refund = lifecycle.refund(payment_intent_id=intent_id)
-    refund = lifecycle.fail_refund(refund_id=refund.stripe_id)
+    refund = refunds.refund(payment_intent_id=intent_id)
+    refund = refunds.fail_refund(refund_id=refund.stripe_id)
     assert refund.status == "failed"
     assert refund.charge.amount_refunded == 0
     assert event_types() == [*REFUNDED, "refund.failed", "refund.updated"]
     assert told("refund.failed")["failure_reason"] == "expired_or_canceled_card"
-    with pytest.raises(lifecycle.NotPossible, match="failed already"):
-        lifecycle.fail_refund(refund_id=refund.stripe_id)
-    assert lifecycle.refund(payment_intent_id=intent_id).amount == 1250
+    with pytest.raises(NotPossible, match="failed already"):
+        refunds.fail_refund(refund_id=refund.stripe_id)
+    assert refunds.refund(payment_intent_id=intent_id).amount == 1250
 
 
 def test_what_was_not_paid_is_neither_refunded_nor_disputed():
     intent_id = lifecycle.decline(session_id=make_session().stripe_id).payment_intent.stripe_id
-    for step in (lifecycle.refund, lifecycle.open_dispute):
-        with pytest.raises(lifecycle.NotPossible):
+    for step in (refunds.refund, disputes.open_dispute):
+        with pytest.raises(NotPossible):
             step(payment_intent_id=intent_id)
         with pytest.raises(PaymentIntent.DoesNotExist):
             step(payment_intent_id="pi_none")
     with pytest.raises(Refund.DoesNotExist):
-        lifecycle.fail_refund(refund_id="re_none")
+        refunds.fail_refund(refund_id="re_none")
     with pytest.raises(Dispute.DoesNotExist):
-        lifecycle.close_dispute(dispute_id="du_none", won=True)
+        disputes.close_dispute(dispute_id="du_none", won=True)
 
 
 @pytest.mark.parametrize(
@@ -269,19 +270,19 @@ def test_what_was_not_paid_is_neither_refunded_nor_disputed():
 )
 def test_a_dispute_is_opened_and_decided(won, status, types):
     intent_id = paid().payment_intent.stripe_id
-    lifecycle.refund(payment_intent_id=intent_id, amount=250)
+    refunds.refund(payment_intent_id=intent_id, amount=250)
     Event.objects.all().delete()
-    dispute = lifecycle.open_dispute(payment_intent_id=intent_id)
+    dispute = disputes.open_dispute(payment_intent_id=intent_id)
     assert told("charge.dispute.created")["status"] == "needs_response"
     assert told("charge.dispute.created") == told("charge.dispute.funds_withdrawn")
     assert [moved["net"] for moved in told("charge.dispute.funds_withdrawn")["balance_transactions"]] == [
         -2500
     ]
-    with pytest.raises(lifecycle.NotPossible, match="disputed already"):
-        lifecycle.open_dispute(payment_intent_id=intent_id)
-    with pytest.raises(lifecycle.NotPossible, match="charged back"):
-        lifecycle.refund(payment_intent_id=intent_id)
-    assert lifecycle.close_dispute(dispute_id=dispute.stripe_id, won=won).status == status
+    with pytest.raises(NotPossible, match="disputed already"):
+        disputes.open_dispute(payment_intent_id=intent_id)
+    with pytest.raises(NotPossible, match="charged back"):
+        refunds.refund(payment_intent_id=intent_id)
+    assert disputes.close_dispute(dispute_id=dispute.stripe_id, won=won).status == status
     assert event_types() == ["charge.dispute.created", "charge.dispute.funds_withdrawn", *types]
     closed = Event.objects.get(type="charge.dispute.closed").data
     assert (closed["object"]["status"], closed["previous_attributes"]) == (
@@ -289,47 +290,47 @@ def test_a_dispute_is_opened_and_decided(won, status, types):
         {"status": "needs_response"},
     )
     assert sum(moved["net"] for moved in told(types[-1])["balance_transactions"]) == (0 if won else -2500)
-    with pytest.raises(lifecycle.NotPossible, match="already closed"):
-        lifecycle.close_dispute(dispute_id=dispute.stripe_id, won=True)
+    with pytest.raises(NotPossible, match="already closed"):
+        disputes.close_dispute(dispute_id=dispute.stripe_id, won=True)
 
 
 def test_what_a_partial_dispute_leaves_is_refunded_or_disputed():
     intent_id = paid().payment_intent.stripe_id
-    first = lifecycle.open_dispute(payment_intent_id=intent_id, amount=500, reason="product_not_received")
+    first = disputes.open_dispute(payment_intent_id=intent_id, amount=500, reason="product_not_received")
     created = told("charge.dispute.created")
     assert (created["amount"], created["reason"]) == (500, "product_not_received")
     assert created["evidence_details"]["due_by"] == created["created"] + 9 * 24 * 3600
-    with pytest.raises(lifecycle.NotPossible, match="1 to 750"):
-        lifecycle.open_dispute(payment_intent_id=intent_id, amount=751)
-    with pytest.raises(lifecycle.NotPossible, match="greater than unrefunded amount"):
-        lifecycle.refund(payment_intent_id=intent_id, amount=751)
-    assert lifecycle.refund(payment_intent_id=intent_id, amount=250).amount == 250
-    assert lifecycle.open_dispute(payment_intent_id=intent_id).amount == 500
-    with pytest.raises(lifecycle.NotPossible, match="charged back"):
-        lifecycle.refund(payment_intent_id=intent_id)
-    lifecycle.close_dispute(dispute_id=first.stripe_id, won=True)
-    assert lifecycle.refund(payment_intent_id=intent_id).amount == 500
+    with pytest.raises(NotPossible, match="1 to 750"):
+        disputes.open_dispute(payment_intent_id=intent_id, amount=751)
+    with pytest.raises(NotPossible, match="greater than unrefunded amount"):
+        refunds.refund(payment_intent_id=intent_id, amount=751)
+    assert refunds.refund(payment_intent_id=intent_id, amount=250).amount == 250
+    assert disputes.open_dispute(payment_intent_id=intent_id).amount == 500
+    with pytest.raises(NotPossible, match="charged back"):
+        refunds.refund(payment_intent_id=intent_id)
+    disputes.close_dispute(dispute_id=first.stripe_id, won=True)
+    assert refunds.refund(payment_intent_id=intent_id).amount == 500
 
 
 def test_an_inquiry_moves_no_money_until_it_becomes_a_dispute():
     intent_id = paid().payment_intent.stripe_id
     inquiry = Dispute.CaseType.INQUIRY
     first, second = (
-        lifecycle.open_dispute(payment_intent_id=intent_id, amount=500, case_type=inquiry) for _ in range(2)
+        disputes.open_dispute(payment_intent_id=intent_id, amount=500, case_type=inquiry) for _ in range(2)
     )
     assert told("charge.dispute.created")["status"] == "warning_needs_response"
     assert told("charge.dispute.created")["is_charge_refundable"]
-    assert lifecycle.close_dispute(dispute_id=first.stripe_id, won=True).status == "warning_closed"
-    lifecycle.escalate(dispute_id=second.stripe_id)
+    assert disputes.close_dispute(dispute_id=first.stripe_id, won=True).status == "warning_closed"
+    disputes.escalate(dispute_id=second.stripe_id)
     assert event_types()[2:] == [
         "charge.dispute.closed",
         "charge.dispute.updated",
         "charge.dispute.funds_withdrawn",
     ]
     assert told("charge.dispute.updated")["status"] == "needs_response"
-    assert lifecycle.refund(payment_intent_id=intent_id).amount == 750
-    with pytest.raises(lifecycle.NotPossible, match="Only an open inquiry"):
-        lifecycle.escalate(dispute_id=first.stripe_id)
+    assert refunds.refund(payment_intent_id=intent_id).amount == 750
+    with pytest.raises(NotPossible, match="Only an open inquiry"):
+        disputes.escalate(dispute_id=first.stripe_id)
 
 
 @pytest.mark.parametrize(
@@ -341,28 +342,28 @@ def test_an_inquiry_moves_no_money_until_it_becomes_a_dispute():
 )
 def test_a_prevented_dispute_is_over_at_once(case_type, left, types):
     intent_id = paid().payment_intent.stripe_id
-    dispute = lifecycle.open_dispute(payment_intent_id=intent_id, amount=500, case_type=case_type)
+    dispute = disputes.open_dispute(payment_intent_id=intent_id, amount=500, case_type=case_type)
     created = told("charge.dispute.created")
     assert (created["status"], created["evidence_details"]["due_by"]) == ("prevented", None)
     assert created["payment_method_details"]["card"]["case_type"] == case_type
     assert sum(each["net"] for each in created["balance_transactions"]) == left - 1250
     assert event_types() == types
-    with pytest.raises(lifecycle.NotPossible, match="already closed"):
-        lifecycle.close_dispute(dispute_id=dispute.stripe_id, won=False)
-    assert lifecycle.refund(payment_intent_id=intent_id).amount == left
+    with pytest.raises(NotPossible, match="already closed"):
+        disputes.close_dispute(dispute_id=dispute.stripe_id, won=False)
+    assert refunds.refund(payment_intent_id=intent_id).amount == left
 
 
 def test_an_early_fraud_warning_can_be_acted_upon_until_the_money_is_gone():
     intent_id = paid().payment_intent.stripe_id
-    warning = lifecycle.warn(payment_intent_id=intent_id, fraud_type="made_with_stolen_card")
+    warning = fraud.warn(payment_intent_id=intent_id, fraud_type="made_with_stolen_card")
     created = told("radar.early_fraud_warning.created")
     assert (created["id"], created["actionable"]) == (warning.stripe_id, True)
     assert created["fraud_type"] == "made_with_stolen_card"
-    with pytest.raises(lifecycle.NotPossible, match="warning already"):
-        lifecycle.warn(payment_intent_id=intent_id, fraud_type="misc")
-    lifecycle.refund(payment_intent_id=intent_id, amount=1)
+    with pytest.raises(NotPossible, match="warning already"):
+        fraud.warn(payment_intent_id=intent_id, fraud_type="misc")
+    refunds.refund(payment_intent_id=intent_id, amount=1)
     assert "radar.early_fraud_warning.updated" not in event_types()
-    lifecycle.refund(payment_intent_id=intent_id)
+    refunds.refund(payment_intent_id=intent_id)
     updated = Event.objects.get(type="radar.early_fraud_warning.updated").data
     assert updated["object"]["actionable"] is False
     assert updated["previous_attributes"] == {"actionable": True}
@@ -370,55 +371,55 @@ def test_an_early_fraud_warning_can_be_acted_upon_until_the_money_is_gone():
 
 def test_a_review_is_opened_by_a_rule_and_closed_by_people():
     intent_id = paid().payment_intent.stripe_id
-    review = lifecycle.open_review(payment_intent_id=intent_id)
+    review = fraud.open_review(payment_intent_id=intent_id)
     assert (told("review.opened")["open"], told("review.opened")["reason"]) == (True, "rule")
-    with pytest.raises(lifecycle.NotPossible, match="in review already"):
-        lifecycle.open_review(payment_intent_id=intent_id)
-    lifecycle.close_review(review_id=review.stripe_id, reason=Review.Closed.APPROVED)
+    with pytest.raises(NotPossible, match="in review already"):
+        fraud.open_review(payment_intent_id=intent_id)
+    fraud.close_review(review_id=review.stripe_id, reason=Review.Closed.APPROVED)
     closed = told("review.closed")
     assert (closed["open"], closed["reason"], closed["closed_reason"]) == (False, "approved", "approved")
-    with pytest.raises(lifecycle.NotPossible, match="already closed: approved"):
-        lifecycle.close_review(review_id=review.stripe_id, reason=Review.Closed.APPROVED)
+    with pytest.raises(NotPossible, match="already closed: approved"):
+        fraud.close_review(review_id=review.stripe_id, reason=Review.Closed.APPROVED)
 
 
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        (lifecycle.open_dispute, "disputed"),
-        (lifecycle.refund, "refunded"),
-        (partial(lifecycle.refund, reason="fraudulent"), "refunded_as_fraud"),
+        (disputes.open_dispute, "disputed"),
+        (refunds.refund, "refunded"),
+        (partial(refunds.refund, reason="fraudulent"), "refunded_as_fraud"),
     ],
 )
 def test_a_review_is_over_when_the_money_is_gone(step, reason):
     intent_id = paid().payment_intent.stripe_id
-    review = lifecycle.open_review(payment_intent_id=intent_id)
+    review = fraud.open_review(payment_intent_id=intent_id)
     step(payment_intent_id=intent_id)
     assert (told("review.closed")["id"], told("review.closed")["reason"]) == (review.stripe_id, reason)
 
 
 def test_nothing_is_suspected_of_a_payment_that_was_not_made():
     intent_id = lifecycle.decline(session_id=make_session().stripe_id).payment_intent.stripe_id
-    for step in (lifecycle.open_review, partial(lifecycle.warn, fraud_type="misc")):
-        with pytest.raises(lifecycle.NotPossible, match="Nothing was paid"):
+    for step in (fraud.open_review, partial(fraud.warn, fraud_type="misc")):
+        with pytest.raises(NotPossible, match="Nothing was paid"):
             step(payment_intent_id=intent_id)
     session = lifecycle.pay_later(session_id=make_session().stripe_id)
     lifecycle.settle(session_id=session.stripe_id, succeeded=True)
-    with pytest.raises(lifecycle.NotPossible, match="Only issuers of cards"):
-        lifecycle.warn(payment_intent_id=session.payment_intent.stripe_id, fraud_type="misc")
+    with pytest.raises(NotPossible, match="Only issuers of cards"):
+        fraud.warn(payment_intent_id=session.payment_intent.stripe_id, fraud_type="misc")
 
 
 def test_after_a_dispute_is_won_the_rest_can_be_refunded():
     intent_id = paid().payment_intent.stripe_id
-    dispute = lifecycle.open_dispute(payment_intent_id=intent_id)
-    lifecycle.close_dispute(dispute_id=dispute.stripe_id, won=True)
-    assert lifecycle.refund(payment_intent_id=intent_id).amount == 1250
+    dispute = disputes.open_dispute(payment_intent_id=intent_id)
+    disputes.close_dispute(dispute_id=dispute.stripe_id, won=True)
+    assert refunds.refund(payment_intent_id=intent_id).amount == 1250
 
 
 def test_nothing_is_left_to_dispute_of_a_refunded_payment():
     intent_id = paid().payment_intent.stripe_id
-    lifecycle.refund(payment_intent_id=intent_id)
-    with pytest.raises(lifecycle.NotPossible, match="Nothing is left"):
-        lifecycle.open_dispute(payment_intent_id=intent_id)
+    refunds.refund(payment_intent_id=intent_id)
+    with pytest.raises(NotPossible, match="Nothing is left"):
+        disputes.open_dispute(payment_intent_id=intent_id)
 
 
 def test_a_change_is_kept_with_its_events_or_not_at_all():
@@ -433,9 +434,9 @@ def test_a_change_is_kept_with_its_events_or_not_at_all():
 
 @pytest.mark.django_db(transaction=True)
 def test_events_are_only_told_inside_a_transaction():
-    happened = [events.Happening("charge.succeeded", {"id": "ch_1", "object": "charge"})]
+    happened = [emit.Happening("charge.succeeded", {"id": "ch_1", "object": "charge"})]
     with pytest.raises(transaction.TransactionManagementError):
-        events.tell(make_session(), happened)
+        emit.emit(make_session(), happened)
 
 
 def planned() -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@ import stripe
 from stripe.checkout import Session as StripeSession
 
 from stripe_sandbox.api.parameters import API_VERSION
-from stripe_sandbox.checkout import cards, lifecycle
+from stripe_sandbox.checkout import cards, disputes, fraud, lifecycle, refunds
 from stripe_sandbox.models import Dispute, Event, Review, Session
 from stripe_sandbox.objects.event import render_event
 from stripe_sandbox.objects.session import render_session
@@ -32,17 +32,17 @@ def paid_later(currency: str) -> Session:
 
 def everything_happens(session: Session) -> None:
     intent_id = session.payment_intent.stripe_id
-    refund = lifecycle.refund(payment_intent_id=intent_id, amount=400, reason="duplicate")
-    lifecycle.fail_refund(refund_id=refund.stripe_id)
-    lifecycle.open_review(payment_intent_id=intent_id)
-    dispute = lifecycle.open_dispute(payment_intent_id=intent_id, amount=500)
-    lifecycle.close_dispute(dispute_id=dispute.stripe_id, won=True)
+    refund = refunds.refund(payment_intent_id=intent_id, amount=400, reason="duplicate")
+    refunds.fail_refund(refund_id=refund.stripe_id)
+    fraud.open_review(payment_intent_id=intent_id)
+    dispute = disputes.open_dispute(payment_intent_id=intent_id, amount=500)
+    disputes.close_dispute(dispute_id=dispute.stripe_id, won=True)
     for case_type in Dispute.CaseType:
-        dispute = lifecycle.open_dispute(payment_intent_id=intent_id, amount=100, case_type=case_type)
+        dispute = disputes.open_dispute(payment_intent_id=intent_id, amount=100, case_type=case_type)
         if case_type == Dispute.CaseType.INQUIRY:
-            lifecycle.escalate(dispute_id=dispute.stripe_id)
-    lifecycle.close_review(
-        review_id=lifecycle.open_review(payment_intent_id=intent_id).stripe_id, reason=Review.Closed.APPROVED
+            disputes.escalate(dispute_id=dispute.stripe_id)
+    fraud.close_review(
+        review_id=fraud.open_review(payment_intent_id=intent_id).stripe_id, reason=Review.Closed.APPROVED
     )
 
 
@@ -61,9 +61,9 @@ def test_all_that_a_payment_by_card_emits_is_valid(card):
     lifecycle.decline(session_id=session.stripe_id)
     session = lifecycle.pay(session_id=session.stripe_id, card=card)
     intent_id = session.payment_intent.stripe_id
-    lifecycle.warn(payment_intent_id=intent_id, fraud_type="misc")
+    fraud.warn(payment_intent_id=intent_id, fraud_type="misc")
     everything_happens(session)
-    lifecycle.refund(payment_intent_id=intent_id, reason="fraudulent")
+    refunds.refund(payment_intent_id=intent_id, reason="fraudulent")
     assert_events_are_valid()
 
 

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from stripe_sandbox import timing
 from stripe_sandbox.checkout import lifecycle
 from stripe_sandbox.events import behaviour, deliveries, worker
 from stripe_sandbox.models import Delivery, Session
@@ -89,7 +90,7 @@ def test_what_was_not_delivered_before_a_restart_is_delivered_after_it(receiver)
 def test_a_claim_of_a_process_that_died_is_taken_over(receiver, running_worker):
     worker.stop()
     lifecycle.expire(session_id=make_session().stripe_id)
-    deliveries.claim(now=timezone.now() - 2 * deliveries.CLAIM, limit=1)
+    deliveries.claim(now=timezone.now() - 2 * timing.DELIVERY_CLAIM, limit=1)
     Delivery.objects.update(claimed_until=timezone.now())
     worker.start()
     wait_until(all_delivered)

@@ -10,7 +10,7 @@ import django
 from django.core.management import execute_from_command_line
 
 
-async def compare_nothing(_):
+async def compare_nothing(*_):
     """Stand in for the comparison of connections with feeds."""
 
 
@@ -19,5 +19,5 @@ if __name__ == "__main__":
     django.setup()
     from notifications.delivery import reconciler
 
-    reconciler._Reconciler._compare = compare_nothing
+    reconciler.Reconciler.compare = compare_nothing
     execute_from_command_line(sys.argv)

@@ -186,9 +186,11 @@ def test_every_error_of_the_api_is_described_with_its_status():
     codes = {
         (str(status), f"`{code}`")
         for module in ("api/errors", "webhooks/endpoint")
-        for status, code, *_ in calls(f"payments/{module}.py", "_refuse")
-        if status
+        for name in ("_refuse", "_always")
+        for status, code, *_ in calls(f"payments/{module}.py", name)
+        if status and code
     }
+    codes |= {(status, f"`{code}`") for status, code in refused_signatures()}
     refusals = re.findall(r'(\d{3}): \("(\w+)"', read("payments_project/middleware/api_errors.py"))
     codes |= {(status, f"`{code}`") for status, code in refusals}
     assert ("409", "`ride_has_payment`") in codes
@@ -198,9 +200,18 @@ def test_every_error_of_the_api_is_described_with_its_status():
 def test_every_refusal_of_a_webhook_is_described_with_its_status():
     section = read("docs/api.md").partition("### The webhook endpoint\n")[2]
     described = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", section, re.MULTILINE))
-    codes = {(str(status), code) for status, code, *_ in calls("payments/webhooks/endpoint.py", "_refuse")}
+    refused = calls("payments/webhooks/endpoint.py", "_refuse")
+    codes = {(str(status), code) for status, code, *_ in refused if code} | refused_signatures()
     codes |= set(re.findall(r'(\d{3}): \("(\w+)"', read("payments_project/middleware/api_errors.py")))
     assert described == codes | refused_early()
+
+
+def refused_signatures():
+    """What is wrong with a signature, as the module that reads it names that."""
+    return {
+        ("400", code)
+        for code in re.findall(r'"(\w+_signature|signature_\w+)"', read("payments/webhooks/signatures.py"))
+    }
 
 
 def refused_early():

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.server import ROOT
 
-PACKAGES = ("bulk", "notifications", "payments", "payments_project", "stripe_sandbox")
+PACKAGES = ("database", "notifications", "payments", "payments_project", "stripe_sandbox")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from tests.support.pooler import Pooler
 from tests.support.services import STACK
 
 pytestmark = pytest.mark.skipif(STACK != "services", reason="SQLite has no pooler")
-NAME, PROBE = "POOLER_", {"bulk_probe"}
+NAME, PROBE = "POOLER_", {"prepared_probe"}
 
 
 @pytest.fixture(params=[False, True], ids=["it loses statements", "it keeps track of them"])

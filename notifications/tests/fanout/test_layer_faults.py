@@ -6,8 +6,10 @@ import logging
 import pytest
 from channels.layers import InMemoryChannelLayer
 
-from notifications.fanout import breaker, listen, seal
+from notifications.delivery import hub
+from notifications.fanout import breaker, seal
 from notifications.fanout.breaker import ChannelLayerAwayError, bounded
+from notifications.fanout.listen import Listener
 from notifications.tests.conftest import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
@@ -54,19 +56,39 @@ async def test_after_a_fault_the_layer_is_tried_again_at_once(faulty):
         pass
 
 
-async def test_a_member_that_breaks_takes_nothing_from_the_others(caplog):
-    heard = asyncio.Event()
+async def test_a_member_that_breaks_takes_nothing_from_the_others(connect, tell, caplog, monkeypatch):
+    clients = [await connect() for _ in range(3)]
+    for client in clients:
+        await client.register()
+    (members,) = hub.current()._groups.values()
 
-    def break_down(message):
+    def break_down(*_):
         raise KeyError("a member")
 
-    members = (break_down, lambda _: heard.set())
-    await asyncio.gather(*(listen.line().join("group", member) for member in members))
+    monkeypatch.setattr(next(iter(members)), "wake", break_down)
+    for n in range(3):
+        await tell(frame={"n": n})
+    for client in clients:
+        assert [await client.read() for _ in range(3)] == [{"n": n} for n in range(3)]
+    assert faults(caplog)[0].exc_info[0] is KeyError
+
+
+async def test_a_listener_lives_through_whatever_its_messages_do(caplog):
+    heard = asyncio.Event()
+
+    def deliver(message):
+        if "frame" not in message:
+            heard.set()
+        raise KeyError("frame")
+
+    listener = Listener(deliver)
+    await listener.join("group")
     async with asyncio.timeout(PATIENCE):
         while not heard.is_set():
+            await breaker.current().group_send(
+                "group", seal.sealed({"type": "news", "group": "group", "frame": ""})
+            )
             await breaker.current().group_send("group", seal.sealed({"type": "news", "group": "group"}))
             await asyncio.sleep(0.05)
-
-    for member in members:
-        listen.line().leave("group", member)
+    await listener.leave("group")
     assert faults(caplog)[0].exc_info[0] is KeyError

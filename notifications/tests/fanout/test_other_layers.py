@@ -4,7 +4,7 @@ import pytest
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from channels.layers import get_channel_layer
 
-from notifications.fanout import listen
+from notifications.delivery import hub
 from notifications.tests.conftest import PATIENCE, redis_layer, until
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
@@ -49,13 +49,13 @@ async def test_a_consumer_of_another_app_hears_its_group_whatever_riders_do(requ
     await rider.register()
     assert await hears(driver, 2)
 
-    (ours,) = listen._lines.values()
+    ours = hub.current().listener
     ours._is_broken = True  # it is repaired with its next beat
     await until(lambda: not ours._is_broken)
     assert await hears(driver, 3)
 
     await rider.disconnect(timeout=PATIENCE)
-    await until(lambda: not listen._lines)
+    await until(lambda: not ours.is_running)
     assert await hears(driver, 4)
     await driver.disconnect(timeout=PATIENCE)
     await get_channel_layer().flush()

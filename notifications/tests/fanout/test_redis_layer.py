@@ -178,9 +178,9 @@ async def test_groups_that_one_may_not_join_are_one_error_and_change_nothing_els
 async def test_of_what_nobody_reads_the_newest_is_dropped_and_counted(layer):
     layer.capacity = 2
     channel = await member(layer, "group")
-    before = total(metrics.UNREAD)
+    before = total(metrics.DROPPED)
     await send(layer, [("group", message(n)) for n in range(5)])
-    await until(lambda: total(metrics.UNREAD) == before + 3)
+    await until(lambda: total(metrics.DROPPED) == before + 3)
     assert await received(layer, channel, 2) == [0, 1]
 
 

@@ -19,17 +19,17 @@ class Process:
     def __init__(self, name, layers, *, patience=UNHEARD_ROUNDS):
         self.roll = Roll()
         self.roll._name, self.roll._patience = name, patience
-        self.roll.begin(group="line.test")
+        self.roll.begin(group="listener.test")
         self.hearers = []
         self._layers = layers
 
     async def makes_a_round(self):
         layer = layer_in_use()
         channel = await layer.new_channel()
-        await layer.group_add("line.test", channel)
+        await layer.group_add("listener.test", channel)
         self.roll.start_round(layer)
         await self.roll._task
-        await layer.group_discard("line.test", channel)
+        await layer.group_discard("listener.test", channel)
         while not held_by(layer).channels[channel].empty():
             message = await layer.receive(channel)
             for hearer in self.hearers:
@@ -71,7 +71,7 @@ async def test_who_has_opened_its_line_anew_is_heard_as_before(a_and_b):
     for _ in range(2 * UNHEARD_ROUNDS):
         await a.makes_a_round()
         await b.makes_a_round()
-    b.roll.begin(group="line.test")
+    b.roll.begin(group="listener.test")
     for _ in range(2 * UNHEARD_ROUNDS):
         await b.makes_a_round()
         await a.makes_a_round()
@@ -145,7 +145,7 @@ async def test_what_was_said_before_and_is_played_again_is_no_sign_of_life(a_and
     a, b = a_and_b
     b.hearers = [a]
     await b.makes_a_round()
-    old = {"type": "line.hello", "name": "b", "round": 1}
+    old = {"type": "listener.hello", "name": "b", "round": 1}
     b.hearers = []
     for _ in range(UNHEARD_ROUNDS + 1):
         await b.makes_a_round()
@@ -164,7 +164,7 @@ async def test_of_processes_that_ended_long_ago_nothing_is_kept(a_and_b):
 
 
 def complaint(of, number):
-    return {"type": "line.unheard", "group": "line.test", "name": "b", "round": number, "names": of}
+    return {"type": "listener.unheard", "group": "listener.test", "name": "b", "round": number, "names": of}
 
 
 def test_a_complaint_that_comes_again_changes_nothing():
@@ -173,7 +173,7 @@ def test_a_complaint_that_comes_again_changes_nothing():
     roll._name = "a"
     before = total(metrics.SPLIT)
     for _ in range(5):
-        roll.begin(group="line.test")
+        roll.begin(group="listener.test")
         roll.hear(complaint("a", 7))
     assert total(metrics.SPLIT) - before == 1
     roll.hear(complaint("a", 8))

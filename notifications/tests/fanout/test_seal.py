@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications import installation, metrics
-from notifications.fanout import groups, listen, seal
+from notifications.delivery import hub
+from notifications.fanout import publish, seal
+from notifications.fanout.publish import Wake
 from notifications.tests.conftest import layer_in_use, redis_layer, total, until
 
 ANY = st.recursive(
@@ -41,7 +43,12 @@ def test_a_seal_of_another_key_is_not_ours(settings):
 def test_groups_are_told_apart_by_installation_and_user():
     names = {
         seal.group_name(*parts)
-        for parts in (("user", "1", "ada"), ("user", "2", "ada"), ("user", "1", "eve"), ("line", "1", "ada"))
+        for parts in (
+            ("user", "1", "ada"),
+            ("user", "2", "ada"),
+            ("user", "1", "eve"),
+            ("listener", "1", "ada"),
+        )
     }
     assert len(names) == 4
     assert all(len(name) < 100 for name in names)
@@ -64,9 +71,7 @@ def on_redis(valkey, settings):
 
 
 def wake(seq, frame):
-    return groups._message(
-        "user_123", installation.known(), {"type": "feed.notification", "seq": seq, "frame": frame}
-    )
+    return publish.message(Wake("user_123", seq, frame), installation.known())
 
 
 PHISH = '{"type":"payment_url","paymentUrl":"https://evil.example/"}'
@@ -88,10 +93,8 @@ def with_the_seal_of_another_frame():
 
 
 def with_the_seal_of_another_users():
-    _, message = groups._message(
-        "somebody else", installation.known(), {"type": "feed.notification", "seq": 1, "frame": PHISH}
-    )
-    group = groups.group_name("user_123", installation.known())
+    _, message = publish.message(Wake("somebody else", 1, PHISH), installation.known())
+    group = publish.group_name("user_123", installation.known())
     return group, message | {"group": group}
 
 
@@ -145,7 +148,7 @@ async def test_old_wakes_that_are_played_again_show_nothing(connect, tell):
 async def test_what_a_stranger_sends_is_no_sign_that_the_line_is_heard(connect):
     client = await connect()
     await client.register()
-    (ours,) = listen._lines.values()
+    ours = hub.current().listener
     ours._unheard = 2
     refused = total(metrics.REFUSED)
     await layer_in_use().group_send(*without_seal())
@@ -159,5 +162,5 @@ async def test_a_database_that_cannot_say_which_it_is_costs_the_wake_alone(witho
     await take_table()
     monkeypatch.setattr(installation, "_ROW", "SELECT name, epoch, {} FROM notifications_feed")
     failures = total(metrics.WAKE_FAILURES)
-    await sync_to_async(groups.wake)([groups.Wake("user_123", 1, "{}")])
+    await sync_to_async(publish.publish)([Wake("user_123", 1, "{}")])
     assert total(metrics.WAKE_FAILURES) == failures + 1

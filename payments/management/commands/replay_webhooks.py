@@ -1,27 +1,27 @@
 """`manage.py replay_webhooks`: apply stored events again."""
 
 import argparse
-import sys
 from collections import Counter
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.progress import Progress
 
 from payments.management.arguments import count, moment
-from payments.management.output import tell
+from payments.management.output import progress, write_result
 from payments.webhooks.replay import Selection, replay, select
 
 
 class Command(BaseCommand):
+    """Apply stored events again."""
+
     help = (
         "Apply stored webhook events again, oldest first. Events that were applied before change nothing and notify "
         "nobody, unless a payment's state was wrong. Exit code: 0 done, 1 some events failed, 2 wrong usage."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options."""
         parser.add_argument("event_ids", nargs="*", metavar="EVENT", help="Stripe's event ids (evt_…)")
         parser.add_argument("--all", action="store_true", help="every stored event")
         parser.add_argument("--failed", action="store_true", help="only events that could not be applied")
@@ -33,12 +33,13 @@ class Command(BaseCommand):
         parser.add_argument("--user", help="events of this user's payments")
         parser.add_argument("--since", type=moment, help="received at or after: 2026-01-31T12:00:00Z, 2h, 7d")
         parser.add_argument("--until", type=moment, help="received before")
-        parser.add_argument("--limit", type=count, help="at most so many, the oldest")
+        parser.add_argument("--limit", type=count, help="at most this many, the oldest")
         parser.add_argument(
             "--dry-run", action="store_true", help="show what would change, and change nothing"
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
+        """Apply the chosen events; write a summary. Raises CommandError if an event fails."""
         selection = Selection(
             event_ids=tuple(options["event_ids"]),
             failed=options["failed"],
@@ -53,31 +54,26 @@ class Command(BaseCommand):
         if selection.is_everything() and not options["all"]:
             raise CommandError("Say which events: event ids, --failed, --type, … or --all.", returncode=2)
         event_ids = select(selection)
-        self._refuse_unknown(options["event_ids"], event_ids)
-        quiet = options["verbosity"] == 0
-        states, changes = self._replay(event_ids, dry_run=options["dry_run"], quiet=quiet)
-        told = ", ".join(f"{number} {state}" for state, number in sorted(states.items())) or "none"
+        if unknown := sorted(set(options["event_ids"]) - set(event_ids)):
+            raise CommandError(f"No such event, or another option leaves it out: {', '.join(unknown)}.")
+        states, changes = self._replay(event_ids, options)
+        counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items())) or "none"
         would = "would change" if options["dry_run"] else "changed"
-        self.stdout.write(f"{states.total()} events ({told}); {changes} statuses {would}.")
+        self.stdout.write(f"{states.total()} events ({counts}); {changes} statuses {would}.")
         if failed := states["failed"]:
             kept = (
                 "would fail" if options["dry_run"] else "failed; they are kept as failed, with their errors"
             )
             raise CommandError(f"{failed} events {kept}.")
 
-    def _refuse_unknown(self, asked: list[str], found: list[str]) -> None:
-        if missing := sorted(set(asked) - set(found)):
-            raise CommandError(f"No such event, or another option leaves it out: {', '.join(missing)}.")
-
-    def _replay(self, event_ids: list[str], *, dry_run: bool, quiet: bool) -> tuple[Counter[str], int]:
-        """Return how many events ended in which state, and how many statuses changed; tell each change at once."""
+    def _replay(self, event_ids: list[str], options: dict[str, Any]) -> tuple[Counter[str], int]:
+        """Write each change at once; return how many events ended in which state, and how many statuses changed."""
         states: Counter[str] = Counter()
         changes = 0
-        is_hidden = quiet or not sys.stderr.isatty()
-        with Progress(console=Console(stderr=True), disable=is_hidden, transient=False) as progress:
-            task = progress.add_task("Replaying", total=len(event_ids))
-            for batch in replay(event_ids, dry_run=dry_run):
-                states.update(outcome.state for outcome in batch)
-                changes += sum(tell(self, outcome) for outcome in batch)
-                progress.advance(task, len(batch))
+        with progress(verbosity=options["verbosity"]) as bar:
+            task = bar.add_task("Replaying", total=len(event_ids))
+            for batch in replay(event_ids, dry_run=options["dry_run"]):
+                states.update(result.state for result in batch)
+                changes += sum(write_result(self, result) for result in batch)
+                bar.advance(task, len(batch))
         return states, changes

@@ -300,7 +300,7 @@ def test_the_time_line_merges_all_there_is_newest_last():
         "notification 5 · no app has confirmed it"
     )
     late = story[-1].detail
-    assert late == "applied · refund of 5.00 USD, now succeeded · made 2026-01-01 00:01:00"
+    assert late == "applied · refund of 5.00 USD, now succeeded · created at Stripe 2026-01-01 00:01:00"
 
 
 def test_a_story_says_what_was_fetched_and_what_was_given_up():

@@ -123,7 +123,7 @@ def test_the_first_page_counts_what_was_lately_ignored_and_should_not_have_come(
 def test_of_what_is_ignored_every_day_the_first_page_says_nothing(first_page):
     store_event(Reason.TYPE)
     store_event(Reason.NOT_OURS)
-    assert "should not have come" not in text_of(first_page())
+    assert "Unexpected webhook events" not in text_of(first_page())
 
 
 def test_the_first_page_counts_what_a_member_of_staff_may_see(first_page):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from notifications.models import Feed
-from payments.admin import circumstances, money, said
+from payments.admin import fact_entries, tables
 from payments.models import Intent
 from payments.tests import stripe_events as stripe
 from payments.tests.admin.test_admin import page_of, text_of
@@ -32,13 +32,12 @@ def shown(admin_client, deliver):
 def rows_of(payment, title):
     """Return the cells of a table of the page, as text."""
     payment.refresh_from_db()
-    tables = money.tables(payment) + circumstances.tables(payment.facts)
-    [table] = [table for table in tables if table.title == title]
+    [table] = [table for table in tables.build(payment) if table.title == title]
     return [[" ".join(re.sub(r"<[^>]+>", " ", str(cell)).split()) for cell in row] for row in table.rows]
 
 
 def story_of(payment):
-    return {entry.title: entry for entry in said.lines(payment.facts)}
+    return {entry.title: entry for entry in fact_entries.entries(payment.facts)}
 
 
 @pytest.mark.parametrize("story", STORIES)
@@ -84,7 +83,7 @@ def test_what_is_given_back_before_it_is_said_to_be_paid_is_marked(shown, make_p
     Intent.objects.create(intent_id=f"pi_{payment.pk.hex}", payment=payment)
     shown(payment, stripe.event(payment, "refund.updated", of="re_1", amount=200))
     [[_, paid, refunded, *_]] = rows_of(payment, "Money by payment intent")
-    assert (paid, refunded) == ("12.50 USD not said yet", "2.00 USD")
+    assert (paid, refunded) == ("12.50 USD not confirmed yet", "2.00 USD")
 
 
 def test_a_dispute_is_shown_with_its_state_and_each_of_its_balance_transactions(shown, make_payment):

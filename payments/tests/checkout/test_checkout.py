@@ -6,15 +6,16 @@ import uuid
 import pytest
 from django.db import connection, transaction
 
-from payments.checkout import create, refundable, refunds
+from payments.checkout import cancel, create, refund, refundable
 from payments.models import Payment, RefundRequest, StatusChange
 from payments.status import Status
 from payments.stripe import gateway
 from payments.tests import stripe_events
 from payments.tests.wire import frames
 from payments.webhooks import apply, envelope
-from stripe_sandbox.checkout import lifecycle
+from stripe_sandbox.checkout import lifecycle, refunds
 from stripe_sandbox.models import Session
+from tests.support.server import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,7 +70,7 @@ def test_a_ride_has_one_open_or_paid_payment(start):
 
 def test_a_ride_whose_payment_ended_can_be_asked_for_again(start):
     first = start()
-    create.cancel(payment_id=first.pk, cause=StatusChange.Cause.API)
+    cancel.cancel(payment_id=first.pk, cause=StatusChange.Cause.API)
     assert start().pk != first.pk
 
 
@@ -120,6 +121,41 @@ def test_two_requests_for_a_ride_at_once_make_one_payment(start):
     assert Payment.objects.count() == 1
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite lets one transaction write at a time")
+def test_of_requests_with_different_keys_at_once_one_gets_the_payment_and_keeps_it(start, settings):
+    """The first try had no key, and Stripe did not answer: either request could finish it."""
+    there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
+    with pytest.raises(gateway.StripeUnavailable):
+        start()
+    settings.STRIPE_API_BASE = there
+    made, refused = {}, []
+
+    def run(key):
+        try:
+            made[key] = start(key).pk
+        except create.RideHasPayment:
+            refused.append(key)
+        connection.close()
+
+    threads = [threading.Thread(target=run, args=(key,)) for key in ("key-1", "key-2")]
+    with transaction.atomic(), connection.cursor() as cursor:
+        Payment.objects.select_for_update().get()
+        for thread in threads:
+            thread.start()
+        eventually(lambda: waiting(cursor) == 2)
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 1
+    [(key, payment_id)] = made.items()
+    assert start(key).pk == payment_id
+    assert len(frames("a@b.com")) == 1
+
+
+def waiting(cursor):
+    cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+    return cursor.fetchone()[0]
+
+
 @pytest.mark.parametrize("key", [None, "key-1"])
 def test_when_stripe_is_away_the_payment_is_kept_and_the_same_request_completes_it(start, settings, key):
     there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
@@ -143,7 +179,7 @@ def test_when_stripe_refuses_the_payment_is_kept_and_another_order_needs_it_canc
     kept = Payment.objects.get()
     with pytest.raises(create.RideHasPayment):
         start(amount=1300)
-    assert create.cancel(payment_id=kept.pk, cause=StatusChange.Cause.API).status == Status.CANCELED
+    assert cancel.cancel(payment_id=kept.pk, cause=StatusChange.Cause.API).status == Status.CANCELED
     assert frames("a@b.com") == []  # nobody was told of it
     assert start(amount=1300).session_id
 
@@ -160,7 +196,7 @@ def test_an_answer_of_stripe_that_got_lost_is_the_same_session_on_the_next_try(s
 def test_canceling_ends_the_session_and_tells_the_user_once(start):
     payment = start()
     for _ in range(2):
-        payment = create.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
+        payment = cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
         assert payment.status == Status.CANCELED
     assert Session.objects.get().status == "expired"
     assert [frame.get("status") for frame in frames("a@b.com")] == ["pending", "canceled"]
@@ -169,8 +205,8 @@ def test_canceling_ends_the_session_and_tells_the_user_once(start):
 def test_a_payment_that_was_canceled_while_stripe_was_asked_is_not_handed_over(start):
     payment = create._reserve(order=make_order(), idempotency_key="key-1")
     session = gateway.create_session(params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}")
-    create.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
-    payment = create._hand_over(payment_id=payment.pk, session=session)
+    cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
+    payment = create._announce(payment_id=payment.pk, session=session)
     assert payment.status == Status.CANCELED
     assert Session.objects.get().status == "expired"
     assert frames("a@b.com") == []
@@ -181,7 +217,7 @@ def test_a_request_whose_payment_was_canceled_gets_that_payment_and_asks_stripe_
     with pytest.raises(gateway.StripeUnavailable):
         start("key-1")
     settings.STRIPE_API_BASE = there
-    create.cancel(payment_id=Payment.objects.get().pk, cause=StatusChange.Cause.API)
+    cancel.cancel(payment_id=Payment.objects.get().pk, cause=StatusChange.Cause.API)
     assert start("key-1").status == Status.CANCELED
     assert not Session.objects.exists()
 
@@ -189,7 +225,7 @@ def test_a_request_whose_payment_was_canceled_gets_that_payment_and_asks_stripe_
 def test_a_cancel_whose_answer_got_lost_succeeds_on_the_next_try(start):
     payment = start()
     lifecycle.expire(session_id=payment.session_id)
-    assert create.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API).status == Status.CANCELED
+    assert cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API).status == Status.CANCELED
 
 
 def test_after_an_error_of_stripe_the_next_try_is_another_request(start, settings):
@@ -209,8 +245,8 @@ def test_stripe_is_not_asked_within_a_transaction():
 def test_a_payment_that_was_just_paid_is_not_canceled(start):
     payment = start()
     lifecycle.pay(session_id=payment.session_id)
-    with pytest.raises(create.NotCancelable):
-        create.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
+    with pytest.raises(cancel.NotCancelable):
+        cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
     payment.refresh_from_db()
     assert payment.status == Status.PENDING  # its event is still on the way
 
@@ -227,8 +263,8 @@ def paid(start):
     return payment
 
 
-def refund(payment, amount=None, key=None, intent=None):
-    return refunds.refund(
+def give_back(payment, amount=None, key=None, intent=None):
+    return refund.refund(
         payment_id=payment.pk,
         amount=amount,
         payment_intent_id=intent,
@@ -238,39 +274,39 @@ def refund(payment, amount=None, key=None, intent=None):
 
 
 def test_a_refund_in_part_and_then_of_the_rest(paid):
-    assert refund(paid, 500).payment.status == Status.PARTIALLY_REFUNDED
-    rest = refund(paid)
+    assert give_back(paid, 500).payment.status == Status.PARTIALLY_REFUNDED
+    rest = give_back(paid)
     assert (rest.amount, rest.payment.status) == (750, Status.REFUNDED)
     assert [frame["status"] for frame in frames("a@b.com")][1:] == ["partially_refunded", "refunded"]
 
 
 def test_the_same_refund_with_its_key_is_made_once(paid):
-    first, second = refund(paid, 500, "key-1"), refund(paid, 500, "key-1")
+    first, second = give_back(paid, 500, "key-1"), give_back(paid, 500, "key-1")
     assert first.refund_id == second.refund_id
     assert second.payment.status == Status.PARTIALLY_REFUNDED
     with pytest.raises(create.IdempotencyKeyReused):
-        refund(paid, 600, "key-1")
+        give_back(paid, 600, "key-1")
     with pytest.raises(create.IdempotencyKeyReused):
-        refund(paid, None, "key-1")
+        give_back(paid, None, "key-1")
 
 
 def test_more_than_is_left_is_not_refunded(paid):
-    refund(paid, 1000)
+    give_back(paid, 1000)
     with pytest.raises(refundable.NotRefundable, match="250"):
-        refund(paid, 251)
+        give_back(paid, 251)
 
 
 def test_an_unpaid_payment_is_not_refunded(start):
     with pytest.raises(refundable.NotRefundable):
-        refund(start())
+        give_back(start())
 
 
 def test_a_refund_that_stripe_did_not_answer_is_the_same_refund_on_the_next_try(paid, settings):
     there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
     with pytest.raises(gateway.StripeUnavailable):
-        refund(paid, 500, "key-1")
+        give_back(paid, 500, "key-1")
     settings.STRIPE_API_BASE = there
-    refund(paid, 500, "key-1")
+    give_back(paid, 500, "key-1")
     assert RefundRequest.objects.count() == 1
 
 
@@ -281,28 +317,28 @@ def test_a_refund_after_an_error_of_stripe_is_another_request(paid, monkeypatch)
         raise OSError
 
     with monkeypatch.context() as broken:
-        broken.setattr(lifecycle, "refund", fail)
+        broken.setattr(refunds, "refund", fail)
         with pytest.raises(gateway.StripeUnavailable):
-            refund(paid, 500, "key-1")
+            give_back(paid, 500, "key-1")
 
-    assert refund(paid, 500, "key-1").refund_id
+    assert give_back(paid, 500, "key-1").refund_id
     assert RefundRequest.objects.count() == 1
 
 
 def test_a_refund_that_others_completed_is_handed_to_the_same_request_and_made_once(paid, settings):
     there, settings.STRIPE_API_BASE = settings.STRIPE_API_BASE, "http://127.0.0.1:1"
     with pytest.raises(gateway.StripeUnavailable):
-        refund(paid, 500, "key-1")
+        give_back(paid, 500, "key-1")
     settings.STRIPE_API_BASE = there
-    completed = refunds.complete(RefundRequest.objects.get(), cause=StatusChange.Cause.RECONCILIATION)
+    completed = refund.complete(RefundRequest.objects.get(), cause=StatusChange.Cause.RECONCILIATION)
 
-    assert refund(paid, 500, "key-1").refund_id == completed.refund_id
-    assert refund(paid, 500, "key-2").refund_id != completed.refund_id
+    assert give_back(paid, 500, "key-1").refund_id == completed.refund_id
+    assert give_back(paid, 500, "key-2").refund_id != completed.refund_id
     assert RefundRequest.objects.count() == 2
 
 
 def test_a_refund_whose_answer_got_lost_is_known_by_its_event(paid):
-    made = refund(paid, 500)
+    made = give_back(paid, 500)
     lost = RefundRequest.objects.get(pk=made.pk)
     RefundRequest.objects.update(refund_id="", refund_status="")
     event = stripe_events.event(
@@ -324,13 +360,13 @@ def test_a_payment_with_another_sum_can_be_given_back(paid):
         status="pending",
         facts={"asked": "1300 usd", "paid": {paid.payment_intent_id: {"1250 usd": 1}}},
     )
-    assert refund(paid).amount == 1250
+    assert give_back(paid).amount == 1250
     paid.refresh_from_db()
     assert (paid.status, paid.ride_claim) == (Status.REFUNDED, None)
 
 
 def test_a_refund_that_stripe_refused_is_forgotten(paid):
-    lifecycle.refund(payment_intent_id=paid.payment_intent_id)  # somebody else gave it back
+    refunds.refund(payment_intent_id=paid.payment_intent_id)  # somebody else gave it back
     with pytest.raises(gateway.StripeRefused):
-        refund(paid)
+        give_back(paid)
     assert not RefundRequest.objects.exists()

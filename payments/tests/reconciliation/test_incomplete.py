@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from payments.checkout import create, refunds
+from payments.checkout import cancel, create, refund
 from payments.models import Payment, RefundRequest, StatusChange
 from payments.status import Status
 from payments.stripe import gateway
@@ -140,7 +140,7 @@ def test_a_request_and_a_run_at_once_make_one_session_and_one_link(unasked):
 def test_a_payment_that_got_its_session_meanwhile_is_not_given_up(unsaved):
     stale = Payment.objects.get()
     start(key="key-1")
-    assert create.give_up(stale, reason="too late", cause=StatusChange.Cause.RECONCILIATION) is False
+    assert cancel.give_up(stale, reason="too late", cause=StatusChange.Cause.RECONCILIATION) is False
     assert status(unsaved) == "pending"
 
 
@@ -155,8 +155,8 @@ def paid():
     return payment
 
 
-def refund(payment, amount, key):
-    return refunds.refund(
+def give_back(payment, amount, key):
+    return refund.refund(
         payment_id=payment.pk,
         amount=amount,
         payment_intent_id=None,
@@ -172,7 +172,7 @@ def age_requests(**since):
 @pytest.fixture
 def unasked_refund(paid):
     """A refund whose process died before Stripe was asked, two minutes ago."""
-    refunds._reserve(payment_id=paid.pk, amount=500, intent_id=None, idempotency_key="key-1")
+    refund._reserve(payment_id=paid.pk, amount=500, intent_id=None, idempotency_key="key-1")
     age_requests(minutes=2)
     return paid
 
@@ -180,7 +180,7 @@ def unasked_refund(paid):
 @pytest.fixture
 def unsaved_refund(paid):
     """A refund that Stripe made, and whose answer got lost, two minutes ago."""
-    refund(paid, 500, "key-1")
+    give_back(paid, 500, "key-1")
     RefundRequest.objects.update(refund_id="", refund_status="")
     intent_id = paid.payment_intent_id
     facts = {"asked": "1250 usd", "paid": {intent_id: {"1250 usd": 1}}}
@@ -200,7 +200,7 @@ def test_a_refund_that_never_reached_stripe_is_made(unasked_refund):
     assert f"refund of 5.00 USD, payment {unasked_refund.pk}, ride ride_1: made" in out
     assert "1 unfinished refund completed" in out
     assert status(unasked_refund) == "partially_refunded"
-    assert refund(unasked_refund, 500, "key-1").refund_id == Refund.objects.get().stripe_id
+    assert give_back(unasked_refund, 500, "key-1").refund_id == Refund.objects.get().stripe_id
     assert frames("a@b.com")[-1]["status"] == "partially_refunded"
 
 
@@ -218,7 +218,7 @@ def test_a_refund_that_was_not_made_within_a_day_is_given_up_and_can_be_asked_fo
     assert "1 unfinished refund given up" in of(unasked_refund)[1]
     assert not Refund.objects.exists()
     assert "unfinished" not in of(unasked_refund)[1]
-    refund(unasked_refund, 500, "key-1")
+    give_back(unasked_refund, 500, "key-1")
     assert RefundRequest.objects.get().given_up_at is None
     assert Refund.objects.count() == 1
 
@@ -226,7 +226,7 @@ def test_a_refund_that_was_not_made_within_a_day_is_given_up_and_can_be_asked_fo
 def test_a_refund_that_was_given_up_and_is_cut_short_again_is_looked_after_again(unasked_refund):
     age_requests(hours=25)
     of(unasked_refund)
-    refunds._reserve(payment_id=unasked_refund.pk, amount=500, intent_id=None, idempotency_key="key-1")
+    refund._reserve(payment_id=unasked_refund.pk, amount=500, intent_id=None, idempotency_key="key-1")
     assert "1 unfinished refund given up" in of(unasked_refund)[1]
 
 
@@ -234,7 +234,7 @@ def test_an_old_refund_that_is_asked_for_again_is_looked_for_before_it_is_made(u
     """Stripe has forgotten its key: the same request would be a second refund."""
     age_requests(hours=25)
     IdempotentRequest.objects.all().delete()
-    again = refund(unsaved_refund, 500, "key-1")
+    again = give_back(unsaved_refund, 500, "key-1")
     assert again.refund_id == Refund.objects.get().stripe_id
 
 
@@ -247,7 +247,7 @@ def test_a_dry_run_refunds_nothing(unasked_refund):
 
 
 def test_a_refund_that_stripe_refuses_is_given_up(unasked_refund):
-    RefundRequest.objects.update(amount=9999, stripe_params=None)
+    RefundRequest.objects.update(amount=9999)
     assert "given up, Stripe refuses it: Refund amount" in of(unasked_refund)[1]
     assert not RefundRequest.objects.exists()
 
@@ -255,8 +255,8 @@ def test_a_refund_that_stripe_refuses_is_given_up(unasked_refund):
 def test_a_refund_is_kept_where_stripe_refuses_the_key_alone(unasked_refund, settings):
     refusal = broken_stripe.error("Invalid API Key", "invalid_request_error")
     with broken_stripe.answering(lambda *_: (401, refusal)) as settings.STRIPE_API_BASE:
-        with pytest.raises(gateway.StripeRefused):
-            refund(unasked_refund, 500, "key-1")
+        with pytest.raises(gateway.StripeKeyRefused):
+            give_back(unasked_refund, 500, "key-1")
         assert "Stripe refuses STRIPE_SECRET_KEY" in of(unasked_refund)[1]
     assert RefundRequest.objects.exists()
 

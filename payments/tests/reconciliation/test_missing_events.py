@@ -18,7 +18,7 @@ from payments.tests.fetching import fetch, pay, start, status
 from payments.tests.wire import frames
 from payments.webhooks import apply, envelope
 from payments.webhooks.scrubbing import scrub
-from stripe_sandbox.checkout import lifecycle
+from stripe_sandbox.checkout import lifecycle, refunds
 from stripe_sandbox.models import Event
 from stripe_sandbox.objects.event import render_event
 
@@ -89,13 +89,13 @@ def test_a_dry_run_asks_stripe_and_writes_nothing(paid):
 
 def test_more_than_a_page_is_fetched_and_applied_in_the_order_of_time(paid):
     session = Event.objects.first().session
-    lifecycle.refund(payment_intent_id=session.payment_intent.stripe_id, amount=1)
+    refunds.refund(payment_intent_id=session.payment_intent.stripe_id, amount=1)
     other = Event.objects.get(type="checkout.session.completed").data
     Event.objects.bulk_create(
         Event(type="checkout.session.expired", session=session, data=_of_a_stranger(other))
         for _ in range(230)
     )
-    lifecycle.refund(payment_intent_id=session.payment_intent.stripe_id)
+    refunds.refund(payment_intent_id=session.payment_intent.stripe_id)
     code, out = fetch()
     assert code == 0
     assert "239 events asked for, 239 missing (9 applied, 230 ignored)" in out
@@ -125,7 +125,7 @@ def test_more_types_than_one_request_may_name_are_asked_for_in_several(paid, mon
 
 
 def test_each_option_selects(paid):
-    lifecycle.refund(payment_intent_id=Event.objects.first().session.payment_intent.stripe_id)
+    refunds.refund(payment_intent_id=Event.objects.first().session.payment_intent.stripe_id)
     Event.objects.filter(type="payment_intent.succeeded").update(
         created_at=timezone.now() - timedelta(days=2)
     )

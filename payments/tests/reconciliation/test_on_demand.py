@@ -149,7 +149,7 @@ def test_what_is_amiss_with_stripe_fails_neither_page_nor_reader(client, come_ba
     with broken_stripe.answering(answer) as settings.STRIPE_API_BASE:
         assert "not known yet" in come_back()
         later(hours=1)
-        on_demand.bounds.paused_until = 0
+        on_demand.limits.paused_until = 0
         assert read(client, payment) == "pending"
     assert str(payment.pk) in caplog.text
     assert "cs_" not in caplog.text
@@ -207,7 +207,7 @@ def test_many_readers_at_once_ask_once_and_wait_for_nobody(client, payment, sett
         go_on.wait(10)
 
     with broken_stripe.in_front_of(stripe_api.url, slow) as (settings.STRIPE_API_BASE, calls):
-        first = threading.Thread(target=on_demand.for_reader, args=(Payment.objects.get(),))
+        first = threading.Thread(target=on_demand.for_client, args=(Payment.objects.get(),))
         first.start()
         assert asked.wait(10)
         try:
@@ -220,11 +220,11 @@ def test_many_readers_at_once_ask_once_and_wait_for_nobody(client, payment, sett
 
 def test_a_process_has_few_looks_under_way(client, payment, calls):
     age(minutes=2)
-    for _ in range(on_demand.AT_ONCE):
-        on_demand.bounds.places.acquire()
+    for _ in range(on_demand.CHECKS_MAX):
+        on_demand.limits.places.acquire()
     assert read(client, payment) == "pending"
     assert calls == []
-    on_demand.bounds.places.release()
+    on_demand.limits.places.release()
     read(client, payment)
     assert len(calls) == 1
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from payments.checkout import create
+from payments.checkout import cancel
 from payments.models import Payment, StatusChange
 from payments.status import Status
 from payments.stripe import gateway
@@ -15,7 +15,7 @@ from payments.tests import stripe_events as stripe
 from payments.tests.fetching import age, fetch, pay, start, status
 from payments.tests.wire import frames
 from payments.webhooks import apply, envelope
-from stripe_sandbox.checkout import lifecycle
+from stripe_sandbox.checkout import lifecycle, refunds
 from stripe_sandbox.models import Event, Session
 from stripe_sandbox.objects.event import render_event
 
@@ -156,7 +156,7 @@ def test_another_sum_than_was_asked_for_is_flagged_and_pays_nothing(payment):
 
 def test_what_waits_for_the_payments_intent_follows(payment, deliver):
     session = pay(payment)
-    refund = lifecycle.refund(payment_intent_id=session.payment_intent.stripe_id)
+    refund = refunds.refund(payment_intent_id=session.payment_intent.stripe_id)
     event = Event.objects.get(type="refund.updated")
     assert deliver(json.dumps(render_event(event, pending_webhooks=1)).encode()).state == "parked"
     compare(payment)
@@ -172,7 +172,7 @@ def cut_short_cancel(payment, settings):
         broken_stripe.answering(lambda *_: (500, down)) as settings.STRIPE_API_BASE,
         pytest.raises(gateway.StripeUnavailable),
     ):
-        create.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
+        cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
     settings.STRIPE_API_BASE = there
 
 

@@ -1,36 +1,59 @@
 """What comes together is written together, and each event is answered for itself."""
 
 import asyncio
+import json
 import threading
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.db.backends.signals import connection_created
 
 from payments.models import Payment, StatusChange, WebhookEvent
 from payments.tests import stripe_events as stripe
 from payments.tests import wire
-from payments.webhooks import apply, batches, envelope
+from payments.webhooks import batches, envelope
 from tests.support.server import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+INSERT = "INSERT INTO payments_webhookevent"
+
 
 @pytest.fixture
-def writes(monkeypatch):
-    """How many events each transaction was given. None begins until `go` is set, and no second writer helps."""
-    end_of_writers()
-    monkeypatch.setattr(batches, "STALL_SECONDS", 60)
-    sizes, go, began, take_in = [], threading.Event(), threading.Event(), apply.take_in
+def writers():
+    """Return a function that puts a wrapper around each statement of the writers that start from now on.
 
-    def counted(rows, **options):
-        sizes.append(len(rows))
+    https://docs.djangoproject.com/en/5.2/topics/db/instrumentation/
+    """
+    end_of_writers()
+    wrappers = []
+
+    def connected(connection, **_):
+        if threading.current_thread() in batches._writers:
+            connection.execute_wrappers += wrappers
+
+    connection_created.connect(connected)
+    yield wrappers.append
+    end_of_writers()
+    connection_created.disconnect(connected)
+
+
+@pytest.fixture
+def writes(writers, monkeypatch):
+    """How many events each transaction inserts. None begins until `go` is set, and no second writer starts."""
+    monkeypatch.setattr(batches, "STALL_SECONDS", 60)
+    sizes, go, began = [], threading.Event(), threading.Event()
+
+    def counted(execute, sql, params, *more):
         began.set()
         assert go.wait(10)
-        return take_in(rows, **options)
+        if sql.startswith(INSERT):
+            sizes.append(len(json.loads(params[0])))
+        return execute(sql, params, *more)
 
-    monkeypatch.setattr(apply, "take_in", counted)
+    writers(counted)
     yield SimpleNamespace(sizes=sizes, go=go, began=began)
     go.set()
 
@@ -51,7 +74,7 @@ def end_of_writers():
 
 
 async def answer(body):
-    return await batches.take_in(envelope.read(body))
+    return await batches.submit(envelope.read(body))
 
 
 def test_what_comes_while_another_is_written_is_written_in_one_transaction(make_payment, writes):
@@ -153,18 +176,20 @@ def test_what_finds_no_room_is_refused_and_not_stored(make_payment, writes, monk
     assert batches._waiting_bytes == 0
 
 
-def test_an_outage_is_every_waiting_events_own_and_the_writer_goes_on(make_payment, monkeypatch):
+def test_an_outage_is_every_waiting_events_own_and_the_writer_goes_on(make_payment, writers):
     payment = make_payment()
     body = stripe.bodies(stripe.paid(payment))[0]
-    take_in = apply.take_in
+    outage = [OperationalError("away")]
 
-    def away(rows, **options):
-        raise OperationalError("away")
+    def away(execute, *statement):
+        if outage:
+            raise outage[0]
+        return execute(*statement)
 
-    monkeypatch.setattr(apply, "take_in", away)
+    writers(away)
     with pytest.raises(OperationalError, match="away"):
         asyncio.run(answer(body))
-    monkeypatch.setattr(apply, "take_in", take_in)
+    outage.clear()
     assert asyncio.run(answer(body)).state == "applied"
 
 
@@ -233,23 +258,24 @@ def test_an_event_that_waits_for_a_lock_holds_up_none_that_came_with_it(make_pay
         assert asyncio.run(all_three()).state == "applied"
 
 
-def test_a_burst_above_capacity_is_written_by_one_writer(make_payment, monkeypatch):
+def test_a_burst_above_capacity_is_written_by_one_writer(make_payment, writers, monkeypatch):
     """Each event waits for longer than a stall, and no transaction takes as long."""
-    end_of_writers()
-    most, take_in = [], apply.take_in
+    most = []
     bodies = stripe.bodies([stripe.paid(make_payment())[1] for _ in range(12)])
-    monkeypatch.setattr(batches, "TOGETHER_MAX", 1)
+    monkeypatch.setattr(batches, "BATCH_MAX", 1)
     monkeypatch.setattr(batches, "STALL_SECONDS", 1)
 
-    def slowly(rows, **options):
-        most.append(len(batches._writers))
-        threading.Event().wait(0.15)
-        return take_in(rows, **options)
+    def slowly(execute, sql, *more):
+        if sql.startswith(INSERT):
+            most.append(len(batches._writers))
+            threading.Event().wait(0.15)
+        return execute(sql, *more)
+
+    writers(slowly)
 
     async def burst():
         return await asyncio.gather(*map(answer, bodies))
 
-    monkeypatch.setattr(apply, "take_in", slowly)
     assert {outcome.state for outcome in asyncio.run(burst())} == {"applied"}
     assert most == [1] * len(bodies)
 

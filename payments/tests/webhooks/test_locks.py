@@ -7,7 +7,7 @@ from django.db import connection, transaction
 
 from payments.models import Payment, WebhookEvent
 from payments.tests import stripe_events as stripe
-from payments.webhooks import apply, envelope
+from payments.webhooks import apply, envelope, ingest
 from tests.support.plans import on_postgresql
 from tests.support.server import eventually
 
@@ -21,7 +21,7 @@ def crossed(payment, other):
 
 
 def take_in(rows):
-    apply.take_in(rows)
+    ingest.ingest(rows)
 
 
 def apply_stored(rows):
@@ -70,3 +70,30 @@ def test_batches_of_them_are_too(make_payment):
     at_the_same_moment(apply_stored, batch, other)
     assert set(WebhookEvent.objects.values_list("state", "attempts", "error")) == {("applied", 1, "")}
     assert list(Payment.objects.values_list("status", "attention")) == [("succeeded", "rewritten")] * 4
+
+
+def test_a_copy_that_comes_while_its_event_is_being_applied_is_the_one_that_counts(make_payment):
+    """The payments are locked first: until the event is locked, too, another version of it can take its place."""
+    event = stripe.paid(make_payment())[1]
+    (whole,) = stripe.bodies([event])
+    del event["data"]["object"]["amount_total"]
+    (broken,) = stripe.bodies([event])
+    envelope.store(envelope.read(broken))
+    copies = [whole]
+
+    def store(body):
+        envelope.store(envelope.read(body))
+        connection.close()
+
+    def copied(execute, sql, *more):
+        answer = execute(sql, *more)
+        if copies and "FOR NO KEY UPDATE" in sql:
+            thread = threading.Thread(target=store, args=(copies.pop(),))
+            thread.start()
+            thread.join()
+        return answer
+
+    with connection.execute_wrapper(copied):
+        (result,) = apply.apply([event["id"]])
+    assert (result.state, copies) == ("applied", [])
+    assert Payment.objects.get().status == "succeeded"

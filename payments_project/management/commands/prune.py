@@ -1,23 +1,22 @@
-"""`manage.py prune`: remove what is older than it has to be kept."""
+"""`manage.py prune`: remove old webhook events and notifications."""
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
-from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from notifications import retention as notifications
 from payments import retention as payments
+from payments.management.output import progress
 
 DAYS_MOST = 36_500
 
 
 def days(*, least: int) -> Callable[[str], int]:
-    """Return a reader of a number of days, `least` or more."""
+    """Return a parser of a number of days, `least` or more."""
 
     def read(text: str) -> int:
         if text.isascii() and text.isdecimal() and least <= int(text[:10]) <= DAYS_MOST:
@@ -29,65 +28,62 @@ def days(*, least: int) -> Callable[[str], int]:
 
 
 class Command(BaseCommand):
+    """Remove old webhook events, payment intents of other integrations, and notifications."""
+
     help = (
         "Remove old webhook events and notifications, in small batches. Events that were not applied, payments and "
         "their history are never removed. Exit code: 0 done, 1 the database failed, 2 wrong usage."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options."""
         parser.add_argument(
             "--events-days",
             type=days(least=payments.DAYS_LEAST),
             default=payments.DAYS_DEFAULT,
             metavar="N",
-            help=f"keep webhook events for so many days, {payments.DAYS_LEAST} or more; default: %(default)s",
+            help=f"keep webhook events for N days, {payments.DAYS_LEAST} or more; default: %(default)s",
         )
         parser.add_argument(
             "--notifications-days",
             type=days(least=notifications.DAYS_LEAST),
             default=notifications.DAYS_DEFAULT,
             metavar="N",
-            help=f"keep notifications for so many days, {notifications.DAYS_LEAST} or more; default: %(default)s",
+            help=f"keep notifications for N days, {notifications.DAYS_LEAST} or more; default: %(default)s",
         )
         parser.add_argument("--dry-run", action="store_true", help="count what would go, and remove nothing")
 
     def handle(self, *_: Any, **options: Any) -> None:
+        """Remove, with counters on a terminal, and print the totals."""
         dry_run = options["dry_run"]
-        is_hidden = options["verbosity"] == 0 or not sys.stderr.isatty()
         try:
-            with Progress(
-                TextColumn("{task.description} {task.completed:,.0f}"),
-                console=Console(stderr=True),
-                disable=is_hidden,
-                transient=True,
-            ) as progress:
+            column = TextColumn("{task.description} {task.completed:,.0f}")
+            with progress(column, verbosity=options["verbosity"]) as bar:
                 events = _total(
-                    payments.prune(days=options["events_days"], dry_run=dry_run), progress, "Webhook events"
+                    payments.prune(days=options["events_days"], dry_run=dry_run), bar, "Webhook events"
                 )
                 intents = _total(
                     payments.prune_foreign_intents(days=options["events_days"], dry_run=dry_run),
-                    progress,
+                    bar,
                     "Payment intents of other integrations",
                 )
-                told = _total(
+                removed = _total(
                     notifications.prune(days=options["notifications_days"], dry_run=dry_run),
-                    progress,
+                    bar,
                     "Notifications",
                 )
         except DatabaseError as error:
-            message = (
-                f"The database failed ({type(error).__name__}); what was removed until then stays removed."
-            )
+            message = f"The database failed ({type(error).__name__}); batches before that are removed. Run it again."
             raise CommandError(message) from error
         did = "Would remove" if dry_run else "Removed"
         foreign = f", {intents} payment intents of other integrations" if intents else ""
-        self.stdout.write(f"{did} {events} webhook events{foreign} and {told} notifications.")
+        self.stdout.write(f"{did} {events} webhook events{foreign} and {removed} notifications.")
 
 
-def _total(batches: Iterator[int], progress: Progress, what: str) -> int:
-    task = progress.add_task(what, total=None)
+def _total(batches: Iterator[int], bar: Progress, title: str) -> int:
+    task = bar.add_task(title, total=None)
     total = 0
     for number in batches:
         total += number
-        progress.update(task, completed=total)
+        bar.update(task, completed=total)
     return total

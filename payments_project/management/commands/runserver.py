@@ -1,4 +1,4 @@
-"""`manage.py runserver`: Daphne, the development server, with reload. What it does not bound is in docs/operating.md."""
+"""`manage.py runserver`: serve on Daphne for development, with reload. docs/operating.md lists what it does not bound."""
 
 import os
 import sys
@@ -11,13 +11,15 @@ from django.core.management.base import CommandError
 
 from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
-from payments_project.management.commands.serve import check_connection, use_database
+from payments_project.serving.startup import check_connection, use_database
 
 BEARERS = ("sandbox", "v1", "checkout")
-"""What follows these in a path may open a payment page: it is not written to the terminal."""
+"""First parts of paths whose rest may open a payment page. The rest is not written to the terminal."""
 
 
 class Command(runserver.Command):  # type: ignore[misc]  # Daphne has no types
+    """The command."""
+
     help = "Serve for development, with reload: pages, HTTP, WebSocket, webhooks and the sandbox."
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -27,14 +29,15 @@ class Command(runserver.Command):  # type: ignore[misc]  # Daphne has no types
             self.default_addr = settings.HOST
 
     def run(self, **options: Any) -> None:
-        """Serve on the address of the command line. Links, host names and the sandbox go by HOST and PORT.
+        """Serve on the address of the command line, as if HOST and PORT had been set to it.
 
-        Where these say something else the command is begun anew with them, for settings are read once.
+        Links, host names and the sandbox use these settings, which are read once. So if they differ, the command starts
+        again with them.
         """
         given = {"PORT": self.port} | ({"HOST": self.addr} if self.addr != self.default_addr else {})
         if given["PORT"] != self.default_port or "HOST" in given:
             os.environ |= given
-            os.execv(sys.executable, sys.orig_argv)  # noqa: S606 it is this command once more
+            os.execv(sys.executable, sys.orig_argv)  # noqa: S606 it is this command again
         try:
             refuse_bad_settings()
         except ImproperlyConfigured as error:
@@ -42,12 +45,12 @@ class Command(runserver.Command):  # type: ignore[misc]  # Daphne has no types
             raise CommandError(f"{error}\n{advice}") from None
         with use_database():
             check_connection()
-        if complaint := redis_check.complaint():
-            self.stderr.write(self.style.WARNING(complaint))
+        if problem := redis_check.problem():
+            self.stderr.write(self.style.WARNING(problem))
         super().run(**options)
 
     def log_action(self, protocol: str, action: str, details: dict[str, Any]) -> None:
-        """Write down a request, without what opens a page."""
+        """Log a request, without the part of its path that opens a page."""
         prefix = settings.FORCE_SCRIPT_NAME or ""
         first, *rest = details.get("path", "").removeprefix(prefix).removeprefix("/").split("/", 1)
         if rest and rest[0] and first in BEARERS:

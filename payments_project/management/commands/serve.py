@@ -1,36 +1,31 @@
-"""`manage.py serve`: everything from a checked configuration to a running server."""
+"""`manage.py serve`: check the settings and the database, then serve."""
 
 import argparse
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from rich.console import Console
-from rich.table import Table
 
 from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
 from payments_project.serving import garbage, uvicorn
 from payments_project.serving.listening import adopt, listen
+from payments_project.serving.startup import banner, prepare_database
 
 logger = logging.getLogger(__name__)
 
-DEVELOPMENT_LOGIN = ("admin", "admin")
-
 
 class Command(BaseCommand):
+    """The command."""
+
     help = "Serve HTTP and WebSocket; with DEBUG, set up the database and a login first."
     requires_system_checks = []  # refused below, in sentences
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the option."""
         parser.add_argument(
             "--fd",
             type=int,
@@ -38,6 +33,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_: Any, fd: int | None, **__: Any) -> None:
+        """Serve until a signal ends the process."""
         try:
             refuse_bad_settings()
         except ImproperlyConfigured as error:
@@ -47,83 +43,12 @@ class Command(BaseCommand):
             prepare_database(may_migrate=settings.DEBUG)
             Console().print(banner())
             Console().print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)
-        else:  # one of several: who started them has prepared the database, once
+        else:  # one of several processes: the process manager has prepared the database once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
-        if complaint := redis_check.complaint():
-            logger.warning(complaint)
+        if problem := redis_check.problem():
+            logger.warning(problem)
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 
         garbage.collect_less()
         uvicorn.serve(application=application, sockets=sockets)
-
-
-def prepare_database(*, may_migrate: bool) -> None:
-    """In development, migrate and make a login; in production, refuse a database that is behind."""
-    with use_database():
-        check_connection()
-        executor = MigrationExecutor(connection)
-        is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
-        if is_behind and not may_migrate:
-            raise CommandError("The database is behind this version: run `manage.py migrate` first.")
-        if is_behind:
-            call_command("migrate", verbosity=0)
-        if may_migrate:
-            make_development_login()
-
-
-@contextmanager
-def use_database() -> Iterator[None]:
-    """Say in a sentence why the database cannot be used; leave no connection behind."""
-    try:
-        yield
-    except DatabaseError as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CommandError(f"Cannot use the database: {reason}. Check DATABASE_URL.") from None
-    finally:
-        connection.close()
-
-
-def check_connection() -> None:
-    """Connect once without the pool, which would try again for a while and then not say why it failed."""
-    probe = connection.copy()
-    probe.settings_dict["OPTIONS"].pop("pool", None)
-    try:
-        probe.ensure_connection()
-    finally:
-        probe.close()
-
-
-def make_development_login() -> None:
-    """Make the login that the banner names, unless there is one."""
-    users = get_user_model().objects
-    name, password = DEVELOPMENT_LOGIN
-    if not users.filter(username=name).exists():
-        users.create_superuser(username=name, email="", password=password)
-
-
-def banner() -> Table:
-    """Return where everything is, for a person to read."""
-    url = settings.PUBLIC_URL
-    rows = [
-        ("Demo page" if settings.DEBUG else "Page", f"{url}/"),
-        ("WebSocket", f"{url.replace('http', 'ws', 1)}/basic/ws"),
-        ("API page", f"{url}/api/docs"),
-        ("Admin", f"{url}/admin/"),
-        ("Health", f"{url}/healthz"),
-    ]
-    if settings.DEBUG:
-        rows.append(("Admin login", " / ".join(DEVELOPMENT_LOGIN)))
-        rows.append(("API key", f"Authorization: Bearer {settings.API_KEYS[0]}"))
-    if settings.STRIPE_SANDBOX:
-        rows.append(("Stripe", f"sandbox, {url}/sandbox/"))
-        if settings.DEBUG:
-            rows.append(("Sandbox key", settings.STRIPE_SECRET_KEY))
-    else:
-        rows.append(("Stripe", f"{settings.STRIPE_SECRET_KEY[:8]}…, events to {url}/webhooks/stripe/"))
-    table = Table(title="Payment notification service", show_header=False, title_justify="left")
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table

@@ -1,0 +1,151 @@
+"""Execute statements that are prepared once for each connection.
+
+On PostgreSQL a statement goes to libpq, below psycopg's cursor, which runs some forty Python functions for each
+statement. At a low rate none of them is in the processor's caches, and they take 10 to 18 % of the CPU of a webhook
+(docs/decisions/0039). Django's query log, `execute_wrapper` and errors still apply.
+
+The text of a statement never changes: all values, and any number of them, go into its parameters.
+
+A pooler in transaction mode leads one connection to many sessions of PostgreSQL. A pooler that does not track what each
+client has prepared (PgBouncer before 1.21, or with max_prepared_statements=0) loses it. Behind such a pooler statements
+are not prepared, but planned each time.
+"""
+
+import re
+from functools import cache
+from hashlib import sha256
+from itertools import count
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+from django.db import connection
+from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
+from psycopg import pq
+
+_STALE = {"0A000", "26000", "42P05"}
+"""SQLSTATEs of a stale prepared statement: a migration changed its result, or another client of a pooler made or dropped it."""
+_DONE = {pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK}
+
+_PROBE = b"prepared_probe"
+_SESSION = (
+    b"SELECT pg_backend_pid(), (SELECT count(*) FROM pg_prepared_statements WHERE name = '%s')" % _PROBE
+)
+
+_prepared: WeakKeyDictionary[Any, dict[str, bytes] | None] = WeakKeyDictionary()
+"""By psycopg connection: the names of its statements by their texts, or None if it cannot keep statements."""
+
+
+def execute(text: str, *parameters: str) -> list[tuple[Any, ...]]:
+    """Execute one statement, with %s for each parameter; return the rows that it returns.
+
+    PostgreSQL's values are text, whatever their type. Raises Django's database errors.
+    """
+    if connection.vendor != "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(text, parameters)
+            return cursor.fetchall() if cursor.description else []
+    connection.ensure_connection()
+    statement = _Statement(connection.connection)
+    wrapper = _LoggedCursor if connection.queries_logged else CursorWrapper
+    wrapper(statement, connection).execute(text, parameters)
+    return statement.rows
+
+
+class _LoggedCursor(CursorDebugWrapper):
+    """Logs a statement with its values, as Django does where the server binds them."""
+
+    def execute(self, sql: Any, params: Any = None) -> Any:
+        with self.debug_sql(self.db.ops.compose_sql(sql, params)):
+            return CursorWrapper.execute(self, sql, params)
+
+
+class _Statement:
+    """The part of a cursor that Django's wrappers need."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self.rows: list[tuple[Any, ...]] = []
+
+    def execute(self, text: str, parameters: tuple[str, ...]) -> None:
+        raw, pgconn = self._raw, self._raw.pgconn
+        if not raw.autocommit and pgconn.transaction_status == pq.TransactionStatus.IDLE:
+            _checked(raw, pgconn.exec_(b"BEGIN"))  # as psycopg's cursors do before the first statement
+        if raw not in _prepared:
+            _prepared[raw] = {} if _keeps_statements(raw) else None
+        names = _prepared[raw]
+        values = [parameter.encode() for parameter in parameters]
+        if names is None:
+            self.rows = _rows(_checked(raw, pgconn.exec_params(_numbered(text), values)))
+            return
+        if text not in names:
+            # Behind a pooler other clients prepare too: a hash makes the same name always mean the same text.
+            name = f"prepared_{sha256(text.encode()).hexdigest()[:24]}".encode()
+            _checked(raw, pgconn.prepare(name, _numbered(text)))
+            names[text] = name
+        self.rows = _rows(_checked(raw, pgconn.exec_prepared(names[text], values)))
+
+
+def _keeps_statements(raw: Any) -> bool:
+    """Return whether a statement that is prepared on a connection exists in its next transaction.
+
+    PostgreSQL reports the same process id at the start of a connection and later. A pooler makes one up at the start.
+    A pooler that tracks statements gives them names of its own
+    (https://www.pgbouncer.org/config.html#max_prepared_statements). A pooler that keeps the client's name may lose the
+    statement, or find one that another client left.
+    """
+    if not raw.autocommit or raw.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+        return _probe(raw)
+    _checked(raw, raw.pgconn.exec_(b"BEGIN"))  # else each statement of the probe may go to another session
+    try:
+        return _probe(raw)
+    finally:
+        _checked(raw, raw.pgconn.exec_(b"COMMIT"))
+
+
+def _probe(raw: Any) -> bool:
+    pgconn = raw.pgconn
+    [(process, found)] = _rows(_checked(raw, pgconn.exec_(_SESSION)))
+    if int(process or 0) == pgconn.backend_pid:
+        return True
+    if found != "0":
+        return False
+    _checked(raw, pgconn.prepare(_PROBE, b"SELECT 1"))
+    [(_, found)] = _rows(_checked(raw, pgconn.exec_(_SESSION)))
+    return bool(found == "0")
+
+
+def _rows(result: Any) -> list[tuple[Any, ...]]:
+    columns = range(result.nfields)
+    return [
+        tuple(_text(result.get_value(row, column)) for column in columns) for row in range(result.ntuples)
+    ]
+
+
+def _checked(raw: Any, result: Any) -> Any:
+    if result.status in _DONE:
+        return result
+    if raw.pgconn.status != pq.ConnStatus.OK:
+        raise psycopg.OperationalError("The connection to the database is lost.")
+    state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
+    if state in _STALE:
+        raw.close()  # the pool opens another connection, on which the statement is prepared anew
+    raise _class_of(state)(pq.error_message(result, "utf-8"))
+
+
+def _class_of(state: str) -> type[psycopg.Error]:
+    try:
+        return psycopg.errors.lookup(state)
+    except KeyError:
+        return psycopg.DatabaseError
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
+
+
+@cache
+def _numbered(text: str) -> bytes:
+    """Return a statement with PostgreSQL's placeholders, $1 for the first %s."""
+    numbers = count(1)
+    return re.sub("%s", lambda _: f"${next(numbers)}", text).encode()

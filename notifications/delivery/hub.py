@@ -1,0 +1,183 @@
+"""Own the connections of this process: one hub for each event loop.
+
+The hub registers connections, routes messages of the channel layer to the connections of a user, has them compared
+with the feeds each second, and closes them when the process ends. Its tasks start with the first registration and end
+with the last connection, so that no server has to offer a start-up hook.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.db import OperationalError
+
+from notifications import history, installation
+from notifications.delivery.confirmations import Confirmations
+from notifications.delivery.receipts import UptimeClock
+from notifications.delivery.reconciler import Reconciler
+from notifications.delivery.registration_reads import RegistrationReads
+from notifications.delivery.socket import Socket, close_all
+from notifications.delivery.subscription import Subscription
+from notifications.fanout import publish, seal
+from notifications.fanout.breaker import TIMEOUT_SECONDS
+from notifications.fanout.listen import Listener
+from notifications.history import FeedState
+from notifications.installation import Identity
+from notifications.threads import in_thread, in_writing_thread
+
+logger = logging.getLogger(__name__)
+
+EPOCHS_MAX = 3
+"""How many epochs a registration may see. With more there are two databases behind one address, and no failover."""
+SETTLE_SECONDS = 2.0
+"""How long the end of a connection waits until its confirmation is stored."""
+PAUSE_SECONDS = 0.05
+PATIENCE_SECONDS = 5.0
+"""How long the last connections may take to end after they were closed."""
+
+
+class Hub:
+    """The connections of one event loop."""
+
+    def __init__(self) -> None:
+        self.clock = UptimeClock()
+        self.listener = Listener(self.deliver)
+        self.reads = RegistrationReads()
+        self.confirmations = Confirmations()
+        self._sockets: set[Socket] = set()
+        self._groups: dict[str, set[Subscription]] = {}
+        self.reconciler = Reconciler(groups=self._groups, clock=self.clock)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no connection is registered."""
+        return not self._groups
+
+    @contextmanager
+    def holding(self, socket: Socket) -> Iterator[None]:
+        """Count a connection as open, for `drain`, while the context lasts."""
+        self._sockets.add(socket)
+        try:
+            yield
+        finally:
+            self._sockets.discard(socket)
+
+    async def register(self, subscription: Subscription) -> None:
+        """Join the user's group, then read the feed state and confirm the registration.
+
+        In this order a notification that is committed in between arrives by both, not by neither. Raises
+        ClientGoneError, and a DatabaseError before anything is sent.
+        """
+        state = await self._join_and_read(subscription)
+        if subscription.is_exclusive:  # before the confirmation: of two clients the later to register wins
+            await in_writing_thread(
+                history.set_latest_connection,
+                user_id=subscription.user_id,
+                connection_id=subscription.connection_id,
+            )
+        await subscription.confirm(state)
+        if subscription.is_exclusive:
+            await publish.request_comparison(group=subscription.group, epoch=subscription.epoch)
+
+    def leave(self, subscription: Subscription) -> None:
+        """Send a connection nothing from now on. Leave the user's group with the user's last connection."""
+        subscription.stop()
+        self._leave_group(subscription)
+
+    async def end(self, subscription: Subscription) -> None:
+        """Leave, and wait up to SETTLE_SECONDS until this connection's confirmation is stored."""
+        self.leave(subscription)
+        if subscription.confirming:
+            await asyncio.wait({subscription.confirming}, timeout=SETTLE_SECONDS)
+
+    def deliver(self, message: dict[str, Any]) -> None:
+        """Route a message of a user's group to the user's connections. Returns at once."""
+        if message["type"] == "feed.sync":
+            self.reconciler.compare_soon(message["group"])
+        elif message["type"] == "feed.notification":
+            self._wake(message["group"], message["epoch"], message["seq"], message["frame"])
+
+    async def drain(self) -> None:
+        """Close every connection, a batch at a time; return when all have ended.
+
+        Takes at most SPREAD_SECONDS and PATIENCE_SECONDS.
+        """
+        farewells = await close_all(list(self._sockets))
+        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        while self._sockets and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 there is no one event to wait for
+            await asyncio.sleep(PAUSE_SECONDS)
+        for farewell in farewells:
+            farewell.cancel()
+
+    async def _join_and_read(self, subscription: Subscription) -> FeedState:
+        """Join the group and read the feed state; start again if an epoch ended in between."""
+        for _ in range(EPOCHS_MAX):
+            identity = await _identity()
+            subscription.epoch = identity.epoch
+            subscription.group = publish.group_name(subscription.user_id, identity)
+            await asyncio.wait({self._join_group(subscription)}, timeout=TIMEOUT_SECONDS)
+            state = await self.reads.read_state(user_id=subscription.user_id)
+            if state.epoch == identity.epoch:
+                return state
+            self._leave_group(subscription)
+        raise OperationalError("The database's address leads to several servers in turn.")
+
+    def _join_group(self, subscription: Subscription) -> asyncio.Task[None]:
+        """Route the group's messages to a connection; return a task that ends once the layer was asked for them."""
+        if self.is_idle:
+            self.reconciler.start()
+        self._groups.setdefault(subscription.group, set()).add(subscription)
+        return self.listener.join(subscription.group)
+
+    def _leave_group(self, subscription: Subscription) -> None:
+        members = self._groups.get(subscription.group, set())
+        members.discard(subscription)
+        if not members and self._groups.pop(subscription.group, None) is not None:
+            self.listener.leave(subscription.group)
+            if self.is_idle:
+                self.reconciler.stop()
+
+    def _wake(self, group: str, epoch: str, seq: int, text: str) -> None:
+        for subscription in tuple(self._groups.get(group, ())):
+            if epoch != subscription.epoch:
+                seal.refuse("epoch")
+                continue
+            try:
+                subscription.wake(seq, text)
+            except Exception:
+                logger.exception("A connection could not take a notification.")
+
+
+async def _identity() -> Identity:
+    """Return this installation's identity. Of many concurrent registrations only a few read it."""
+    if fresh := installation.fresh():
+        return fresh
+    return await in_thread(installation.current)
+
+
+def current() -> Hub:
+    """Return the hub of the running event loop."""
+    loop = asyncio.get_running_loop()
+    hub = _hubs.get(loop)
+    if hub is None:
+        hub = _hubs[loop] = Hub()
+    return hub
+
+
+def is_draining() -> bool:
+    """Return whether this process is about to end and takes no new connections."""
+    return _is_draining
+
+
+async def drain() -> None:
+    """Close every connection of this event loop, and each new one at once; see Hub.drain."""
+    global _is_draining  # noqa: PLW0603 a process ends once
+    _is_draining = True
+    await current().drain()
+
+
+_hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = WeakKeyDictionary()
+_is_draining = False

@@ -1,0 +1,105 @@
+"""What is known of the payments that events name: read in a few statements whatever the number of events, and locked.
+
+Everything that applies events locks in one order: payments by their ids in one statement, then events, then feeds. So no
+two transactions wait for each other.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from payments import sql
+from payments.models import Payment, WebhookEvent
+from payments.record import LookAgainError
+from payments.stripe import events
+from payments.stripe.events import Reference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What is known of the payments that events name."""
+
+    payments: dict[uuid.UUID, Payment]
+    owners: dict[str, uuid.UUID | None] = field(default_factory=dict)
+    """By session or payment intent the payment that it belongs to; None: another integration's."""
+
+    def owner(self, reference: Reference) -> Payment | None:
+        """Return the payment that an event is about: by a session that we made, by our metadata, or by its intent."""
+        of_session = self._owner_of(reference.session_id)
+        named = self.payments.get(reference.payment_id) if reference.payment_id else None
+        return of_session or named or self._owner_of(reference.payment_intent_id)
+
+    def belongs_to_another(self, intent_id: str | None, payment: Payment) -> bool:
+        """Tell whether a payment intent belongs to another payment than this one."""
+        return self.owners.get(intent_id or "") not in {None, payment.pk}
+
+    def is_foreign(self, intent_id: str) -> bool:
+        """Tell whether a payment intent is known to be another integration's."""
+        return intent_id in self.owners and self.owners[intent_id] is None
+
+    def _owner_of(self, name: str | None) -> Payment | None:
+        key = self.owners.get(name) if name else None
+        return self.payments.get(key) if key else None
+
+
+def lock_stored(
+    event_ids: Sequence[str], *, also: AbstractSet[uuid.UUID]
+) -> tuple[list[WebhookEvent], Known]:
+    """Lock the payments that stored events name, then the events; return the events as they came, and what is known.
+
+    `also`, and what is raised: see `look_up`.
+    """
+    events_ = WebhookEvent.objects.filter(event_id__in=event_ids).order_by("pk")
+    before = list(events_)
+    known = look_up(before, lock=True, also=also)
+    rows = list(events_.select_for_update(no_key=True))
+    if [row.body for row in rows] != [row.body for row in before]:  # a copy in another version took its place
+        raise LookAgainError
+    return rows, known
+
+
+def look_up(rows: Iterable[WebhookEvent], *, lock: bool, also: AbstractSet[uuid.UUID] = frozenset()) -> Known:
+    """Return what is known of the payments that events name.
+
+    `lock`: until the commit, in the order of the payments' ids. All are locked in one statement. `also` are those that
+    events are known to name by sessions with another payment's metadata. Raises LookAgainError where there are more.
+    """
+    references = list(_references(rows))
+    owners = sql.owners({name for r in references if r.payment_id is None for name in _names(r)})
+    named = {r.payment_id or r.claimed_id for r in references} | set(owners.values()) | also
+    payments = _payments(named, lock=lock)
+    for reference in references:
+        if reference.payment_id in payments:
+            owners |= dict.fromkeys(_own(payments[reference.payment_id]), reference.payment_id)
+    owners |= sql.owners({name for r in references for name in _names(r)} - owners.keys())
+    # Where the metadata of a session of ours names another payment, or none that there is.
+    of_sessions = {owner for r in references if r.session_id and (owner := owners.get(r.session_id))}
+    others = of_sessions - payments.keys()
+    if others and lock:
+        raise LookAgainError(others)
+    return Known(payments=payments | _payments(others, lock=False), owners=owners)
+
+
+def _payments(keys: AbstractSet[uuid.UUID | None], *, lock: bool) -> dict[uuid.UUID, Payment]:
+    named = {key for key in keys if key}
+    return sql.lock_payments(named) if lock else Payment.objects.in_bulk(named)
+
+
+def _references(rows: Iterable[WebhookEvent]) -> Iterator[Reference]:
+    for row in rows:
+        if events.is_handled(row.type):
+            try:
+                yield events.reference(row.content)
+            except events.UnreadableError:
+                continue
+
+
+def _names(reference: Reference) -> set[str]:
+    return {name for name in (reference.session_id, reference.payment_intent_id) if name}
+
+
+def _own(payment: Payment) -> set[str]:
+    """Return what is known to belong to a payment without asking the database."""
+    own = {payment.session_id, payment.payment_intent_id, *payment.facts.get("paid", {})}
+    return {name for name in own if name}

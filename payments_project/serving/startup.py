@@ -1,0 +1,85 @@
+"""What comes before serving: the database is prepared, and whoever starts the service reads where everything is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from rich.table import Table
+
+DEVELOPMENT_LOGIN = ("admin", "admin")
+
+
+def prepare_database(*, may_migrate: bool) -> None:
+    """Migrate and create a login in development; refuse a database that is behind in production."""
+    with use_database():
+        check_connection()
+        executor = MigrationExecutor(connection)
+        is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+        if is_behind and not may_migrate:
+            raise CommandError("The database is behind this version: run `manage.py migrate` first.")
+        if is_behind:
+            call_command("migrate", verbosity=0)
+        if may_migrate:
+            make_development_login()
+
+
+@contextmanager
+def use_database() -> Iterator[None]:
+    """Turn a DatabaseError into a CommandError of one sentence, and close the connection."""
+    try:
+        yield
+    except DatabaseError as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CommandError(f"Cannot use the database: {reason}. Check DATABASE_URL.") from None
+    finally:
+        connection.close()
+
+
+def check_connection() -> None:
+    """Connect once without the pool, which would retry for a while and then hide the reason."""
+    probe = connection.copy()
+    probe.settings_dict["OPTIONS"].pop("pool", None)
+    try:
+        probe.ensure_connection()
+    finally:
+        probe.close()
+
+
+def make_development_login() -> None:
+    """Create the login that the banner shows, unless it exists."""
+    users = get_user_model().objects
+    name, password = DEVELOPMENT_LOGIN
+    if not users.filter(username=name).exists():
+        users.create_superuser(username=name, email="", password=password)
+
+
+def banner() -> Table:
+    """Return a table of all addresses and development keys, for the terminal."""
+    url = settings.PUBLIC_URL
+    rows = [
+        ("Demo page" if settings.DEBUG else "Page", f"{url}/"),
+        ("WebSocket", f"{url.replace('http', 'ws', 1)}/basic/ws"),
+        ("API page", f"{url}/api/docs"),
+        ("Admin", f"{url}/admin/"),
+        ("Health", f"{url}/healthz"),
+    ]
+    if settings.DEBUG:
+        rows.append(("Admin login", " / ".join(DEVELOPMENT_LOGIN)))
+        rows.append(("API key", f"Authorization: Bearer {settings.API_KEYS[0]}"))
+    if settings.STRIPE_SANDBOX:
+        rows.append(("Stripe", f"sandbox, {url}/sandbox/"))
+        if settings.DEBUG:
+            rows.append(("Sandbox key", settings.STRIPE_SECRET_KEY))
+    else:
+        rows.append(("Stripe", f"{settings.STRIPE_SECRET_KEY[:8]}…, events to {url}/webhooks/stripe/"))
+    table = Table(title="Payment notification service", show_header=False, title_justify="left")
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -14,10 +14,21 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
 from django.urls import set_script_prefix
 
-THREADS = 40
-"""How many requests are answered at once, most of which wait for the database or for Stripe. Others are queued."""
+THREADS = 100
+"""Requests that are answered at once. Most wait, for the database or for Stripe; others wait for their turn."""
+_POOLS = {
+    # A process that is busy is alive, and says what it is busy with.
+    ("/healthz", "/readyz", "/metrics"): ThreadPoolExecutor(4, thread_name_prefix="health"),
+    # A request that waits for the sandbox holds a thread: with the same ones both would wait for each other.
+    ("/v1/", "/v2/"): ThreadPoolExecutor(THREADS, thread_name_prefix="sandbox"),
+    ("",): ThreadPoolExecutor(THREADS, thread_name_prefix="django"),
+}
+"""Threads by how the paths of their requests begin. The first that fits is taken."""
 
-_THREADS = ThreadPoolExecutor(THREADS, thread_name_prefix="django")
+
+def _pool(scope: Any) -> ThreadPoolExecutor:
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    return next(pool for beginnings, pool in _POOLS.items() if path.startswith(beginnings))
 
 
 class Handler(ASGIHandler):
@@ -42,7 +53,7 @@ class Handler(ASGIHandler):
         def send_from_thread(message: dict[str, Any]) -> None:
             asyncio.run_coroutine_threadsafe(send(message), loop).result()
 
-        for message in await loop.run_in_executor(_THREADS, self._answer, scope, body, send_from_thread):
+        for message in await loop.run_in_executor(_pool(scope), self._answer, scope, body, send_from_thread):
             await send(message)
 
     def _answer(self, scope: Any, body: Any, send: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:

@@ -11,8 +11,17 @@ from django.core.management.base import CommandError
 from payments_project.serving.limits import BACKLOG
 
 EVERY_IPV6_ADDRESS = "::"
-_NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_NOT_HERE = {
+    errno.EADDRNOTAVAIL,
+    errno.EAFNOSUPPORT,
+    errno.EINVAL,
+}  # the last of fe80::1, which needs an interface
 _HOSTS = "Set HOST to localhost, to an address of this machine, or to 0.0.0.0 for all of them."
+
+_CURES = {
+    errno.EADDRINUSE: "Set PORT to a free port.",
+    errno.EACCES: "Set PORT to 1024 or more, or allow this user to listen on it.",
+}
 
 
 def listen(*, host: str, port: int) -> list[socket.socket]:
@@ -53,10 +62,7 @@ def _open(family: socket.AddressFamily, address: Any) -> socket.socket:
 
 def _refusal(where: str, error: OSError) -> CommandError:
     reason = os.strerror(error.errno) if error.errno else str(error)
-    cure = "Set PORT to a free port."
-    if error.errno == errno.EACCES:
-        cure = "Set PORT to 1024 or more, or allow this user to listen on it."
-    return CommandError(f"Cannot listen on {where}: {reason}. {cure}")
+    return CommandError(f"Cannot listen on {where}: {reason}. {_CURES.get(error.errno or 0, _HOSTS)}")
 
 
 def adopt(fd: int) -> socket.socket:

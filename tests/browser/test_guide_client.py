@@ -1,6 +1,7 @@
-"""The client guide's JavaScript, unchanged but for the port, in a page."""
+"""The client guide's JavaScript, unchanged but for the port and the user, in a page."""
 
 import threading
+import uuid
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -14,9 +15,16 @@ GUIDE_CLIENT = (ROOT / "tests/browser/guide_client.js").read_text()
 
 
 @pytest.fixture
-def ride_app(tmp_path, server):
+def user_id():
+    """A user that no other test has: a client of the guide is sent again what it has not confirmed."""
+    return f"user-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def ride_app(tmp_path, server, user_id):
     """The address of a page that runs the guide's client: another origin than the service's, as apps have."""
     script = GUIDE_CLIENT.replace("localhost:9090", server.removeprefix("http://"))
+    script = script.replace("user_123", user_id)
     (tmp_path / "client.js").write_text(script)
     (tmp_path / "index.html").write_text('<!doctype html><script src="client.js"></script>')
     handler = partial(QuietHandler, directory=tmp_path)
@@ -46,14 +54,14 @@ def test_a_browser_that_offers_subprotocols_gets_its_connection(page, server, ri
     assert page.evaluate(OFFERING, [url, offered]) == "registration_success"
 
 
-def test_the_guides_client_opens_the_link_and_hears_of_the_payment(page, server, ride_app):
+def test_the_guides_client_opens_the_link_and_hears_of_the_payment(page, server, ride_app, user_id):
     console = []
     page.on("console", lambda message: console.append(message.text))
     with page.expect_console_message(lambda message: message.text.startswith("Successfully registered")):
         page.goto(ride_app)
 
     with page.expect_popup() as popup:
-        payment = backend.create_payment(server, user_id="user_123")
+        payment = backend.create_payment(server, user_id=user_id)
     checkout = popup.value
 
     expect(checkout).to_have_url(payment["paymentUrl"])

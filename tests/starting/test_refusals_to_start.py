@@ -23,6 +23,13 @@ REFUSALS = {
         {"PORT": "abc"},
         "These settings are wrong. PORT: Input should be a valid integer, unable to parse string as an integer",
     ),
+    "an address that needs an interface": (
+        {"HOST": "fe80::1"},
+        (
+            "CommandError: HOST is fe80::1, which is no address of this machine. "
+            "Set HOST to localhost, to an address of this machine, or to 0.0.0.0 for all of them."
+        ),
+    ),
     "an address of another machine": (
         {"HOST": "192.0.2.1"},
         (

@@ -18,7 +18,7 @@ from payments.webhooks import endpoint  # noqa: E402
 from payments_project.checks import refuse_bad_settings  # noqa: E402
 from payments_project.handler import Handler  # noqa: E402
 from payments_project.middleware.bodies import Bodies  # noqa: E402
-from payments_project.middleware.prefix import Prefixed  # noqa: E402
+from payments_project.middleware.prefix import Prefixed, path_below  # noqa: E402
 from payments_project.middleware.static_files import StaticFiles  # noqa: E402
 
 if settings.STRIPE_SANDBOX:
@@ -37,8 +37,7 @@ django_application = StaticFiles(Handler())
 async def http(scope: Any, receive: Any, send: Any) -> None:
     """Pass a request to the webhook endpoint or to Django. Its notifications are published on this event loop."""
     publish.publish_on(asyncio.get_running_loop())
-    path = scope["path"].removeprefix(scope["root_path"])
-    application = endpoint.stripe_webhook if path in endpoint.PATHS else django_application
+    application = endpoint.stripe_webhook if path_below(scope) in endpoint.PATHS else django_application
     await application(scope, receive, send)
 
 

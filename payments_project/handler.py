@@ -14,6 +14,8 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
 from django.urls import set_script_prefix
 
+from payments_project.middleware.prefix import path_below
+
 THREADS = 100
 """Requests that are answered at once. Most wait, for the database or for Stripe; others wait for their turn."""
 _POOLS = {
@@ -27,7 +29,7 @@ _POOLS = {
 
 
 def _pool(scope: Any) -> ThreadPoolExecutor:
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    path = path_below(scope)
     return next(pool for beginnings, pool in _POOLS.items() if path.startswith(beginnings))
 
 

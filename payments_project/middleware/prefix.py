@@ -27,6 +27,12 @@ class Prefixed:
         await self._application(scope, receive, send)
 
 
+def path_below(scope: Any) -> str:
+    """Return the path of a request without the prefix."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
 def _place(path: str, root_path: str) -> dict[str, str]:
     """Return the path with the prefix, and the prefix: PUBLIC_URL's, else the server's."""
     prefix = settings.FORCE_SCRIPT_NAME or root_path.rstrip("/")

@@ -6,6 +6,8 @@ from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from servestatic import ServeStaticASGI  # type: ignore[import-untyped]  # has no stubs
 
+from payments_project.middleware.prefix import path_below
+
 PREFIX = "/static/"
 
 
@@ -23,7 +25,7 @@ class StaticFiles:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a file, or pass the request on."""
-        path = scope["path"].removeprefix(scope["root_path"])
+        path = path_below(scope)
         if path.startswith(PREFIX):
             await self._files(scope | {"path": path}, receive, send)
         else:

@@ -5,13 +5,13 @@ BIN := .venv/bin
 # Left out: what brings its own PostgreSQL and Valkey, and what no database makes a difference to.
 RUN_ONCE := tests/chaos tests/outages tests/repository tests/servers \
 	notifications/tests/fanout/test_listen.py notifications/tests/fanout/test_redis_layer.py
-EMBEDDED := tests notifications database $(RUN_ONCE:%=--ignore %) \
+EMBEDDED := tests access notifications database $(RUN_ONCE:%=--ignore %) \
 	payments/tests/test_any_order.py payments/tests/webhooks/test_webhooks.py payments/tests/webhooks/test_batches.py
 IN_PARALLEL := -n 3 --dist loadfile
 # The variables that make chaos takes, as options; docs/chaos.md describes them.
 CHAOS = $(foreach name,SECONDS SEED CLIENTS RECONCILER MARKDOWN,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
 # What runs wherever Python does. The cluster needs a Unix, and the benchmarks Linux.
-SERVICE := database notifications payments payments_project stripe_sandbox
+SERVICE := access database notifications payments payments_project stripe_sandbox
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 

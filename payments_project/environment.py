@@ -2,7 +2,7 @@
 
 import os
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -55,6 +55,12 @@ def _prefix(url: AnyHttpUrl) -> AnyHttpUrl:
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
+def _networks(networks: list[str]) -> list[str]:
+    for network in networks:
+        ip_network(network)  # ValueError names it
+    return networks
+
+
 class Environment(BaseSettings):
     """All settings, with their defaults. A field's name is the name in the environment."""
 
@@ -64,6 +70,10 @@ class Environment(BaseSettings):
     SECRET_KEY: str = Field(
         default=DEVELOPMENT_SECRET_KEY,
         description="Signs sessions and the sandbox's webhooks, and seals what goes through Redis.",
+    )
+    TRUSTED_PROXIES: Annotated[CommaSeparated, AfterValidator(_networks)] = Field(
+        default=[],
+        description="Addresses and networks of the proxies in front, whose X-Forwarded-For is trusted.",
     )
     ALLOWED_HOSTS: CommaSeparated = Field(
         default=["localhost", "127.0.0.1", "[::1]"],
@@ -107,6 +117,11 @@ class Environment(BaseSettings):
     NOTIFICATIONS_CONNECTIONS: Literal["all", "latest"] = Field(
         default="all", description="`all` connections of a user are served, or the `latest` alone."
     )
+    STAFF_SECOND_FACTOR: Literal["optional", "required"] = Field(
+        default="optional",
+        description="`optional`: staff with an authenticator app log in with its code. "
+        "`required`: nobody else logs in.",
+    )
     STRIPE_SECRET_KEY: str = Field(default="", description="Stripe's secret key (sk_… or rk_…).")
     STRIPE_WEBHOOK_SECRETS: CommaSeparated = Field(
         default=[], description="Signing secrets of the webhook endpoint (whsec_…), separated by commas."
@@ -118,6 +133,10 @@ class Environment(BaseSettings):
     STRIPE_API_BASE: AnyHttpUrl | None = Field(
         default=None,
         description="Another address of Stripe's API, for test keys only. Default: Stripe's own.",
+    )
+    EXPOSE_DEVELOPMENT: bool = Field(
+        default=False,
+        description="Let DEBUG, or the sandbox, serve on an address that other machines reach.",
     )
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="The least level that is logged on standard error."

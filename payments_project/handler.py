@@ -14,6 +14,7 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
 from django.urls import set_script_prefix
 
+from access import hashers, logins
 from payments_project.middleware.prefix import path_below
 
 THREADS = 100
@@ -26,10 +27,20 @@ _POOLS = {
     ("",): ThreadPoolExecutor(THREADS, thread_name_prefix="django"),
 }
 """Threads by how the paths of their requests begin. The first that fits is taken."""
+_LOGINS = ThreadPoolExecutor(hashers.AT_ONCE, thread_name_prefix="logins")
+"""Threads for requests that hash a password. They take no more than their number of cores and of connections."""
+LOGINS_MAX = 32
+"""Such requests that a process takes at once, those that wait among them."""
+REFUSED_SECONDS = 1.0
+"""After which a refused login is answered. Whoever tries again and again then costs less."""
+_REFUSED = (429, 503)
+_HASHING = ("/admin/login", "/admin/password_change", "/admin/auth/user")
 
 
 def _pool(scope: Any) -> ThreadPoolExecutor:
     path = path_below(scope)
+    if scope["method"] == "POST" and path.startswith(_HASHING):
+        return _LOGINS
     return next(pool for beginnings, pool in _POOLS.items() if path.startswith(beginnings))
 
 
@@ -39,6 +50,8 @@ class Handler(ASGIHandler):
     A client that hangs up does not end its request. Streamed answers are read in the thread, as fast as the client
     reads.
     """
+
+    _logins = 0
 
     def load_middleware(self, is_async: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 Django's signature
         """Load the middleware for calls in a thread."""
@@ -55,8 +68,31 @@ class Handler(ASGIHandler):
         def send_from_thread(message: dict[str, Any]) -> None:
             asyncio.run_coroutine_threadsafe(send(message), loop).result()
 
-        for message in await loop.run_in_executor(_pool(scope), self._answer, scope, body, send_from_thread):
+        pool = _pool(scope)
+        if pool is _LOGINS:
+            messages = await self._login(scope, body, send_from_thread)
+        else:
+            messages = await loop.run_in_executor(pool, self._answer, scope, body, send_from_thread)
+        for message in messages:
             await send(message)
+
+    async def _login(
+        self, scope: Any, body: Any, send: Callable[[dict[str, Any]], None]
+    ) -> list[dict[str, Any]]:
+        """Answer a request that may hash a password, unless too many do. Let who is refused wait a little for it."""
+        if self._logins >= LOGINS_MAX:
+            body.close()
+            messages = [*_messages(logins.busy())]
+        else:
+            self._logins += 1
+            try:
+                loop = asyncio.get_running_loop()
+                messages = await loop.run_in_executor(_LOGINS, self._answer, scope, body, send)
+            finally:
+                self._logins -= 1
+        if messages and messages[0]["status"] in _REFUSED:
+            await asyncio.sleep(REFUSED_SECONDS)
+        return messages
 
     def _answer(self, scope: Any, body: Any, send: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
         """Return the messages of the answer. A streamed answer is sent piece by piece; then return no messages."""

@@ -58,8 +58,8 @@ def prepare(plan: Plan) -> dict[str, str]:
     postgresql = PostgreSQL(folder=plan.folder / "postgresql", port=plan.postgresql_port)
     with postgresql.running():
         postgresql.create_database(name="payments", password=plan.password)
-        prepare_database()
-    Console().print(cluster_banner(plan))
+        password = prepare_database()
+    Console().print(cluster_banner(plan, password=password))
     return variables(plan, postgresql)
 
 
@@ -105,9 +105,9 @@ def variables(plan: Plan, postgresql: PostgreSQL) -> dict[str, str]:
     }
 
 
-def cluster_banner(plan: Plan) -> Table:
-    """Return a table of all addresses and commands, for the terminal."""
-    table = banner()
+def cluster_banner(plan: Plan, *, password: str | None) -> Table:
+    """Return a table of all addresses and commands, for the terminal. `password`: see `banner`."""
+    table = banner(password=password)
     folder = os.path.relpath(plan.folder)
     table.add_row("Workers", str(plan.workers))
     table.add_row("PostgreSQL", f"127.0.0.1:{plan.postgresql_port}, database payments")

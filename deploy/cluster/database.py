@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from payments_project.checks import refuse_bad_settings
-from payments_project.serving.startup import make_development_login
+from payments_project.serving.startup import make_development_login, refuse_known_password
 
 
 def load_settings() -> None:
@@ -18,10 +18,17 @@ def load_settings() -> None:
     refuse_bad_settings()
 
 
-def prepare_database() -> None:
-    """Migrate, and in development make a login."""
+def prepare_database() -> str | None:
+    """Migrate, and in development make a login; return its password, or None if none was made.
+
+    Raises CommandError in production for a login whose password everybody knows.
+    """
     call_command("migrate", verbosity=0)
+    password = None
     if settings.DEBUG:
-        make_development_login()
+        password = make_development_login()
+    else:
+        refuse_known_password()
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's alone has one
+    return password

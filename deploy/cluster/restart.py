@@ -13,9 +13,12 @@ from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 from rich.console import Console
 from supervisor.xmlrpc import SupervisorTransport
+
+from payments_project.serving.startup import DEVELOPMENT_NAME
 
 from .database import load_settings, prepare_database
 from .plan import cluster_folder
@@ -32,9 +35,10 @@ def main() -> None:
         with connected(folder) as supervisor, alone(folder):
             os.environ |= settings_of(folder)
             load_settings()
-            prepare_database()
+            if password := prepare_database():
+                print(f"Admin login: {DEVELOPMENT_NAME} / {password}, shown this once")  # noqa: T201
             restart_workers(folder=folder, supervisor=supervisor)
-    except (Refusal, ImproperlyConfigured) as error:
+    except (Refusal, CommandError, ImproperlyConfigured) as error:
         sys.exit(str(error))
     except DatabaseError as error:
         sys.exit(

@@ -1,21 +1,29 @@
 """What comes before serving: the database is prepared, and whoever starts the service reads where everything is."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import check_password
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from rich.table import Table
 
-DEVELOPMENT_LOGIN = ("admin", "admin")
+DEVELOPMENT_NAME = "admin"
+"""Of the login that the service makes."""
+KNOWN_PASSWORD = "admin"  # noqa: S105
+"""It was the password of that login in earlier versions."""
 
 
-def prepare_database(*, may_migrate: bool) -> None:
-    """Migrate and create a login in development; refuse a database that is behind in production."""
+def prepare_database(*, may_migrate: bool) -> str | None:
+    """Migrate and make a login in development; in production refuse a database that is behind, or has a known login.
+
+    Return the password of a login that was made, or None. Nobody can read it later.
+    """
     with use_database():
         check_connection()
         executor = MigrationExecutor(connection)
@@ -25,7 +33,9 @@ def prepare_database(*, may_migrate: bool) -> None:
         if is_behind:
             call_command("migrate", verbosity=0)
         if may_migrate:
-            make_development_login()
+            return make_development_login()
+        refuse_known_password()
+        return None
 
 
 @contextmanager
@@ -50,16 +60,43 @@ def check_connection() -> None:
         probe.close()
 
 
-def make_development_login() -> None:
-    """Create the login that the banner shows, unless it exists."""
+def make_development_login() -> str | None:
+    """Make a superuser with a random password in a database without users; return the password, or None.
+
+    An earlier version's login, whose password everybody knows, gets a random one too.
+    """
     users = get_user_model().objects
-    name, password = DEVELOPMENT_LOGIN
-    if not users.filter(username=name).exists():
-        users.create_superuser(username=name, email="", password=password)
+    password = secrets.token_urlsafe(12)
+    if _has_known_password():
+        user = users.get(username=DEVELOPMENT_NAME)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        return password
+    if users.exists():
+        return None
+    users.create_superuser(username=DEVELOPMENT_NAME, email="", password=password)
+    return password
 
 
-def banner() -> Table:
-    """Return a table of all addresses and development keys, for the terminal."""
+def refuse_known_password() -> None:
+    """Raise CommandError if the login of development has the password that everybody knows."""
+    if _has_known_password():
+        raise CommandError(
+            f"The user {DEVELOPMENT_NAME} has the password of development, which everybody knows: "
+            f"run `manage.py changepassword {DEVELOPMENT_NAME}` first."
+        )
+
+
+def _has_known_password() -> bool:
+    user = get_user_model().objects.filter(username=DEVELOPMENT_NAME, is_active=True).first()
+    return user is not None and check_password(KNOWN_PASSWORD, user.password)
+
+
+def banner(*, password: str | None) -> Table:
+    """Return a table of all addresses and development keys, for the terminal.
+
+    `password`: that of the development login, if it was just made.
+    """
     url = settings.PUBLIC_URL
     rows = [
         ("Demo page" if settings.DEBUG else "Page", f"{url}/"),
@@ -69,7 +106,8 @@ def banner() -> Table:
         ("Health", f"{url}/healthz"),
     ]
     if settings.DEBUG:
-        rows.append(("Admin login", " / ".join(DEVELOPMENT_LOGIN)))
+        known = f"{password}, shown this once" if password else "as it was shown when the login was made"
+        rows.append(("Admin login", f"{DEVELOPMENT_NAME} / {known}"))
         rows.append(("API key", f"Authorization: Bearer {settings.API_KEYS[0]}"))
     if settings.STRIPE_SANDBOX:
         rows.append(("Stripe", f"sandbox, {url}/sandbox/"))

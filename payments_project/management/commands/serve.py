@@ -40,8 +40,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         if fd is None:
             sockets = listen(host=settings.HOST, port=settings.PORT)
-            prepare_database(may_migrate=settings.DEBUG)
-            Console().print(banner())
+            password = prepare_database(may_migrate=settings.DEBUG)
+            Console().print(banner(password=password))
             Console().print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)
         else:  # one of several processes: the process manager has prepared the database once
             sockets = [adopt(fd)]

@@ -1,0 +1,1 @@
+"""Decide who gets in: staff by their logins."""

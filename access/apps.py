@@ -1,0 +1,14 @@
+"""The app."""
+
+from django.apps import AppConfig
+
+
+class AccessConfig(AppConfig):
+    """The app."""
+
+    name = "access"
+    verbose_name = "Access"
+
+    def ready(self) -> None:
+        """Listen to logins."""
+        from access import logins, sessions  # noqa: F401, PLC0415 they need loaded apps

@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from database.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 from notifications.models import Feed, Notification
-from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 
 HIDDEN_LINK = "(hidden: it is for its user alone)"
 

@@ -1,6 +1,6 @@
 """Write notifications, and read how far a user's clients have confirmed them: all that other apps may use.
 
-notifications/history.py and notifications/delivery send them to connections.
+notifications/delivery sends them to connections.
 """
 
 from collections import Counter

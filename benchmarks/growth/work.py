@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from benchmarks.growth.plans import ROWS_MAX
 from benchmarks.growth.sample import Sample
-from notifications import feed, history, installation
+from notifications import feed, installation
 from notifications import retention as notifications_retention
+from notifications.delivery import history
 from notifications.delivery.receipts import UptimeClock
 from notifications.delivery.reconciler import Reconciler
 from payments import retention as events_retention

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from database.errors import describe
-from notifications import history
+from database.threads import in_writing_thread
 from notifications.batching import Batcher
-from notifications.threads import in_writing_thread
+from notifications.delivery import history
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ The cursor notes wakes, the feed state at the registration, and the comparison e
 
 from typing import NamedTuple
 
-from notifications.history import FeedHead, FeedState
+from notifications.delivery.history import FeedHead, FeedState
 
 PAGE_SIZE = 100
 """Notifications in one read of the feed."""

@@ -14,8 +14,11 @@ from weakref import WeakKeyDictionary
 
 from django.db import OperationalError
 
-from notifications import history, installation
+from database.threads import in_thread, in_writing_thread
+from notifications import installation
+from notifications.delivery import history
 from notifications.delivery.confirmations import Confirmations
+from notifications.delivery.history import FeedState
 from notifications.delivery.receipts import UptimeClock
 from notifications.delivery.reconciler import Reconciler
 from notifications.delivery.registration_reads import RegistrationReads
@@ -24,9 +27,7 @@ from notifications.delivery.subscription import Subscription
 from notifications.fanout import publish, seal
 from notifications.fanout.breaker import TIMEOUT_SECONDS
 from notifications.fanout.listen import Listener
-from notifications.history import FeedState
 from notifications.installation import Identity
-from notifications.threads import in_thread, in_writing_thread
 
 logger = logging.getLogger(__name__)
 

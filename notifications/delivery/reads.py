@@ -5,10 +5,10 @@ import logging
 from django.db import Error as DatabaseError
 
 from database.errors import describe
-from notifications import history, metrics
-from notifications.delivery import cursor, losses
+from database.threads import in_thread, in_writing_thread
+from notifications import metrics
+from notifications.delivery import cursor, history, losses
 from notifications.delivery.cursor import Doubt, Page
-from notifications.threads import in_thread, in_writing_thread
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,13 @@ from contextlib import suppress
 from django.db import Error as DatabaseError
 
 from database.errors import describe
-from notifications import history, metrics
+from database.threads import in_thread
+from notifications import metrics
 from notifications.batching import Batcher
+from notifications.delivery import history
 from notifications.delivery.receipts import TICK_SECONDS, UptimeClock
 from notifications.delivery.socket import close_all
 from notifications.delivery.subscription import Subscription
-from notifications.threads import in_thread
 
 logger = logging.getLogger(__name__)
 

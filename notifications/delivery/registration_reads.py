@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from django.db import OperationalError
 
-from notifications import history
+from database.threads import in_thread
 from notifications.batching import Batcher
-from notifications.history import FeedState
-from notifications.threads import in_thread
+from notifications.delivery import history
+from notifications.delivery.history import FeedState
 
 BATCH_SIZE = 500
 WAITING_MAX = 100_000

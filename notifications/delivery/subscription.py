@@ -13,9 +13,9 @@ from notifications import metrics, protocol
 from notifications.delivery import reads
 from notifications.delivery.confirmations import Confirmations, window_seconds
 from notifications.delivery.cursor import Cursor, Doubt, Frame, Page, Place
+from notifications.delivery.history import FeedHead, FeedState
 from notifications.delivery.receipts import DeliveryTracker, UptimeClock
 from notifications.delivery.socket import ClientGoneError, Socket
-from notifications.history import FeedHead, FeedState
 from notifications.protocol import CloseCode, Register
 
 logger = logging.getLogger(__name__)

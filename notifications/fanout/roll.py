@@ -17,11 +17,11 @@ from channels.layers import BaseChannelLayer
 from django.db import Error as DatabaseError
 from django.db.models.functions import Now
 
+from database.threads import in_writing_thread
 from notifications import metrics
 from notifications.fanout import seal
 from notifications.fanout.breaker import ChannelLayerAwayError, bounded
 from notifications.models import Listener
-from notifications.threads import in_writing_thread
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,10 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from benchmarks.growth.plans import explain
-from notifications import feed, history, installation
+from notifications import feed, installation
+from notifications.delivery import history
+from notifications.delivery.history import FeedHead, FeedState
 from notifications.feed import OutsideTransactionError
-from notifications.history import FeedHead, FeedState
 from notifications.models import Feed, Notification
 from notifications.protocol import InvalidUserIdError
 from tests.support.plans import on_postgresql

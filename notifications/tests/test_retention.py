@@ -10,7 +10,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from notifications import feed, history, retention
+from notifications import feed, retention
+from notifications.delivery import history
 from notifications.models import Feed, Notification
 
 pytestmark = pytest.mark.django_db(transaction=True)

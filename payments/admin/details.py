@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from django.utils.html import format_html
 
-from notifications.readonly_admin import instant
+from database.readonly_admin import instant
 from payments.admin.entries import moment, read_payment_method
 from payments.admin.labels import label
 from payments.models import Payment

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from django.utils.html import format_html
 
-from notifications.readonly_admin import instant
+from database.readonly_admin import instant
 from payments import shown
 from payments.admin.entries import moment
 from payments.admin.fact_entries import read_movement

@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from database.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 from notifications.feed import confirmed_until
-from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 from payments.admin import money, tables, timeline
 from payments.admin.entries import read_sum
 from payments.admin.filters import AttentionFilter, CreatedFilter, CurrencyFilter, StatusFilter

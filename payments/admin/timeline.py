@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from database.readonly_admin import instant
 from notifications.feed import Confirmation
-from notifications.readonly_admin import instant
 from payments import shown
 from payments.admin import fact_entries
 from payments.admin.entries import Entry, joined, read_dispute

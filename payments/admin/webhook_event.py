@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
+from database.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 from payments.admin.filters import ReasonFilter, ReceivedFilter, StateFilter, TypeFilter
 from payments.admin.labels import label
 from payments.admin.timeline import describe_deliveries, read_change, times

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from notifications.delivery import cursor as cursors
 from notifications.delivery.cursor import Cursor, Doubt, Place
-from notifications.history import FeedHead, FeedState
+from notifications.delivery.history import FeedHead, FeedState
 
 EPOCH = "epoch"
 

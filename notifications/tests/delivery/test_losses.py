@@ -7,8 +7,8 @@ from channels.db import database_sync_to_async
 from django.core.management import call_command
 from django.db import transaction
 
-from notifications import feed, history, installation, metrics
-from notifications.delivery import hub, losses
+from notifications import feed, installation, metrics
+from notifications.delivery import history, hub, losses
 from notifications.fanout import publish
 from notifications.fanout.publish import Wake
 from notifications.models import Feed, Installation, Notification

@@ -8,15 +8,15 @@ import pytest
 from channels.db import database_sync_to_async
 from django.db import OperationalError
 
-from notifications import history, metrics
-from notifications.delivery import cursor, hub, reconciler
+from notifications import metrics
+from notifications.delivery import cursor, history, hub, reconciler
+from notifications.delivery.history import FeedHead
 from notifications.delivery.registration_reads import RegistrationReads
 from notifications.delivery.socket import ClientGoneError, Socket
 from notifications.delivery.subscription import Subscription
 from notifications.fanout import seal
 from notifications.fanout.publish import Wake
 from notifications.fanout.publish import message as sealed
-from notifications.history import FeedHead
 from notifications.installation import known
 from notifications.models import Feed, Notification
 from notifications.protocol import Register

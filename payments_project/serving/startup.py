@@ -15,7 +15,7 @@ DEVELOPMENT_LOGIN = ("admin", "admin")
 
 
 def prepare_database(*, may_migrate: bool) -> None:
-    """Migrate and create a login in development; refuse a database that is behind in production."""
+    """Migrate, and in development create a login; or refuse a database that is behind. Raises CommandError."""
     with use_database():
         check_connection()
         executor = MigrationExecutor(connection)
@@ -24,8 +24,8 @@ def prepare_database(*, may_migrate: bool) -> None:
             raise CommandError("The database is behind this version: run `manage.py migrate` first.")
         if is_behind:
             call_command("migrate", verbosity=0)
-        if may_migrate:
-            make_development_login()
+        if may_migrate and settings.DEBUG:
+            _make_development_login()
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def check_connection() -> None:
         probe.close()
 
 
-def make_development_login() -> None:
+def _make_development_login() -> None:
     """Create the login that the banner shows, unless it exists."""
     users = get_user_model().objects
     name, password = DEVELOPMENT_LOGIN

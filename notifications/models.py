@@ -77,7 +77,7 @@ class Installation(models.Model):
 
 
 class Listener(models.Model):
-    """A process that listens to the channel layer. See notifications/fanout/roll.py."""
+    """A process that listens to the channel layer. See notifications/fanout/peers.py."""
 
     name = models.CharField(max_length=32)
     seen_at = models.DateTimeField()

@@ -93,16 +93,20 @@ MEMORY_LAYER = {
     # By default it drops a channel from its groups after a day, and messages beyond 100 unread ones.
     "CONFIG": {"group_expiry": 10 * 365 * 86400, "capacity": 10_000},
 }
-_REDIS_HOSTS = {"hosts": [{"address": REDIS_URL, **REDIS_CONNECTION}]}
 # Notifications have a layer of their own, which the listener flushes to repair it. Other consumers use the default one.
-CHANNEL_LAYERS: dict[str, Any]
+CHANNEL_LAYERS: dict[str, Any] = {"default": MEMORY_LAYER, "notifications": MEMORY_LAYER}
 if REDIS_URL:
+    _REDIS = {"address": REDIS_URL, **REDIS_CONNECTION}
     CHANNEL_LAYERS = {
-        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": _REDIS_HOSTS},
-        "notifications": {"BACKEND": "notifications.fanout.redis_layer.RedisLayer", "CONFIG": _REDIS_HOSTS},
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [_REDIS]},
+        },
+        "notifications": {
+            "BACKEND": "notifications.fanout.redis_layer.RedisLayer",
+            "CONFIG": {"host": _REDIS},
+        },
     }
-else:
-    CHANNEL_LAYERS = {"default": MEMORY_LAYER, "notifications": MEMORY_LAYER}
 
 API_KEYS = env.API_KEYS
 NOTIFICATIONS_AUTH = env.NOTIFICATIONS_AUTH or ("open" if DEBUG else "token")

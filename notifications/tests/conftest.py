@@ -132,7 +132,7 @@ def redis_layer(port):
     return {
         "notifications": {
             "BACKEND": "notifications.fanout.redis_layer.RedisLayer",
-            "CONFIG": {"hosts": [host]},
+            "CONFIG": {"host": host},
         }
     }
 

@@ -27,7 +27,8 @@ def in_memory(settings):
 @pytest.fixture
 def on_redis(settings, valkey):
     ours = redis_layer(valkey.port)
-    default = ours["notifications"] | {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer"}
+    hosts = [ours["notifications"]["CONFIG"]["host"]]
+    default = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": hosts}}
     settings.CHANNEL_LAYERS = ours | {"default": default}
 
 

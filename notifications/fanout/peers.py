@@ -1,4 +1,4 @@
-"""Check that all listening processes hear each other: a roll call over the channel layer and in the database.
+"""Check that all listening processes hear each other, by messages over the channel layer and rows in the database.
 
 After a failover of Redis some processes can stay connected to the old master while others use the new one. Each hears
 itself, and neither side hears the other. So each process that hears itself sends its name to all every other second,
@@ -18,15 +18,13 @@ from django.db import Error as DatabaseError
 from django.db.models.functions import Now
 
 from database.threads import in_writing_thread
-from notifications import metrics
+from notifications import installation, metrics
 from notifications.fanout import seal
 from notifications.fanout.breaker import ChannelLayerAwayError, bounded
 from notifications.models import Listener
 
 logger = logging.getLogger(__name__)
 
-ROUND_BEATS = 2
-"""How many beats of the listener a round takes."""
 LISTED_SECONDS = 4.0
 """How long a stored name counts, by the database's clock. It expires before UNHEARD_ROUNDS are over, so that a process
 that stops or dies is not reported."""
@@ -36,8 +34,8 @@ UNHEARD_ROUNDS_MAX = 150
 FORGOTTEN_AFTER = timedelta(hours=1)
 
 
-class Roll:
-    """The roll call of one process.
+class Peers:
+    """The other processes that listen, as one process hears them.
 
     It counts rounds, not seconds: a process that was suspended must not take that time for silence of the others.
     """
@@ -47,65 +45,56 @@ class Roll:
         self._name = uuid.uuid4().hex
         self._group = ""
         self._patience = UNHEARD_ROUNDS
-        self._round = (
-            0  # never reset, not by `begin` either: others drop a lower number as a replayed message
-        )
-        self._latest: dict[str, int] = {}
-        self._complaints: dict[str, int] = {}
+        self._round = 0  # `begin` does not reset it: others drop a lower number as a replayed message
+        self._latest: dict[tuple[str, str], int] = {}
         self._heard: set[str] = set()
         self._unheard: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self, *, group: str) -> None:
-        """Start anew with the listener. `group`: the group of all processes of the installation."""
-        self.is_split = False
-        self._group = group
-        self._heard, self._unheard = set(), {}
+    def begin(self) -> str:
+        """Start anew with the listener; return the group of all processes of the installation, to be joined."""
+        identity = installation.known()
+        self._group = seal.group_name("listener", identity.name if identity else "")
+        self._heard, self._unheard, self.is_split = set(), {}, False
+        return self._group
 
     def hear(self, message: dict[str, object]) -> None:
-        """Handle a message of another process: its name, or the names of processes that it does not hear."""
-        if message["type"] == "listener.unheard":
-            if self._name in str(message["names"]).split() and self._is_new_complaint(message):
-                self._split()
-            return
-        name, number = str(message["name"]), int(str(message["round"]))
-        if number > self._latest.get(name, 0):  # a replayed message is no sign of life
-            self._latest[name] = number
+        """Handle a message of a process: its name, or the names of processes that it does not hear."""
+        kind, name, number = str(message["type"]), str(message["name"]), int(str(message["round"]))
+        if number <= self._latest.get((kind, name), 0):
+            return  # others that write to Redis can send a message again: it is no sign of life
+        self._latest[kind, name] = number
+        if kind == "listener.hello":
             self._heard.add(name)
-
-    def _is_new_complaint(self, message: dict[str, object]) -> bool:
-        """Return whether a complaint is not a replayed one: others that write to Redis can send one again."""
-        name, number = str(message["name"]), int(str(message["round"]))
-        if number <= self._complaints.get(name, 0):
-            return False
-        self._complaints[name] = number
-        return True
+        elif self._name in str(message["names"]).split():
+            self._split()
 
     def start_round(self, layer: BaseChannelLayer) -> None:
-        """Send our name, and read the names of the others, unless the round before still runs."""
-        if self._task is None or self._task.done():
+        """Send our name, and read the names of the others, unless the round before still runs.
+
+        A layer that is not shared by processes, as the one in memory, needs none.
+        """
+        is_shared = "processes" in getattr(layer, "extensions", ())
+        if is_shared and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._call(layer))
 
     async def _call(self, layer: BaseChannelLayer) -> None:
         self._round += 1
         with suppress(ChannelLayerAwayError, DatabaseError):  # the circuit breaker and the reconciler log it
-            await self._send(layer, type="listener.hello", name=self._name, round=self._round)
+            await self._send(layer, type="listener.hello")
             listed = await in_writing_thread(_sign_in, self._name, is_first=self._round == 1)
             if unheard := self._judge(listed - {self._name}):
-                names = " ".join(unheard)
-                await self._send(
-                    layer, type="listener.unheard", name=self._name, round=self._round, names=names
-                )
+                await self._send(layer, type="listener.unheard", names=" ".join(unheard))
                 self._split()
 
-    async def _send(self, layer: BaseChannelLayer, **message: str | int) -> None:
+    async def _send(self, layer: BaseChannelLayer, **values: str) -> None:
+        message = values | {"group": self._group, "name": self._name, "round": self._round}
         async with bounded(layer):
-            await layer.group_send(self._group, seal.sealed({"group": self._group, **message}))
+            await layer.group_send(self._group, seal.sealed(message))
 
     def _judge(self, others: set[str]) -> list[str]:
         """Return the names of the others that were not heard for too long."""
         heard, self._heard = self._heard, set()
-        self._latest = {name: number for name, number in self._latest.items() if name in others}
         self._unheard = {name: 0 if name in heard else self._unheard.get(name, 0) + 1 for name in others}
         are_all_heard = bool(others) and not any(self._unheard.values()) and not self.is_split
         if are_all_heard and self._patience > UNHEARD_ROUNDS:

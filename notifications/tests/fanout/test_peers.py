@@ -5,8 +5,8 @@ from channels.db import database_sync_to_async
 from django.db import connection
 
 from notifications import metrics
-from notifications.fanout import roll
-from notifications.fanout.roll import UNHEARD_ROUNDS, UNHEARD_ROUNDS_MAX, Roll
+from notifications.fanout import peers
+from notifications.fanout.peers import UNHEARD_ROUNDS, UNHEARD_ROUNDS_MAX, Peers
 from notifications.models import Listener
 from notifications.tests.conftest import held_by, layer_in_use, redis_layer, total
 
@@ -14,26 +14,26 @@ pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notificati
 
 
 class Process:
-    """A process with its roll. What it says gets to `hearers`."""
+    """A process with its peers. What it says gets to `hearers`."""
 
     def __init__(self, name, layers, *, patience=UNHEARD_ROUNDS):
-        self.roll = Roll()
-        self.roll._name, self.roll._patience = name, patience
-        self.roll.begin(group="listener.test")
+        self.peers = Peers()
+        self.peers._name, self.peers._patience = name, patience
+        self.group = self.peers.begin()
         self.hearers = []
         self._layers = layers
 
     async def makes_a_round(self):
         layer = layer_in_use()
         channel = await layer.new_channel()
-        await layer.group_add("listener.test", channel)
-        self.roll.start_round(layer)
-        await self.roll._task
-        await layer.group_discard("listener.test", channel)
+        await layer.group_add(self.group, channel)
+        self.peers.start_round(layer)
+        await self.peers._task
+        await layer.group_discard(self.group, channel)
         while not held_by(layer).channels[channel].empty():
             message = await layer.receive(channel)
             for hearer in self.hearers:
-                hearer.roll.hear(message)
+                hearer.peers.hear(message)
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ async def test_who_hear_each_other_stay_as_they_are(a_and_b):
     for _ in range(3 * UNHEARD_ROUNDS):
         await a.makes_a_round()
         await b.makes_a_round()
-    assert not a.roll.is_split
-    assert not b.roll.is_split
+    assert not a.peers.is_split
+    assert not b.peers.is_split
 
 
 async def test_who_do_not_hear_each_other_notice_it_in_a_few_rounds(a_and_b):
@@ -57,11 +57,11 @@ async def test_who_do_not_hear_each_other_notice_it_in_a_few_rounds(a_and_b):
     splits = total(metrics.SPLIT)
     await b.makes_a_round()
     for _ in range(UNHEARD_ROUNDS):
-        assert not a.roll.is_split
+        assert not a.peers.is_split
         await a.makes_a_round()
         await b.makes_a_round()
-    assert a.roll.is_split
-    assert b.roll.is_split
+    assert a.peers.is_split
+    assert b.peers.is_split
     assert total(metrics.SPLIT) == splits + 2
 
 
@@ -71,12 +71,12 @@ async def test_who_has_opened_its_line_anew_is_heard_as_before(a_and_b):
     for _ in range(2 * UNHEARD_ROUNDS):
         await a.makes_a_round()
         await b.makes_a_round()
-    b.roll.begin(group="listener.test")
+    b.peers.begin()
     for _ in range(2 * UNHEARD_ROUNDS):
         await b.makes_a_round()
         await a.makes_a_round()
-    assert not a.roll.is_split
-    assert not b.roll.is_split
+    assert not a.peers.is_split
+    assert not b.peers.is_split
 
 
 async def test_who_is_heard_by_nobody_is_told_so(a_and_b):
@@ -86,8 +86,8 @@ async def test_who_is_heard_by_nobody_is_told_so(a_and_b):
     for _ in range(UNHEARD_ROUNDS + 1):
         await a.makes_a_round()
         await b.makes_a_round()
-    assert b.roll.is_split
-    assert a.roll.is_split
+    assert b.peers.is_split
+    assert a.peers.is_split
 
 
 async def test_who_dies_or_stands_still_is_missed_by_nobody(a_and_b, monkeypatch):
@@ -96,13 +96,13 @@ async def test_who_dies_or_stands_still_is_missed_by_nobody(a_and_b, monkeypatch
     await b.makes_a_round()
     for _ in range(UNHEARD_ROUNDS - 1):
         await a.makes_a_round()
-    await age("b", seconds=roll.LISTED_SECONDS)
+    await age("b", seconds=peers.LISTED_SECONDS)
     for _ in range(2 * UNHEARD_ROUNDS):
         await a.makes_a_round()
-    assert not a.roll.is_split
+    assert not a.peers.is_split
     await b.makes_a_round()  # it goes on
     await a.makes_a_round()
-    assert not a.roll.is_split
+    assert not a.peers.is_split
 
 
 @database_sync_to_async
@@ -122,13 +122,13 @@ async def test_where_connecting_anew_does_not_help_it_is_tried_less_and_less_oft
     patience, tries = UNHEARD_ROUNDS, []
     for _ in range(8):
         process = Process("a", settings, patience=patience)
-        process.roll._judge({"b"})
+        process.peers._judge({"b"})
         rounds = 1
-        while not process.roll._judge({"b"}):
+        while not process.peers._judge({"b"}):
             rounds += 1
-        process.roll._split()
+        process.peers._split()
         tries.append(rounds + 1)
-        patience = process.roll._patience
+        patience = process.peers._patience
     assert tries == [3, 6, 12, 24, 48, 96, 150, 150]
     assert tries[-1] == UNHEARD_ROUNDS_MAX
 
@@ -138,7 +138,7 @@ async def test_once_all_are_heard_it_is_tried_soon_again(a_and_b, settings):
     a.hearers, b.hearers = [b], [a]
     await b.makes_a_round()
     await a.makes_a_round()
-    assert a.roll._patience == UNHEARD_ROUNDS
+    assert a.peers._patience == UNHEARD_ROUNDS
 
 
 async def test_what_was_said_before_and_is_played_again_is_no_sign_of_life(a_and_b):
@@ -149,9 +149,9 @@ async def test_what_was_said_before_and_is_played_again_is_no_sign_of_life(a_and
     b.hearers = []
     for _ in range(UNHEARD_ROUNDS + 1):
         await b.makes_a_round()
-        a.roll.hear(old)
+        a.peers.hear(old)
         await a.makes_a_round()
-    assert a.roll.is_split
+    assert a.peers.is_split
 
 
 async def test_of_processes_that_ended_long_ago_nothing_is_kept(a_and_b):
@@ -169,12 +169,12 @@ def complaint(of, number):
 
 def test_a_complaint_that_comes_again_changes_nothing():
     """Whoever can write to Redis can send what was said there once more."""
-    roll = Roll()
-    roll._name = "a"
+    peers = Peers()
+    peers._name = "a"
     before = total(metrics.SPLIT)
     for _ in range(5):
-        roll.begin(group="listener.test")
-        roll.hear(complaint("a", 7))
+        peers.begin()
+        peers.hear(complaint("a", 7))
     assert total(metrics.SPLIT) - before == 1
-    roll.hear(complaint("a", 8))
+    peers.hear(complaint("a", 8))
     assert total(metrics.SPLIT) - before == 2

@@ -116,10 +116,10 @@ def _probe(raw: Any) -> bool:
 
 
 def _rows(result: Any) -> list[tuple[Any, ...]]:
-    columns = range(result.nfields)
-    return [
-        tuple(_text(result.get_value(row, column)) for column in columns) for row in range(result.ntuples)
+    values = [
+        [result.get_value(row, column) for column in range(result.nfields)] for row in range(result.ntuples)
     ]
+    return [tuple(value if value is None else value.decode() for value in row) for row in values]
 
 
 def _checked(raw: Any, result: Any) -> Any:
@@ -130,18 +130,7 @@ def _checked(raw: Any, result: Any) -> Any:
     state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
     if state in _STALE:
         raw.close()  # the pool opens another connection, on which the statement is prepared anew
-    raise _class_of(state)(pq.error_message(result, "utf-8"))
-
-
-def _class_of(state: str) -> type[psycopg.Error]:
-    try:
-        return psycopg.errors.lookup(state)
-    except KeyError:
-        return psycopg.DatabaseError
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode()
+    raise psycopg.errors.error_from_result(result, encoding="utf-8")
 
 
 @cache

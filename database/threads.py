@@ -1,7 +1,7 @@
 """Run the database work of sockets in a few threads of its own."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -13,8 +13,8 @@ _R = TypeVar("_R")
 
 WAIT_SECONDS = 10.0
 
-_THREADS = ThreadPoolExecutor(8, thread_name_prefix="notifications-database")
-_WRITING_THREADS = ThreadPoolExecutor(4, thread_name_prefix="notifications-database-writing")
+_READING = ThreadPoolExecutor(8, thread_name_prefix="notifications-database")
+_WRITING = ThreadPoolExecutor(4, thread_name_prefix="notifications-database-writing")
 """Writers have their own threads: they may all wait for one lock. SQLite has a single one for the whole database."""
 
 
@@ -25,21 +25,21 @@ async def in_thread(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs)
     socket. Raises OperationalError after WAIT_SECONDS: then work that has not begun is dropped, and work that has
     begun is no longer waited for.
     """
-    return await _in_one_of(_THREADS, work, *args, **kwargs)
+    return await _wait(
+        database_sync_to_async(work, thread_sensitive=False, executor=_READING)(*args, **kwargs)
+    )
 
 
 async def in_writing_thread(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
     """As `in_thread`, for work that writes."""
-    return await _in_one_of(_WRITING_THREADS, work, *args, **kwargs)
+    return await _wait(
+        database_sync_to_async(work, thread_sensitive=False, executor=_WRITING)(*args, **kwargs)
+    )
 
 
-async def _in_one_of(
-    threads: ThreadPoolExecutor, work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
-) -> _R:
+async def _wait(result: Awaitable[_R]) -> _R:
     try:
         async with asyncio.timeout(WAIT_SECONDS):
-            return await database_sync_to_async(work, thread_sensitive=False, executor=threads)(
-                *args, **kwargs
-            )
+            return await result
     except TimeoutError:
         raise OperationalError("The database took too long.") from None

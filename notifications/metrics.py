@@ -14,6 +14,8 @@ SENT = Counter(
     "plain client) or reconciler. Many by the reconciler mean that the channel layer does not deliver.",
     ["path"],
 )
+for _path in ("wake", "gap", "resume", "offer", "reconciler"):
+    SENT.labels(_path)  # so that each is exported from the start
 CLOSED = Counter("notifications_closed", "Connections that the service ended, by close code.", ["code"])
 WAKE_FAILURES = Counter(
     "notifications_wake_failures", "Wakes that could not be published. The reconciler delivers them."

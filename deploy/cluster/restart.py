@@ -90,7 +90,7 @@ def restart_workers(*, folder: Path, supervisor: Any) -> None:
 
 @contextmanager
 def notices(path: Path) -> Iterator[socket.socket]:
-    """Yield the socket to which new workers report that they serve, see payments_project/serving/readiness.py."""
+    """Yield the socket to which new workers report that they serve, see payments_project/serving/process.py."""
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(path))

@@ -27,7 +27,6 @@ from notifications.delivery.subscription import Subscription
 from notifications.fanout import publish, seal
 from notifications.fanout.breaker import TIMEOUT_SECONDS
 from notifications.fanout.listen import Listener
-from notifications.installation import Identity
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +50,6 @@ class Hub:
         self._sockets: set[Socket] = set()
         self._groups: dict[str, set[Subscription]] = {}
         self.reconciler = Reconciler(groups=self._groups, clock=self.clock)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no connection is registered."""
-        return not self._groups
 
     @contextmanager
     def holding(self, socket: Socket) -> Iterator[None]:
@@ -116,7 +110,9 @@ class Hub:
     async def _join_and_read(self, subscription: Subscription) -> FeedState:
         """Join the group and read the feed state; start again if an epoch ended in between."""
         for _ in range(EPOCHS_MAX):
-            identity = await _identity()
+            identity = installation.fresh()
+            if identity is None:  # of many concurrent registrations only a few read it
+                identity = await in_thread(installation.current)
             subscription.epoch = identity.epoch
             subscription.group = publish.group_name(subscription.user_id, identity)
             await asyncio.wait({self._join_group(subscription)}, timeout=TIMEOUT_SECONDS)
@@ -128,7 +124,7 @@ class Hub:
 
     def _join_group(self, subscription: Subscription) -> asyncio.Task[None]:
         """Route the group's messages to a connection; return a task that ends once the layer was asked for them."""
-        if self.is_idle:
+        if not self._groups:
             self.reconciler.start()
         self._groups.setdefault(subscription.group, set()).add(subscription)
         return self.listener.join(subscription.group)
@@ -138,7 +134,7 @@ class Hub:
         members.discard(subscription)
         if not members and self._groups.pop(subscription.group, None) is not None:
             self.listener.leave(subscription.group)
-            if self.is_idle:
+            if not self._groups:
                 self.reconciler.stop()
 
     def _wake(self, group: str, epoch: str, seq: int, text: str) -> None:
@@ -150,13 +146,6 @@ class Hub:
                 subscription.wake(seq, text)
             except Exception:
                 logger.exception("A connection could not take a notification.")
-
-
-async def _identity() -> Identity:
-    """Return this installation's identity. Of many concurrent registrations only a few read it."""
-    if fresh := installation.fresh():
-        return fresh
-    return await in_thread(installation.current)
 
 
 def current() -> Hub:

@@ -28,14 +28,10 @@ async def read_page(page: Page, *, user_id: str) -> list[tuple[int, str]] | None
         return None
 
 
-async def is_true(doubt: Doubt, *, user_id: str, epoch: str) -> bool | None:
+async def has_lost(doubt: Doubt, *, user_id: str, epoch: str) -> bool | None:
     """Return whether the user's feed has lost numbers of this epoch, or None if the database fails."""
     try:
-        if doubt.frame is None:
-            return await in_writing_thread(losses.is_lost, user_id=user_id, seq=doubt.seq, epoch=epoch)
-        return await in_writing_thread(
-            losses.is_given_again, user_id=user_id, seq=doubt.seq, frame=doubt.frame, epoch=epoch
-        )
+        return await in_writing_thread(losses.has_lost, doubt, user_id=user_id, epoch=epoch)
     except DatabaseError as error:
         logger.warning("A feed seems to have lost numbers (%s); asking again.", type(error).__name__)
         return None

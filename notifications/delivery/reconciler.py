@@ -41,11 +41,6 @@ class Reconciler:
         self._is_failing = False
         self._farewell: asyncio.Task[object] | None = None
 
-    @property
-    def is_running(self) -> bool:
-        """Whether connections are compared each second."""
-        return bool(self._tasks)
-
     def start(self) -> None:
         """Start to compare each second."""
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._tick())]
@@ -69,7 +64,7 @@ class Reconciler:
         for start in range(0, len(groups), CHUNK_SIZE):
             chunk = groups[start : start + CHUNK_SIZE]
             members = [one for group in chunk for one in self._groups.get(group, ()) if one.is_live]
-            sent = [(subscription, subscription.seq) for subscription in members]
+            sent = [(subscription, subscription.cursor.seq) for subscription in members]
             user_ids = list({subscription.user_id for subscription in members})
             epoch, heads = await in_thread(history.read_truth, user_ids=user_ids)
             for subscription, seq in sent:

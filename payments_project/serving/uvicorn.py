@@ -11,9 +11,8 @@ from django.conf import settings
 
 from notifications.protocol import MESSAGE_MAX_BYTES
 from payments_project.serving import stopping
-from payments_project.serving.descriptors import raise_limit
 from payments_project.serving.limits import BACKLOG, FAREWELL_SECONDS, KEEP_ALIVE_SECONDS
-from payments_project.serving.readiness import notify_ready
+from payments_project.serving.process import notify_ready, raise_limit
 from payments_project.serving.requests import Requests
 from payments_project.serving.uvicorn_http import HTTPProtocol
 from payments_project.serving.uvicorn_websocket import WebSocketProtocol

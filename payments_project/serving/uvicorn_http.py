@@ -10,9 +10,9 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from payments_project.middleware.refusing import LINGER_MAX_BYTES, REFUSED, Refusal, answer
-from payments_project.serving.descriptors import connections_max
 from payments_project.serving.http_parser import RequestParser
 from payments_project.serving.limits import KEEP_ALIVE_SECONDS, PIECE_BYTES, REQUEST_SECONDS
+from payments_project.serving.process import connections_max
 
 logger = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from notifications import feed, installation, metrics
 from notifications.delivery import history, hub, losses
+from notifications.delivery.cursor import Doubt
 from notifications.fanout import publish
 from notifications.fanout.publish import Wake
 from notifications.models import Feed, Installation, Notification
@@ -260,10 +261,10 @@ async def test_a_read_that_was_merely_late_ends_nothing(connect, told):
     """As behind a pooler that asks a standby, which is behind for a moment."""
     await told(1, 2)
     epoch = (await database_sync_to_async(installation.read)()).epoch
-    is_lost = database_sync_to_async(losses.is_lost)
-    assert await is_lost(user_id="user_123", seq=2, epoch=epoch) is False
+    has_lost = database_sync_to_async(losses.has_lost)
+    assert await has_lost(Doubt(2), user_id="user_123", epoch=epoch) is False
     assert (await database_sync_to_async(installation.read)()).epoch == epoch
-    assert await is_lost(user_id="user_123", seq=3, epoch=epoch) is True
+    assert await has_lost(Doubt(3), user_id="user_123", epoch=epoch) is True
 
 
 async def test_what_comes_while_heads_are_read_is_not_taken_for_lost(connect, monkeypatch):

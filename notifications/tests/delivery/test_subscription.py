@@ -216,7 +216,7 @@ async def test_notifications_that_are_not_kept_are_passed(subscribe, tell_silent
         await tell_silently()
     await database_sync_to_async(Notification.objects.all().delete)()
     subscription.compare(FeedHead(3, ""), sent=0)
-    await until(lambda: subscription._cursor.seq == 3)
+    await until(lambda: subscription.cursor.seq == 3)
     await bring(message(4, '{"n":4}'))
     assert socket.notifications == [{"n": 4}]
 
@@ -301,8 +301,8 @@ async def test_the_pump_sends_each_once_in_order_whatever_is_lost_late_or_fails(
         while late and chance.random() < 0.6:
             hub.current().listener._take(message(late[-1], f'{{"n":{late.pop()}}}'))
         if chance.random() < 0.1:
-            subscription.compare(FeedHead(n, ""), sent=subscription.seq)
-    while subscription.seq < 40:
-        subscription.compare(FeedHead(40, ""), sent=subscription.seq)
+            subscription.compare(FeedHead(n, ""), sent=subscription.cursor.seq)
+    while subscription.cursor.seq < 40:
+        subscription.compare(FeedHead(40, ""), sent=subscription.cursor.seq)
         await asyncio.sleep(0.01)
     assert [frame["n"] for frame in socket.notifications] == list(range(1, 41))

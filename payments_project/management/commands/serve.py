@@ -11,7 +11,7 @@ from rich.console import Console
 
 from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
-from payments_project.serving import garbage, uvicorn
+from payments_project.serving import process, uvicorn
 from payments_project.serving.listening import adopt, listen
 from payments_project.serving.startup import banner, prepare_database
 
@@ -50,5 +50,5 @@ class Command(BaseCommand):
             logger.warning(problem)
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 
-        garbage.collect_less()
+        process.collect_less()
         uvicorn.serve(application=application, sockets=sockets)

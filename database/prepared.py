@@ -1,14 +1,8 @@
-"""Execute statements that are prepared once for each connection.
+"""Execute statements that are prepared once for each connection, with all their values as parameters.
 
-On PostgreSQL a statement goes to libpq, below psycopg's cursor, which runs some forty Python functions for each
-statement. At a low rate none of them is in the processor's caches, and they take 10 to 18 % of the CPU of a webhook
-(docs/decisions/0039). Django's query log, `execute_wrapper` and errors still apply.
-
-The text of a statement never changes: all values, and any number of them, go into its parameters.
-
-A pooler in transaction mode leads one connection to many sessions of PostgreSQL. A pooler that does not track what each
-client has prepared (PgBouncer before 1.21, or with max_prepared_statements=0) loses it. Behind such a pooler statements
-are not prepared, but planned each time.
+On PostgreSQL they go to libpq, below psycopg's cursor, which costs 10 to 18 % of the CPU of a webhook
+(docs/decisions/0039). Django's query log, `execute_wrapper` and errors still apply. Behind a pooler that loses prepared
+statements (PgBouncer before 1.21, or with max_prepared_statements=0) they are planned each time.
 """
 
 import re
@@ -89,10 +83,9 @@ class _Statement:
 def _keeps_statements(raw: Any) -> bool:
     """Return whether a statement that is prepared on a connection exists in its next transaction.
 
-    PostgreSQL reports the same process id at the start of a connection and later. A pooler makes one up at the start.
-    A pooler that tracks statements gives them names of its own
-    (https://www.pgbouncer.org/config.html#max_prepared_statements). A pooler that keeps the client's name may lose the
-    statement, or find one that another client left.
+    A pooler in transaction mode makes up the process id that PostgreSQL reports at the start of a connection. If it
+    tracks statements, it names them itself (https://www.pgbouncer.org/config.html#max_prepared_statements). If it keeps
+    the client's name, it may lose the statement, or find one that another client left.
     """
     if not raw.autocommit or raw.pgconn.transaction_status != pq.TransactionStatus.IDLE:
         return _probe(raw)

@@ -103,20 +103,19 @@ def variables(plan: Plan, postgresql: PostgreSQL) -> dict[str, str]:
 
 def cluster_banner(plan: Plan) -> Table:
     """Return a table of all addresses and commands, for the terminal."""
-    table = banner()
     folder = os.path.relpath(plan.folder)
-    table.add_row("Workers", str(plan.workers))
-    table.add_row("PostgreSQL", f"127.0.0.1:{plan.postgresql_port}, database payments")
-    table.add_row("Valkey", f"127.0.0.1:{plan.valkey_port}")
-    table.add_row("Their passwords", f"in {folder}/env")
-    table.add_row("Logs", f"{folder}/*.log")
-    table.add_row("Commands", f"env $(cat {folder}/env) .venv/bin/python manage.py …")
-    table.add_row("Restart workers", "make restart, in another terminal")
-    table.add_row(
-        "See and control", f".venv/bin/supervisorctl -s unix://{plan.folder}/supervisor.sock status"
-    )
-    table.add_row("Stop", "Ctrl-C")
-    return table
+    rows = {
+        "Workers": str(plan.workers),
+        "PostgreSQL": f"127.0.0.1:{plan.postgresql_port}, database payments",
+        "Valkey": f"127.0.0.1:{plan.valkey_port}",
+        "Their passwords": f"in {folder}/env",
+        "Logs": f"{folder}/*.log",
+        "Commands": f"env $(cat {folder}/env) .venv/bin/python manage.py …",
+        "Restart workers": "make restart, in another terminal",
+        "See and control": f".venv/bin/supervisorctl -s unix://{plan.folder}/supervisor.sock status",
+        "Stop": "Ctrl-C",
+    }
+    return banner(rows)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
 """Check that all listening processes hear each other, by messages over the channel layer and rows in the database.
 
-After a failover of Redis some processes can stay connected to the old master while others use the new one. Each hears
-itself, and neither side hears the other. So each process that hears itself sends its name to all every other second,
-and stores it in the database. A process that is in the database and was not heard for UNHEARD_ROUNDS in a row is on
-another Redis: then both connect anew, to where the address leads now. The unheard process gets a message too: on a
-replica it hears the others, and none of them hears it.
+After a failover of Redis some processes can stay connected to the old master. Each then hears itself, and not those on
+the new one. So each sends its name to all every other second, and stores it in the database. If a stored name was not
+heard for UNHEARD_ROUNDS in a row, both processes connect anew, to where the address leads now (docs/decisions/0031).
 """
 
 import asyncio

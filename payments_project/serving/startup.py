@@ -58,28 +58,28 @@ def _make_development_login() -> None:
         users.create_superuser(username=name, email="", password=password)
 
 
-def banner() -> Table:
-    """Return a table of all addresses and development keys, for the terminal."""
+def banner(more: dict[str, str]) -> Table:
+    """Return a table of all addresses and development keys, and `more` rows, for the terminal."""
     url = settings.PUBLIC_URL
-    rows = [
-        ("Demo page" if settings.DEBUG else "Page", f"{url}/"),
-        ("WebSocket", f"{url.replace('http', 'ws', 1)}/basic/ws"),
-        ("API page", f"{url}/api/docs"),
-        ("Admin", f"{url}/admin/"),
-        ("Health", f"{url}/healthz"),
-    ]
+    rows = {
+        "Demo page" if settings.DEBUG else "Page": f"{url}/",
+        "WebSocket": f"{url.replace('http', 'ws', 1)}/basic/ws",
+        "API page": f"{url}/api/docs",
+        "Admin": f"{url}/admin/",
+        "Health": f"{url}/healthz",
+    }
     if settings.DEBUG:
-        rows.append(("Admin login", " / ".join(DEVELOPMENT_LOGIN)))
-        rows.append(("API key", f"Authorization: Bearer {settings.API_KEYS[0]}"))
+        rows["Admin login"] = " / ".join(DEVELOPMENT_LOGIN)
+        rows["API key"] = f"Authorization: Bearer {settings.API_KEYS[0]}"
     if settings.STRIPE_SANDBOX:
-        rows.append(("Stripe", f"sandbox, {url}/sandbox/"))
+        rows["Stripe"] = f"sandbox, {url}/sandbox/"
         if settings.DEBUG:
-            rows.append(("Sandbox key", settings.STRIPE_SECRET_KEY))
+            rows["Sandbox key"] = settings.STRIPE_SECRET_KEY
     else:
-        rows.append(("Stripe", f"{settings.STRIPE_SECRET_KEY[:8]}…, events to {url}/webhooks/stripe/"))
+        rows["Stripe"] = f"{settings.STRIPE_SECRET_KEY[:8]}…, events to {url}/webhooks/stripe/"
     table = Table(title="Payment notification service", show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for row in rows:
+    for row in (rows | more).items():
         table.add_row(*row)
     return table

@@ -9,11 +9,12 @@ from typing import Any
 import uvicorn
 from django.conf import settings
 
+from notifications.delivery import hub
 from notifications.protocol import MESSAGE_MAX_BYTES
-from payments_project.serving import stopping
 from payments_project.serving.limits import BACKLOG, FAREWELL_SECONDS, KEEP_ALIVE_SECONDS
 from payments_project.serving.process import notify_ready, raise_limit
 from payments_project.serving.requests import Requests
+from payments_project.serving.stopping import on_signal
 from payments_project.serving.uvicorn_http import HTTPProtocol
 from payments_project.serving.uvicorn_websocket import WebSocketProtocol
 
@@ -55,7 +56,7 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Stop on a signal."""
-        stopping.on_signal(asyncio.get_running_loop(), self._stop)
+        on_signal(asyncio.get_running_loop(), self._stop)
         yield
 
     def _stop(self) -> None:
@@ -72,5 +73,6 @@ class Server(uvicorn.Server):
             server.close()
         for sock in sockets or ():
             sock.close()
-        await stopping.drain(self._requests)
+        await hub.drain()
+        await self._requests.answered()
         await super().shutdown()

@@ -28,17 +28,10 @@ class ReadOnlyAdmin(ModelAdmin):
     """The filters that a URL may carry. Django allows any field, which would scan the table, or let a member of staff
     find out a hidden link letter by letter."""
 
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 Django's signature
-        """Refuse to add."""
+    def _refuse(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002 Django's signature
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        """Refuse to change."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        """Refuse to delete."""
-        return False
+    has_add_permission = has_change_permission = has_delete_permission = _refuse
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:  # noqa: ARG002
         """Allow the filters in `query_parameters` alone."""

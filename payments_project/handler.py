@@ -28,11 +28,6 @@ _POOLS = {
 """Threads by how the paths of their requests begin. The first that fits is taken."""
 
 
-def _pool(scope: Any) -> ThreadPoolExecutor:
-    path = path_below(scope)
-    return next(pool for beginnings, pool in _POOLS.items() if path.startswith(beginnings))
-
-
 class Handler(ASGIHandler):
     """Django's ASGI handler, with synchronous middleware and views, as under WSGI.
 
@@ -50,12 +45,13 @@ class Handler(ASGIHandler):
             body = await self.read_body(receive)
         except RequestAborted:
             return
-        loop = asyncio.get_running_loop()
+        loop, path = asyncio.get_running_loop(), path_below(scope)
+        pool = next(pool for beginnings, pool in _POOLS.items() if path.startswith(beginnings))
 
         def send_from_thread(message: dict[str, Any]) -> None:
             asyncio.run_coroutine_threadsafe(send(message), loop).result()
 
-        for message in await loop.run_in_executor(_pool(scope), self._answer, scope, body, send_from_thread):
+        for message in await loop.run_in_executor(pool, self._answer, scope, body, send_from_thread):
             await send(message)
 
     def _answer(self, scope: Any, body: Any, send: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:

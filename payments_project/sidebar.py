@@ -1,7 +1,4 @@
-"""Configure the admin's name, icon, sidebar and first page.
-
-Source: https://unfoldadmin.com/docs/configuration/settings/
-"""
+"""Configure the admin's looks. Source: https://unfoldadmin.com/docs/configuration/settings/."""
 
 from typing import Any
 

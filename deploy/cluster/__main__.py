@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -85,11 +86,12 @@ def valkey_configuration(plan: Plan) -> str:
 def variables(plan: Plan, postgresql: PostgreSQL) -> dict[str, str]:
     """Return the variables of supervisord.conf and the settings of the workers."""
     me = str(os.getuid())
-    settings = plan.settings(
-        postgresql_port=port_from("CLUSTER_WORKERS_POSTGRESQL_PORT"),
-        valkey_port=port_from("CLUSTER_WORKERS_VALKEY_PORT"),
+    by_proxy = replace(
+        plan,
+        postgresql_port=port_from("CLUSTER_WORKERS_POSTGRESQL_PORT") or plan.postgresql_port,
+        valkey_port=port_from("CLUSTER_WORKERS_VALKEY_PORT") or plan.valkey_port,
     )
-    return settings | {
+    return by_proxy.settings() | {
         "CLUSTER_DIR": str(plan.folder),
         "CLUSTER_USER": me,
         "CLUSTER_POSTGRESQL": str(postgresql.program),

@@ -30,17 +30,15 @@ class Plan:
     valkey_port: int
     password: str = field(repr=False)
 
-    def settings(
-        self, *, postgresql_port: int | None = None, valkey_port: int | None = None
-    ) -> dict[str, str]:
-        """Return the settings of the service for this cluster. Give a port to put a proxy in between."""
+    def settings(self) -> dict[str, str]:
+        """Return the settings of the service for this cluster."""
         login = f"{self.password}@127.0.0.1"
         return {
             "HOST": self.host,
             "PORT": str(self.port),
             "WORKERS": str(self.workers),
-            "DATABASE_URL": f"postgresql://postgres:{login}:{postgresql_port or self.postgresql_port}/payments",
-            "REDIS_URL": f"redis://:{login}:{valkey_port or self.valkey_port}/0",
+            "DATABASE_URL": f"postgresql://postgres:{login}:{self.postgresql_port}/payments",
+            "REDIS_URL": f"redis://:{login}:{self.valkey_port}/0",
         }
 
 

@@ -96,10 +96,7 @@ class Hub:
             self._wake(message["group"], message["epoch"], message["seq"], message["frame"])
 
     async def drain(self) -> None:
-        """Close every connection, a batch at a time; return when all have ended.
-
-        Takes at most SPREAD_SECONDS and PATIENCE_SECONDS.
-        """
+        """Close every connection, a batch at a time; return when all have ended, or PATIENCE_SECONDS later."""
         farewells = await close_all(list(self._sockets))
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while self._sockets and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 there is no one event to wait for

@@ -38,7 +38,7 @@ class Subscription:
         sent: Place | None = None,
         round_trip: float = 0.0,
     ) -> None:
-        """Take the client's `request`. `sent` is for the cursor, `round_trip` (seconds) for the delivery tracker."""
+        """Take the client's `request`. `sent`: see Cursor. `round_trip` (seconds): see DeliveryTracker."""
         self.user_id = request.user_id
         self.connection_id = connection_id
         self.socket = socket
@@ -48,7 +48,8 @@ class Subscription:
         self.confirming: asyncio.Future[None] | None = None
         self._is_plain = request.last_seq is None
         claim = connection_id if self.is_exclusive else None
-        self.cursor = Cursor(last_seq=request.last_seq, epoch=request.epoch, sent=sent, connection_id=claim)
+        after = sent if request.last_seq is None else Place(request.last_seq, request.epoch)
+        self.cursor = Cursor(after=after, is_plain=self._is_plain, connection_id=claim)
         self._clock = clock
         self._confirmations = confirmations
         self._tracker = DeliveryTracker(round_trip=round_trip)
@@ -123,10 +124,7 @@ class Subscription:
         self._farewell = asyncio.create_task(self.socket.close(code))
 
     async def finish(self) -> Place | None:
-        """Stop after the frame that is being sent.
-
-        Return the place up to which everything was sent, or None if a redelivery is not complete.
-        """
+        """Stop after the frame that is being sent; return the place, or None if a redelivery is not complete."""
         self.is_stopped = True
         if self._pump:
             await asyncio.wait({self._pump})

@@ -54,11 +54,6 @@ class Listener:
         self._unheard = 0
         self._peers = Peers()
 
-    @property
-    def is_running(self) -> bool:
-        """Whether it listens, or tries to."""
-        return self._task is not None
-
     def join(self, group: str) -> asyncio.Task[None]:
         """Deliver the group's messages. The task ends once it is joined; if the layer fails, it is joined later."""
         self._groups.add(group)
@@ -73,10 +68,7 @@ class Listener:
         return self._change(group)
 
     def _change(self, group: str) -> asyncio.Task[None]:
-        """Join or leave a group of the layer, in one batch with all changes until then.
-
-        The task is never cancelled: a cancelled call would break the connection.
-        """
+        """Join or leave a group of the layer, in one batch with all changes until then, which is never cancelled."""
         if self._changing is None or self._changing.done() or not self._changed:
             self._changing = asyncio.create_task(self._apply_changes(after=self._changing))
         self._changed.add(group)
@@ -91,10 +83,7 @@ class Listener:
         await self._call_layer("group_discard", changed - self._groups)
 
     async def _run(self) -> None:
-        """Listen while there are groups.
-
-        This is never cancelled: redis-py goes on with a call that is cancelled just as it was sent.
-        """
+        """Listen while there are groups. Never cancelled: a call that is cancelled as it is sent breaks a connection."""
         try:
             while self._groups:
                 try:

@@ -68,11 +68,8 @@ class Peers:
             self._split()
 
     def start_round(self, layer: BaseChannelLayer) -> None:
-        """Send our name, and read the names of the others, unless the round before still runs.
-
-        A layer that is not shared by processes, as the one in memory, needs none.
-        """
-        is_shared = "processes" in getattr(layer, "extensions", ())
+        """Send our name, and read the names of the others, unless the round before still runs."""
+        is_shared = "processes" in getattr(layer, "extensions", ())  # not the layer in memory
         if is_shared and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._call(layer))
 

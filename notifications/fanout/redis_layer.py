@@ -87,10 +87,7 @@ class RedisLayer(BaseChannelLayer):
         await self._state().server.publish(name, self._serializer.serialize(message))
 
     async def flush(self) -> None:
-        """Forget the channels and groups of this event loop, and close its connection. Calls under way fail.
-
-        Channels of other processes, and of other layers on the same Redis, stay.
-        """
+        """Forget this event loop's channels and groups alone, and close its connection. Calls under way fail."""
         state = self._state()
         state.channels.clear()
         state.groups.clear()

@@ -44,10 +44,7 @@ def serve(*, application: Any, sockets: list[socket.socket]) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, with a stop of our own.
-
-    uvicorn's would close all WebSockets at once with 1012, and end the process by the signal.
-    """
+    """uvicorn's server with a stop of our own. uvicorn's would close all WebSockets at once, with 1012."""
 
     def __init__(self, config: uvicorn.Config, requests: Requests) -> None:
         super().__init__(config)

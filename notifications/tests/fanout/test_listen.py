@@ -329,7 +329,7 @@ async def test_when_nobody_is_left_the_line_is_closed_and_opened_again_for_the_n
         await client.register()
         await path.gets_fast(client)
         await client.disconnect(timeout=PATIENCE)
-        await until(lambda: not hub.current().listener.is_running)
+        await until(lambda: hub.current().listener._task is None)
         assert subscribed(redis) == set()
 
 

@@ -56,7 +56,7 @@ async def test_a_consumer_of_another_app_hears_its_group_whatever_riders_do(requ
     assert await hears(driver, 3)
 
     await rider.disconnect(timeout=PATIENCE)
-    await until(lambda: not ours.is_running)
+    await until(lambda: ours._task is None)
     assert await hears(driver, 4)
     await driver.disconnect(timeout=PATIENCE)
     await get_channel_layer().flush()

@@ -4,6 +4,7 @@ from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from psycopg_pool import ConnectionPool
 
 from payments_project.environment import BASE_DIR
 from payments_project.postgresql import outage
@@ -15,7 +16,7 @@ POSTGRESQL = {
         "max_size": 20,
         "timeout": 5,
         "reconnect_timeout": 2,
-        "reconnect_failed": outage.reconnect,
+        "reconnect_failed": ConnectionPool.check,  # else it gives up until a caller waits for a connection
         "connection_class": outage.Connection,
     },
     "connect_timeout": 5,

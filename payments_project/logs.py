@@ -2,6 +2,7 @@
 
 import logging
 import time
+from operator import attrgetter
 from typing import Any
 
 SECONDS = 60
@@ -23,11 +24,6 @@ class OnceAMinute(logging.Filter):
             return False
         self._due[record.msg] = now + SECONDS
         return True
-
-
-def is_unforeseen(record: logging.LogRecord) -> bool:
-    """Return whether the record has an exception that no code handled. The service logs its own refusals itself."""
-    return record.exc_info is not None
 
 
 _ONCE_A_MINUTE = (
@@ -54,7 +50,8 @@ def logging_of(level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "filters": {
             "once_a_minute": {"()": OnceAMinute},
-            "unforeseen": {"()": "django.utils.log.CallbackFilter", "callback": is_unforeseen},
+            # Passes exceptions that no code handled: the service logs its own refusals itself.
+            "unforeseen": {"()": "django.utils.log.CallbackFilter", "callback": attrgetter("exc_info")},
         },
         "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},

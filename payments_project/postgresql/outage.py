@@ -8,7 +8,6 @@ from typing import Any
 
 import psycopg
 from prometheus_client import Counter
-from psycopg_pool import ConnectionPool
 
 UNWRITABLE = Counter(
     "payments_database_unwritable_total", "Statements that PostgreSQL could not write, by why.", ["reason"]
@@ -66,8 +65,3 @@ class Connection(psycopg.Connection[Any]):
             raise
         outage.is_over()
         return connection
-
-
-def reconnect(pool: ConnectionPool[Any]) -> None:
-    """Make the pool try again. Otherwise it gives up until a caller waits for a connection."""
-    pool.check()

@@ -60,68 +60,46 @@ class Environment(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
-    DEBUG: bool = Field(default=False, description="Development mode: development defaults are accepted.")
-    SECRET_KEY: str = Field(
-        default=DEVELOPMENT_SECRET_KEY,
-        description="Signs sessions and the sandbox's webhooks, and seals what goes through Redis.",
-    )
-    ALLOWED_HOSTS: CommaSeparated = Field(
-        default=["localhost", "127.0.0.1", "[::1]"],
-        description="Host names the service answers to, separated by commas.",
-    )
-    HOST: str = Field(default="localhost", description="Address `manage.py serve` listens on.")
-    PORT: int = Field(default=9090, ge=1, le=65535, description="Port `manage.py serve` listens on.")
-    PUBLIC_URL: Annotated[AnyHttpUrl, AfterValidator(_prefix)] | None = Field(
-        default=None,
-        description="Where browsers reach the service, with its prefix if it has one. Default: http://HOST:PORT.",
-    )
-    APP_SCHEME: Annotated[str, AfterValidator(_app_scheme)] = Field(
-        default="", description="Scheme of the rider's app, to which the pages after Checkout lead back."
-    )
-    DATABASE_URL: str = Field(
-        default="sqlite:///db.sqlite3", description="SQLite or PostgreSQL (postgresql://…)."
-    )
-    REDIS_URL: str = Field(
-        default="",
-        pattern="^(rediss?://|unix://|$)",
-        description="Redis or Valkey for several processes; empty: in memory, one process.",
-    )
-    WORKERS: int = Field(default=1, ge=1, description="How many server processes share this configuration.")
-    WEBSOCKET_PING_SECONDS: int = Field(
-        default=20,
-        ge=1,
-        le=60,
-        description="How often clients are pinged on the WebSocket, and how long their answer may take.",
-    )
-    API_KEYS: CommaSeparated = Field(
-        default=[DEVELOPMENT_API_KEY], description="Bearer keys of the HTTP API, separated by commas."
-    )
-    NOTIFICATIONS_AUTH: Literal["open", "token"] | None = Field(
-        default=None,
-        description="Which clients may register: `open`, all; `token`, those with a JWT. "
-        "Default: open with DEBUG, else token.",
-    )
-    NOTIFICATIONS_TOKEN_SECRET: str = Field(
-        default="", description="HS256 secret of the registration tokens, 32 characters or more."
-    )
-    NOTIFICATIONS_CONNECTIONS: Literal["all", "latest"] = Field(
-        default="all", description="`all` connections of a user are served, or the `latest` alone."
-    )
-    STRIPE_SECRET_KEY: str = Field(default="", description="Stripe's secret key (sk_… or rk_…).")
-    STRIPE_WEBHOOK_SECRETS: CommaSeparated = Field(
-        default=[], description="Signing secrets of the webhook endpoint (whsec_…), separated by commas."
-    )
-    STRIPE_SANDBOX: bool | None = Field(
-        default=None,
-        description="Serve the built-in Stripe sandbox. Default: on with DEBUG and without STRIPE_SECRET_KEY.",
-    )
-    STRIPE_API_BASE: AnyHttpUrl | None = Field(
-        default=None,
-        description="Another address of Stripe's API, for test keys only. Default: Stripe's own.",
-    )
-    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="The least level that is logged on standard error."
-    )
+    DEBUG: bool = False
+    """Development mode: development defaults are accepted."""
+    SECRET_KEY: str = DEVELOPMENT_SECRET_KEY
+    """Signs sessions and the sandbox's webhooks, and seals what goes through Redis."""
+    ALLOWED_HOSTS: CommaSeparated = ["localhost", "127.0.0.1", "[::1]"]
+    """Host names the service answers to, separated by commas."""
+    HOST: str = "localhost"
+    """Address `manage.py serve` listens on."""
+    PORT: int = Field(default=9090, ge=1, le=65535)
+    """Port `manage.py serve` listens on."""
+    PUBLIC_URL: Annotated[AnyHttpUrl, AfterValidator(_prefix)] | None = None
+    """Where browsers reach the service, with its prefix if it has one. Default: http://HOST:PORT."""
+    APP_SCHEME: Annotated[str, AfterValidator(_app_scheme)] = ""
+    """Scheme of the rider's app, to which the pages after Checkout lead back."""
+    DATABASE_URL: str = "sqlite:///db.sqlite3"
+    """SQLite or PostgreSQL (postgresql://…)."""
+    REDIS_URL: str = Field(default="", pattern="^(rediss?://|unix://|$)")
+    """Redis or Valkey for several processes; empty: in memory, one process."""
+    WORKERS: int = Field(default=1, ge=1)
+    """How many server processes share this configuration."""
+    WEBSOCKET_PING_SECONDS: int = Field(default=20, ge=1, le=60)
+    """How often clients are pinged on the WebSocket, and how long their answer may take."""
+    API_KEYS: CommaSeparated = [DEVELOPMENT_API_KEY]
+    """Bearer keys of the HTTP API, separated by commas."""
+    NOTIFICATIONS_AUTH: Literal["open", "token"] | None = None
+    """Which clients may register: `open`, all; `token`, those with a JWT. Default: open with DEBUG, else token."""
+    NOTIFICATIONS_TOKEN_SECRET: str = ""
+    """HS256 secret of the registration tokens, 32 characters or more."""
+    NOTIFICATIONS_CONNECTIONS: Literal["all", "latest"] = "all"
+    """`all` connections of a user are served, or the `latest` alone."""
+    STRIPE_SECRET_KEY: str = ""
+    """Stripe's secret key (sk_… or rk_…)."""
+    STRIPE_WEBHOOK_SECRETS: CommaSeparated = []
+    """Signing secrets of the webhook endpoint (whsec_…), separated by commas."""
+    STRIPE_SANDBOX: bool | None = None
+    """Serve the built-in Stripe sandbox. Default: on with DEBUG and without STRIPE_SECRET_KEY."""
+    STRIPE_API_BASE: AnyHttpUrl | None = None
+    """Another address of Stripe's API, for test keys only. Default: Stripe's own."""
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least level that is logged on standard error."""
 
 
 def local_host(host: str) -> str:

@@ -64,7 +64,7 @@ class OutsideTransactionError(RuntimeError):
         )
 
 
-class News(NamedTuple):
+class NewNotification(NamedTuple):
     """A notification to write.
 
     `frame` goes over the socket: JSON values, keys in the client guide's order, at most FRAME_MAX_BYTES of text.
@@ -91,11 +91,11 @@ class Confirmation(NamedTuple):
 def notify(
     *, user_id: str, frame: Mapping[str, object], collapse_key: str, expires_at: datetime | None
 ) -> int:
-    """Notify one user; return the notification's number. Call it as `notify_all`, with the values of News."""
-    return notify_all([News(user_id, frame, collapse_key, expires_at)])[0]
+    """Notify one user; return the notification's number. Call it as `notify_all`, with the values of NewNotification."""
+    return notify_all([NewNotification(user_id, frame, collapse_key, expires_at)])[0]
 
 
-def notify_all(news: Sequence[News]) -> list[int]:
+def notify_all(new: Sequence[NewNotification]) -> list[int]:
     """Write notifications in the caller's transaction; return their numbers. Wake the users' connections after the commit.
 
     The feeds stay locked until the commit. Call it once in a transaction and late, or notify users in the order of
@@ -106,16 +106,16 @@ def notify_all(news: Sequence[News]) -> list[int]:
     """
     if not connection.in_atomic_block:
         raise OutsideTransactionError
-    texts = [_text(item) for item in news]
-    if not news:
+    texts = [_text(item) for item in new]
+    if not new:
         return []
-    seqs = _insert(news, texts)
-    wakes = [Wake(item.user_id, seq, text) for item, seq, text in zip(news, seqs, texts, strict=True)]
+    seqs = _insert(new, texts)
+    wakes = [Wake(item.user_id, seq, text) for item, seq, text in zip(new, seqs, texts, strict=True)]
     transaction.on_commit(lambda: publish.publish(wakes), robust=True)
     return seqs
 
 
-def _text(item: News) -> str:
+def _text(item: NewNotification) -> str:
     check_user_id(item.user_id)
     if not item.frame:
         raise ValueError("A frame has at least a type.")
@@ -125,14 +125,14 @@ def _text(item: News) -> str:
     return text
 
 
-def _insert(news: Sequence[News], texts: Sequence[str]) -> list[int]:
+def _insert(new: Sequence[NewNotification], texts: Sequence[str]) -> list[int]:
     """Write notifications, with the same few statements for any number of them; return their numbers."""
-    counts = Counter(item.user_id for item in news)
+    counts = Counter(item.user_id for item in new)
     newer = dict(counts)
     rows: list[dict[str, Any]] = []
     at = connection.ops.adapt_datetimefield_value
     now = at(timezone.now())
-    for item, text in zip(news, texts, strict=True):
+    for item, text in zip(new, texts, strict=True):
         newer[item.user_id] -= 1  # now the count of the same user's items after this one
         rows.append(
             {

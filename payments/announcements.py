@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from notifications.feed import News, notify, notify_all
+from notifications.feed import NewNotification, notify, notify_all
 from payments.models import Payment, StatusChange
 from payments.status import Status
 
@@ -33,7 +33,7 @@ def announce_statuses(changes: Sequence[StatusChange]) -> list[int]:
     expires_at = timezone.now() + STATUS_KEPT_FOR
     return notify_all(
         [
-            News(
+            NewNotification(
                 user_id=change.payment.user_id,
                 frame={
                     "type": "payment_status_update",

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -13,6 +13,7 @@ from payments_project.middleware.refusing import LINGER_MAX_BYTES, REFUSED, Refu
 from payments_project.serving.http_parser import RequestParser
 from payments_project.serving.limits import KEEP_ALIVE_SECONDS, PIECE_BYTES, REQUEST_SECONDS
 from payments_project.serving.process import connections_max
+from payments_project.serving.transport import QuietTransport
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock, or refuse the connection if too many are open."""
-        super().connection_made(transport)
-        self.flow = Flow(transport)
+        super().connection_made(cast("asyncio.Transport", QuietTransport(transport)))
+        self.flow = Flow(self.transport)
         self._expect_more(within=REQUEST_SECONDS)
         if len(self.connections) > connections_max():
             logger.warning("Connections are refused: %d are open already.", connections_max())

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,6 +39,26 @@ def _app_scheme(scheme: str) -> str:
     return scheme
 
 
+_NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+_NAME_MAX_LENGTH = 253
+
+
+def _host(host: str) -> str:
+    """Return the address without brackets, or the name. Resolvers take `*` and `[::1` too, for this machine."""
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    with suppress(ValueError):
+        if ip_address(bare).version == 6 or bare == host:  # noqa: PLR2004 the number is its name
+            return bare
+    last = host.removesuffix(".").rpartition(".")[2]
+    if len(host) > _NAME_MAX_LENGTH or not _NAME.fullmatch(host) or _NUMBER.fullmatch(last):
+        raise ValueError(
+            "set localhost, one address of this machine, or one name of it; 0.0.0.0 for all of them. "
+            "The port is in PORT"
+        )
+    return host
+
+
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 _OWN = re.compile("/(admin|api|basic|checkout|healthz|metrics|readyz|sandbox|static|v1|v2|webhooks)(/|$)")
 
@@ -66,7 +87,7 @@ class Environment(BaseSettings):
     """Signs sessions and the sandbox's webhooks, and seals what goes through Redis."""
     ALLOWED_HOSTS: CommaSeparated = ["localhost", "127.0.0.1", "[::1]"]
     """Host names the service answers to, separated by commas."""
-    HOST: str = "localhost"
+    HOST: Annotated[str, AfterValidator(_host)] = "localhost"
     """Address `manage.py serve` listens on."""
     PORT: int = Field(default=9090, ge=1, le=65535)
     """Port `manage.py serve` listens on."""
@@ -103,14 +124,18 @@ class Environment(BaseSettings):
 
 
 def local_host(host: str) -> str:
-    """Return the host name by which this machine reaches its own server that listens on `host`."""
+    """Return the host name by which this machine reaches its own server that listens on `host`.
+
+    A zone, as in fe80::1%eth0, is no part of a URL or of a Host header (RFC 9844).
+    """
     try:
         address = ip_address(host)
     except ValueError:
         return host
     if address.is_unspecified:  # it listens everywhere
         return "localhost"
-    return f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004 the number is its name
+    name = str(address).partition("%")[0]
+    return f"[{name}]" if address.version == 6 else name  # noqa: PLR2004 the number is its name
 
 
 def read_environment() -> Environment:
@@ -118,5 +143,8 @@ def read_environment() -> Environment:
     try:
         return Environment(_env_file=os.environ.get("ENV_FILE", BASE_DIR / ".env") or None)
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+        lines = [
+            f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        ]
         raise ImproperlyConfigured("These settings are wrong. " + "; ".join(lines)) from None

@@ -23,6 +23,13 @@ REFUSALS = {
         {"PORT": "abc"},
         "These settings are wrong. PORT: Input should be a valid integer, unable to parse string as an integer",
     ),
+    "a host that is a pattern": (
+        {"HOST": "*"},
+        (
+            "These settings are wrong. HOST: set localhost, one address of this machine, or one name of it; "
+            "0.0.0.0 for all of them. The port is in PORT"
+        ),
+    ),
     "an address that needs an interface": (
         {"HOST": "fe80::1"},
         (

@@ -41,8 +41,9 @@ class Command(BaseCommand):
         if fd is None:
             sockets = listen(host=settings.HOST, port=settings.PORT)
             prepare_database(may_migrate=settings.DEBUG)
-            Console().print(banner({}))
-            Console().print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)
+            console = Console(markup=False)  # it would take [fd00::2] for markup
+            console.print(banner({}))
+            console.print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)
         else:  # one of several processes: the process manager has prepared the database once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)

@@ -9,20 +9,24 @@ SECONDS = 60
 
 
 class OnceAMinute(logging.Filter):
-    """Passes each message once a minute, whatever its arguments. A record with a traceback always passes."""
+    """Passes each message once a minute, whatever its arguments, but once for each `reason` in the record's `extra`.
+
+    A record with a traceback always passes.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._due: dict[str, float] = {}
+        self._due: dict[tuple[str, str | None], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to log the record."""
         now = time.monotonic()
         if record.exc_info:
             return True
-        if now < self._due.get(record.msg, now):
+        key = (record.msg, getattr(record, "reason", None))
+        if now < self._due.get(key, now):
             return False
-        self._due[record.msg] = now + SECONDS
+        self._due[key] = now + SECONDS
         return True
 
 

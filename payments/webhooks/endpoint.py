@@ -81,11 +81,8 @@ async def _ingest(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> An
         signed = signatures.read(signature)
         row = ingest.receive(body=await read(), signature=signed)
         result = await batches.submit(row)
-    except signatures.SignatureOfAnotherTime as error:
-        logger.warning("Webhooks are refused as signed at another time. %s", error)
-        return _refuse(400, error.code, str(error))
     except signatures.InvalidSignature as error:
-        logger.warning("Webhooks are refused: %s Compare STRIPE_WEBHOOK_SECRETS with Stripe's.", error)
+        logger.warning("Webhooks are refused as %s: %s", error.code, error, extra={"reason": error.code})
         return _refuse(400, error.code, str(error))
     except envelope.MalformedEvent as error:
         return _refuse(400, "malformed_event", str(error))

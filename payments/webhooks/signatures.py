@@ -14,15 +14,34 @@ TOLERANCE_SECONDS = 300
 """How far the time of signing may be from now, either way: https://docs.stripe.com/webhooks#replay-attacks"""
 
 _TIME = re.compile(r"[0-9]{1,15}")
-_NOT_SIGNED = (
-    "Send the header Stripe-Signature as Stripe does: `t=TIME,v1=SIGNATURE`, over the body as it was sent."
-)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class InvalidSignature(Exception):
     """A body is not known to be Stripe's; the message says what does not fit, and `code` says it to programs."""
 
     code = "invalid_signature"
+
+
+class Unsigned(InvalidSignature):
+    """A delivery has no signature: it is not Stripe's, or a proxy has dropped the header."""
+
+    code = "unsigned"
+
+    def __init__(self) -> None:
+        super().__init__("Send the header Stripe-Signature with the event.")
+
+
+class UnreadableSignature(InvalidSignature):
+    """A header holds no time or no signature in the form of Stripe's. That says nothing about the secret."""
+
+    code = "unreadable_signature"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The Stripe-Signature header cannot be read: send it as Stripe does, `t=TIME,v1=SIGNATURE`, "
+            "with the time in seconds, 64 hexadecimal digits in lower case, and no white space around `=`."
+        )
 
 
 class SignatureOfAnotherTime(InvalidSignature):
@@ -52,13 +71,15 @@ def read(header: str) -> Signature:
     first counts; any of several signatures may be ours. A time in the future is refused like one in the past, for here
     it is no more than what a stranger wrote.
 
-    Raises InvalidSignature or SignatureOfAnotherTime.
+    Raises Unsigned, UnreadableSignature or SignatureOfAnotherTime.
     """
+    if not header.strip():
+        raise Unsigned
     pairs = [item.strip().partition("=") for item in header.split(",")]
     times = [value for name, _, value in pairs if name == "t"]
-    digests = tuple(value for name, _, value in pairs if name == "v1" and value.isascii())
+    digests = tuple(value for name, _, value in pairs if name == "v1" and _DIGEST.fullmatch(value))
     if not times or not digests or not _TIME.fullmatch(times[0]):
-        raise InvalidSignature(_NOT_SIGNED)
+        raise UnreadableSignature
     age = round(time.time() - int(times[0]))
     if abs(age) > TOLERANCE_SECONDS:
         raise SignatureOfAnotherTime(age=age)
@@ -75,4 +96,7 @@ def verify(*, body: bytes, signature: Signature) -> None:
         expected = hmac.digest(secret.encode(), signed, "sha256").hex()
         if any(hmac.compare_digest(expected, digest) for digest in signature.digests):
             return
-    raise InvalidSignature("The Stripe-Signature header does not match the body and any configured secret.")
+    raise InvalidSignature(
+        "The Stripe-Signature header does not match the body and any configured secret: "
+        "compare STRIPE_WEBHOOK_SECRETS with Stripe's."
+    )

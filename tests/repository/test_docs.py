@@ -212,7 +212,7 @@ def refused_signatures():
     """What is wrong with a signature, as the module that reads it names that."""
     return {
         ("400", code)
-        for code in re.findall(r'"(\w+_signature|signature_\w+)"', read("payments/webhooks/signatures.py"))
+        for code in re.findall(r'"(unsigned|\w+_signature|signature_\w+)"', read("payments/webhooks/signatures.py"))
     }
 
 

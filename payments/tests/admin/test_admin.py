@@ -1,7 +1,6 @@
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
-from html import unescape
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -21,25 +20,12 @@ from payments.status import Status
 from payments.tests import recorded
 from payments.tests import stripe_events as stripe
 from payments.webhooks.scrubbing import REMOVED
+from tests.support.admin_pages import found, page_of, text_of
 from tests.support.plans import on_postgresql, plan_of
 
 PAYMENTS = "admin:payments_payment_changelist"
 EVENTS = "admin:payments_webhookevent_changelist"
 State = WebhookEvent.State
-
-
-def page_of(row):
-    return reverse(f"admin:payments_{row._meta.model_name}_change", args=[row.pk])
-
-
-def text_of(response):
-    assert response.status_code == 200
-    return unescape(response.content.decode())
-
-
-def found(response):
-    assert response.status_code == 200
-    return list(response.context["cl"].result_list)
 
 
 @pytest.fixture

@@ -36,6 +36,43 @@ def refund(
     return request if request.refund_id else complete(request, cause=cause)
 
 
+def _reserve(
+    *, payment_id: Any, amount: int | None, intent_id: str | None, idempotency_key: str
+) -> RefundRequest:
+    """Return the committed row of this request: that of an earlier, equal request, or a new one."""
+    try:
+        with transaction.atomic():
+            payment = record.lock(payment_id)
+            request = RefundRequest.objects.filter(idempotency_key=idempotency_key).first()
+            if request:
+                _take_up(request, payment, amount=amount, intent_id=intent_id)
+            else:
+                chosen, minor_units = refundable.choose(payment, amount=amount, intent_id=intent_id)
+                request = RefundRequest.objects.create(
+                    payment=payment,
+                    payment_intent_id=chosen,
+                    amount=minor_units,
+                    whole=amount is None,
+                    idempotency_key=idempotency_key,
+                )
+    except IntegrityError:  # a concurrent request used the key for another payment
+        raise IdempotencyKeyReused from None
+    return request
+
+
+def _take_up(request: RefundRequest, payment: Payment, *, amount: int | None, intent_id: str | None) -> None:
+    """Take up an earlier request if it asked for the same. If it was given up, its amount must still be refundable."""
+    known = (request.payment_id, request.whole, request.amount, request.payment_intent_id)
+    asked = (payment.pk, amount is None, amount or request.amount, intent_id or request.payment_intent_id)
+    if asked != known:
+        raise IdempotencyKeyReused
+    request.payment = payment
+    if request.given_up_at is not None:
+        refundable.choose(payment, amount=request.amount, intent_id=request.payment_intent_id)
+        request.given_up_at = None
+        request.save(update_fields=["given_up_at"])
+
+
 def is_key_kept(request: RefundRequest) -> bool:
     """Return whether Stripe still knows the request's idempotency key, so that a repetition is safe."""
     return request.created_at > timezone.now() - gateway.KEYS_KEPT
@@ -48,17 +85,26 @@ def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequ
     back the answer, look for the refund first.
     Raises StripeError: StripeRefused with the request deleted, any other with it kept.
     """
+    made: Mapping[str, Any] | None
     is_first = request.attempt == 1 and is_key_kept(request)
     if not is_first and (made := find(request)):
         return settle(request, made, cause=cause)
-    answer: Mapping[str, Any]
+    # Of https://docs.stripe.com/api/refunds/create. A retry sends the same: none of these columns ever changes.
+    params = {
+        "payment_intent": request.payment_intent_id,
+        "amount": request.amount,
+        "metadata": {"refund_request": str(request.pk)},
+    }
+    key = f"refund-{request.payment_id}-{request.pk}"
+    if request.attempt > 1:
+        key += f"-{request.attempt}"
     try:
-        answer = gateway.create_refund(params=_params(request), idempotency_key=_key(request))
+        made = gateway.create_refund(params=params, idempotency_key=key)
     except gateway.StripeError as error:
         if not error.is_final:
             raise
-        answer = _made_before(request, error)
-    return settle(request, answer, cause=cause)
+        made = _made_before(request, error)
+    return settle(request, made, cause=cause)
 
 
 def _made_before(request: RefundRequest, error: gateway.StripeError) -> Mapping[str, Any]:
@@ -75,23 +121,6 @@ def _made_before(request: RefundRequest, error: gateway.StripeError) -> Mapping[
     if isinstance(error, gateway.StripeRefused):
         same.delete()
     raise error
-
-
-def _params(request: RefundRequest) -> dict[str, Any]:
-    """Return the request to Stripe (https://docs.stripe.com/api/refunds/create).
-
-    A retry sends the same: none of these columns ever changes.
-    """
-    return {
-        "payment_intent": request.payment_intent_id,
-        "amount": request.amount,
-        "metadata": {"refund_request": str(request.pk)},
-    }
-
-
-def _key(request: RefundRequest) -> str:
-    first = f"refund-{request.payment_id}-{request.pk}"
-    return first if request.attempt == 1 else f"{first}-{request.attempt}"
 
 
 def settle(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChange.Cause) -> RefundRequest:
@@ -131,49 +160,3 @@ def give_up(request: RefundRequest) -> bool:
     """
     unanswered = RefundRequest.objects.filter(pk=request.pk, refund_id="")
     return bool(unanswered.update(given_up_at=timezone.now()))
-
-
-def _reserve(
-    *, payment_id: Any, amount: int | None, intent_id: str | None, idempotency_key: str
-) -> RefundRequest:
-    """Return the committed row of this request: that of an earlier, equal request, or a new one."""
-    try:
-        with transaction.atomic():
-            payment = record.lock(payment_id)
-            return _earlier(
-                payment, amount=amount, intent_id=intent_id, idempotency_key=idempotency_key
-            ) or _new(payment, amount=amount, intent_id=intent_id, idempotency_key=idempotency_key)
-    except IntegrityError:  # a concurrent request used the key for another payment
-        raise IdempotencyKeyReused from None
-
-
-def _earlier(
-    payment: Payment, *, amount: int | None, intent_id: str | None, idempotency_key: str
-) -> RefundRequest | None:
-    """Return the request with this key. If it was given up, its amount must still be refundable."""
-    request = RefundRequest.objects.filter(idempotency_key=idempotency_key).first()
-    if request is None:
-        return None
-    known = (request.payment_id, request.whole, request.amount, request.payment_intent_id)
-    asked = (payment.pk, amount is None, amount or request.amount, intent_id or request.payment_intent_id)
-    if asked != known:
-        raise IdempotencyKeyReused
-    request.payment = payment
-    if request.given_up_at is not None:
-        refundable.choose(payment, amount=request.amount, intent_id=request.payment_intent_id)
-        request.given_up_at = None
-        request.save(update_fields=["given_up_at"])
-    return request
-
-
-def _new(
-    payment: Payment, *, amount: int | None, intent_id: str | None, idempotency_key: str
-) -> RefundRequest:
-    chosen, minor_units = refundable.choose(payment, amount=amount, intent_id=intent_id)
-    return RefundRequest.objects.create(
-        payment=payment,
-        payment_intent_id=chosen,
-        amount=minor_units,
-        whole=amount is None,
-        idempotency_key=idempotency_key,
-    )

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -47,7 +47,7 @@ async def stripe_webhook(request: HttpRequest) -> HttpResponse:
 
     signature = request.headers.get("Stripe-Signature", "")
     answer = await endpoint.answer(method=str(request.method), signature=signature, read=read)
-    return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
+    return JsonResponse(answer.content, status=answer.status, headers=answer.headers)
 
 
 @never_cache

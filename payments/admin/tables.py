@@ -79,18 +79,18 @@ def _money(payment: Payment) -> Iterator[Row]:
 
 @_table("Disputes", "Dispute", "Amount", "State", "Reason", "Evidence due (UTC)", "Payment intent")
 def _disputes(payment: Payment) -> Iterator[Row]:
-    for dispute_id, dispute, currency in shown.disputes(payment.facts):
-        amount = format_amount(dispute["amount"], currency)
+    for dispute in shown.disputes(payment.facts):
+        amount = format_amount(dispute["amount"], dispute["currency"])
         state = label(dispute["status"], tone="danger" if shown.is_open(dispute) else "")
         due_by = instant(moment(dispute["due_by"]))
-        yield dispute_id, amount, state, dispute["reason"], due_by, dispute["intent"]
+        yield dispute["id"], amount, state, dispute["reason"], due_by, dispute["intent"]
 
 
 @_table("Balance transactions of disputes", "When (UTC)", "Moved", "Fee", "Balance transaction", "Dispute")
 def _movements(payment: Payment) -> Iterator[Row]:
     moved = [
         (movement["at"], transaction_id, dispute_id, movement)
-        for dispute_id, dispute, _ in shown.disputes(payment.facts)
+        for dispute_id, dispute in payment.facts.get("disputes", {}).items()
         for transaction_id, movement in dispute["movements"].items()
     ]
     for at, transaction_id, dispute_id, movement in sorted(moved, key=lambda row: row[:2]):
@@ -100,10 +100,11 @@ def _movements(payment: Payment) -> Iterator[Row]:
 
 @_table("Refunds", "Refund", "Amount", "State", "Payment intent")
 def _refunds(payment: Payment) -> Iterator[Row]:
-    for refund_id, refund, currency in shown.refunds(payment.facts):
+    for refund in shown.refunds(payment.facts):
         stage = REFUND_STAGES.get(refund["status"], Stage.UNKNOWN)
         state = label(refund["status"], tone=_REFUND_TONES.get(stage, "warning"))
-        yield refund_id, format_amount(refund["amount"], currency), state, refund["intent"]
+        amount = format_amount(refund["amount"], refund["currency"])
+        yield refund["id"], amount, state, refund["intent"]
 
 
 @_table("Last attempt that failed", "When (UTC)", "Code", "Decline code", "Advice", "Message")

@@ -120,12 +120,14 @@ def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]
 
 def _known_of(payment: Payment, object_id: str) -> str:
     """Return the current state of the refund or dispute that an event is about."""
-    for refund_id, refund, currency in shown.refunds(payment.facts):
-        if refund_id == object_id:
-            return f"refund of {format_amount(refund['amount'], currency)}, now {refund['status']}"
-    for dispute_id, dispute, currency in shown.disputes(payment.facts):
-        if dispute_id == object_id:
-            over = ", ".join(filter(None, [format_amount(dispute["amount"], currency), dispute["reason"]]))
+    for refund in shown.refunds(payment.facts):
+        if refund["id"] == object_id:
+            amount = format_amount(refund["amount"], refund["currency"])
+            return f"refund of {amount}, now {refund['status']}"
+    for dispute in shown.disputes(payment.facts):
+        if dispute["id"] == object_id:
+            amount = format_amount(dispute["amount"], dispute["currency"])
+            over = ", ".join(filter(None, [amount, dispute["reason"]]))
             return f"dispute over {over}, now {dispute['status']}"
     return ""
 

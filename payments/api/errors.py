@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
+from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from pydantic import BaseModel, Field
 
 from database.errors import describe
 from payments.checkout import cancel, create, refundable
@@ -31,6 +33,39 @@ MESSAGES = {
 """The messages that are always the same, by code. The others are the errors' own."""
 
 Handler = Callable[[HttpRequest, Any], HttpResponse]
+
+
+class Problem(BaseModel):
+    """An error."""
+
+    code: str = Field(description="For programs.", examples=["ride_has_payment"])
+    message: str = Field(description="For people: what is wrong, and what to send instead.")
+
+
+class FieldProblem(BaseModel):
+    """An error of one field."""
+
+    field: str
+    message: str
+
+
+class InvalidRequest(Problem):
+    """An error of the request's fields."""
+
+    code: Literal["invalid_request"] = "invalid_request"
+    fields: list[FieldProblem]
+
+
+class RideConflict(Problem):
+    """The error of a ride that has a payment already."""
+
+    payment_id: UUID = Field(serialization_alias="paymentId")
+
+
+class ErrorOut(BaseModel):
+    """The body of every error."""
+
+    error: InvalidRequest | RideConflict | Problem
 
 
 class IdempotencyKeyRequired(Exception):

@@ -35,11 +35,7 @@ _WORDS = {
 
 @csrf_exempt
 async def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """Take an event from Stripe.
-
-    The ASGI application asks `webhooks.endpoint` first, which is quicker than Django's handler. This view serves
-    everything else: `reverse()`, the test client, a WSGI server.
-    """
+    """Take an event where no ASGI server asks `webhooks.endpoint` first: `reverse()`, the test client, WSGI."""
     body = request.body
 
     async def read() -> bytes:

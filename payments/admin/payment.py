@@ -87,12 +87,10 @@ class PaymentAdmin(ReadOnlyAdmin):
         return [(name, options | {"fields": fields}), *others]
 
     def find(self, term: str) -> Q:
-        """Return the condition. Case counts, because the indexes serve `startswith`, not `istartswith`.
-
-        Look up intents first, because no index serves a condition on two tables.
-        """
+        """Return the condition. Case counts, because the indexes serve `startswith`, not `istartswith`."""
         names = ("ride_id", "user_id", "session_id")
         begins = Q(*((f"{name}__startswith", term) for name in names), _connector=Q.OR)
+        # Looked up first: no index serves a condition on two tables.
         intents = Intent.objects.filter(intent_id__startswith=term, payment__isnull=False).order_by()
         begins |= Q(pk__in=list(intents.values_list("payment_id", flat=True)[:INTENTS_FOUND]))
         return begins | Q(pk=number) if (number := uuid_of(term)) else begins

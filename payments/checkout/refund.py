@@ -25,10 +25,10 @@ def refund(
     idempotency_key: str,
     cause: StatusChange.Cause,
 ) -> RefundRequest:
-    """Refund `amount` minor units, or all that is left of a payment intent, and record Stripe's answer.
+    """Refund a payment intent as `refundable.choose` says, and record Stripe's answer.
 
-    Without `payment_intent_id`, choose the intent with the most left. Raises Payment.DoesNotExist,
-    refundable.NotRefundable, IdempotencyKeyReused or StripeError. After the last, the same call asks Stripe for the same refund.
+    Raises Payment.DoesNotExist, NotRefundable, IdempotencyKeyReused or StripeError. After the last, the same call asks
+    Stripe for the same refund.
     """
     request = _reserve(
         payment_id=payment_id, amount=amount, intent_id=payment_intent_id, idempotency_key=idempotency_key
@@ -81,11 +81,11 @@ def is_key_kept(request: RefundRequest) -> bool:
 def complete(request: RefundRequest, *, cause: StatusChange.Cause) -> RefundRequest:
     """Ask Stripe for a refund that it has not answered yet, and record its answer.
 
-    Repeated and concurrent calls make one refund. If an earlier try may have made it, and its key no longer brings
-    back the answer, look for the refund first.
-    Raises StripeError: StripeRefused with the request deleted, any other with it kept.
+    Repeated and concurrent calls make one refund. Raises StripeError: StripeRefused with the request deleted, any other
+    with it kept.
     """
     made: Mapping[str, Any] | None
+    # An earlier try may have made it, and its key no longer bring back the answer.
     is_first = request.attempt == 1 and is_key_kept(request)
     if not is_first and (made := find(request)):
         return settle(request, made, cause=cause)
@@ -140,14 +140,11 @@ def settle(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChan
 
 
 def find(request: RefundRequest) -> Mapping[str, Any] | None:
-    """Return the refund that Stripe made for a request, or None if it made none.
-
-    The amount must match too: a database that was restored from a backup assigns the same ids again.
-    Raises StripeError.
-    """
+    """Return the refund that Stripe made for a request, or None if it made none. Raises StripeError."""
     for page in gateway.list_refunds(payment_intent_id=request.payment_intent_id):
         for made in page:
             number = (made.get("metadata") or {}).get("refund_request")
+            # A database that was restored from a backup assigns the same ids again.
             if number == str(request.pk) and made.get("amount") == request.amount:
                 return made
     return None

@@ -1,7 +1,4 @@
-"""Read an event of Stripe's: which payment it is about, and which facts it adds.
-
-Source of the types and of their objects: https://docs.stripe.com/api/events/types
-"""
+"""Read an event (https://docs.stripe.com/api/events/types): which payment it is about, and which facts it adds."""
 
 import contextlib
 import uuid

@@ -1,8 +1,7 @@
-"""Answer Stripe's deliveries of events.
+"""Answer Stripe's deliveries of events, in an ASGI application of its own.
 
-This is an ASGI application of its own, beside Django's. Django's handler starts and joins a thread for each request,
-also for an async view, and that costs more than all else of an event; middleware, which would be left out then, is of
-no use to an endpoint for the signed messages of a machine.
+Django's handler starts and joins a thread for each request, which costs more than all else of an event. The signed
+messages of a machine need no middleware.
 """
 
 import logging

@@ -84,15 +84,6 @@ def _refuse(
     return JsonResponse({"error": content}, status=status, headers=headers)
 
 
-def _always(status: int, code: str, message: str = "") -> Handler:
-    """Return a handler that answers with this message, with the code's, or else with the error's own."""
-    return lambda _, error: _refuse(status, code, message or MESSAGES.get(code) or str(error))
-
-
-def _unauthorized(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-    return _refuse(401, "unauthorized", headers={"WWW-Authenticate": "Bearer"})
-
-
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     fields = [
         {
@@ -107,10 +98,6 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     return _refuse(422, "invalid_request", message, fields=fields)
 
 
-def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    return _refuse(error.status_code, "invalid_request", str(error))
-
-
 def _no_database(request: HttpRequest, error: OperationalError) -> HttpResponse:
     log_outage(error)
     return _refuse(503, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
@@ -121,27 +108,25 @@ def _no_stripe(request: HttpRequest, error: gateway.StripeUnavailable) -> HttpRe
     return _refuse(503, "stripe_unavailable", headers={"Retry-After": str(seconds)})
 
 
-def _ride_has_payment(request: HttpRequest, error: create.RideHasPayment) -> HttpResponse:
-    return _refuse(409, "ride_has_payment", str(error), paymentId=str(error.payment.pk))
-
-
 def _refused(request: HttpRequest, error: gateway.StripeError) -> HttpResponse:
     return _refuse(502, "stripe_refused", f"Stripe refused: {error}", stripeCode=error.code)
 
 
 HANDLERS: Mapping[type[Exception], Handler] = {
-    AuthenticationError: _unauthorized,
+    AuthenticationError: lambda *_: _refuse(401, "unauthorized", headers={"WWW-Authenticate": "Bearer"}),
     ValidationError: _invalid,
-    HttpError: _http_error,
-    RequestDataTooBig: _always(413, "too_large"),
-    TooManyFieldsSent: _always(400, "invalid_request", "Send at most 1,000 parameters."),
+    HttpError: lambda _, error: _refuse(error.status_code, "invalid_request", str(error)),
+    RequestDataTooBig: lambda *_: _refuse(413, "too_large"),
+    TooManyFieldsSent: lambda *_: _refuse(400, "invalid_request", "Send at most 1,000 parameters."),
     OperationalError: _no_database,
-    Payment.DoesNotExist: _always(404, "not_found"),
-    IdempotencyKeyRequired: _always(400, "idempotency_key_required"),
-    create.IdempotencyKeyReused: _always(409, "idempotency_key_reused"),
-    create.RideHasPayment: _ride_has_payment,
-    cancel.NotCancelable: _always(409, "not_cancelable"),
-    refundable.NotRefundable: _always(409, "not_refundable"),
+    Payment.DoesNotExist: lambda *_: _refuse(404, "not_found"),
+    IdempotencyKeyRequired: lambda *_: _refuse(400, "idempotency_key_required"),
+    create.IdempotencyKeyReused: lambda *_: _refuse(409, "idempotency_key_reused"),
+    create.RideHasPayment: lambda _, error: _refuse(
+        409, "ride_has_payment", str(error), paymentId=str(error.payment.pk)
+    ),
+    cancel.NotCancelable: lambda _, error: _refuse(409, "not_cancelable", str(error)),
+    refundable.NotRefundable: lambda _, error: _refuse(409, "not_refundable", str(error)),
     gateway.StripeRefused: _refused,
     gateway.StripeKeyRefused: _refused,
     gateway.StripeUnavailable: _no_stripe,

@@ -19,7 +19,7 @@ from payments.webhooks import batches, envelope, ingest, signatures
 
 logger = logging.getLogger(__name__)
 
-PATHS = frozenset({"/webhooks/stripe/", "/webhooks/stripe"})
+PATHS = ("/webhooks/stripe", "/webhooks/stripe/")
 
 
 class Answer(NamedTuple):

@@ -93,13 +93,10 @@ def _object(fields: dict[str, Any], name: str, depth: int) -> dict[str, Any]:
         }
     if name in _PRIVATE:
         return {key: _nothing_of(item, depth) for key, item in fields.items()}
-    kept = {}
-    for key, item in fields.items():
-        if item is None or item is True or item is False:  # as most are: no call for them
-            kept[key] = item
-        else:
-            kept[key] = _kept_of(item, key, depth)
-    return kept
+    return {  # most are null or a truth value: no call for them
+        key: item if item is None or item is True or item is False else _kept_of(item, key, depth)
+        for key, item in fields.items()
+    }
 
 
 def _nothing_of(value: Any, depth: int) -> Any:

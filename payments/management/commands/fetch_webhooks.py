@@ -12,9 +12,8 @@ from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from payments.management.arguments import count, moment
-from payments.management.output import progress, write_result
 from payments.management.summary import Summary
+from payments.management.terminal import count, moment, progress, write_result
 from payments.models import Payment
 from payments.reconciliation import incomplete, missing_events, stale_payments
 from payments.reconciliation.each import End, Result, Row, each

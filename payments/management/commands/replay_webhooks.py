@@ -8,8 +8,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from payments.management.arguments import count, moment
-from payments.management.output import progress, write_result
+from payments.management.terminal import count, moment, progress, write_result
 from payments.webhooks.replay import Selection, replay, select
 
 

@@ -52,7 +52,7 @@ class Payment(models.Model):
     )
     payment_url = models.TextField("Checkout link", help_text="A bearer link: it belongs to the user alone.")
     expires_at = models.DateTimeField(null=True, help_text="When the Checkout link ends (UTC).")
-    announced_seq = models.BigIntegerField(
+    link_seq = models.BigIntegerField(
         "link's number", null=True, help_text="The notification that carried the link."
     )
 
@@ -118,7 +118,7 @@ class RefundRequest(models.Model):
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refund_requests")
     amount = models.BigIntegerField(help_text="In minor units of the payment's currency.")
-    whole = models.BooleanField(help_text="Asked for without an amount: all that was left.")
+    is_full = models.BooleanField(help_text="Asked for without an amount: all that was left.")
     idempotency_key = models.CharField(max_length=255, null=True)
     refund_id = models.CharField("refund", max_length=255, help_text="Empty until Stripe answered.")
     refund_status = models.CharField(max_length=20, help_text="As Stripe first answered.")
@@ -128,7 +128,7 @@ class RefundRequest(models.Model):
     payment_intent_id = models.CharField(
         "payment intent", max_length=255, help_text="The intent that is refunded."
     )
-    given_up_at = models.DateTimeField(
+    abandoned_at = models.DateTimeField(
         null=True, help_text="When Stripe was found to have made no such refund (UTC)."
     )
     created_at = models.DateTimeField(auto_now_add=True)
@@ -139,7 +139,7 @@ class RefundRequest(models.Model):
             models.Index(
                 fields=["created_at"],
                 name="unanswered_refunds",
-                condition=models.Q(refund_id="", given_up_at=None),
+                condition=models.Q(refund_id="", abandoned_at=None),
             )
         ]
         constraints = [models.UniqueConstraint(fields=["idempotency_key"], name="one_refund_a_key")]

@@ -74,9 +74,9 @@ def _beginning(payment: Payment, confirmed: Confirmation | None) -> Iterator[Ent
             detail=payment.stripe_error,
             tone="danger",
         )
-    if payment.announced_seq:
+    if payment.link_seq:
         title = "Checkout link written to the user's feed"
-        yield _notification(payment, seq=payment.announced_seq, at=None, title=title, confirmed=confirmed)
+        yield _notification(payment, seq=payment.link_seq, at=None, title=title, confirmed=confirmed)
 
 
 def _refunds(payment: Payment, refunds: Iterable[RefundRequest]) -> Iterator[Entry]:
@@ -94,7 +94,7 @@ def _answer(payment: Payment, refund: RefundRequest) -> str:
         known = payment.facts.get("refunds", {}).get(refund.refund_id)
         now = f", now {known['status']}" if known and known["status"] != refund.refund_status else ""
         return f"{refund.refund_id}, first {refund.refund_status}{now}"
-    return "given up: Stripe made none" if refund.given_up_at else "not answered"
+    return "given up: Stripe made none" if refund.abandoned_at else "not answered"
 
 
 def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]:

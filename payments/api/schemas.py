@@ -119,7 +119,7 @@ class PaymentOut(ResponseBody):
     @classmethod
     def as_created(cls, payment: Payment) -> "PaymentOut":
         """Return the payment as it was when its link was made, so that a repeated request gets the same answer."""
-        if payment.announced_seq is None:
+        if payment.link_seq is None:
             return cls.of(payment)
         return cls._show(payment, status=Status.PENDING, with_link=True, facts={})
 

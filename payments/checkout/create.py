@@ -62,7 +62,7 @@ def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
     RideHasPayment with nothing done; StripeError with the payment kept, so that the same call goes on with it.
     """
     payment = _reserve(order=order, idempotency_key=idempotency_key)
-    if payment.announced_seq is not None or not is_open(payment.facts):
+    if payment.link_seq is not None or not is_open(payment.facts):
         apply.apply_parked(payment)
         return payment
     return complete(payment)
@@ -126,7 +126,7 @@ def _adopted(payment_id: Any, *, digest: str, idempotency_key: str | None) -> Pa
     """
     holder = record.lock(payment_id)
     is_same = holder.request_digest == digest and holder.idempotency_key in {None, idempotency_key}
-    if holder.announced_seq is not None or not is_same:
+    if holder.link_seq is not None or not is_same:
         raise RideHasPayment(holder)
     if idempotency_key is not None:
         holder.idempotency_key = idempotency_key
@@ -182,7 +182,7 @@ def _announce(*, payment_id: Any, session: dict[str, Any]) -> Payment:
     """Save the session and send its link to the user once, unless the payment has ended meanwhile."""
     with transaction.atomic():
         payment = record.lock(payment_id)
-        if payment.announced_seq is not None:
+        if payment.link_seq is not None:
             return payment
         payment.session_id = session["id"]
         payment.payment_url = session["url"] or ""
@@ -190,10 +190,8 @@ def _announce(*, payment_id: Any, session: dict[str, Any]) -> Payment:
         payment.stripe_error = ""
         was_canceled = payment.status == Status.CANCELED
         if payment.payment_url and is_open(payment.facts):
-            payment.announced_seq = announce_link(payment)
-        payment.save(
-            update_fields=["session_id", "payment_url", "expires_at", "stripe_error", "announced_seq"]
-        )
+            payment.link_seq = announce_link(payment)
+        payment.save(update_fields=["session_id", "payment_url", "expires_at", "stripe_error", "link_seq"])
     if was_canceled:  # during the call to Stripe. If this fails, the session expires: nobody has its link.
         with contextlib.suppress(gateway.StripeError):
             gateway.expire_session(session_id=session["id"])

@@ -52,7 +52,7 @@ def _reserve(
                     payment=payment,
                     payment_intent_id=chosen,
                     amount=minor_units,
-                    whole=amount is None,
+                    is_full=amount is None,
                     idempotency_key=idempotency_key,
                 )
     except IntegrityError:  # a concurrent request used the key for another payment
@@ -62,15 +62,15 @@ def _reserve(
 
 def _take_up(request: RefundRequest, payment: Payment, *, amount: int | None, intent_id: str | None) -> None:
     """Take up an earlier request if it asked for the same. If it was given up, its amount must still be refundable."""
-    known = (request.payment_id, request.whole, request.amount, request.payment_intent_id)
+    known = (request.payment_id, request.is_full, request.amount, request.payment_intent_id)
     asked = (payment.pk, amount is None, amount or request.amount, intent_id or request.payment_intent_id)
     if asked != known:
         raise IdempotencyKeyReused
     request.payment = payment
-    if request.given_up_at is not None:
+    if request.abandoned_at is not None:
         refundable.choose(payment, amount=request.amount, intent_id=request.payment_intent_id)
-        request.given_up_at = None
-        request.save(update_fields=["given_up_at"])
+        request.abandoned_at = None
+        request.save(update_fields=["abandoned_at"])
 
 
 def is_key_kept(request: RefundRequest) -> bool:
@@ -134,7 +134,7 @@ def settle(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChan
         request.refund_id = made["id"][:_ID_MAX]
         request.refund_status = (made["status"] or "succeeded")[:_STATUS_MAX]
         RefundRequest.objects.filter(pk=request.pk).update(
-            refund_id=request.refund_id, refund_status=request.refund_status, given_up_at=None
+            refund_id=request.refund_id, refund_status=request.refund_status, abandoned_at=None
         )
     return request
 
@@ -156,4 +156,4 @@ def give_up(request: RefundRequest) -> bool:
     The row stays, so that the same request is still the same refund.
     """
     unanswered = RefundRequest.objects.filter(pk=request.pk, refund_id="")
-    return bool(unanswered.update(given_up_at=timezone.now()))
+    return bool(unanswered.update(abandoned_at=timezone.now()))

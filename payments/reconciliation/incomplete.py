@@ -34,7 +34,7 @@ def payments() -> QuerySet[Payment]:
 
 def refund_requests() -> QuerySet[RefundRequest]:
     """Return unanswered refunds whose call to Stripe is over."""
-    unanswered = RefundRequest.objects.filter(refund_id="", given_up_at=None)
+    unanswered = RefundRequest.objects.filter(refund_id="", abandoned_at=None)
     due = unanswered.filter(created_at__lt=timezone.now() - LONGEST_CALL)
     return due.select_related("payment").order_by("created_at")
 

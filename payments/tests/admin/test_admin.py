@@ -216,7 +216,7 @@ def test_a_payment_page_tells_the_story_with_its_links(admin_client, make_paymen
         page_of(event),
         "pending → succeeded",
         "cause: event, payment_intent.succeeded",
-        f"{notifications}?feed__user_id=a%26b+c&seq={payment.announced_seq}",
+        f"{notifications}?feed__user_id=a%26b+c&seq={payment.link_seq}",
         f"{notifications}?feed__user_id=a%26b+c&seq={change.seq}",
         f"{reverse(EVENTS)}?payment__id__exact={payment.pk}",
     ):
@@ -243,7 +243,7 @@ def test_the_time_line_merges_all_there_is_newest_last():
         amount=1250,
         currency="usd",
         created_at=start,
-        announced_seq=4,
+        link_seq=4,
         facts={
             "asked": money(1250, "usd"),
             "paid": {"pi_1": {"1250 usd": int(at(1).timestamp())}},
@@ -294,7 +294,7 @@ def test_a_story_says_what_was_fetched_and_what_was_given_up():
     fetched = WebhookEvent(
         pk=1, type="t", deliveries=0, state="applied", created_at=timezone.now(), received_at=timezone.now()
     )
-    refund = RefundRequest(amount=500, created_at=timezone.now(), given_up_at=timezone.now())
+    refund = RefundRequest(amount=500, created_at=timezone.now(), abandoned_at=timezone.now())
     story = timeline.build(payment, events=[fetched], changes=[], refunds=[refund], confirmed=None)
     details = {entry.title: entry.detail for entry in story}
     assert details["t"] == "applied · fetched"

@@ -17,9 +17,9 @@ from notifications import retention as notifications_retention
 from notifications.delivery import history
 from notifications.delivery.receipts import UptimeClock
 from notifications.delivery.reconciler import Reconciler
-from payments import retention as events_retention
 from payments.reconciliation import incomplete, missing_events, stale_payments
 from payments.webhooks import apply, ingest, known, replay, signatures
+from payments.webhooks import retention as events_retention
 
 PAGE_SIZE = 100
 FRAME = {

@@ -1,6 +1,6 @@
 """The time line of a payment: facts, events, status changes, and notifications."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
@@ -10,29 +10,28 @@ from database.readonly_admin import instant
 from notifications.feed import Confirmation
 from payments import shown
 from payments.admin import fact_entries
-from payments.admin.entries import Entry, joined, read_dispute
+from payments.admin.fact_entries import Entry
+from payments.admin.texts import joined, times
 from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.stripe.currencies import format_amount
 
 LATE = timedelta(minutes=1)
 """How late an event is before its own time is shown beside the time it was received."""
 
-_TONES = {"failed": "danger", "parked": "warning", "received": "warning"}
+TONES = {"failed": "danger", "parked": "warning", "received": "warning"}
 
 
 def build(
     payment: Payment,
     *,
-    events: Sequence[WebhookEvent],
-    changes: Sequence[StatusChange],
-    refunds: Sequence[RefundRequest],
+    events: Iterable[WebhookEvent],
+    changes: Iterable[StatusChange],
+    refunds: Iterable[RefundRequest],
     confirmed: Confirmation | None,
 ) -> list[Entry]:
-    """Return the entries, newest last. `changes` need their `event`. Events' bodies are not read.
+    """Return the entries, newest last. Facts have Stripe's time, in whole seconds; all else has this service's.
 
-    `confirmed`: how much of the user's feed an app is known to have received.
-
-    Facts have Stripe's time, in whole seconds; everything else has the time when it was written here.
+    `changes` need their `event`. `confirmed`: how much of the user's feed an app is known to have received.
     """
     timed = [
         *fact_entries.entries(payment.facts),
@@ -52,11 +51,6 @@ def read_change(change: StatusChange) -> str:
 def describe_deliveries(event: WebhookEvent) -> str:
     """Return how an event arrived: `delivered 2 times`, or `fetched` by fetch_webhooks."""
     return f"delivered {times(event.deliveries)}" if event.deliveries else "fetched"
-
-
-def times(count: int) -> str:
-    """Return `once` or `2 times`."""
-    return "once" if count == 1 else f"{count} times"
 
 
 def notifications_url(user_id: str, *, seq: int | None = None) -> str:
@@ -80,9 +74,9 @@ def _beginning(payment: Payment, confirmed: Confirmation | None) -> Iterator[Ent
             detail=payment.stripe_error,
             tone="danger",
         )
-    if payment.announced_seq:
+    if payment.link_seq:
         title = "Checkout link written to the user's feed"
-        yield _notification(payment, seq=payment.announced_seq, at=None, title=title, confirmed=confirmed)
+        yield _notification(payment, seq=payment.link_seq, at=None, title=title, confirmed=confirmed)
 
 
 def _refunds(payment: Payment, refunds: Iterable[RefundRequest]) -> Iterator[Entry]:
@@ -100,7 +94,7 @@ def _answer(payment: Payment, refund: RefundRequest) -> str:
         known = payment.facts.get("refunds", {}).get(refund.refund_id)
         now = f", now {known['status']}" if known and known["status"] != refund.refund_status else ""
         return f"{refund.refund_id}, first {refund.refund_status}{now}"
-    return "given up: Stripe made none" if refund.given_up_at else "not answered"
+    return "given up: Stripe made none" if refund.abandoned_at else "not answered"
 
 
 def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]:
@@ -120,18 +114,21 @@ def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]
             title=event.type,
             detail=joined(*remarks),
             url=reverse("admin:payments_webhookevent_change", args=[event.pk]),
-            tone=_TONES.get(event.state, ""),
+            tone=TONES.get(event.state, ""),
         )
 
 
 def _known_of(payment: Payment, object_id: str) -> str:
     """Return the current state of the refund or dispute that an event is about."""
-    for refund_id, refund, currency in shown.refunds(payment.facts):
-        if refund_id == object_id:
-            return f"refund of {format_amount(refund['amount'], currency)}, now {refund['status']}"
-    for dispute_id, dispute, currency in shown.disputes(payment.facts):
-        if dispute_id == object_id:
-            return f"dispute over {read_dispute(dispute, currency)}, now {dispute['status']}"
+    for refund in shown.refunds(payment.facts):
+        if refund["id"] == object_id:
+            amount = format_amount(refund["amount"], refund["currency"])
+            return f"refund of {amount}, now {refund['status']}"
+    for dispute in shown.disputes(payment.facts):
+        if dispute["id"] == object_id:
+            amount = format_amount(dispute["amount"], dispute["currency"])
+            over = ", ".join(filter(None, [amount, dispute["reason"]]))
+            return f"dispute over {over}, now {dispute['status']}"
     return ""
 
 

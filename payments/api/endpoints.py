@@ -2,7 +2,7 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from django.db.models import Q
@@ -10,14 +10,12 @@ from django.http import HttpRequest
 from ninja import Body, Header, Query, Router
 from ninja import Status as Response
 from ninja.errors import HttpError, ValidationError
-from ninja.parser import Parser
 
 from payments.api.auth import ApiKey
-from payments.api.errors import HANDLERS, IdempotencyKeyRequired
+from payments.api.errors import HANDLERS, ErrorOut, IdempotencyKeyRequired
 from payments.api.examples import Api, Page
-from payments.api.json_bodies import read_json
+from payments.api.json_bodies import StrictParser
 from payments.api.schemas import (
-    ErrorOut,
     NewPayment,
     NewRefund,
     PaymentOut,
@@ -32,15 +30,6 @@ from payments.reconciliation import on_demand
 from payments.status import Status
 from payments.stripe.deadline import REQUEST_SECONDS, within
 
-
-class _Parser(Parser):
-    """Reads bodies strictly."""
-
-    def parse_body(self, request: HttpRequest) -> Any:
-        """Return the body's JSON; raise ValueError if readers could take it for different things."""
-        return read_json(request.body)
-
-
 api = Api(
     title="Payments",
     version="1",
@@ -49,7 +38,7 @@ api = Api(
     docs=Page({"persistAuthorization": True, "tryItOutEnabled": True}),
     docs_url="/docs",
     openapi_url="/openapi.json",
-    parser=_Parser(),
+    parser=StrictParser(),
 )
 
 router = Router(by_alias=True, tags=["Payments"])

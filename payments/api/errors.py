@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
+from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from pydantic import BaseModel, Field
 
 from database.errors import describe
 from payments.checkout import cancel, create, refundable
@@ -33,6 +35,39 @@ MESSAGES = {
 Handler = Callable[[HttpRequest, Any], HttpResponse]
 
 
+class Problem(BaseModel):
+    """An error."""
+
+    code: str = Field(description="For programs.", examples=["ride_has_payment"])
+    message: str = Field(description="For people: what is wrong, and what to send instead.")
+
+
+class FieldProblem(BaseModel):
+    """An error of one field."""
+
+    field: str
+    message: str
+
+
+class InvalidRequest(Problem):
+    """An error of the request's fields."""
+
+    code: Literal["invalid_request"] = "invalid_request"
+    fields: list[FieldProblem]
+
+
+class RideConflict(Problem):
+    """The error of a ride that has a payment already."""
+
+    payment_id: UUID = Field(serialization_alias="paymentId")
+
+
+class ErrorOut(BaseModel):
+    """The body of every error."""
+
+    error: InvalidRequest | RideConflict | Problem
+
+
 class IdempotencyKeyRequired(Exception):
     """The request pays money out, and came without an Idempotency-Key."""
 
@@ -49,15 +84,6 @@ def _refuse(
     return JsonResponse({"error": content}, status=status, headers=headers)
 
 
-def _always(status: int, code: str, message: str = "") -> Handler:
-    """Return a handler that answers with this message, with the code's, or else with the error's own."""
-    return lambda _, error: _refuse(status, code, message or MESSAGES.get(code) or str(error))
-
-
-def _unauthorized(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-    return _refuse(401, "unauthorized", headers={"WWW-Authenticate": "Bearer"})
-
-
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     fields = [
         {
@@ -72,10 +98,6 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     return _refuse(422, "invalid_request", message, fields=fields)
 
 
-def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    return _refuse(error.status_code, "invalid_request", str(error))
-
-
 def _no_database(request: HttpRequest, error: OperationalError) -> HttpResponse:
     log_outage(error)
     return _refuse(503, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
@@ -86,27 +108,25 @@ def _no_stripe(request: HttpRequest, error: gateway.StripeUnavailable) -> HttpRe
     return _refuse(503, "stripe_unavailable", headers={"Retry-After": str(seconds)})
 
 
-def _ride_has_payment(request: HttpRequest, error: create.RideHasPayment) -> HttpResponse:
-    return _refuse(409, "ride_has_payment", str(error), paymentId=str(error.payment.pk))
-
-
 def _refused(request: HttpRequest, error: gateway.StripeError) -> HttpResponse:
     return _refuse(502, "stripe_refused", f"Stripe refused: {error}", stripeCode=error.code)
 
 
 HANDLERS: Mapping[type[Exception], Handler] = {
-    AuthenticationError: _unauthorized,
+    AuthenticationError: lambda *_: _refuse(401, "unauthorized", headers={"WWW-Authenticate": "Bearer"}),
     ValidationError: _invalid,
-    HttpError: _http_error,
-    RequestDataTooBig: _always(413, "too_large"),
-    TooManyFieldsSent: _always(400, "invalid_request", "Send at most 1,000 parameters."),
+    HttpError: lambda _, error: _refuse(error.status_code, "invalid_request", str(error)),
+    RequestDataTooBig: lambda *_: _refuse(413, "too_large"),
+    TooManyFieldsSent: lambda *_: _refuse(400, "invalid_request", "Send at most 1,000 parameters."),
     OperationalError: _no_database,
-    Payment.DoesNotExist: _always(404, "not_found"),
-    IdempotencyKeyRequired: _always(400, "idempotency_key_required"),
-    create.IdempotencyKeyReused: _always(409, "idempotency_key_reused"),
-    create.RideHasPayment: _ride_has_payment,
-    cancel.NotCancelable: _always(409, "not_cancelable"),
-    refundable.NotRefundable: _always(409, "not_refundable"),
+    Payment.DoesNotExist: lambda *_: _refuse(404, "not_found"),
+    IdempotencyKeyRequired: lambda *_: _refuse(400, "idempotency_key_required"),
+    create.IdempotencyKeyReused: lambda *_: _refuse(409, "idempotency_key_reused"),
+    create.RideHasPayment: lambda _, error: _refuse(
+        409, "ride_has_payment", str(error), paymentId=str(error.payment.pk)
+    ),
+    cancel.NotCancelable: lambda _, error: _refuse(409, "not_cancelable", str(error)),
+    refundable.NotRefundable: lambda _, error: _refuse(409, "not_refundable", str(error)),
     gateway.StripeRefused: _refused,
     gateway.StripeKeyRefused: _refused,
     gateway.StripeUnavailable: _no_stripe,

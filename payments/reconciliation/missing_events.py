@@ -16,7 +16,6 @@ OVERLAP = timedelta(hours=1)
 """How far a fetch overlaps the one before: Stripe lists events with a delay, and clocks differ."""
 
 _CAUSE = StatusChange.Cause.RECONCILIATION
-_ROW = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,19 +86,23 @@ def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
             yield Step(missing=len(malformed), outcomes=malformed)
     except gateway.StripeError as error:
         trouble = error
-    for event_ids in reversed(stored):
-        yield _apply(event_ids)
+    for event_ids in filter(None, reversed(stored)):
+        outcomes = apply.apply(event_ids, cause=_CAUSE)
+        yield Step(
+            outcomes=[outcome for outcome in outcomes if outcome.event_id in event_ids],
+            stored_before=[outcome for outcome in outcomes if outcome.event_id not in event_ids],
+        )
     if trouble:
         raise trouble
 
 
 def note_full_fetch(*, began: datetime) -> None:
     """Note that all events until `began` are fetched: the next fetch begins there."""
-    FetchedUntil.objects.update_or_create(pk=_ROW, defaults={"moment": began})
+    FetchedUntil.objects.update_or_create(pk=1, defaults={"moment": began})
 
 
 def _fetched_until() -> datetime | None:
-    return FetchedUntil.objects.filter(pk=_ROW).values_list("moment", flat=True).first()
+    return FetchedUntil.objects.values_list("moment", flat=True).first()
 
 
 def _reported_failures() -> frozenset[str]:
@@ -143,12 +146,3 @@ def _may_be_mended() -> Q:
     in_another_version = ~Q(api_version__in=["", transport.API_VERSION])
     not_ours = Q(state=WebhookEvent.State.IGNORED, reason=WebhookEvent.Reason.NOT_OURS)
     return Q(state=WebhookEvent.State.FAILED) | (not_ours & in_another_version)
-
-
-def _apply(event_ids: Sequence[str]) -> Step:
-    outcomes = apply.apply(event_ids, cause=_CAUSE) if event_ids else []
-    fetched = set(event_ids)
-    return Step(
-        outcomes=[outcome for outcome in outcomes if outcome.event_id in fetched],
-        stored_before=[outcome for outcome in outcomes if outcome.event_id not in fetched],
-    )

@@ -1,7 +1,4 @@
-"""Stripe's signature of a webhook: read from its header, told from one of another time, and compared with the body.
-
-Source of the scheme: https://docs.stripe.com/webhooks#verify-manually
-"""
+"""Read Stripe's signature of a webhook, and compare it with the body (https://docs.stripe.com/webhooks#verify-manually)."""
 
 import hmac
 import re
@@ -65,13 +62,10 @@ class Signature(NamedTuple):
 
 
 def read(header: str) -> Signature:
-    """Return the signature that a header carries. It is compared with no body yet.
+    """Return the signature that a header carries. Raises Unsigned, UnreadableSignature or SignatureOfAnotherTime.
 
-    White space around its items is no part of them: a proxy that joins two header lines adds some. Of several times the
-    first counts; any of several signatures may be ours. A time in the future is refused like one in the past, for here
-    it is no more than what a stranger wrote.
-
-    Raises Unsigned, UnreadableSignature or SignatureOfAnotherTime.
+    A proxy that joins two header lines adds white space. Of several times the first counts; any of several signatures
+    may be ours. No body is compared yet, so a time in the future is no more than what a stranger wrote.
     """
     if not header.strip():
         raise Unsigned
@@ -87,10 +81,7 @@ def read(header: str) -> Signature:
 
 
 def verify(*, body: bytes, signature: Signature) -> None:
-    """Return if `body` was signed with one of the configured secrets; several while one is being replaced.
-
-    Raises InvalidSignature.
-    """
+    """Raise InvalidSignature unless one of the configured secrets signed `body`; several while one is replaced."""
     signed = signature.at.encode() + b"." + body
     for secret in filter(None, settings.STRIPE_WEBHOOK_SECRETS):
         expected = hmac.digest(secret.encode(), signed, "sha256").hex()

@@ -187,7 +187,7 @@ def test_when_stripe_refuses_the_payment_is_kept_and_another_order_needs_it_canc
 def test_an_answer_of_stripe_that_got_lost_is_the_same_session_on_the_next_try(start):
     payment = start("key-1")
     Payment.objects.filter(pk=payment.pk).update(
-        session_id=None, payment_url="", announced_seq=None, expires_at=None
+        session_id=None, payment_url="", link_seq=None, expires_at=None
     )
     assert start("key-1").session_id == payment.session_id
     assert Session.objects.count() == 1

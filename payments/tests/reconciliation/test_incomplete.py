@@ -31,7 +31,7 @@ def unasked():
 def unsaved():
     """A payment whose process died with Stripe's answer in its hands, two minutes ago."""
     payment = start(key="key-1")
-    nothing = {"session_id": None, "payment_url": "", "announced_seq": None, "expires_at": None}
+    nothing = {"session_id": None, "payment_url": "", "link_seq": None, "expires_at": None}
     Payment.objects.update(**nothing)
     frames_sent = frames("a@b.com")
     assert len(frames_sent) == 1
@@ -219,7 +219,7 @@ def test_a_refund_that_was_not_made_within_a_day_is_given_up_and_can_be_asked_fo
     assert not Refund.objects.exists()
     assert "unfinished" not in of(unasked_refund)[1]
     give_back(unasked_refund, 500, "key-1")
-    assert RefundRequest.objects.get().given_up_at is None
+    assert RefundRequest.objects.get().abandoned_at is None
     assert Refund.objects.count() == 1
 
 
@@ -243,7 +243,7 @@ def test_a_dry_run_refunds_nothing(unasked_refund):
     age_requests(hours=25)
     assert ": given up" in fetch("--payment", str(unasked_refund.pk), "--dry-run")[1]
     assert not Refund.objects.exists()
-    assert RefundRequest.objects.get().given_up_at is None
+    assert RefundRequest.objects.get().abandoned_at is None
 
 
 def test_a_refund_that_stripe_refuses_is_given_up(unasked_refund):

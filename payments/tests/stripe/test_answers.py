@@ -207,7 +207,7 @@ def test_what_is_asked_for_and_not_answered_is_not_left(paid, settings):
     assert give_back(paid, 800, "key-5").refund_id
     with pytest.raises(refundable.NotRefundable, match="at most 200"):
         give_back(paid, 1000, "key-1")
-    assert RefundRequest.objects.get(idempotency_key="key-1").given_up_at
+    assert RefundRequest.objects.get(idempotency_key="key-1").abandoned_at
 
 
 def test_many_refunds_at_once_ask_stripe_for_no_more_than_is_left(paid, amiss):
@@ -341,5 +341,5 @@ def test_a_key_is_live_unless_it_says_that_it_is_for_tests():
 def test_a_refund_that_was_given_up_and_is_asked_for_again_is_looked_for(paid, amiss):
     waiting, _ = amiss
     lose(paid, waiting)
-    RefundRequest.objects.update(created_at=timezone.now() - gateway.KEYS_KEPT, given_up_at=timezone.now())
+    RefundRequest.objects.update(created_at=timezone.now() - gateway.KEYS_KEPT, abandoned_at=timezone.now())
     assert give_back(paid).refund_id == Refund.objects.get().stripe_id

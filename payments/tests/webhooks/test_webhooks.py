@@ -207,7 +207,7 @@ def test_a_refund_that_comes_before_its_payment_is_known_waits_for_it(make_payme
 
 
 def test_an_event_that_overtakes_our_own_note_of_the_session_waits_for_it(make_payment, deliver):
-    payment = make_payment(session_id=None, announced_seq=None)
+    payment = make_payment(session_id=None, link_seq=None)
     intent, session = stripe.paid(payment)
     assert deliver(stripe.bodies([intent])[0]).state == "parked"
     assert deliver(stripe.bodies([session])[0]).state == "applied"

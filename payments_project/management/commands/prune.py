@@ -10,8 +10,8 @@ from django.db import DatabaseError
 from rich.progress import Progress, TextColumn
 
 from notifications import retention as notifications
-from payments import retention as payments
-from payments.management.output import progress
+from payments.management.terminal import progress
+from payments.webhooks import retention as payments
 
 DAYS_MOST = 36_500
 

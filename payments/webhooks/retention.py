@@ -23,9 +23,8 @@ _DONE = (WebhookEvent.State.APPLIED, WebhookEvent.State.IGNORED)
 def prune(*, days: int, dry_run: bool = False) -> Iterator[int]:
     """Remove events received more than `days` days ago in batches; yield how many each removed, or would remove.
 
-    Remove applied and ignored events only: the others are still to be applied. Status changes keep their event's id
-    and type as text. Read rows by id, oldest first, which needs no index of its own. Raises ValueError for fewer than
-    DAYS_LEAST.
+    Events that are still to be applied stay. Status changes keep their event's id and type as text. Rows are read by
+    id, which needs no index of its own. Raises ValueError for fewer than DAYS_LEAST.
     """
     if days < DAYS_LEAST:
         raise ValueError(f"Events are kept for {DAYS_LEAST} days at least, not {days}.")
@@ -42,10 +41,7 @@ def prune(*, days: int, dry_run: bool = False) -> Iterator[int]:
 
 
 def prune_foreign_intents(*, days: int, dry_run: bool = False) -> Iterator[int]:
-    """Remove payment intents of other integrations, found more than `days` days ago, in batches.
-
-    Yields how many each batch removed, or would remove.
-    """
+    """Remove payment intents of other integrations, found more than `days` days ago, as `prune` does."""
     before = timezone.now() - timedelta(days=days)
     foreign = Intent.objects.filter(payment=None, created_at__lt=before).order_by("pk")
     if dry_run:
@@ -57,10 +53,7 @@ def prune_foreign_intents(*, days: int, dry_run: bool = False) -> Iterator[int]:
 
 
 def _remove(pks: Sequence[int]) -> int:
-    """Copy the events' ids and types to their status changes, then remove them.
-
-    Skip events that another process is applying again.
-    """
+    """Copy the events' ids and types to their status changes, and remove them; skip what another process applies."""
     with transaction.atomic():
         rows = WebhookEvent.objects.filter(pk__in=pks, state__in=_DONE)
         locked = list(rows.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True))

@@ -11,12 +11,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from notifications.models import Notification
-from payments import retention
 from payments.models import Payment, StatusChange, WebhookEvent
 from payments.status import Status
 from payments.tests import stripe_events as stripe
 from payments.tests import wire
-from payments.webhooks import apply
+from payments.webhooks import apply, retention
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 LINGER_SECONDS = 5.0
 """How long a refused client may go on sending. If the connection were closed at once, the client would lose the answer."""
-LINGER_QUIET_SECONDS = 0.25
+LINGER_QUIET_SECONDS = 0.5
 """How long a refused client may send nothing: then it waits for the answer, or for the end of the connection."""
 LINGER_MAX_BYTES = 16 * 1024 * 1024
 """How much a refused client may go on sending. All of it is dropped."""

@@ -94,7 +94,12 @@ class Environment(BaseSettings):
         description="How often clients are pinged on the WebSocket, and how long their answer may take.",
     )
     API_KEYS: CommaSeparated = Field(
-        default=[DEVELOPMENT_API_KEY], description="Bearer keys of the HTTP API, separated by commas."
+        default=[],
+        description="Keys of the HTTP API with every scope, separated by commas, beside those of `manage.py api_key`. "
+        f"Default with DEBUG: {DEVELOPMENT_API_KEY}.",
+    )
+    API_DOCS: bool | None = Field(
+        default=None, description="Serve /api/docs and /api/openapi.json. Default: on with DEBUG."
     )
     NOTIFICATIONS_AUTH: Literal["open", "token"] | None = Field(
         default=None,

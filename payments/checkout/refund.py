@@ -24,15 +24,16 @@ def refund(
     payment_intent_id: str | None,
     idempotency_key: str,
     cause: StatusChange.Cause,
+    api_key: str = "",
 ) -> RefundRequest:
     """Refund `amount` minor units, or all that is left of a payment intent, and record Stripe's answer.
 
-    Without `payment_intent_id`, choose the intent with the most left. Raises Payment.DoesNotExist,
-    refundable.NotRefundable, IdempotencyKeyReused or StripeError. After the last, the same call asks Stripe for the same refund.
+    Without `payment_intent_id`, choose the intent with the most left. Each API key, which `api_key` names, has
+    idempotency keys of its own. Raises Payment.DoesNotExist, refundable.NotRefundable, IdempotencyKeyReused or
+    StripeError. After the last, the same call asks Stripe for the same refund.
     """
-    request = _reserve(
-        payment_id=payment_id, amount=amount, intent_id=payment_intent_id, idempotency_key=idempotency_key
-    )
+    key = {"api_key": api_key, "idempotency_key": idempotency_key}
+    request = _reserve(payment_id=payment_id, amount=amount, intent_id=payment_intent_id, key=key)
     return request if request.refund_id else complete(request, cause=cause)
 
 
@@ -101,7 +102,13 @@ def settle(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChan
     except UnreadableError as error:
         raise gateway.StripeUnavailable(f"Stripe's answer could not be read: {error}.") from error
     with transaction.atomic():
-        request.payment = record.learn(request.payment_id, facts, cause=cause)
+        request.payment = record.learn(request.payment_id, facts, cause=cause, api_key=request.api_key)
+        # Its events may have come before Stripe's answer, and have changed the status.
+        request.payment.changes.filter(
+            api_key="",
+            created_at__gte=request.created_at,
+            event__object_id__in=[made["id"], made.get("charge")],
+        ).update(api_key=request.api_key)
         request.refund_id = made["id"][:_ID_MAX]
         request.refund_status = (made["status"] or "succeeded")[:_STATUS_MAX]
         RefundRequest.objects.filter(pk=request.pk).update(
@@ -134,24 +141,24 @@ def give_up(request: RefundRequest) -> bool:
 
 
 def _reserve(
-    *, payment_id: Any, amount: int | None, intent_id: str | None, idempotency_key: str
+    *, payment_id: Any, amount: int | None, intent_id: str | None, key: Mapping[str, str]
 ) -> RefundRequest:
     """Return the committed row of this request: that of an earlier, equal request, or a new one."""
     try:
         with transaction.atomic():
             payment = record.lock(payment_id)
-            return _earlier(
-                payment, amount=amount, intent_id=intent_id, idempotency_key=idempotency_key
-            ) or _new(payment, amount=amount, intent_id=intent_id, idempotency_key=idempotency_key)
+            return _earlier(payment, amount=amount, intent_id=intent_id, key=key) or _new(
+                payment, amount=amount, intent_id=intent_id, key=key
+            )
     except IntegrityError:  # a concurrent request used the key for another payment
         raise IdempotencyKeyReused from None
 
 
 def _earlier(
-    payment: Payment, *, amount: int | None, intent_id: str | None, idempotency_key: str
+    payment: Payment, *, amount: int | None, intent_id: str | None, key: Mapping[str, str]
 ) -> RefundRequest | None:
     """Return the request with this key. If it was given up, its amount must still be refundable."""
-    request = RefundRequest.objects.filter(idempotency_key=idempotency_key).first()
+    request = RefundRequest.objects.filter(**key).first()
     if request is None:
         return None
     known = (request.payment_id, request.whole, request.amount, request.payment_intent_id)
@@ -167,7 +174,7 @@ def _earlier(
 
 
 def _new(
-    payment: Payment, *, amount: int | None, intent_id: str | None, idempotency_key: str
+    payment: Payment, *, amount: int | None, intent_id: str | None, key: Mapping[str, str]
 ) -> RefundRequest:
     chosen, minor_units = refundable.choose(payment, amount=amount, intent_id=intent_id)
     return RefundRequest.objects.create(
@@ -175,5 +182,5 @@ def _new(
         payment_intent_id=chosen,
         amount=minor_units,
         whole=amount is None,
-        idempotency_key=idempotency_key,
+        **key,
     )

@@ -11,7 +11,7 @@ IN_PARALLEL := -n 3 --dist loadfile
 # The variables that make chaos takes, as options; docs/chaos.md describes them.
 CHAOS = $(foreach name,SECONDS SEED CLIENTS RECONCILER MARKDOWN,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
 # What runs wherever Python does. The cluster needs a Unix, and the benchmarks Linux.
-SERVICE := database notifications payments payments_project stripe_sandbox
+SERVICE := access database notifications payments payments_project stripe_sandbox
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 

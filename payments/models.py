@@ -28,6 +28,17 @@ def _unique_by_beginning(field: str, *, name: str) -> models.UniqueConstraint:
     return models.UniqueConstraint(fields=[field], name=name, opclasses=["varchar_pattern_ops"])
 
 
+def _api_key() -> "models.CharField[str, str]":
+    """Return a column for the name of the API key that caused something. The name stays when the key is gone."""
+    return models.CharField(
+        "API key",
+        max_length=64,
+        db_default="",
+        default="",
+        help_text="The name of the API key that asked for it; empty: none did.",
+    )
+
+
 class Payment(models.Model):
     """A ride's payment. Its status follows from `facts`; nothing but `record.apply_facts` writes either."""
 
@@ -66,6 +77,7 @@ class Payment(models.Model):
         null=True, help_text="When Stripe was last asked how the session is (UTC)."
     )
     stripe_error = models.TextField(help_text="Why Stripe did not create the session.")
+    api_key = _api_key()
     idempotency_key = models.CharField(max_length=255, null=True)
     request_digest = models.CharField(max_length=64, help_text="SHA-256 of the request that created it.")
     ride_claim = models.CharField(
@@ -90,7 +102,7 @@ class Payment(models.Model):
         ]
         constraints = [
             _unique_by_beginning("session_id", name="payment_by_session"),
-            models.UniqueConstraint(fields=["idempotency_key"], name="one_payment_a_key"),
+            models.UniqueConstraint(fields=["idempotency_key", "api_key"], name="one_payment_a_key"),
             models.UniqueConstraint(fields=["ride_claim"], name="one_payment_a_ride"),
         ]
 
@@ -119,6 +131,7 @@ class RefundRequest(models.Model):
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refund_requests")
     amount = models.BigIntegerField(help_text="In minor units of the payment's currency.")
     is_full = models.BooleanField(help_text="Asked for without an amount: all that was left.")
+    api_key = _api_key()
     idempotency_key = models.CharField(max_length=255, null=True)
     refund_id = models.CharField("refund", max_length=255, help_text="Empty until Stripe answered.")
     refund_status = models.CharField(max_length=20, help_text="As Stripe first answered.")
@@ -142,7 +155,9 @@ class RefundRequest(models.Model):
                 condition=models.Q(refund_id="", abandoned_at=None),
             )
         ]
-        constraints = [models.UniqueConstraint(fields=["idempotency_key"], name="one_refund_a_key")]
+        constraints = [
+            models.UniqueConstraint(fields=["idempotency_key", "api_key"], name="one_refund_a_key")
+        ]
 
     def __str__(self) -> str:
         return self.refund_id or f"refund {self.pk}"
@@ -241,6 +256,7 @@ class StatusChange(models.Model):
     before = models.CharField(max_length=20, choices=Status.choices)
     after = models.CharField(max_length=20, choices=Status.choices)
     cause = models.CharField(max_length=20, choices=Cause.choices)
+    api_key = _api_key()
     event = models.ForeignKey(WebhookEvent, null=True, on_delete=models.PROTECT, related_name="changes")
     pruned_event_id = models.CharField(
         max_length=255, db_default="", help_text="Of the event, once it is no longer kept."

@@ -34,6 +34,8 @@ class Update:
     payment: Payment
     facts: Facts
     event: WebhookEvent | None = None
+    api_key: str = ""
+    """The name of the API key that caused it; empty: none did."""
     session_id: str | None = None
     payment_intent_id: str | None = None
     is_new_intent: bool = False
@@ -46,14 +48,23 @@ def lock(payment_id: Any) -> Payment:
 
 
 def learn(
-    payment_id: Any, facts: Facts, *, cause: StatusChange.Cause, payment_intent_id: str | None = None
+    payment_id: Any,
+    facts: Facts,
+    *,
+    cause: StatusChange.Cause,
+    api_key: str = "",
+    payment_intent_id: str | None = None,
 ) -> Payment:
     """Lock a payment and add facts to it; return it as it is then. Raises Payment.DoesNotExist."""
     with transaction.atomic():
         payment = lock(payment_id)
         is_new = payment_intent_id is not None and payment_intent_id != payment.payment_intent_id
         update = Update(
-            payment=payment, facts=facts, payment_intent_id=payment_intent_id, is_new_intent=is_new
+            payment=payment,
+            facts=facts,
+            api_key=api_key,
+            payment_intent_id=payment_intent_id,
+            is_new_intent=is_new,
         )
         apply_facts([update], cause=cause)
     return payment
@@ -98,7 +109,12 @@ def work_out(
             changed[payment.pk] = payment
         if payment.status != before:
             change = StatusChange(
-                payment=payment, before=before, after=payment.status, cause=cause, event=update.event
+                payment=payment,
+                before=before,
+                after=payment.status,
+                cause=cause,
+                api_key=update.api_key,
+                event=update.event,
             )
             changes.append(change)
     return list(changed.values()), changes

@@ -70,7 +70,7 @@ _EVENTS = _Write(
     WebhookEvent, "id state reason attempts applied_at error payment_id payment_intent_id", _UPDATE
 )
 _PAYMENTS = _Write(Payment, "id facts status attention ride_claim session_id payment_intent_id", _UPDATE)
-_CHANGES = _Write(StatusChange, "payment_id before after cause event_id seq created_at", _INSERT)
+_CHANGES = _Write(StatusChange, "payment_id before after cause api_key event_id seq created_at", _INSERT)
 # A payment intent stays where it was first found. One of another integration can turn out to be ours.
 _INTENTS = _Write(
     Intent,

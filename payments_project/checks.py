@@ -49,11 +49,14 @@ def check_secrets(**_: Any) -> Iterable[CheckMessage]:
         yield _error(
             2,
             "API_KEYS holds the development key, or a short one.",
-            f"Set API_KEYS to a key of {API_KEY_MIN_LENGTH} or more random characters.",
+            f"Set API_KEYS to a key of {API_KEY_MIN_LENGTH} or more random characters, or unset it and make keys with "
+            "`manage.py api_key create`.",
         )
-    if not settings.API_KEYS:
+    if len(set(settings.API_KEYS)) < len(settings.API_KEYS):
         yield _error(
-            3, "API_KEYS is empty, so that no backend can ask for a payment.", "Set API_KEYS to a key."
+            3,
+            "API_KEYS holds one key twice, so that it has two names.",
+            "Set API_KEYS to a key of its own for each caller.",
         )
 
 

@@ -103,8 +103,11 @@ class Environment(BaseSettings):
     """How many server processes share this configuration."""
     WEBSOCKET_PING_SECONDS: int = Field(default=20, ge=1, le=60)
     """How often clients are pinged on the WebSocket, and how long their answer may take."""
-    API_KEYS: CommaSeparated = [DEVELOPMENT_API_KEY]
-    """Bearer keys of the HTTP API, separated by commas."""
+    API_KEYS: CommaSeparated = []
+    """Keys of the HTTP API with every scope, separated by commas, beside those of `manage.py api_key`. Default with
+    DEBUG: dev-key."""
+    API_DOCS: bool | None = None
+    """Serve /api/docs and /api/openapi.json. Default: on with DEBUG."""
     NOTIFICATIONS_AUTH: Literal["open", "token"] | None = None
     """Which clients may register: `open`, all; `token`, those with a JWT. Default: open with DEBUG, else token."""
     NOTIFICATIONS_TOKEN_SECRET: str = ""

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from payments_project.databases import database
-from payments_project.environment import BASE_DIR, local_host, read_environment
+from payments_project.environment import BASE_DIR, DEVELOPMENT_API_KEY, local_host, read_environment
 from payments_project.logs import logging_of
 from payments_project.sidebar import unfold_of
 from stripe_sandbox import keys
@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "payments_project",
     # Gives `runserver` WebSockets. Not in production: it loads Twisted, 17 MiB in each process.
     *(["daphne"] if DEBUG else []),
+    "access",
     "notifications",
     "payments",
     *(["stripe_sandbox"] if STRIPE_SANDBOX else []),
@@ -108,7 +109,8 @@ if REDIS_URL:
         },
     }
 
-API_KEYS = env.API_KEYS
+API_KEYS = env.API_KEYS or ([DEVELOPMENT_API_KEY] if DEBUG else [])
+API_DOCS = env.API_DOCS if env.API_DOCS is not None else DEBUG
 NOTIFICATIONS_AUTH = env.NOTIFICATIONS_AUTH or ("open" if DEBUG else "token")
 NOTIFICATIONS_TOKEN_SECRET = env.NOTIFICATIONS_TOKEN_SECRET
 NOTIFICATIONS_CONNECTIONS = env.NOTIFICATIONS_CONNECTIONS

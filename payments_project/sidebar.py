@@ -44,8 +44,12 @@ def unfold_of(*, prefix: str) -> dict[str, Any]:
                     ],
                 },
                 {
-                    "title": "Staff",
-                    "items": [_page("Users", "person", "auth.user"), _page("Groups", "group", "auth.group")],
+                    "title": "Access",
+                    "items": [
+                        _page("API keys", "key", "access.apikey"),
+                        _page("Users", "person", "auth.user"),
+                        _page("Groups", "group", "auth.group"),
+                    ],
                 },
             ]
         },

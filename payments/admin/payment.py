@@ -59,6 +59,7 @@ class PaymentAdmin(ReadOnlyAdmin):
                     ("needs_attention",),
                     ("ride_id", "user"),
                     ("id", "created"),
+                    ("api_key",),
                     ("session_id", "payment_intents"),
                     ("checkout", "description"),
                 )

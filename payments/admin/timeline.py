@@ -64,7 +64,7 @@ def _beginning(payment: Payment, confirmed: Confirmation | None) -> Iterator[Ent
         kind="payment",
         at=payment.created_at,
         title=f"Payment of {format_amount(payment.amount, payment.currency)} created",
-        detail=f"ride {payment.ride_id}, user {payment.user_id}",
+        detail=joined(f"ride {payment.ride_id}, user {payment.user_id}", _asked_by(payment)),
     )
     if payment.stripe_error:
         yield Entry(
@@ -85,8 +85,13 @@ def _refunds(payment: Payment, refunds: Iterable[RefundRequest]) -> Iterator[Ent
             kind="payment",
             at=refund.created_at,
             title=f"Refund of {format_amount(refund.amount, payment.currency)} asked for",
-            detail=_answer(payment, refund),
+            detail=joined(_answer(payment, refund), _asked_by(refund)),
         )
+
+
+def _asked_by(asked: Payment | RefundRequest | StatusChange) -> str:
+    """Return the API key that asked for it, if one did."""
+    return f"API key {asked.api_key}" if asked.api_key else ""
 
 
 def _answer(payment: Payment, refund: RefundRequest) -> str:
@@ -140,7 +145,7 @@ def _changes(
             kind="change",
             at=change.created_at,
             title=read_change(change),
-            detail=f"cause: {change.get_cause_display()}{_by(change)}",
+            detail=joined(f"cause: {change.get_cause_display()}{_by(change)}", _asked_by(change)),
             url=reverse("admin:payments_webhookevent_change", args=[change.event.pk]) if change.event else "",
         )
         if change.seq:

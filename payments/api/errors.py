@@ -12,6 +12,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import BaseModel, Field
 
 from database.errors import describe
+from payments.api.auth import MissingScope, OtherUser
 from payments.checkout import cancel, create, refundable
 from payments.models import Payment
 from payments.stripe import gateway
@@ -21,7 +22,8 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
 """When to repeat a request, unless Stripe says when."""
 MESSAGES = {
-    "unauthorized": "Send the header `Authorization: Bearer KEY` with one of API_KEYS.",
+    "unauthorized": "Send the header `Authorization: Bearer KEY` with an API key that has neither ended nor been revoked.",
+    "other_user": "The token is another user's: it reads what belongs to its own user and nothing else.",
     "too_large": "Send a body of at most 1 MiB.",
     "unavailable": "The database did not answer. Send the same request again.",
     "not_found": "There is no payment with this id.",
@@ -31,6 +33,9 @@ MESSAGES = {
     "stripe_unavailable": "Stripe did not answer. Send the same request again: nothing will be done twice.",
 }
 """The messages that are always the same, by code. The others are the errors' own."""
+
+NOT_STORED = {"Cache-Control": "no-store"}
+"""Answers have links and what only one caller may read: nothing between may keep them (RFC 9111, section 5.2.2.5)."""
 
 Handler = Callable[[HttpRequest, Any], HttpResponse]
 
@@ -81,7 +86,7 @@ def _refuse(
     status: int, code: str, message: str = "", *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> HttpResponse:
     content = {"code": code, "message": message or MESSAGES[code], **more}
-    return JsonResponse({"error": content}, status=status, headers=headers)
+    return JsonResponse({"error": content}, status=status, headers={**NOT_STORED, **(headers or {})})
 
 
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
@@ -114,6 +119,8 @@ def _refused(request: HttpRequest, error: gateway.StripeError) -> HttpResponse:
 
 HANDLERS: Mapping[type[Exception], Handler] = {
     AuthenticationError: lambda *_: _refuse(401, "unauthorized", headers={"WWW-Authenticate": "Bearer"}),
+    MissingScope: lambda _, error: _refuse(403, "missing_scope", str(error), scope=error.scope.value),
+    OtherUser: lambda *_: _refuse(403, "other_user"),
     ValidationError: _invalid,
     HttpError: lambda _, error: _refuse(error.status_code, "invalid_request", str(error)),
     RequestDataTooBig: lambda *_: _refuse(413, "too_large"),

@@ -100,9 +100,14 @@ class PaymentOut(ResponseBody):
     amount: int = Field(description="In minor units.")
     currency: str
     status: Status
-    payment_url: str | None = Field(description="The Checkout link, while the payment is open.")
+    payment_url: str | None = Field(
+        description="The Checkout link, while the payment is open, for callers with the scope links:read."
+    )
     stripe_session_id: str | None
     created_at: datetime
+    created_by: str | None = Field(
+        description="The name of the API key that asked for it.", examples=["ride backend"]
+    )
     expires_at: datetime | None = Field(description="When the Checkout link ends.")
     failure: FailureOut | None = Field(description="Why the last attempt to pay failed, while that counts.")
     dispute: DisputeOut | None = Field(description="The open dispute that is due first, else the latest.")
@@ -136,6 +141,7 @@ class PaymentOut(ResponseBody):
                 "payment_url": (payment.payment_url or None) if with_link else None,
                 "stripe_session_id": payment.session_id,
                 "created_at": payment.created_at,
+                "created_by": payment.api_key or None,
                 "expires_at": payment.expires_at,
                 "failure": shown.failure(facts),
                 "dispute": shown.dispute(facts),
@@ -159,6 +165,7 @@ class RefundOut(ResponseBody):
     id: str
     amount: int = Field(description="In minor units.")
     currency: str
+    created_by: str | None = Field(description="The name of the API key that asked for it.")
     payment_intent_id: str = Field(description="Stripe's id of the payment intent that was refunded.")
     status: str = Field(description="Stripe's first answer. Later changes show in the payment's status.")
     payment: PaymentOut
@@ -170,6 +177,7 @@ class RefundOut(ResponseBody):
             id=request.refund_id,
             amount=request.amount,
             currency=request.payment.currency,
+            created_by=request.api_key or None,
             payment_intent_id=request.payment_intent_id,
             status=request.refund_status,
             payment=PaymentOut.of(request.payment),

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,8 @@ from payments.webhooks import apply
 _SUCCESS = "/checkout/success?session_id={CHECKOUT_SESSION_ID}"
 """Where Checkout sends the customer back to. Stripe fills in the session:
 https://docs.stripe.com/payments/checkout/custom-success-page"""
+_Key = Mapping[str, str | None]
+"""The idempotency key of a request, and the name of the API key that sent it."""
 
 
 class IdempotencyKeyReused(Exception):
@@ -55,13 +58,14 @@ class Order:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
-def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
+def start(*, order: Order, idempotency_key: str | None = None, api_key: str = "") -> Payment:
     """Create the payment, its Checkout Session and the user's notification, or finish an earlier try.
 
-    A repeated request gets its payment as it is now, even if it has ended. Raises IdempotencyKeyReused or
-    RideHasPayment with nothing done; StripeError with the payment kept, so that the same call goes on with it.
+    A repeated request gets its payment as it is now, even if it has ended. Each API key, which `api_key` names, has
+    idempotency keys of its own, and repeats no request of another. Raises IdempotencyKeyReused or RideHasPayment with
+    nothing done; StripeError with the payment kept, so that the same call goes on with it.
     """
-    payment = _reserve(order=order, idempotency_key=idempotency_key)
+    payment = _reserve(order, {"api_key": api_key, "idempotency_key": idempotency_key})
     if payment.link_seq is not None or not is_open(payment.facts):
         apply.apply_parked(payment)
         return payment
@@ -92,21 +96,20 @@ def complete(payment: Payment) -> Payment:
     return payment
 
 
-def _reserve(*, order: Order, idempotency_key: str | None) -> Payment:
+def _reserve(order: Order, key: _Key) -> Payment:
     """Return the committed row of this order: that of an earlier, equal request, or a new one.
 
     It looks and inserts in two transactions: what comes in between meets the unique ride or key, and is found then.
     """
     try:
-        return _earlier(order, idempotency_key) or _new(order, idempotency_key)
+        return _earlier(order, key) or _new(order, key)
     except IntegrityError:
-        return _earlier(order, idempotency_key) or _new(order, idempotency_key)
+        return _earlier(order, key) or _new(order, key)
 
 
-def _earlier(order: Order, idempotency_key: str | None) -> Payment | None:
+def _earlier(order: Order, key: _Key) -> Payment | None:
     digest = order.digest()
-    same_key = Payment.objects.filter(idempotency_key=idempotency_key)
-    if idempotency_key is not None and (payment := same_key.first()):
+    if key["idempotency_key"] is not None and (payment := Payment.objects.filter(**key).first()):
         if payment.request_digest != digest:
             raise IdempotencyKeyReused
         return payment
@@ -115,26 +118,27 @@ def _earlier(order: Order, idempotency_key: str | None) -> Payment | None:
     holder = next((p for p in payments if p.ride_claim or holds_ride(p.facts)), None)
     if holder is None:
         return None
-    return _adopted(holder.pk, digest=digest, idempotency_key=idempotency_key)
+    return _adopted(holder.pk, digest=digest, key=key)
 
 
 @transaction.atomic
-def _adopted(payment_id: Any, *, digest: str, idempotency_key: str | None) -> Payment:
+def _adopted(payment_id: Any, *, digest: str, key: _Key) -> Payment:
     """Return the ride's payment for a request that is the same and got no link yet. Raises RideHasPayment otherwise.
 
     Of concurrent requests with different keys the first adopts the payment, and the others see that.
     """
     holder = record.lock(payment_id)
-    is_same = holder.request_digest == digest and holder.idempotency_key in {None, idempotency_key}
+    is_same = holder.request_digest == digest and holder.api_key == key["api_key"]
+    is_same = is_same and holder.idempotency_key in {None, key["idempotency_key"]}
     if holder.link_seq is not None or not is_same:
         raise RideHasPayment(holder)
-    if idempotency_key is not None:
-        holder.idempotency_key = idempotency_key
+    if key["idempotency_key"] is not None:
+        holder.idempotency_key = key["idempotency_key"]
         holder.save(update_fields=["idempotency_key"])
     return holder
 
 
-def _new(order: Order, idempotency_key: str | None) -> Payment:
+def _new(order: Order, key: _Key) -> Payment:
     payment = Payment(
         ride_id=order.ride_id,
         ride_claim=order.ride_id,
@@ -143,7 +147,7 @@ def _new(order: Order, idempotency_key: str | None) -> Payment:
         currency=order.currency,
         description=order.description,
         facts={"asked": money(order.amount, order.currency)},
-        idempotency_key=idempotency_key,
+        **key,
         request_digest=order.digest(),
     )
     payment.stripe_params = _stripe_params(payment, order)

@@ -24,26 +24,26 @@ def refund(
     payment_intent_id: str | None,
     idempotency_key: str,
     cause: StatusChange.Cause,
+    api_key: str = "",
 ) -> RefundRequest:
     """Refund a payment intent as `refundable.choose` says, and record Stripe's answer.
 
-    Raises Payment.DoesNotExist, NotRefundable, IdempotencyKeyReused or StripeError. After the last, the same call asks
-    Stripe for the same refund.
+    Each API key, which `api_key` names, has idempotency keys of its own. Raises Payment.DoesNotExist, NotRefundable,
+    IdempotencyKeyReused or StripeError. After the last, the same call asks Stripe for the same refund.
     """
-    request = _reserve(
-        payment_id=payment_id, amount=amount, intent_id=payment_intent_id, idempotency_key=idempotency_key
-    )
+    key = {"api_key": api_key, "idempotency_key": idempotency_key}
+    request = _reserve(payment_id=payment_id, amount=amount, intent_id=payment_intent_id, key=key)
     return request if request.refund_id else complete(request, cause=cause)
 
 
 def _reserve(
-    *, payment_id: Any, amount: int | None, intent_id: str | None, idempotency_key: str
+    *, payment_id: Any, amount: int | None, intent_id: str | None, key: Mapping[str, str]
 ) -> RefundRequest:
     """Return the committed row of this request: that of an earlier, equal request, or a new one."""
     try:
         with transaction.atomic():
             payment = record.lock(payment_id)
-            request = RefundRequest.objects.filter(idempotency_key=idempotency_key).first()
+            request = RefundRequest.objects.filter(**key).first()
             if request:
                 _take_up(request, payment, amount=amount, intent_id=intent_id)
             else:
@@ -53,7 +53,7 @@ def _reserve(
                     payment_intent_id=chosen,
                     amount=minor_units,
                     is_full=amount is None,
-                    idempotency_key=idempotency_key,
+                    **key,
                 )
     except IntegrityError:  # a concurrent request used the key for another payment
         raise IdempotencyKeyReused from None
@@ -130,7 +130,13 @@ def settle(request: RefundRequest, made: Mapping[str, Any], *, cause: StatusChan
     except UnreadableError as error:
         raise gateway.StripeUnavailable(f"Stripe's answer could not be read: {error}.") from error
     with transaction.atomic():
-        request.payment = record.learn(request.payment_id, facts, cause=cause)
+        request.payment = record.learn(request.payment_id, facts, cause=cause, api_key=request.api_key)
+        # Its events may have come before Stripe's answer, and have changed the status.
+        request.payment.changes.filter(
+            api_key="",
+            created_at__gte=request.created_at,
+            event__object_id__in=[made["id"], made.get("charge")],
+        ).update(api_key=request.api_key)
         request.refund_id = made["id"][:_ID_MAX]
         request.refund_status = (made["status"] or "succeeded")[:_STATUS_MAX]
         RefundRequest.objects.filter(pk=request.pk).update(

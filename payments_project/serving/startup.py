@@ -1,5 +1,6 @@
 """What comes before serving: the database is prepared, and whoever starts the service reads where everything is."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,10 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from rich.table import Table
+
+from access import keys
+
+logger = logging.getLogger(__name__)
 
 DEVELOPMENT_LOGIN = ("admin", "admin")
 
@@ -26,6 +31,10 @@ def prepare_database(*, may_migrate: bool) -> None:
             call_command("migrate", verbosity=0)
         if may_migrate and settings.DEBUG:
             _make_development_login()
+        if not settings.API_KEYS and not keys.is_any_usable():
+            logger.warning(
+                "No backend can ask for a payment, because there is no API key. Make one with `manage.py api_key create`."
+            )
 
 
 @contextmanager
@@ -64,7 +73,7 @@ def banner(more: dict[str, str]) -> Table:
     rows = {
         "Demo page" if settings.DEBUG else "Page": f"{url}/",
         "WebSocket": f"{url.replace('http', 'ws', 1)}/basic/ws",
-        "API page": f"{url}/api/docs",
+        **({"API page": f"{url}/api/docs"} if settings.API_DOCS else {}),
         "Admin": f"{url}/admin/",
         "Health": f"{url}/healthz",
     }

@@ -33,6 +33,11 @@ def test_a_complete_production_starts(configure):
     refuse_bad_settings()
 
 
+def test_a_production_whose_keys_are_all_made_by_command_starts(configure):
+    configure(API_KEYS=[])
+    refuse_bad_settings()
+
+
 def test_development_starts_on_its_defaults(configure):
     configure(
         DEBUG=True,
@@ -51,7 +56,7 @@ def test_development_starts_on_its_defaults(configure):
     [
         ({"SECRET_KEY": DEVELOPMENT_SECRET_KEY}, "Set SECRET_KEY to"),
         ({"API_KEYS": ["k" * 40, "dev-key"]}, "Set API_KEYS to"),
-        ({"API_KEYS": []}, "Set API_KEYS to"),
+        ({"API_KEYS": ["k" * 40, "k" * 40]}, "a key of its own for each caller"),
         ({"NOTIFICATIONS_AUTH": "open"}, "Set NOTIFICATIONS_AUTH=token"),
         ({"NOTIFICATIONS_TOKEN_SECRET": "short"}, "Set NOTIFICATIONS_TOKEN_SECRET to 32"),
         ({"WORKERS": 2}, "Set REDIS_URL to"),
@@ -82,7 +87,7 @@ def test_a_production_that_is_open_default_keyed_or_half_configured_is_refused(c
 
 
 def test_everything_that_is_wrong_is_said_at_once(configure):
-    configure(API_KEYS=[], WORKERS=3)
+    configure(API_KEYS=["dev-key"], WORKERS=3)
     with pytest.raises(ImproperlyConfigured, match=r"(?s)API_KEYS.*REDIS_URL"):
         refuse_bad_settings()
 

@@ -37,7 +37,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 OUR_APPS = {
     config.name
     for config in apps.get_app_configs()
-    if config.name.partition(".")[0] in {"notifications", "payments", "payments_project"}
+    if config.name.partition(".")[0] in {"access", "notifications", "payments", "payments_project"}
 }
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -260,7 +260,11 @@ def test_the_api_version_is_the_one_that_stripe_python_was_made_for_and_every_pa
 
 
 def options_of(command):
-    return set(command.create_parser("manage.py", "any")._option_string_actions)
+    """The options of a command and of its subcommands."""
+    parser = command.create_parser("manage.py", "any")
+    below = [action.choices.values() for action in parser._actions if isinstance(action.choices, dict)]
+    parsers = [parser, *(each for parsers in below for each in parsers)]
+    return {name for each in parsers for name in each._option_string_actions}
 
 
 def test_every_command_and_option_is_described():
@@ -289,7 +293,7 @@ def test_every_metric_is_described():
 def test_every_test_that_is_named_exists():
     files = [
         path
-        for app in ("notifications", "payments", "payments_project", "stripe_sandbox", "tests")
+        for app in ("access", "notifications", "payments", "payments_project", "stripe_sandbox", "tests")
         for path in ROOT.glob(f"{app}/**/test_*.py")
     ]
     tests = {name for path in files for name in re.findall(r"def (test_\w+)", path.read_text())}

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.server import ROOT
 
-PACKAGES = ("database", "notifications", "payments", "payments_project", "stripe_sandbox")
+PACKAGES = ("access", "database", "notifications", "payments", "payments_project", "stripe_sandbox")
 
 
 @pytest.fixture(scope="module")

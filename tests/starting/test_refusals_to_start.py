@@ -68,12 +68,13 @@ REFUSALS = {
         "These settings are wrong. REDIS_URL: String should match pattern '^(rediss?://|unix://|$)'",
     ),
     "development's keys in production": (
-        {"DEBUG": "0", "SECRET_KEY": ""},
+        {"DEBUG": "0", "SECRET_KEY": "", "API_KEYS": "dev-key"},
         (
             "CommandError: SECRET_KEY is the development key, or short. "
             "Set SECRET_KEY to 50 or more random characters.\n"
             "API_KEYS holds the development key, or a short one. "
-            "Set API_KEYS to a key of 20 or more random characters.\n"
+            "Set API_KEYS to a key of 20 or more random characters, or unset it and make keys with "
+            "`manage.py api_key create`.\n"
             "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
             "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters.\n"
             "STRIPE_SECRET_KEY is empty, so that nothing can be paid. Set STRIPE_SECRET_KEY and "

@@ -203,7 +203,7 @@ def test_canceling_ends_the_session_and_tells_the_user_once(start):
 
 
 def test_a_payment_that_was_canceled_while_stripe_was_asked_is_not_handed_over(start):
-    payment = create._reserve(order=make_order(), idempotency_key="key-1")
+    payment = create._reserve(order=make_order(), key={"api_key": "backend", "idempotency_key": "key-1"})
     session = gateway.create_session(params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}")
     cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
     payment = create._announce(payment_id=payment.pk, session=session)

@@ -1,9 +1,9 @@
 """Choose what is shown of a payment: of its failures, disputes, refunds and charges."""
 
-from payments.balances import balances
+from payments.balances import balances, stage_of
 from payments.facts import Charge, Dispute, Facts, Failure, Refund, read_money
 from payments.status import is_failed
-from payments.stripe.states import BLOCKED, DISPUTE_STAGES, RESOLVED, Stage
+from payments.stripe.states import Stage
 
 
 class ShownDispute(Dispute):
@@ -45,10 +45,8 @@ def dispute(facts: Facts) -> ShownDispute | None:
 
 def is_open(dispute: Dispute) -> bool:
     """Tell whether a dispute, or an inquiry, is still to be decided. An unknown state counts as open."""
-    stage = DISPUTE_STAGES.get(dispute["status"], Stage.UNKNOWN)
-    if stage is Stage.PREVENTED:
-        return dispute["case_type"] not in {BLOCKED, RESOLVED}
-    return stage in {Stage.INQUIRY, Stage.OPEN, Stage.UNKNOWN} and dispute["status"] != "warning_closed"
+    undecided = {Stage.INQUIRY, Stage.OPEN, Stage.UNKNOWN}
+    return stage_of(dispute) in undecided and dispute["status"] != "warning_closed"
 
 
 def refunds(facts: Facts) -> list[ShownRefund]:

@@ -39,10 +39,6 @@ class Step:
     outcomes: Sequence[apply.EventResult] = ()
     stored_before: Sequence[apply.EventResult] = ()
     """The results of events that were stored already, but not applied."""
-    old_failures: frozenset[str] = frozenset()
-    """The ids of those that an earlier fetch has reported as failed."""
-    unmatched: int = 0
-    """How many parked events were closed, because their payment never became known."""
 
 
 def since_last_fetch() -> datetime:
@@ -53,17 +49,10 @@ def since_last_fetch() -> datetime:
 
 
 def apply_stored(*, dry_run: bool) -> Iterator[Step]:
-    """Apply stored events that failed or were never applied, and parked ones whose payment is known by now.
-
-    Close events that have been parked for longer than Stripe keeps events.
-    """
-    if not dry_run:
-        yield Step(unmatched=apply.give_up_waiting(before=timezone.now() - gateway.EVENTS_KEPT))
-    unapplied = replay.select(replay.Selection(failed=True))
-    old_failures = _reported_failures()
-    waiting = apply.no_longer_waiting()
-    for outcomes in replay.replay([*unapplied, *waiting], dry_run=dry_run, cause=_CAUSE):
-        yield Step(stored_before=outcomes, old_failures=old_failures)
+    """Apply stored events that failed or were never applied, and parked ones whose payment is known by now."""
+    event_ids = [*replay.select(replay.Selection(failed=True)), *apply.no_longer_waiting()]
+    for outcomes in replay.replay(event_ids, dry_run=dry_run, cause=_CAUSE):
+        yield Step(stored_before=outcomes)
 
 
 def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
@@ -105,12 +94,12 @@ def _fetched_until() -> datetime | None:
     return FetchedUntil.objects.values_list("moment", flat=True).first()
 
 
-def _reported_failures() -> frozenset[str]:
+def reported_failures() -> set[str]:
     """Return the ids of failed events that were stored before the last full fetch began."""
     if (mark := _fetched_until()) is None:
-        return frozenset()
+        return set()
     failed = WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED, received_at__lt=mark)
-    return frozenset(failed.values_list("event_id", flat=True))
+    return set(failed.values_list("event_id", flat=True))
 
 
 def _pages(window: Window) -> Iterator[list[dict[str, object]]]:

@@ -52,6 +52,9 @@ def _prefix(url: AnyHttpUrl) -> AnyHttpUrl:
     return url
 
 
+TokenAlgorithm = Literal[
+    "HS256", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
@@ -96,13 +99,34 @@ class Environment(BaseSettings):
     API_KEYS: CommaSeparated = Field(
         default=[DEVELOPMENT_API_KEY], description="Bearer keys of the HTTP API, separated by commas."
     )
-    NOTIFICATIONS_AUTH: Literal["open", "token"] | None = Field(
+    NOTIFICATIONS_AUTH: Literal["open", "token", "session"] | None = Field(
         default=None,
-        description="Which clients may register: `open`, all; `token`, those with a JWT. "
-        "Default: open with DEBUG, else token.",
+        description="Which clients may register: `open`, all; `token`, those with a JWT; `session`, those whose user "
+        "is logged in. Default: open with DEBUG, else token.",
     )
     NOTIFICATIONS_TOKEN_SECRET: str = Field(
-        default="", description="HS256 secret of the registration tokens, 32 characters or more."
+        default="", description="HS256 secret of the users' tokens, 32 characters or more."
+    )
+    NOTIFICATIONS_TOKEN_KEY_FILE: str = Field(
+        default="", description="File of the public key (PEM) that verifies the users' tokens."
+    )
+    NOTIFICATIONS_TOKEN_JWKS_URL: AnyHttpUrl | None = Field(
+        default=None, description="Address of the issuer's key set (JWKS) that verifies the users' tokens."
+    )
+    NOTIFICATIONS_TOKEN_ALGORITHM: TokenAlgorithm = Field(
+        default="HS256", description="How the users' tokens are signed. No other algorithm is taken."
+    )
+    NOTIFICATIONS_TOKEN_MAX_SECONDS: int = Field(
+        default=86_400, ge=1, le=31_536_000, description="How far ahead a token's `exp` may be, in seconds."
+    )
+    NOTIFICATIONS_TOKEN_AUDIENCE: str = Field(
+        default="", description="The `aud` that tokens need to have. Empty: they have none."
+    )
+    NOTIFICATIONS_TOKEN_ISSUER: str = Field(
+        default="", description="The `iss` that tokens need to have. Empty: any, or none."
+    )
+    NOTIFICATIONS_TOKEN_TYPE: str = Field(
+        default="", description="The `typ` that the headers of tokens need to have. Empty: any, or none."
     )
     NOTIFICATIONS_CONNECTIONS: Literal["all", "latest"] = Field(
         default="all", description="`all` connections of a user are served, or the `latest` alone."

@@ -50,6 +50,7 @@ class Subscription:
         self.is_exclusive = settings.NOTIFICATIONS_CONNECTIONS == "latest"
         self.is_stopped = False
         self.confirming: asyncio.Future[None] | None = None
+        self._disconnects = 0
         self._is_plain = request.last_seq is None
         self._cursor = Cursor(
             last_seq=request.last_seq,
@@ -77,6 +78,7 @@ class Subscription:
 
     async def confirm(self, state: FeedState) -> None:
         """Take the place in the feed, and confirm the registration. Raises ClientGoneError."""
+        self._disconnects = state.disconnects
         resumed = self._cursor.place(state)
         if resumed:
             self._note_delivery()
@@ -111,7 +113,9 @@ class Subscription:
         """Compare with the feed's row, which was read after the connection was at `sent`. Returns at once."""
         if self.is_stopped:
             return
-        if self._cursor.compare(head, sent=sent):
+        if head.disconnects > self._disconnects:
+            self.end(CloseCode.UNAUTHORIZED)
+        elif self._cursor.compare(head, sent=sent):
             self.end(CloseCode.REPLACED)
         elif self._cursor.doubt:
             self._start()

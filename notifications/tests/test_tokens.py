@@ -152,12 +152,15 @@ def test_a_token_that_is_good_for_too_long_is_refused_with_the_longest_life(sett
     assert prove(token(exp=time.time() + 86_395)) == "user_123"
 
 
-def test_an_expired_token_is_refused_as_expired_and_clocks_may_differ():
+def test_an_expired_token_is_refused_as_expired():
     with pytest.raises(InvalidTokenError, match="expired"):
         prove(token(exp=time.time() - tokens.LEEWAY_SECONDS - 5))
-    for seconds in (-25, 0, 25):
-        now = time.time() + seconds
-        assert prove(token(iat=now, nbf=now, exp=now + 1)) == "user_123"
+
+
+@pytest.mark.parametrize("seconds", [-25, 0, 25])
+def test_the_clock_of_who_signs_may_differ_a_little(seconds):
+    now = time.time() + seconds
+    assert prove(token(iat=now, nbf=now, exp=now + 1)) == "user_123"
 
 
 @pytest.mark.parametrize(

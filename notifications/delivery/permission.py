@@ -88,7 +88,7 @@ class LoginsWatch:
     async def _compare(self) -> None:
         keys = list({one.session_key for one in self._watched if one.session_key})
         for start in range(0, len(keys), CHUNK_SIZE):
-            chunk = keys[start : start + CHUNK_SIZE]
+            chunk = set(keys[start : start + CHUNK_SIZE])
             users = await in_thread(logins.read, chunk)
             for one in [one for one in self._watched if one.session_key in chunk]:
                 if users.get(one.session_key or "") != one.user_id:

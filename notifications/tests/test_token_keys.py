@@ -149,14 +149,24 @@ def test_an_issuer_that_is_away_from_the_start_makes_nobody_unauthorized(issuer,
     issuer.close = lambda: None
 
 
-def test_an_issuer_that_drips_its_answer_is_given_up(issuer, monkeypatch):
+def late(issuer):
+    time.sleep(0.4)
+    return issuer.jwks()
+
+
+def drip(issuer):
+    def pieces():
+        for _ in range(100):
+            time.sleep(0.05)
+            yield b" "
+
+    return 200, {}, pieces()
+
+
+@pytest.mark.parametrize("how", [late, drip])
+def test_an_issuer_that_takes_its_time_is_given_up(issuer, monkeypatch, how):
     monkeypatch.setattr(token_keys, "ANSWER_SECONDS", 0.2)
-
-    def drip():
-        time.sleep(0.4)
-        return issuer.jwks()
-
-    issuer.answer = drip
+    issuer.answer = lambda: how(issuer)
     with pytest.raises(KeysUnavailableError):
         user_of(issuer.token())
 

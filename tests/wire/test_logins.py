@@ -4,23 +4,23 @@ import re
 
 import httpx
 import pytest
+from django.contrib.auth.hashers import make_password
 from websockets.exceptions import InvalidStatus
 
 from tests.support import backend
 from tests.support.frames import link, registered
 
 PASSWORD = "a password of the rider's"
-MAKE_USER = f"""
-from django.contrib.auth import get_user_model
-get_user_model().objects.create_user("rider@example.com", password="{PASSWORD}", is_staff=True)
+INSERT = """
+    INSERT INTO auth_user (username, password, is_active, is_staff, is_superuser, first_name, last_name, email, date_joined)
+    VALUES ('rider@example.com', %s, %s, %s, %s, '', '', '', '2026-01-01')
 """
 
 
 @pytest.fixture(scope="module")
 def server(serve):
     server = serve(NOTIFICATIONS_AUTH="session")
-    made = server.run("shell", "-c", MAKE_USER)
-    assert made.returncode == 0, made.stderr
+    server.database.execute(INSERT, make_password(PASSWORD), True, True, False)
     return server
 
 

@@ -1,5 +1,6 @@
 """Connections whose permission ends, and those that renew it."""
 
+import threading
 import time
 
 import jwt
@@ -14,6 +15,7 @@ from notifications.delivery import hub as hubs
 from notifications.delivery import permission
 from notifications.routing import websocket_urlpatterns
 from notifications.tests.conftest import PATIENCE, Client, until
+from notifications.tests.issuer import Issuer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,6 +89,21 @@ async def test_a_connection_that_ends_leaves_no_timer_and_no_watch(connect, toke
     watch = hubs.current().logins
     await client.disconnect(timeout=PATIENCE)
     assert not watch._watched
+
+
+async def test_while_keys_are_fetched_everything_else_goes_on(connect, settings):
+    issuer = Issuer()
+    may_answer = threading.Event()
+    issuer.answer = lambda: may_answer.wait(PATIENCE) and issuer.jwks()
+    settings.NOTIFICATIONS_AUTH, settings.NOTIFICATIONS_TOKEN_ALGORITHM = "token", "RS256"
+    settings.NOTIFICATIONS_TOKEN_JWKS_URL = issuer.url
+    waiting, other = await connect(), await connect()
+    await waiting.send_json_to({"type": "register", "userId": "user_123", "token": issuer.token()})
+    await until(lambda: issuer.asked)
+    assert await other.is_silent()
+    may_answer.set()
+    assert is_registered(await waiting.read())
+    issuer.close()
 
 
 @pytest.fixture

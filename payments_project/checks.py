@@ -71,13 +71,14 @@ def check_registration(**_: Any) -> Iterable[CheckMessage]:
             "NOTIFICATIONS_AUTH is open, so that any client gets any user's Checkout links.",
             "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET, or NOTIFICATIONS_AUTH=session.",
         )
-    is_missing = settings.NOTIFICATIONS_AUTH == "token" and not _token_keys()
-    if is_missing or (secret and len(secret) < TOKEN_SECRET_MIN_LENGTH):
+    is_wanted = settings.NOTIFICATIONS_AUTH == "token"
+    if (is_wanted and not _token_keys()) or (secret and len(secret) < TOKEN_SECRET_MIN_LENGTH):
         yield _error(
             5,
-            "NOTIFICATIONS_TOKEN_SECRET is missing or short, so that no token can be trusted.",
-            f"Set NOTIFICATIONS_TOKEN_SECRET to {TOKEN_SECRET_MIN_LENGTH} or more random characters, or "
-            "NOTIFICATIONS_TOKEN_KEY_FILE or NOTIFICATIONS_TOKEN_JWKS_URL to your issuer's keys.",
+            "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short."
+            if is_wanted
+            else "NOTIFICATIONS_TOKEN_SECRET is short.",
+            f"Set NOTIFICATIONS_TOKEN_SECRET to {TOKEN_SECRET_MIN_LENGTH} or more random characters.",
         )
 
 

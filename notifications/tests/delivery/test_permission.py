@@ -12,7 +12,7 @@ from django.test import Client as Browser
 
 from notifications import disconnect, logins
 from notifications.delivery import hub as hubs
-from notifications.delivery import permission
+from notifications.delivery import permission, reconciler
 from notifications.routing import websocket_urlpatterns
 from notifications.tests.conftest import PATIENCE, Client, until
 from notifications.tests.issuer import Issuer
@@ -206,6 +206,14 @@ async def test_a_disconnect_closes_every_connection_of_the_user_and_no_other(con
     for client in clients:
         assert await client.read_close() == 4401
     assert await other.is_silent()
+
+
+async def test_a_disconnect_does_not_wait_for_the_next_comparison(connect, monkeypatch):
+    monkeypatch.setattr(reconciler, "INTERVAL_SECONDS", 600.0)
+    client = await connect()
+    await client.register()
+    await database_sync_to_async(disconnect.disconnect)(user_id="user_123")
+    assert await client.read_close() == 4401
 
 
 async def test_who_registers_after_a_disconnect_stays(connect, tell):

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-DEVELOPMENT_SECRET_KEY = "development-only-secret-key-never-for-production"  # noqa: S105 refused by a check
+DEVELOPMENT_SECRET_KEY = "development-only-secret-key-never-for-production"
 DEVELOPMENT_API_KEY = "dev-key"
 
 
@@ -73,6 +73,9 @@ def _prefix(url: AnyHttpUrl) -> AnyHttpUrl:
     return url
 
 
+TokenAlgorithm = Literal[
+    "HS256", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
@@ -108,10 +111,25 @@ class Environment(BaseSettings):
     DEBUG: dev-key."""
     API_DOCS: bool | None = None
     """Serve /api/docs and /api/openapi.json. Default: on with DEBUG."""
-    NOTIFICATIONS_AUTH: Literal["open", "token"] | None = None
-    """Which clients may register: `open`, all; `token`, those with a JWT. Default: open with DEBUG, else token."""
+    NOTIFICATIONS_AUTH: Literal["open", "token", "session"] | None = None
+    """Which clients may register: `open`, all; `token`, those with a JWT; `session`, those whose user is logged in.
+    Default: open with DEBUG, else token."""
     NOTIFICATIONS_TOKEN_SECRET: str = ""
-    """HS256 secret of the registration tokens, 32 characters or more."""
+    """HS256 secret of the users' tokens, 32 characters or more."""
+    NOTIFICATIONS_TOKEN_KEY_FILE: str = ""
+    """File of the public key (PEM) that verifies the users' tokens."""
+    NOTIFICATIONS_TOKEN_JWKS_URL: AnyHttpUrl | None = None
+    """Address of the issuer's key set (JWKS) that verifies the users' tokens."""
+    NOTIFICATIONS_TOKEN_ALGORITHM: TokenAlgorithm = "HS256"
+    """How the users' tokens are signed. No other algorithm is taken."""
+    NOTIFICATIONS_TOKEN_MAX_SECONDS: int = Field(default=86_400, ge=1, le=31_536_000)
+    """How far ahead a token's `exp` may be, in seconds."""
+    NOTIFICATIONS_TOKEN_AUDIENCE: str = ""
+    """The `aud` that tokens need to have. Empty: they have none."""
+    NOTIFICATIONS_TOKEN_ISSUER: str = ""
+    """The `iss` that tokens need to have. Empty: any, or none."""
+    NOTIFICATIONS_TOKEN_TYPE: str = ""
+    """The `typ` that the headers of tokens need to have. Empty: any, or none."""
     NOTIFICATIONS_CONNECTIONS: Literal["all", "latest"] = "all"
     """`all` connections of a user are served, or the `latest` alone."""
     STRIPE_SECRET_KEY: str = ""

@@ -34,12 +34,14 @@ _ONCE_A_MINUTE = (
     # While the database is away, these log a line for each client and request.
     "notifications.consumers",
     "notifications.delivery.confirmations",
+    "notifications.delivery.permission",
     "notifications.delivery.reads",
     "payments.api.errors",
     "payments_project.postgresql",
     "psycopg.pool",
     # These log a line for each message or request that is refused.
     "notifications.fanout.seal",
+    "notifications.auth.token_keys",
     "payments.webhooks.endpoint",
     "payments.webhooks.signatures",
     "payments_project.middleware.hosts",

@@ -12,9 +12,11 @@ from notifications import installation
 from notifications.models import Feed, Notification
 
 # All users are one parameter: Django's ORM would build one for each, four times the work, each second.
-_HEADS = "SELECT user_id, last_seq, latest_connection FROM notifications_feed WHERE user_id = ANY (%s)"
+_HEADS = """
+    SELECT user_id, last_seq, latest_connection, disconnects FROM notifications_feed WHERE user_id = ANY (%s)
+"""
 _HEADS_ON_SQLITE = """
-    SELECT user_id, last_seq, latest_connection FROM notifications_feed
+    SELECT user_id, last_seq, latest_connection, disconnects FROM notifications_feed
     WHERE user_id IN (SELECT value FROM json_each(%s))
 """
 
@@ -27,6 +29,7 @@ class FeedState(NamedTuple):
     """A feed's newest number, the oldest number that is kept, and the number up to which clients have confirmed.
 
     `epoch` is the epoch of the numbers; `is_first_epoch`: there was none before it. A user without a feed is at 0.
+    `disconnects`: how often all connections of the user were closed by request.
     """
 
     newest: int
@@ -34,6 +37,7 @@ class FeedState(NamedTuple):
     confirmed: int
     epoch: str
     is_first_epoch: bool
+    disconnects: int = 0
 
     def can_resume(self, seq: int, *, epoch: str | None) -> bool:
         """Return whether a client that has got this number can be sent everything after it.
@@ -52,10 +56,14 @@ class FeedState(NamedTuple):
 
 
 class FeedHead(NamedTuple):
-    """A feed's newest number, and the connection that registered last with NOTIFICATIONS_CONNECTIONS=latest."""
+    """A feed's newest number, and the connection that registered last with NOTIFICATIONS_CONNECTIONS=latest.
+
+    `disconnects` is that of FeedState.
+    """
 
     newest: int
     latest_connection: str
+    disconnects: int = 0
 
 
 def read_after(*, user_id: str, seq: int, limit: int) -> list[tuple[int, str]]:
@@ -69,10 +77,10 @@ def read_states(*, user_ids: Collection[str]) -> dict[str, FeedState]:
     _, epoch, is_first = installation.read()  # before the numbers: a later change is noticed soon
     oldest = Notification.objects.filter(feed=OuterRef("pk")).order_by("seq").values("seq")[:1]
     feeds = Feed.objects.filter(user_id__in=user_ids).order_by()
-    rows = feeds.values_list("user_id", "last_seq", Subquery(oldest), "confirmed_seq")
+    rows = feeds.values_list("user_id", "last_seq", Subquery(oldest), "confirmed_seq", "disconnects")
     found = {
-        user_id: FeedState(newest, first, confirmed, epoch, is_first)
-        for user_id, newest, first, confirmed in rows
+        user_id: FeedState(newest, first, confirmed, epoch, is_first, disconnects)
+        for user_id, newest, first, confirmed, disconnects in rows
     }
     return dict.fromkeys(user_ids, FeedState(0, None, 0, epoch, is_first)) | found
 
@@ -132,7 +140,7 @@ def read_heads(*, user_ids: Sequence[str]) -> dict[str, FeedHead]:
             cursor.execute(_HEADS, [ids])
         else:
             cursor.execute(_HEADS_ON_SQLITE, [orjson.dumps(ids).decode()])
-        return {user_id: FeedHead(newest, latest) for user_id, newest, latest in cursor.fetchall()}
+        return {user_id: FeedHead(*head) for user_id, *head in cursor.fetchall()}
 
 
 def set_latest_connection(*, user_id: str, connection_id: str) -> None:

@@ -13,15 +13,20 @@ from notifications.threads import in_thread, in_writing_thread
 logger = logging.getLogger(__name__)
 
 
-async def read_page(page: Page, *, user_id: str) -> list[tuple[int, str]] | None:
-    """Return numbers and frames of a page of the user's feed, or None if the database fails."""
+async def read_page(page: Page, *, user_id: str, epoch: str) -> list[tuple[int, str]] | None:
+    """Return numbers and frames of a page of the user's feed, or None if the database fails or has another epoch."""
     limit = cursor.PAGE_SIZE
     try:
         if page.is_redelivery:  # it writes: redeliveries are counted
             return await in_writing_thread(
-                history.redeliver, user_id=user_id, after=page.after, up_to=page.up_to, limit=limit
+                history.redeliver,
+                user_id=user_id,
+                after=page.after,
+                up_to=page.up_to,
+                limit=limit,
+                epoch=epoch,
             )
-        return await in_thread(history.read_after, user_id=user_id, seq=page.after, limit=limit)
+        return await in_thread(history.read_after, user_id=user_id, seq=page.after, limit=limit, epoch=epoch)
     except DatabaseError as error:
         metrics.READ_FAILURES.inc()
         logger.warning("A feed could not be read: %s; the reconciler tries again.", describe(error))

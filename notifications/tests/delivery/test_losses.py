@@ -13,6 +13,7 @@ from notifications.fanout import publish
 from notifications.fanout.publish import Wake
 from notifications.models import Feed, Installation, Notification
 from notifications.tests.conftest import total, until
+from tests.support.plans import on_postgresql
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 
@@ -189,6 +190,16 @@ async def test_a_wake_of_another_epoch_shows_nothing_and_the_true_one_comes(conn
     assert await client.is_silent()
 
 
+@on_postgresql
+@pytest.mark.parametrize("last_seq", [{}, {"lastSeq": 0}])
+async def test_nothing_of_a_new_epoch_comes_by_a_connection_of_the_old_one(connect, tell, last_seq):
+    client = await connect()
+    await client.register(**last_seq)
+    await lose_epoch()
+    await tell(frame={"n": "new"})  # at once, while the process takes its epoch for fresh
+    assert await client.read_close() == 4412
+
+
 async def test_with_latest_a_connection_whose_claim_is_lost_is_not_told_that_it_was_replaced(
     connect, settings
 ):
@@ -200,7 +211,7 @@ async def test_with_latest_a_connection_whose_claim_is_lost_is_not_told_that_it_
 
 
 async def test_registering_again_on_the_same_connection_goes_on_in_its_epoch_alone(
-    connect, told, monkeypatch
+    connect, told, tell_silently, monkeypatch
 ):
     monkeypatch.setattr(installation, "FRESH_SECONDS", 0)
     client = await connect()
@@ -209,7 +220,8 @@ async def test_registering_again_on_the_same_connection_goes_on_in_its_epoch_alo
     await read_all(client, 2)
     await lose_after(1)
     await lose_epoch()
-    await told("new 2", "new 3")
+    for n in ("new 2", "new 3"):
+        await tell_silently(frame={"n": n}, collapse_key=n)
     assert (await client.register())["type"] == "registration_success"
     assert await read_all(client, 3) == [{"n": 1}, {"n": "new 2"}, {"n": "new 3"}]
 

@@ -108,9 +108,9 @@ def notify_all(news: Sequence[News]) -> list[int]:
     texts = [_text(item) for item in news]
     if not news:
         return []
-    seqs, mark = _insert(news, texts)
+    seqs, segment = _insert(news, texts)
     wakes = [Wake(item.user_id, seq, text) for item, seq, text in zip(news, seqs, texts, strict=True)]
-    transaction.on_commit(lambda: publish.publish(wakes, mark=mark), robust=True)
+    transaction.on_commit(lambda: publish.publish(wakes, segment=segment), robust=True)
     return seqs
 
 
@@ -127,7 +127,7 @@ def _text(item: News) -> str:
 def _insert(news: Sequence[News], texts: Sequence[str]) -> tuple[list[int], str | None]:
     """Write notifications, with the same few statements for any number of them.
 
-    Return their numbers, and the mark of the numbers' epoch if the statement could read it.
+    Return their numbers, and PostgreSQL's timeline if it can be read.
     """
     counts = Counter(item.user_id for item in news)
     newer = dict(counts)
@@ -146,23 +146,23 @@ def _insert(news: Sequence[News], texts: Sequence[str]) -> tuple[list[int], str 
                 "expires_at": at(item.expires_at),
             }
         )
-    newest, mark = _write(orjson.dumps(rows).decode())
-    return [newest[row["user_id"]] - row["newer"] for row in rows], mark
+    newest, segment = _write(orjson.dumps(rows).decode())
+    return [newest[row["user_id"]] - row["newer"] for row in rows], segment
 
 
 def _write(items: str) -> tuple[dict[str, int], str | None]:
     """Return each user's newest number after numbering and inserting a JSON list; one round trip on PostgreSQL."""
     if connection.vendor == "postgresql":
-        rows = execute(_ON_POSTGRESQL + _with_mark("feed"), items)
+        rows = execute(_ON_POSTGRESQL + _with_timeline("feed"), items)
     else:
         rows = [(*row, None) for row in execute(_ON_SQLITE + _NUMBER, items)]  # it has no failover
         execute(_ON_SQLITE + _INSERT.format("notifications_feed"), items)
     return {user_id: int(last_seq) for _, user_id, last_seq, _ in rows}, rows[0][3]
 
 
-def _with_mark(feeds: str) -> str:
-    """Return the query for the numbered feeds, each with the mark of the numbers' epoch, which is read once."""
-    return f"SELECT {feeds}.*, ({timeline.mark()}) FROM {feeds}"  # noqa: S608 made of constants
+def _with_timeline(feeds: str) -> str:
+    """Return the query for the numbered feeds, each with the timeline of the numbers, which is read once."""
+    return f"SELECT {feeds}.*, (SELECT {timeline.of_writer()}) FROM {feeds}"  # noqa: S608 made of constants
 
 
 def confirmed_until(*, user_id: str) -> Confirmation | None:

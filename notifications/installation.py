@@ -86,17 +86,17 @@ def current() -> Identity:
     return fresh() or read()
 
 
-def of(mark: str | None) -> Identity | None:
-    """Return the identity in whose epoch a statement gave numbers, by the mark that the statement read.
+def of(segment: str | None) -> Identity | None:
+    """Return the identity in whose epoch a statement gave numbers, by the timeline that the statement read.
 
-    None: the epoch has ended since. A statement that reads no mark is taken to be of the current epoch. Raises a
+    None: the timeline has ended since. A statement that read none is taken to be of the current epoch. Raises a
     DatabaseError.
     """
     identity = current()
-    if mark is None or mark == mark_of(identity.epoch):
+    if segment is None or segment in identity.epoch.split("-"):
         return identity
     identity = read()
-    return identity if mark == mark_of(identity.epoch) else None
+    return identity if segment in identity.epoch.split("-") else None
 
 
 def known() -> Identity | None:

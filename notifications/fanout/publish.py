@@ -44,17 +44,17 @@ def group_name(user_id: str, identity: Identity) -> str:
     return seal.group_name("user", identity.name, user_id)
 
 
-def publish(wakes: Sequence[Wake], *, mark: str | None) -> None:
+def publish(wakes: Sequence[Wake], *, segment: str | None) -> None:
     """Send committed notifications to their users' connections. Call it from synchronous code, after the commit.
 
-    `mark` is of the epoch in which their numbers were given (`installation.of`). If that has ended, nothing is sent.
+    `segment` is the timeline in which their numbers were given (`installation.of`). If that has ended, nothing is sent.
 
     In a server this passes them to its event loop, which sends them soon. Elsewhere, as in a command, it sends them on
     a short-lived loop.
     """
     identity = None
     with suppress(DatabaseError):
-        identity = installation.of(mark)
+        identity = installation.of(segment)
     if identity is None:
         metrics.WAKE_FAILURES.inc(len(wakes))
         return

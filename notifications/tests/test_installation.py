@@ -107,12 +107,11 @@ def test_a_dump_that_is_restored_has_another_epoch_which_is_not_the_first():
 def test_what_statements_read_along_with_numbers_is_a_part_of_the_epoch():
     identity = installation.read()
     with connection.cursor() as cursor:
-        cursor.execute(timeline.mark())
-        (mark,) = cursor.fetchone()
-    assert installation.of(mark) == installation.of(None) == identity
-    assert installation.of("of the old primary") is None
-    installation.renew()
-    assert installation.of(mark) is None
+        cursor.execute(f"SELECT ({timeline.mark()}), {timeline.of_writer()}")
+        mark, segment = cursor.fetchone()
+    assert installation.mark_of(identity.epoch) == mark == f"{_epoch_of_row()}-{segment}"
+    assert installation.of(segment) == installation.of(None) == identity
+    assert installation.of("00000099") is None
 
 
 @on_postgresql

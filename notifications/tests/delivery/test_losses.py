@@ -13,7 +13,6 @@ from notifications.fanout import publish
 from notifications.fanout.publish import Wake
 from notifications.models import Feed, Installation, Notification
 from notifications.tests.conftest import total, until
-from tests.support.plans import on_postgresql
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 
@@ -190,14 +189,25 @@ async def test_a_wake_of_another_epoch_shows_nothing_and_the_true_one_comes(conn
     assert await client.is_silent()
 
 
-@on_postgresql
-@pytest.mark.parametrize("last_seq", [{}, {"lastSeq": 0}])
-async def test_nothing_of_a_new_epoch_comes_by_a_connection_of_the_old_one(connect, tell, last_seq):
+async def test_a_wake_of_a_new_epoch_has_the_connection_of_the_old_one_sent_away_at_once(
+    connect, monkeypatch
+):
+    monkeypatch.setattr("notifications.delivery.reconciler.INTERVAL_SECONDS", 60)
     client = await connect()
-    await client.register(**last_seq)
+    await client.register()
     await lose_epoch()
-    await tell(frame={"n": "new"})  # at once, while the process takes its epoch for fresh
+    new = await database_sync_to_async(installation.read)()
+    await publish.send([publish.message(Wake("user_123", 1, '{"n":"new"}'), new)])
     assert await client.read_close() == 4412
+
+
+async def test_a_number_of_a_timeline_that_has_ended_wakes_nobody(connect):
+    client = await connect()
+    await client.register()
+    failures = total(metrics.WAKE_FAILURES)
+    await database_sync_to_async(publish.publish)([Wake("user_123", 1, '{"n":"lost"}')], segment="00000099")
+    assert total(metrics.WAKE_FAILURES) == failures + 1
+    assert await client.is_silent()
 
 
 async def test_with_latest_a_connection_whose_claim_is_lost_is_not_told_that_it_was_replaced(

@@ -162,5 +162,5 @@ async def test_a_database_that_cannot_say_which_it_is_costs_the_wake_alone(witho
     await take_table()
     monkeypatch.setattr(installation, "_ROW", "SELECT name, epoch FROM notifications_feed")
     failures = total(metrics.WAKE_FAILURES)
-    await sync_to_async(publish.publish)([Wake("user_123", 1, "{}")], mark=None)
+    await sync_to_async(publish.publish)([Wake("user_123", 1, "{}")], segment=None)
     assert total(metrics.WAKE_FAILURES) == failures + 1

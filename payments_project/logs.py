@@ -25,11 +25,21 @@ class OnceAMinute(logging.Filter):
         return True
 
 
+class LibrariesOnceAMinute(OnceAMinute):
+    """Passes each warning of a library once a minute: a library warns at each call that meets an outage."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log the record."""
+        is_ours = record.name.partition(".")[0] in _OURS
+        return is_ours or record.levelno < logging.WARNING or super().filter(record)
+
+
 def is_unforeseen(record: logging.LogRecord) -> bool:
     """Return whether the record has an exception that no code handled. The service logs its own refusals itself."""
     return record.exc_info is not None
 
 
+_OURS = {"notifications", "payments", "payments_project", "stripe_sandbox", "database", "deploy", "root"}
 _ONCE_A_MINUTE = (
     # While the database is away, these log a line for each client and request.
     "notifications.consumers",
@@ -37,7 +47,6 @@ _ONCE_A_MINUTE = (
     "notifications.delivery.reads",
     "payments.api.errors",
     "payments_project.postgresql",
-    "psycopg.pool",
     # These log a line for each message or request that is refused.
     "notifications.fanout.seal",
     "payments.webhooks.endpoint",
@@ -54,10 +63,13 @@ def logging_of(level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "filters": {
             "once_a_minute": {"()": OnceAMinute},
+            "libraries": {"()": LibrariesOnceAMinute},
             "unforeseen": {"()": "django.utils.log.CallbackFilter", "callback": is_unforeseen},
         },
         "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["libraries"]}
+        },
         "root": {"handlers": ["stderr"], "level": level},
         # Request paths may hold Checkout session ids of the sandbox, and a 4xx concerns the client alone.
         "loggers": {

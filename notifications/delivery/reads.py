@@ -42,5 +42,5 @@ async def is_true(doubt: Doubt, *, user_id: str, epoch: str) -> bool | None:
             losses.is_given_again, user_id=user_id, seq=doubt.seq, frame=doubt.frame, epoch=epoch
         )
     except DatabaseError as error:
-        logger.warning("A feed seems to have lost numbers (%s); asking again.", type(error).__name__)
+        logger.warning("A feed seems to have lost numbers (%s); asking again.", describe(error))
         return None

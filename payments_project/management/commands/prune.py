@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from rich.progress import Progress, TextColumn
 
+from database.errors import describe
 from notifications import retention as notifications
 from payments import retention as payments
 from payments.management.output import progress
@@ -73,7 +74,9 @@ class Command(BaseCommand):
                     "Notifications",
                 )
         except DatabaseError as error:
-            message = f"The database failed ({type(error).__name__}); batches before that are removed. Run it again."
+            message = (
+                f"The database failed ({describe(error)}); batches before that are removed. Run it again."
+            )
             raise CommandError(message) from error
         did = "Would remove" if dry_run else "Removed"
         foreign = f", {intents} payment intents of other integrations" if intents else ""

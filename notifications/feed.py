@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from database.prepared import execute
-from notifications import protocol
+from notifications import protocol, timeline
 from notifications.fanout import publish
 from notifications.fanout.publish import Wake
 from notifications.models import Feed
@@ -36,7 +36,6 @@ _ON_POSTGRESQL = f"""
         SELECT * FROM json_to_recordset(%s) AS item (user_id text, newer integer, frame text, collapse_key text,
                                                      created_at timestamptz, expires_at timestamptz)
     ), feed AS ({_NUMBER}), written AS ({_INSERT.format("feed")})
-    TABLE feed
 """  # noqa: S608 made of constants
 _ON_SQLITE = """
     WITH incoming AS (
@@ -109,9 +108,9 @@ def notify_all(new: Sequence[NewNotification]) -> list[int]:
     texts = [_text(item) for item in new]
     if not new:
         return []
-    seqs = _insert(new, texts)
+    seqs, segment = _insert(new, texts)
     wakes = [Wake(item.user_id, seq, text) for item, seq, text in zip(new, seqs, texts, strict=True)]
-    transaction.on_commit(lambda: publish.publish(wakes), robust=True)
+    transaction.on_commit(lambda: publish.publish(wakes, segment=segment), robust=True)
     return seqs
 
 
@@ -125,8 +124,11 @@ def _text(item: NewNotification) -> str:
     return text
 
 
-def _insert(new: Sequence[NewNotification], texts: Sequence[str]) -> list[int]:
-    """Write notifications, with the same few statements for any number of them; return their numbers."""
+def _insert(new: Sequence[NewNotification], texts: Sequence[str]) -> tuple[list[int], str | None]:
+    """Write notifications, with the same few statements for any number of them.
+
+    Return their numbers, and PostgreSQL's timeline if it can be read.
+    """
     counts = Counter(item.user_id for item in new)
     newer = dict(counts)
     rows: list[dict[str, Any]] = []
@@ -144,18 +146,23 @@ def _insert(new: Sequence[NewNotification], texts: Sequence[str]) -> list[int]:
                 "expires_at": at(item.expires_at),
             }
         )
-    newest = _write(orjson.dumps(rows).decode())
-    return [newest[row["user_id"]] - row["newer"] for row in rows]
+    newest, segment = _write(orjson.dumps(rows).decode())
+    return [newest[row["user_id"]] - row["newer"] for row in rows], segment
 
 
-def _write(items: str) -> dict[str, int]:
+def _write(items: str) -> tuple[dict[str, int], str | None]:
     """Return each user's newest number after numbering and inserting a JSON list; one round trip on PostgreSQL."""
     if connection.vendor == "postgresql":
-        rows = execute(_ON_POSTGRESQL, items)
+        rows = execute(_ON_POSTGRESQL + _with_timeline("feed"), items)
     else:
-        rows = execute(_ON_SQLITE + _NUMBER, items)
+        rows = [(*row, None) for row in execute(_ON_SQLITE + _NUMBER, items)]  # it has no failover
         execute(_ON_SQLITE + _INSERT.format("notifications_feed"), items)
-    return {user_id: int(last_seq) for _, user_id, last_seq in rows}
+    return {user_id: int(last_seq) for _, user_id, last_seq, _ in rows}, rows[0][3]
+
+
+def _with_timeline(feeds: str) -> str:
+    """Return the query for the numbered feeds, each with the timeline of the numbers, which is read once."""
+    return f"SELECT {feeds}.*, (SELECT {timeline.of_writer()}) FROM {feeds}"  # noqa: S608 made of constants
 
 
 def confirmed_until(*, user_id: str) -> Confirmation | None:

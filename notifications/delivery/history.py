@@ -1,14 +1,15 @@
 """Read feeds for connections, and store how far their clients have confirmed them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
-from django.db import connection, transaction
-from django.db.models import Case, F, Max, OuterRef, Q, Subquery, When, Window
+from django.db import OperationalError, connection, transaction
+from django.db.models import Case, F, Max, OuterRef, Q, Subquery, TextField, When, Window
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
-from notifications import installation
+from notifications import installation, timeline
 from notifications.models import Feed, Notification
 
 # All users are one parameter: Django's ORM would build one for each, four times the work, each second.
@@ -66,10 +67,20 @@ class FeedHead(NamedTuple):
     disconnects: int = 0
 
 
-def read_after(*, user_id: str, seq: int, limit: int) -> list[tuple[int, str]]:
-    """Return numbers and frames of the notifications after `seq`, in order, at most `limit`."""
+class EpochEndedError(OperationalError):
+    """The database's numbers are of another epoch than the connection's."""
+
+    def __init__(self) -> None:
+        super().__init__("The feeds' numbers have another epoch by now.")
+
+
+def read_after(*, user_id: str, seq: int, limit: int, epoch: str) -> list[tuple[int, str]]:
+    """Return numbers and frames of the notifications after `seq`, in order, at most `limit`.
+
+    Raises EpochEndedError if `epoch` is not the epoch of these numbers.
+    """
     rows = Notification.objects.filter(feed__user_id=user_id, seq__gt=seq).order_by("seq")
-    return list(rows.values_list("seq", "frame")[:limit])
+    return _of_epoch(epoch, rows.annotate(mark=_mark()).values_list("seq", "frame", "mark")[:limit])
 
 
 def read_states(*, user_ids: Collection[str]) -> dict[str, FeedState]:
@@ -85,11 +96,11 @@ def read_states(*, user_ids: Collection[str]) -> dict[str, FeedState]:
     return dict.fromkeys(user_ids, FeedState(0, None, 0, epoch, is_first)) | found
 
 
-def redeliver(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple[int, str]]:
+def redeliver(*, user_id: str, after: int, up_to: int, limit: int, epoch: str) -> list[tuple[int, str]]:
     """Return what a plain client is sent again after `after` and up to `up_to`, in order, and count the redelivery.
 
     These are numbers and frames of at most `limit` notifications: the newest of each collapse key, unless it has
-    expired or was redelivered REDELIVERIES_MAX times before.
+    expired or was redelivered REDELIVERIES_MAX times before. Raises EpochEndedError as `read_after` does.
     """
     is_news = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     is_newest = Q(seq=Window(Max("seq"), partition_by="collapse_key"))
@@ -99,10 +110,26 @@ def redeliver(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple
     wanted = unconfirmed.filter(
         Case(When(is_newest & is_news & Q(offers__lt=REDELIVERIES_MAX), then=True), default=False)
     )
-    rows = list(wanted.order_by("seq").values_list("pk", "seq", "frame")[:limit])
+    found = wanted.order_by("seq").annotate(mark=_mark()).values_list("seq", "frame", "mark", "pk")
+    rows = list(found[:limit])
+    frames = _of_epoch(epoch, (row[:3] for row in rows))
     if rows:
-        Notification.objects.filter(pk__in=[pk for pk, *_ in rows]).update(offers=F("offers") + 1)
-    return [(seq, frame) for _, seq, frame in rows]
+        Notification.objects.filter(pk__in=[row[3] for row in rows]).update(offers=F("offers") + 1)
+    return frames
+
+
+def _mark() -> RawSQL:
+    return RawSQL(timeline.mark(), (), output_field=TextField())  # noqa: S611 made of constants
+
+
+def _of_epoch(epoch: str, rows: Iterable[tuple[int, str, str]]) -> list[tuple[int, str]]:
+    """Return numbers and frames of rows, the mark of whose epoch was read along with them."""
+    expected, frames = installation.mark_of(epoch), []
+    for seq, frame, mark in rows:
+        if mark != expected:
+            raise EpochEndedError
+        frames.append((seq, frame))
+    return frames
 
 
 def confirm(numbers: Mapping[str, int], *, epoch: str) -> set[str]:

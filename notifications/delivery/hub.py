@@ -140,6 +140,7 @@ class Hub:
         for subscription in tuple(self._groups.get(group, ())):
             if epoch != subscription.epoch:
                 seal.refuse("epoch")
+                self.reconciler.compare_soon(group)  # which of the two has ended is seen in the database
                 continue
             try:
                 subscription.wake(seq, text)

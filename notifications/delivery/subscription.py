@@ -174,7 +174,7 @@ class Subscription:
         return True
 
     async def _send_page(self, page: Page) -> bool:
-        rows = await reads.read_page(page, user_id=self.user_id)
+        rows = await reads.read_page(page, user_id=self.user_id, epoch=self.epoch)
         if rows is None:
             return False
         for seq, text in rows:

@@ -44,15 +44,18 @@ def group_name(user_id: str, identity: Identity) -> str:
     return seal.group_name("user", identity.name, user_id)
 
 
-def publish(wakes: Sequence[Wake]) -> None:
+def publish(wakes: Sequence[Wake], *, segment: str | None) -> None:
     """Send committed notifications to their users' connections. Call it from synchronous code, after the commit.
+
+    `segment` is the timeline in which their numbers were given (`installation.of`). If that has ended, nothing is sent.
 
     In a server this passes them to its event loop, which sends them soon. Elsewhere, as in a command, it sends them on
     a short-lived loop.
     """
-    try:
-        identity = installation.current()
-    except DatabaseError:
+    identity = None
+    with suppress(DatabaseError):
+        identity = installation.of(segment)
+    if identity is None:
         metrics.WAKE_FAILURES.inc(len(wakes))
         return
     _send_soon([message(wake, identity) for wake in wakes])

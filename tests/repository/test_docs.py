@@ -173,7 +173,7 @@ def test_the_client_guides_examples_are_what_the_code_sends(announced):
         protocol.with_seq(announced[1], 8),
         protocol.registration_success(user_id="your_user_id_here"),
         protocol.registration_success(
-            user_id="user_123", lastSeq=9, resumed=True, epoch="5f0c8a1b7d3e9624-1"
+            user_id="user_123", lastSeq=9, resumed=True, epoch="5f0c8a1b7d3e9624-00000001-9d1c07e2"
         ),
         protocol.INVALID_MESSAGE,
         protocol.PONG,

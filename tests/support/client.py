@@ -89,14 +89,6 @@ class Client:
             return closed.rcvd.code if closed.rcvd else None
         raise AssertionError(f"The connection is open: {frame}")
 
-    def close_code_at_last(self):
-        """Return the code that the server closes the connection with, whatever frames come before."""
-        try:
-            while True:
-                self._socket.recv(timeout=15)
-        except ConnectionClosed as closed:
-            return closed.rcvd.code if closed.rcvd else None
-
     def ping_protocol(self):
         """Send a ping of the WebSocket protocol itself; return whether it is answered."""
         return self._socket.ping().wait(timeout=15)

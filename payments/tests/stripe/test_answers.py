@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -281,6 +282,27 @@ def test_how_long_stripe_asks_to_wait_is_read_and_bounded(settings):
                 gateway.retrieve_session(session_id="cs_test_1")
             understood.append(unavailable.value.retry_after)
     assert understood == list(WAITS.values())
+
+
+def test_as_many_requests_as_there_are_threads_keep_their_connections(settings, caplog):
+    at_once = 40
+    all_are_there = threading.Barrier(at_once)
+
+    def refuse(*_):
+        all_are_there.wait(timeout=20)
+        return 404, broken_stripe.error("No such session.", "invalid_request_error")
+
+    def ask(_):
+        with pytest.raises(gateway.StripeRefused):
+            gateway.retrieve_session(session_id="cs_test_1")
+
+    with (
+        broken_stripe.answering(refuse) as settings.STRIPE_API_BASE,
+        ThreadPoolExecutor(at_once) as threads,
+        caplog.at_level("WARNING", "urllib3"),
+    ):
+        list(threads.map(ask, range(at_once)))
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("misbehave", [broken_stripe.silent, broken_stripe.trickling])

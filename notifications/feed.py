@@ -31,17 +31,29 @@ _INSERT = """
     SELECT feed.id, feed.last_seq - newer, frame, collapse_key, created_at, expires_at
     FROM incoming JOIN {} AS feed ON feed.user_id = incoming.user_id
 """
-_ON_POSTGRESQL = f"""
-    WITH incoming AS (
-        SELECT * FROM json_to_recordset(%s) AS item (user_id text, newer integer, frame text, collapse_key text,
-                                                     created_at timestamptz, expires_at timestamptz)
-    ), feed AS ({_NUMBER}), written AS ({_INSERT.format("feed")})
-    TABLE feed
-"""  # noqa: S608 made of constants
+_NUMBERED = """
+    SELECT place, feed.last_seq - newer AS seq
+    FROM incoming JOIN {} AS feed ON feed.user_id = incoming.user_id
+"""
+PART = f"""
+    incoming AS (
+        SELECT * FROM json_to_recordset(%s) AS item (place integer, user_id text, newer integer, frame text,
+                                                     collapse_key text, created_at timestamptz, expires_at timestamptz)
+        WHERE {{after}}
+    ), feed AS ({_NUMBER}), notification AS ({_INSERT.format("feed")}), numbered AS ({_NUMBERED.format("feed")})
+"""
+"""What writes notifications as a part of a caller's statement, on PostgreSQL: tables of its WITH clause.
+
+Its parameter is `Prepared.rows`. `after`: a condition that reads what has to be locked before the feeds. Of its tables
+the caller may read `feed`, which has a row for each feed that it locked, and `numbered`: the `place` of each notification
+among the news, from 0, and the `seq` that it got.
+"""
+_ON_POSTGRESQL = f"WITH {PART.format(after='true')} SELECT place, seq FROM numbered ORDER BY place"
 _ON_SQLITE = """
     WITH incoming AS (
-        SELECT json_extract(value, '$.user_id') AS user_id, json_extract(value, '$.newer') AS newer,
-               json_extract(value, '$.frame') AS frame, json_extract(value, '$.collapse_key') AS collapse_key,
+        SELECT json_extract(value, '$.place') AS place, json_extract(value, '$.user_id') AS user_id,
+               json_extract(value, '$.newer') AS newer, json_extract(value, '$.frame') AS frame,
+               json_extract(value, '$.collapse_key') AS collapse_key,
                json_extract(value, '$.created_at') AS created_at, json_extract(value, '$.expires_at') AS expires_at
         FROM json_each(%s)
     )
@@ -91,28 +103,60 @@ class Confirmation(NamedTuple):
 def notify(
     *, user_id: str, frame: Mapping[str, object], collapse_key: str, expires_at: datetime | None
 ) -> int:
-    """Notify one user; return the notification's number. Call it as `notify_all`, with the values of News."""
-    return notify_all([News(user_id, frame, collapse_key, expires_at)])[0]
+    """Write a notification in the caller's transaction; return its number. Wake the user's connections after the commit.
 
+    For the values see News. The feed stays locked until the commit. Call it once in a transaction and late, or notify
+    users in the order of their ids; otherwise two transactions can deadlock.
 
-def notify_all(news: Sequence[News]) -> list[int]:
-    """Write notifications in the caller's transaction; return their numbers. Wake the users' connections after the commit.
-
-    The feeds stay locked until the commit. Call it once in a transaction and late, or notify users in the order of
-    their ids; otherwise two transactions can deadlock.
-
-    Raises OutsideTransactionError, InvalidUserIdError, and TypeError or ValueError if a frame is empty, too large or
+    Raises OutsideTransactionError, InvalidUserIdError, and TypeError or ValueError if the frame is empty, too large or
     has no JSON form. Then nothing is written.
     """
     if not connection.in_atomic_block:
         raise OutsideTransactionError
+    prepared = prepare([News(user_id, frame, collapse_key, expires_at)])
+    (seq,) = write(prepared)
+    wake_after_commit(prepared, [seq])
+    return seq
+
+
+class Prepared(NamedTuple):
+    """News that are checked and ready to be written: the texts of their frames, and all of them as one value in JSON."""
+
+    news: Sequence[News]
+    texts: Sequence[str]
+    rows: str
+
+
+def prepare(news: Sequence[News]) -> Prepared:
+    """Check news, which `write` writes within the caller's transaction, or a statement with PART in it.
+
+    Raises InvalidUserIdError, TypeError and ValueError as `notify` does.
+    """
     texts = [_text(item) for item in news]
-    if not news:
+    return Prepared(news, texts, _rows(news, texts))
+
+
+def write(prepared: Prepared) -> list[int]:
+    """Write notifications in the caller's transaction, on PostgreSQL in one round trip; return their numbers."""
+    if not prepared.news:
         return []
-    seqs = _insert(news, texts)
-    wakes = [Wake(item.user_id, seq, text) for item, seq, text in zip(news, seqs, texts, strict=True)]
-    transaction.on_commit(lambda: publish.publish(wakes), robust=True)
-    return seqs
+    if connection.vendor == "postgresql":
+        numbered = execute(_ON_POSTGRESQL, prepared.rows)
+    else:
+        execute(_ON_SQLITE + _NUMBER, prepared.rows)
+        execute(_ON_SQLITE + _INSERT.format("notifications_feed"), prepared.rows)
+        numbered = execute(
+            _ON_SQLITE + _NUMBERED.format("notifications_feed") + " ORDER BY place", prepared.rows
+        )
+    return [int(seq) for _, seq in numbered]
+
+
+def wake_after_commit(prepared: Prepared, seqs: Sequence[int]) -> None:
+    """Wake the users' connections once the caller's transaction is committed, or now if there is none."""
+    if prepared.news:
+        numbered = zip(prepared.news, seqs, prepared.texts, strict=True)
+        wakes = [Wake(item.user_id, seq, text) for item, seq, text in numbered]
+        transaction.on_commit(lambda: publish.publish(wakes), robust=True)
 
 
 def _text(item: News) -> str:
@@ -125,17 +169,16 @@ def _text(item: News) -> str:
     return text
 
 
-def _insert(news: Sequence[News], texts: Sequence[str]) -> list[int]:
-    """Write notifications, with the same few statements for any number of them; return their numbers."""
-    counts = Counter(item.user_id for item in news)
-    newer = dict(counts)
+def _rows(news: Sequence[News], texts: Sequence[str]) -> str:
+    newer = Counter(item.user_id for item in news)
     rows: list[dict[str, Any]] = []
     at = connection.ops.adapt_datetimefield_value
     now = at(timezone.now())
-    for item, text in zip(news, texts, strict=True):
+    for place, (item, text) in enumerate(zip(news, texts, strict=True)):
         newer[item.user_id] -= 1  # now the count of the same user's items after this one
         rows.append(
             {
+                "place": place,
                 "user_id": item.user_id,
                 "newer": newer[item.user_id],
                 "frame": text,
@@ -144,18 +187,7 @@ def _insert(news: Sequence[News], texts: Sequence[str]) -> list[int]:
                 "expires_at": at(item.expires_at),
             }
         )
-    newest = _write(orjson.dumps(rows).decode())
-    return [newest[row["user_id"]] - row["newer"] for row in rows]
-
-
-def _write(items: str) -> dict[str, int]:
-    """Return each user's newest number after numbering and inserting a JSON list; one round trip on PostgreSQL."""
-    if connection.vendor == "postgresql":
-        rows = execute(_ON_POSTGRESQL, items)
-    else:
-        rows = execute(_ON_SQLITE + _NUMBER, items)
-        execute(_ON_SQLITE + _INSERT.format("notifications_feed"), items)
-    return {user_id: int(last_seq) for _, user_id, last_seq in rows}
+    return orjson.dumps(rows).decode()
 
 
 def confirmed_until(*, user_id: str) -> Confirmation | None:

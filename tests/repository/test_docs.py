@@ -12,7 +12,7 @@ from django.core.management import get_commands, load_command_class
 from django.db import transaction
 from prometheus_client import REGISTRY
 
-from notifications import protocol
+from notifications import feed, protocol
 from notifications.models import Notification
 from payments import announcements
 from payments.models import Payment, StatusChange
@@ -162,7 +162,7 @@ def announced():
     )
     with transaction.atomic():
         announcements.announce_link(payment)
-        announcements.announce_statuses([StatusChange(payment=payment, after=Status.SUCCEEDED)])
+        feed.write(announcements.statuses([StatusChange(payment=payment, after=Status.SUCCEEDED)]))
     return list(Notification.objects.order_by("seq").values_list("frame", flat=True))
 
 

@@ -10,7 +10,6 @@ from access import key_text, keys
 from access.callers import caller_of
 from access.models import ApiKey
 from access.scopes import Scope
-from payments_project.serving import startup
 
 pytestmark = pytest.mark.django_db
 
@@ -163,23 +162,6 @@ def test_an_unknown_key_is_not_found_and_its_secret_not_repeated():
     with pytest.raises(keys.RefusedError, match="api_key list") as refused:
         keys.find(str(text))
     assert text.secret not in str(refused.value)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_service_without_any_key_says_how_to_make_one(settings, caplog):
-    def said():
-        caplog.clear()
-        startup.prepare_database(may_migrate=False)
-        return "api_key create" in caplog.text
-
-    settings.API_KEYS = []
-    assert said()
-    key, _ = keys.create(name="backend", scopes=READ)
-    assert not said()
-    keys.revoke(key)
-    assert said()
-    settings.API_KEYS = ["a-key-of-the-setting-0123"]
-    assert not said()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -165,7 +165,6 @@ def test_an_unknown_key_is_not_found_and_its_secret_not_repeated():
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.django_db(transaction=True)
 def test_of_many_rotations_at_once_one_makes_a_key():
     key, _ = keys.create(name="backend", scopes=READ)
 

@@ -4,9 +4,8 @@ from access import keys
 from access.scopes import Scope
 from payments_project.serving import startup
 
-pytestmark = pytest.mark.django_db
 
-
+@pytest.mark.django_db(transaction=True)
 def test_a_service_without_any_key_says_how_to_make_one(settings, caplog):
     def said():
         caplog.clear()

@@ -221,7 +221,7 @@ async def test_who_registers_after_a_disconnect_stays(connect, tell):
     await database_sync_to_async(disconnect.disconnect)(user_id="user_123")
     client = await connect()
     await client.register()
-    await until(lambda: hubs.current().reconciler.is_running)
+    await until(lambda: hubs.current().reconciler._tasks)
     await tell()
     assert await client.read() == {"type": "news"}
     assert await client.is_silent()

@@ -511,7 +511,7 @@ def test_no_page_loads_anything_from_elsewhere(admin_client, make_payment):
 def test_a_payment_names_the_api_keys_that_caused_what(admin_client, make_payment):
     payment = make_payment(api_key="ride backend")
     RefundRequest.objects.create(
-        payment=payment, amount=500, whole=False, payment_intent_id="pi_1", api_key="support desk"
+        payment=payment, amount=500, is_full=False, payment_intent_id="pi_1", api_key="support desk"
     )
     StatusChange.objects.create(
         payment=payment, before="pending", after="canceled", cause="api", api_key="ride cleaner"

@@ -1,1 +1,1 @@
-"""Decide who gets in: staff by their logins."""
+"""Who may come in: API keys and what each may do, logins of staff, and limits."""

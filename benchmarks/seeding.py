@@ -42,7 +42,7 @@ def seed_service(*, database_url: str, rides: Iterable[Ride]) -> None:
             "session_id": ride.session_id,
             "payment_url": f"https://checkout.stripe.com/c/pay/{ride.session_id}",
             "expires_at": now + timedelta(days=1),
-            "announced_seq": 1,
+            "link_seq": 1,
             "stripe_params": json.dumps({"mode": "payment", "client_reference_id": str(ride.payment_id)}),
             "attempt": 1,
             "stripe_error": "",

@@ -1,1 +1,1 @@
-"""Prepare hot statements once, and describe database errors for the log. Both apps use it."""
+"""What both apps need of the database: prepared statements, threads, errors in few words, read-only admin pages."""

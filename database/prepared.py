@@ -1,14 +1,8 @@
-"""Execute statements that are prepared once for each connection.
+"""Execute statements that are prepared once for each connection, with all their values as parameters.
 
-On PostgreSQL a statement goes to libpq, below psycopg's cursor, which runs some forty Python functions for each
-statement. At a low rate none of them is in the processor's caches, and they take 10 to 18 % of the CPU of a webhook
-(docs/decisions/0039). Django's query log, `execute_wrapper` and errors still apply.
-
-The text of a statement never changes: all values, and any number of them, go into its parameters.
-
-A pooler in transaction mode leads one connection to many sessions of PostgreSQL. A pooler that does not track what each
-client has prepared (PgBouncer before 1.21, or with max_prepared_statements=0) loses it. Behind such a pooler statements
-are not prepared, but planned each time.
+On PostgreSQL they go to libpq, below psycopg's cursor, which costs 10 to 18 % of the CPU of a webhook
+(docs/decisions/0039). Django's query log, `execute_wrapper` and errors still apply. Behind a pooler that loses prepared
+statements (PgBouncer before 1.21, or with max_prepared_statements=0) they are planned each time.
 """
 
 import re
@@ -19,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from psycopg import pq
 
@@ -41,14 +35,15 @@ def execute(text: str, *parameters: str) -> list[tuple[Any, ...]]:
 
     PostgreSQL's values are text, whatever their type. Raises Django's database errors.
     """
-    if connection.vendor != "postgresql":
-        with connection.cursor() as cursor:
+    database = connections[DEFAULT_DB_ALIAS]  # `connection` would look for the thread's at each use
+    if database.vendor != "postgresql":
+        with database.cursor() as cursor:
             cursor.execute(text, parameters)
             return cursor.fetchall() if cursor.description else []
-    connection.ensure_connection()
-    statement = _Statement(connection.connection)
-    wrapper = _LoggedCursor if connection.queries_logged else CursorWrapper
-    wrapper(statement, connection).execute(text, parameters)
+    database.ensure_connection()
+    statement = _Statement(database.connection)
+    wrapper = _LoggedCursor if database.queries_logged else CursorWrapper
+    wrapper(statement, database).execute(text, parameters)
     return statement.rows
 
 
@@ -89,10 +84,9 @@ class _Statement:
 def _keeps_statements(raw: Any) -> bool:
     """Return whether a statement that is prepared on a connection exists in its next transaction.
 
-    PostgreSQL reports the same process id at the start of a connection and later. A pooler makes one up at the start.
-    A pooler that tracks statements gives them names of its own
-    (https://www.pgbouncer.org/config.html#max_prepared_statements). A pooler that keeps the client's name may lose the
-    statement, or find one that another client left.
+    A pooler in transaction mode makes up the process id that PostgreSQL reports at the start of a connection. If it
+    tracks statements, it names them itself (https://www.pgbouncer.org/config.html#max_prepared_statements). If it keeps
+    the client's name, it may lose the statement, or find one that another client left.
     """
     if not raw.autocommit or raw.pgconn.transaction_status != pq.TransactionStatus.IDLE:
         return _probe(raw)
@@ -116,10 +110,10 @@ def _probe(raw: Any) -> bool:
 
 
 def _rows(result: Any) -> list[tuple[Any, ...]]:
-    columns = range(result.nfields)
-    return [
-        tuple(_text(result.get_value(row, column)) for column in columns) for row in range(result.ntuples)
+    values = [
+        [result.get_value(row, column) for column in range(result.nfields)] for row in range(result.ntuples)
     ]
+    return [tuple(value if value is None else value.decode() for value in row) for row in values]
 
 
 def _checked(raw: Any, result: Any) -> Any:
@@ -130,18 +124,7 @@ def _checked(raw: Any, result: Any) -> Any:
     state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()
     if state in _STALE:
         raw.close()  # the pool opens another connection, on which the statement is prepared anew
-    raise _class_of(state)(pq.error_message(result, "utf-8"))
-
-
-def _class_of(state: str) -> type[psycopg.Error]:
-    try:
-        return psycopg.errors.lookup(state)
-    except KeyError:
-        return psycopg.DatabaseError
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode()
+    raise psycopg.errors.error_from_result(result, encoding="utf-8")
 
 
 @cache

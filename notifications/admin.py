@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from database.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 from notifications.models import Feed, Notification
-from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 
 HIDDEN_LINK = "(hidden: it is for its user alone)"
 
@@ -26,7 +26,15 @@ class FeedAdmin(ReadOnlyAdmin):
     sortable_by = ("user_id",)
     search_fields = ("user_id",)
     search_help_text = "Start of a user id"
-    fields = ("user_id", "last_seq", "confirmed_seq", "confirmed", "notifications", "latest_connection")
+    fields = (
+        "user_id",
+        "last_seq",
+        "confirmed_seq",
+        "confirmed",
+        "notifications",
+        "latest_connection",
+        "disconnects",
+    )
     readonly_fields = ("confirmed", "notifications")
 
     def find(self, term: str) -> Q:

@@ -14,6 +14,8 @@ SENT = Counter(
     "plain client) or reconciler. Many by the reconciler mean that the channel layer does not deliver.",
     ["path"],
 )
+for _path in ("wake", "gap", "resume", "offer", "reconciler"):
+    SENT.labels(_path)  # so that each is exported from the start
 CLOSED = Counter("notifications_closed", "Connections that the service ended, by close code.", ["code"])
 WAKE_FAILURES = Counter(
     "notifications_wake_failures", "Wakes that could not be published. The reconciler delivers them."
@@ -42,4 +44,8 @@ SPLIT = Counter(
     "notifications_layer_split",
     "Reconnections because processes that share the channel layer did not hear each other. The reconciler delivers "
     "meanwhile.",
+)
+KEY_FAILURES = Counter(
+    "notifications_token_keys_failures",
+    "Failed fetches of the keys of NOTIFICATIONS_TOKEN_JWKS_URL. The keys from before stay.",
 )

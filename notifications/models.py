@@ -23,6 +23,9 @@ class Feed(models.Model):
         blank=True,
         help_text="With NOTIFICATIONS_CONNECTIONS=latest, the one connection that is served.",
     )
+    disconnects = models.BigIntegerField(
+        db_default=0, help_text="How often the backend had all connections of the user closed."
+    )
 
     class Meta:
         ordering = ["user_id"]
@@ -77,7 +80,7 @@ class Installation(models.Model):
 
 
 class Listener(models.Model):
-    """A process that listens to the channel layer. See notifications/fanout/roll.py."""
+    """A process that listens to the channel layer. See notifications/fanout/peers.py."""
 
     name = models.CharField(max_length=32)
     seen_at = models.DateTimeField()

@@ -88,9 +88,7 @@ _MESSAGE: TypeAdapter[Register | Ping] = TypeAdapter(Annotated[Register | Ping, 
 
 def parse(text: str | None) -> Register | Ping | None:
     """Return a client's message, or None if it is not valid. The text of a binary frame is None."""
-    if text is None or len(text) > MESSAGE_MAX_BYTES:
-        return None
-    if len(text.encode(errors="replace")) > MESSAGE_MAX_BYTES:
+    if text is None or len(text.encode(errors="replace")) > MESSAGE_MAX_BYTES:
         return None
     try:
         return _MESSAGE.validate_json(text)
@@ -111,25 +109,14 @@ def with_seq(frame: str, seq: int) -> str:
     return f'{frame[:-1]},"seq":{seq}}}'
 
 
-def registration_success(*, user_id: str) -> str:
-    """Return the answer to a plain client that registered."""
-    return encode(
-        {
-            "type": "registration_success",
-            "message": "Successfully registered for payment notifications",
-            "userId": user_id,
-        }
-    )
+def registration_success(*, user_id: str, **of_resuming: object) -> str:
+    """Return the answer to a client that registered.
 
-
-def resumption_success(*, user_id: str, newest: int, resumed: bool, epoch: str) -> str:
-    """Return the answer to a client that sent `lastSeq`.
-
-    `newest` is the feed's newest number. `resumed`: everything after the client's number follows.
+    A client that sent `lastSeq` gets `lastSeq`, the feed's newest number, `resumed`, whether everything after the
+    client's number follows, and `epoch` too.
     """
-    text = registration_success(user_id=user_id)
-    flag = "true" if resumed else "false"
-    return f'{text[:-1]},"lastSeq":{newest},"resumed":{flag},"epoch":{json.dumps(epoch)}}}'
+    text = "Successfully registered for payment notifications"
+    return encode({"type": "registration_success", "message": text, "userId": user_id} | of_resuming)
 
 
 def error(*, message: str, code: str) -> str:

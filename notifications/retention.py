@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import F, OuterRef, Q, Subquery
@@ -16,13 +15,6 @@ DAYS_LEAST = 7
 
 BATCH_SIZE = 1000
 """Notifications in one transaction, so that its locks are short."""
-
-
-class _Row(NamedTuple):
-    pk: int
-    feed_id: int
-    seq: int
-    created_at: datetime
 
 
 def prune(*, days: int, dry_run: bool = False) -> Iterator[int]:
@@ -41,7 +33,8 @@ def prune(*, days: int, dry_run: bool = False) -> Iterator[int]:
     now = timezone.now()
     before = now - timedelta(days=days)
     last = 0
-    while rows := _read(after=last):
+    by_age = Notification.objects.order_by("pk").values_list("pk", "feed_id", "seq", "created_at", named=True)
+    while rows := list(by_age.filter(pk__gt=last)[:BATCH_SIZE]):
         old = [row for row in rows if row.created_at < before]
         if not old:
             return
@@ -49,11 +42,6 @@ def prune(*, days: int, dry_run: bool = False) -> Iterator[int]:
         stays = _first_that_stays({row.feed_id for row in old}, before=before, now=now)
         removable = [row.pk for row in old if (first := stays[row.feed_id]) is None or row.seq < first]
         yield len(removable) if dry_run else _remove(removable)
-
-
-def _read(*, after: int) -> list[_Row]:
-    rows = Notification.objects.filter(pk__gt=after).order_by("pk")
-    return [_Row(*row) for row in rows.values_list("pk", "feed_id", "seq", "created_at")[:BATCH_SIZE]]
 
 
 def _first_that_stays(feed_ids: set[int], *, before: datetime, now: datetime) -> dict[int, int | None]:

@@ -121,7 +121,7 @@ def _effect(dispute: Dispute, *, left: int, currency: str) -> tuple[int, int, bo
     amount = min(dispute["amount"], left) if dispute["currency"] in {"", currency} else left
     withdrawn = _withdrawn(dispute, amount=amount, currency=currency)
     is_reinstated = any(movement["amount"] > 0 for movement in dispute["movements"].values())
-    match _stage(dispute):
+    match stage_of(dispute):
         case Stage.INQUIRY | Stage.BACK if not withdrawn:
             return 0, 0, False
         case Stage.BACK if is_reinstated:  # a part of it came back
@@ -134,7 +134,8 @@ def _effect(dispute: Dispute, *, left: int, currency: str) -> tuple[int, int, bo
             return 0, max(withdrawn, amount), True
 
 
-def _stage(dispute: Dispute) -> Stage:
+def stage_of(dispute: Dispute) -> Stage:
+    """Return how far a dispute has got. One that was prevented is over where Stripe says how it ended."""
     stage = DISPUTE_STAGES.get(dispute["status"], Stage.UNKNOWN)
     if stage is not Stage.PREVENTED:
         return stage

@@ -1,13 +1,8 @@
 """Merge two pieces of knowledge of a payment into one.
 
-Stripe sends events twice, late and in any order. Every field merges by a rule that is commutative, associative and
-idempotent (the earliest time, the largest number, the latest snapshot): merging the same facts in any order, any number
-of times, gives the same result.
-
-Of two snapshots of one object that of the later event counts. `created` has whole seconds only: within a second that with
-more balance transactions counts, then the state that comes later in `states`.
-
-Source: https://docs.stripe.com/webhooks#event-ordering
+Stripe sends events twice, late and in any order (https://docs.stripe.com/webhooks#event-ordering). So every field merges
+by a rule that is commutative, associative and idempotent: the earliest time, the largest number, the latest snapshot.
+Times have whole seconds: within one the state counts that comes later in `states`.
 """
 
 import json

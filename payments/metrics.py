@@ -9,7 +9,7 @@ EVENTS = Counter(
 )
 REFUSED = Counter(
     "payments_webhooks_refused_total",
-    "Webhook deliveries that were refused, by why: forged, malformed, not applied, or the database was away.",
+    "Webhook deliveries that were refused, by why: unsigned, unreadable, forged, of another time, malformed.",
     ["reason"],
 )
 CREATED = Counter("payments_created_total", "Requests for payments, by Stripe's answer.", ["outcome"])

@@ -1,13 +1,21 @@
 """What is kept of payments: payments, their intents, refunds, events and changes of statuses."""
 
 import json
+import secrets
+import time
+import uuid
 from functools import cached_property
 from typing import Any
 
 from django.db import models
 
-from payments.identifiers import uuid7
 from payments.status import Status
+
+
+def uuid7() -> uuid.UUID:
+    """Return a UUID of version 7 (RFC 9562, section 5.7), whose place in an index is beside the last one's."""
+    number = time.time_ns() // 1_000_000 << 80 | secrets.randbits(80)
+    return uuid.UUID(int=number & ~(0xF << 76 | 0x3 << 62) | 7 << 76 | 0b10 << 62)
 
 
 def _by_beginning(field: str, *, name: str) -> models.Index:
@@ -20,6 +28,17 @@ def _unique_by_beginning(field: str, *, name: str) -> models.UniqueConstraint:
     return models.UniqueConstraint(fields=[field], name=name, opclasses=["varchar_pattern_ops"])
 
 
+def _api_key() -> "models.CharField[str, str]":
+    """Return a column for the name of the API key that caused something. The name stays when the key is gone."""
+    return models.CharField(
+        "API key",
+        max_length=64,
+        db_default="",
+        default="",
+        help_text="The name of the API key that asked for it; empty: none did.",
+    )
+
+
 class Payment(models.Model):
     """A ride's payment. Its status follows from `facts`; nothing but `record.apply_facts` writes either."""
 
@@ -28,31 +47,24 @@ class Payment(models.Model):
     user_id = models.CharField("user", max_length=128)
     amount = models.BigIntegerField(help_text="In minor units of the currency, as Stripe counts them.")
     currency = models.CharField(max_length=3, help_text="ISO 4217, lower case.")
-    description = models.CharField(max_length=500, blank=True)
+    description = models.CharField(max_length=500)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING)
     facts = models.JSONField(default=dict, help_text="What is known of the payment; it only grows.")
     attention = models.CharField(
-        max_length=200,
-        blank=True,
-        default="",
-        db_default="",
-        help_text="Why a person should look at it, by words of `Attention`.",
+        max_length=200, help_text="Why a person should look at it, by words of `Attention`."
     )
 
-    session_id = models.CharField("Checkout session", max_length=255, null=True, blank=True)
+    session_id = models.CharField("Checkout session", max_length=255, null=True)
     payment_intent_id = models.CharField(
         "payment intent",
         max_length=255,
         null=True,
-        blank=True,
         help_text="The one that paid first, or was first heard of; all are among its intents.",
     )
-    payment_url = models.TextField(
-        "Checkout link", blank=True, help_text="A bearer link: it belongs to the user alone."
-    )
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="When the Checkout link ends (UTC).")
-    announced_seq = models.BigIntegerField(
-        "link's number", null=True, blank=True, help_text="The notification that carried the link."
+    payment_url = models.TextField("Checkout link", help_text="A bearer link: it belongs to the user alone.")
+    expires_at = models.DateTimeField(null=True, help_text="When the Checkout link ends (UTC).")
+    link_seq = models.BigIntegerField(
+        "link's number", null=True, help_text="The notification that carried the link."
     )
 
     stripe_params = models.JSONField(
@@ -62,15 +74,15 @@ class Payment(models.Model):
         default=1, help_text="Counts up when Stripe answered with an error, which it repeats to the same key."
     )
     checked_at = models.DateTimeField(
-        null=True, blank=True, help_text="When Stripe was last asked how the session is (UTC)."
+        null=True, help_text="When Stripe was last asked how the session is (UTC)."
     )
-    stripe_error = models.TextField(blank=True, help_text="Why Stripe did not create the session.")
-    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
+    stripe_error = models.TextField(help_text="Why Stripe did not create the session.")
+    api_key = _api_key()
+    idempotency_key = models.CharField(max_length=255, null=True)
     request_digest = models.CharField(max_length=64, help_text="SHA-256 of the request that created it.")
     ride_claim = models.CharField(
         max_length=128,
         null=True,
-        blank=True,
         editable=False,
         help_text="The ride, while this payment is open or paid: a ride has one such payment.",
     )
@@ -90,7 +102,7 @@ class Payment(models.Model):
         ]
         constraints = [
             _unique_by_beginning("session_id", name="payment_by_session"),
-            models.UniqueConstraint(fields=["idempotency_key"], name="one_payment_a_key"),
+            models.UniqueConstraint(fields=["idempotency_key", "api_key"], name="one_payment_a_key"),
             models.UniqueConstraint(fields=["ride_claim"], name="one_payment_a_ride"),
         ]
 
@@ -102,9 +114,7 @@ class Intent(models.Model):
     """A payment intent of Stripe's: the one or more of a payment, or one that another integration made."""
 
     intent_id = models.CharField("payment intent", max_length=255)
-    payment = models.ForeignKey(
-        Payment, null=True, blank=True, on_delete=models.PROTECT, related_name="intents"
-    )
+    payment = models.ForeignKey(Payment, null=True, on_delete=models.PROTECT, related_name="intents")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -120,22 +130,19 @@ class RefundRequest(models.Model):
 
     payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="refund_requests")
     amount = models.BigIntegerField(help_text="In minor units of the payment's currency.")
-    whole = models.BooleanField(help_text="Asked for without an amount: all that was left.")
-    idempotency_key = models.CharField(max_length=255, null=True, blank=True)
-    refund_id = models.CharField(
-        "refund", max_length=255, blank=True, help_text="Empty until Stripe answered."
-    )
-    refund_status = models.CharField(max_length=20, blank=True, help_text="As Stripe first answered.")
+    is_full = models.BooleanField(help_text="Asked for without an amount: all that was left.")
+    api_key = _api_key()
+    idempotency_key = models.CharField(max_length=255, null=True)
+    refund_id = models.CharField("refund", max_length=255, help_text="Empty until Stripe answered.")
+    refund_status = models.CharField(max_length=20, help_text="As Stripe first answered.")
     attempt = models.PositiveIntegerField(
-        default=1,
-        db_default=1,
-        help_text="Counts up when Stripe answered with an error, which it repeats to the same key.",
+        default=1, help_text="Counts up when Stripe answered with an error, which it repeats to the same key."
     )
     payment_intent_id = models.CharField(
         "payment intent", max_length=255, help_text="The intent that is refunded."
     )
-    given_up_at = models.DateTimeField(
-        null=True, blank=True, help_text="When Stripe was found to have made no such refund (UTC)."
+    abandoned_at = models.DateTimeField(
+        null=True, help_text="When Stripe was found to have made no such refund (UTC)."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -145,10 +152,12 @@ class RefundRequest(models.Model):
             models.Index(
                 fields=["created_at"],
                 name="unanswered_refunds",
-                condition=models.Q(refund_id="", given_up_at=None),
+                condition=models.Q(refund_id="", abandoned_at=None),
             )
         ]
-        constraints = [models.UniqueConstraint(fields=["idempotency_key"], name="one_refund_a_key")]
+        constraints = [
+            models.UniqueConstraint(fields=["idempotency_key", "api_key"], name="one_refund_a_key")
+        ]
 
     def __str__(self) -> str:
         return self.refund_id or f"refund {self.pk}"
@@ -183,10 +192,10 @@ class WebhookEvent(models.Model):
     event_id = models.CharField("event", max_length=255)
     type = models.CharField(max_length=100)
     body = models.TextField(help_text="What is kept of the verified body.")
-    api_version = models.CharField(max_length=255, blank=True)
+    api_version = models.CharField(max_length=255)
     livemode = models.BooleanField()
-    object_id = models.CharField("object", max_length=255, blank=True)
-    payment_intent_id = models.CharField("payment intent", max_length=255, blank=True)
+    object_id = models.CharField("object", max_length=255)
+    payment_intent_id = models.CharField("payment intent", max_length=255)
     created_at = models.DateTimeField(help_text="When Stripe made the event (UTC, whole seconds).")
     received_at = models.DateTimeField(auto_now_add=True)
     deliveries = models.PositiveIntegerField(
@@ -195,12 +204,10 @@ class WebhookEvent(models.Model):
 
     state = models.CharField(max_length=10, choices=State.choices, default=State.RECEIVED)
     attempts = models.PositiveIntegerField(default=0, help_text="How often it was applied, or tried to be.")
-    applied_at = models.DateTimeField(null=True, blank=True)
-    reason = models.CharField(max_length=20, choices=Reason.choices, blank=True, default="", db_default="")
-    error = models.TextField(blank=True, help_text="Why it failed, or was ignored.")
-    payment = models.ForeignKey(
-        Payment, null=True, blank=True, on_delete=models.PROTECT, related_name="events"
-    )
+    applied_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=20, choices=Reason.choices)
+    error = models.TextField(help_text="Why it failed, or was ignored.")
+    payment = models.ForeignKey(Payment, null=True, on_delete=models.PROTECT, related_name="events")
 
     class Meta:
         ordering = ["-received_at", "-id"]
@@ -249,15 +256,14 @@ class StatusChange(models.Model):
     before = models.CharField(max_length=20, choices=Status.choices)
     after = models.CharField(max_length=20, choices=Status.choices)
     cause = models.CharField(max_length=20, choices=Cause.choices)
-    event = models.ForeignKey(
-        WebhookEvent, null=True, blank=True, on_delete=models.PROTECT, related_name="changes"
-    )
+    api_key = _api_key()
+    event = models.ForeignKey(WebhookEvent, null=True, on_delete=models.PROTECT, related_name="changes")
     pruned_event_id = models.CharField(
-        max_length=255, blank=True, db_default="", help_text="Of the event, once it is no longer kept."
+        max_length=255, db_default="", help_text="Of the event, once it is no longer kept."
     )
-    pruned_event_type = models.CharField(max_length=100, blank=True, db_default="")
+    pruned_event_type = models.CharField(max_length=100, db_default="")
     seq = models.BigIntegerField(
-        "notification", null=True, blank=True, help_text="The number of the notification that told the user."
+        "notification", null=True, help_text="The number of the notification that told the user."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

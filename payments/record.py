@@ -1,14 +1,15 @@
 """The one place where a payment changes: new facts go in; status, history and notifications follow."""
 
-from collections.abc import Collection, Sequence
+import uuid
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 from django.db import transaction
 
-from payments import sql
-from payments.announcements import announce_statuses
+from notifications import feed
+from payments import announcements, writes
 from payments.balances import balances
 from payments.facts import Facts
 from payments.merging import merge
@@ -19,14 +20,6 @@ from payments.status import attention, derive, holds_ride
 _state = attrgetter("facts", "status", "attention", "ride_claim", "session_id", "payment_intent_id")
 
 
-class LookAgainError(Exception):
-    """What is known of payments changed a moment ago: roll back, look it up again, and lock `payments`, too."""
-
-    def __init__(self, payments: Collection[Any] = ()) -> None:
-        super().__init__()
-        self.payments = frozenset(payments)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Update:
     """What an event, or an answer of Stripe's, adds to a payment."""
@@ -34,6 +27,8 @@ class Update:
     payment: Payment
     facts: Facts
     event: WebhookEvent | None = None
+    api_key: str = ""
+    """The name of the API key that caused it; empty: none did."""
     session_id: str | None = None
     payment_intent_id: str | None = None
     is_new_intent: bool = False
@@ -46,38 +41,52 @@ def lock(payment_id: Any) -> Payment:
 
 
 def learn(
-    payment_id: Any, facts: Facts, *, cause: StatusChange.Cause, payment_intent_id: str | None = None
+    payment_id: Any,
+    facts: Facts,
+    *,
+    cause: StatusChange.Cause,
+    api_key: str = "",
+    payment_intent_id: str | None = None,
 ) -> Payment:
     """Lock a payment and add facts to it; return it as it is then. Raises Payment.DoesNotExist."""
     with transaction.atomic():
         payment = lock(payment_id)
         is_new = payment_intent_id is not None and payment_intent_id != payment.payment_intent_id
         update = Update(
-            payment=payment, facts=facts, payment_intent_id=payment_intent_id, is_new_intent=is_new
+            payment=payment,
+            facts=facts,
+            api_key=api_key,
+            payment_intent_id=payment_intent_id,
+            is_new_intent=is_new,
         )
         apply_facts([update], cause=cause)
     return payment
 
 
 def apply_facts(
-    updates: Sequence[Update], *, cause: StatusChange.Cause, foreign: Collection[str] = ()
+    updates: Sequence[Update],
+    *,
+    cause: StatusChange.Cause,
+    foreign: Collection[str] = (),
+    events: Sequence[WebhookEvent] = (),
+    versions: Mapping[uuid.UUID, str] | None = None,
+    briefly: bool = False,
 ) -> list[StatusChange]:
     """Write what updates add to payments, and notify the users of every change of a status.
 
-    The caller has locked the payments and is in a transaction. `foreign`: payment intents that another integration made.
-    There are as many statements whatever the number of updates. Raises LookAgainError where another payment got one of
-    the intents meanwhile.
+    The caller has locked the payments and is in a transaction, or gives `versions`: for that, `briefly` and what is raised
+    see `writes.write`. `foreign`: payment intents that another integration made. `events`: new ones, which are inserted.
+    On PostgreSQL it is one statement.
     """
     unknown = _new_unknown(updates)
     changed, changes = work_out(updates, cause=cause)
     # A frame needs the session; without one the user never got a link.
     announced = [change for change in _net(changes) if change.payment.session_id]
-    for change, seq in zip(announced, announce_statuses(announced), strict=True):
-        change.seq = seq
-    intents = _intents(updates, foreign)
-    claimed = sql.save(payments=changed, changes=changes, intents=intents)
-    if any(intent.payment_id and intent.intent_id not in claimed for intent in intents):
-        raise LookAgainError
+    news, intents = announcements.statuses(announced), _intents(updates, foreign)
+    numbers = writes.write(
+        writes.Additions(events, changed, intents, changes, announced, news, versions, briefly)
+    )
+    feed.wake_after_commit(news, numbers)
     for _, value in unknown:
         UNKNOWN_VALUES.labels(field=value.partition("=")[0]).inc()
     return changes
@@ -98,7 +107,12 @@ def work_out(
             changed[payment.pk] = payment
         if payment.status != before:
             change = StatusChange(
-                payment=payment, before=before, after=payment.status, cause=cause, event=update.event
+                payment=payment,
+                before=before,
+                after=payment.status,
+                cause=cause,
+                api_key=update.api_key,
+                event=update.event,
             )
             changes.append(change)
     return list(changed.values()), changes

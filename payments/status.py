@@ -1,6 +1,6 @@
 """Derive a payment's status from its facts, and from nothing else."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from django.db import models
 
@@ -78,7 +78,22 @@ def is_failed(facts: Facts) -> bool:
 
 def attention(facts: Facts, money: Money | None = None) -> list[Attention]:
     """Return each reason why a person should look at the payment."""
-    return list(_attention(facts, balances(facts) if money is None else money))
+    money = balances(facts) if money is None else money
+    books = money.values()
+    is_asked = any(
+        dispute["status"].startswith("warning_") and dispute["status"] != "warning_closed"
+        for dispute in facts.get("disputes", {}).values()
+    )
+    reasons = {
+        Attention.OTHER_SUM: any(money[intent].here for intent in mismatches(facts).keys() & money.keys()),
+        Attention.PAID_TWICE: sum(bool(book.here) for book in books) > 1,
+        Attention.DISPUTE: is_asked or any(book.is_disputed for book in books),
+        Attention.FRAUD_WARNING: any(each["actionable"] for each in facts.get("warnings", {}).values()),
+        Attention.FOREIGN_SESSION: "foreign_session" in facts,
+        Attention.REWRITTEN: "rewritten" in facts,
+        Attention.UNKNOWN_VALUE: "unknown" in facts,
+    }
+    return [reason for reason, holds in reasons.items() if holds]
 
 
 def _of_money(facts: Facts, money: Money) -> Status | None:
@@ -163,26 +178,3 @@ def _is_attempted(facts: Facts) -> bool:
         at >= oldest_kept and (charge not in failed or (not charge and at >= failed[charge]))
         for charge, at in facts.get("processing", {}).items()
     )
-
-
-def _attention(facts: Facts, money: Money) -> Iterator[Attention]:
-    books = money.values()
-    if any(money[intent].here for intent in mismatches(facts).keys() & money.keys()):
-        yield Attention.OTHER_SUM
-    if sum(bool(book.here) for book in books) > 1:
-        yield Attention.PAID_TWICE
-    disputes = facts.get("disputes", {}).values()
-    is_asked = any(
-        dispute["status"].startswith("warning_") and dispute["status"] != "warning_closed"
-        for dispute in disputes
-    )
-    if is_asked or any(book.is_disputed for book in books):
-        yield Attention.DISPUTE
-    if any(warning["actionable"] for warning in facts.get("warnings", {}).values()):
-        yield Attention.FRAUD_WARNING
-    if "foreign_session" in facts:
-        yield Attention.FOREIGN_SESSION
-    if "rewritten" in facts:
-        yield Attention.REWRITTEN
-    if "unknown" in facts:
-        yield Attention.UNKNOWN_VALUE

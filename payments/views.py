@@ -6,12 +6,13 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
+from database.errors import describe
 from payments.models import Payment
 from payments.reconciliation import on_demand
 from payments.status import Status
@@ -35,11 +36,7 @@ _WORDS = {
 
 @csrf_exempt
 async def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """Take an event from Stripe.
-
-    The ASGI application asks `webhooks.endpoint` first, which is quicker than Django's handler. This view serves
-    everything else: `reverse()`, the test client, a WSGI server.
-    """
+    """Take an event where no ASGI server asks `webhooks.endpoint` first: `reverse()`, the test client, WSGI."""
     body = request.body
 
     async def read() -> bytes:
@@ -47,7 +44,7 @@ async def stripe_webhook(request: HttpRequest) -> HttpResponse:
 
     signature = request.headers.get("Stripe-Signature", "")
     answer = await endpoint.answer(method=str(request.method), signature=signature, read=read)
-    return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
+    return JsonResponse(answer.content, status=answer.status, headers=answer.headers)
 
 
 @never_cache
@@ -88,7 +85,7 @@ def _returned(request: HttpRequest) -> Payment | None:
         payment = Payment.objects.filter(session_id=session_id).first()
         return on_demand.for_customer(payment) if payment and _is_looked_at(request) else payment
     except OperationalError as error:
-        logger.warning("The database did not answer for a customer who came back: %s", type(error).__name__)
+        logger.warning("The database did not answer for a customer who came back: %s", describe(error))
         return None
 
 

@@ -18,6 +18,7 @@ from payments.webhooks import endpoint  # noqa: E402
 from payments_project.checks import refuse_bad_settings  # noqa: E402
 from payments_project.handler import Handler  # noqa: E402
 from payments_project.middleware.bodies import Bodies  # noqa: E402
+from payments_project.middleware.hosts import KnownHosts, is_known  # noqa: E402
 from payments_project.middleware.prefix import Prefixed, path_below  # noqa: E402
 from payments_project.middleware.static_files import StaticFiles  # noqa: E402
 
@@ -37,11 +38,12 @@ django_application = StaticFiles(Handler())
 async def http(scope: Any, receive: Any, send: Any) -> None:
     """Pass a request to the webhook endpoint or to Django. Its notifications are published on this event loop."""
     publish.publish_on(asyncio.get_running_loop())
-    application = endpoint.stripe_webhook if path_below(scope) in endpoint.PATHS else django_application
+    is_webhook = path_below(scope) in endpoint.PATHS and is_known(scope)  # else Django names the wrong host
+    application = endpoint.stripe_webhook if is_webhook else django_application
     await application(scope, receive, send)
 
 
-routes = ProtocolTypeRouter({"http": Bodies(http), "websocket": URLRouter(websocket_urlpatterns)})
+routes = ProtocolTypeRouter({"http": Bodies(http), "websocket": KnownHosts(URLRouter(websocket_urlpatterns))})
 
 
 async def served(scope: Any, receive: Any, send: Any) -> None:

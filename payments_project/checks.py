@@ -3,12 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
+from notifications.auth import token_keys
 from payments.stripe import gateway
 from payments_project import network_checks  # noqa: F401 it registers its checks
 from payments_project.check_errors import error as _error
@@ -33,12 +35,8 @@ def refuse_bad_settings() -> None:
     errors = [message for message in run_checks(tags=["service"]) if message.is_serious()]
     if errors:
         raise ImproperlyConfigured(
-            "\n".join(f"{error.msg} {error.hint}" for error in sorted(errors, key=_number))
+            "\n".join(f"{error.msg} {error.hint}" for error in sorted(errors, key=attrgetter("id")))
         )
-
-
-def _number(error: CheckMessage) -> str:
-    return error.id or ""
 
 
 @register("service")
@@ -57,15 +55,18 @@ def check_secrets(**_: Any) -> Iterable[CheckMessage]:
         yield _error(
             2,
             "API_KEYS holds the development key, or one that is short or easily guessed.",
-            f"Set API_KEYS to a key of {API_KEY_MIN_LENGTH} or more random characters.",
+            f"Set API_KEYS to a key of {API_KEY_MIN_LENGTH} or more random characters, or unset it and make keys with "
+            "`manage.py api_key create`.",
         )
-    if not settings.API_KEYS:
+    if len(set(settings.API_KEYS)) < len(settings.API_KEYS):
         yield _error(
-            3, "API_KEYS is empty, so that no backend can ask for a payment.", "Set API_KEYS to a key."
+            3,
+            "API_KEYS holds one key twice, so that it has two names.",
+            "Set API_KEYS to a key of its own for each caller.",
         )
     if not settings.DEBUG and (names := _names_of_shared_values()):
         yield _error(
-            21,
+            25,
             f"{' and '.join(names)} have the same value, so that the holder of one has the others.",
             "Set each to a random value of its own.",
         )
@@ -90,23 +91,65 @@ def _names_of_shared_values() -> list[str]:
 
 @register("service")
 def check_registration(**_: Any) -> Iterable[CheckMessage]:
-    """Refuse open registration in production, and tokens without a long secret."""
-    if settings.NOTIFICATIONS_AUTH == "open":
-        if not settings.DEBUG:
-            yield _error(
-                4,
-                "NOTIFICATIONS_AUTH is open, so that any client gets any user's Checkout links.",
-                "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET.",
-            )
-    elif len(settings.NOTIFICATIONS_TOKEN_SECRET) < TOKEN_SECRET_MIN_LENGTH or (
-        not settings.DEBUG
-        and _is_bad_secret(settings.NOTIFICATIONS_TOKEN_SECRET, length=TOKEN_SECRET_MIN_LENGTH)
-    ):
+    """Refuse open registration in production, and tokens without a key or with a weak secret."""
+    secret = settings.NOTIFICATIONS_TOKEN_SECRET
+    if settings.NOTIFICATIONS_AUTH == "open" and not settings.DEBUG:
+        yield _error(
+            4,
+            "NOTIFICATIONS_AUTH is open, so that any client gets any user's Checkout links.",
+            "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET, or NOTIFICATIONS_AUTH=session.",
+        )
+    is_wanted = settings.NOTIFICATIONS_AUTH == "token"
+    is_bad = secret and (
+        len(secret) < TOKEN_SECRET_MIN_LENGTH
+        or (not settings.DEBUG and _is_bad_secret(secret, length=TOKEN_SECRET_MIN_LENGTH))
+    )
+    if is_bad or (is_wanted and not _token_keys()):
         yield _error(
             5,
-            "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing, short, or easily guessed.",
+            "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing, short, or easily guessed."
+            if is_wanted
+            else "NOTIFICATIONS_TOKEN_SECRET is short, or easily guessed.",
             f"Set NOTIFICATIONS_TOKEN_SECRET to {TOKEN_SECRET_MIN_LENGTH} or more random characters.",
         )
+
+
+@register("service")
+def check_token_keys(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse several sources of keys, keys that do not fit the algorithm, and a key set that anyone could replace."""
+    sources, algorithm = _token_keys(), settings.NOTIFICATIONS_TOKEN_ALGORITHM
+    if len(sources) > 1:
+        yield _error(
+            20, f"{' and '.join(sources)} are set, and tokens have one source of keys.", "Unset all but one."
+        )
+        return
+    if sources and (sources == ["NOTIFICATIONS_TOKEN_SECRET"]) != (algorithm == "HS256"):
+        yield _error(
+            21,
+            f"NOTIFICATIONS_TOKEN_ALGORITHM is {algorithm}, which does not go with {sources[0]}.",
+            "Set it to HS256 for a secret, and to the algorithm of your issuer, such as RS256, for public keys.",
+        )
+    elif path := settings.NOTIFICATIONS_TOKEN_KEY_FILE:
+        try:
+            token_keys.read_key_file(path, algorithm=algorithm)
+        except token_keys.KeyFileError as error:
+            yield _error(
+                22,
+                f"NOTIFICATIONS_TOKEN_KEY_FILE {error}.",
+                f"Set it to the file of a public key for {algorithm}, in PEM.",
+            )
+    if settings.NOTIFICATIONS_TOKEN_JWKS_URL.startswith("http://") and not settings.DEBUG:
+        yield _error(
+            23,
+            "NOTIFICATIONS_TOKEN_JWKS_URL is read in clear text, so that others can put their keys in.",
+            "Set it to an address that begins with https://.",
+        )
+
+
+def _token_keys() -> list[str]:
+    """Return the names of the settings that say where the tokens' keys are."""
+    names = ("NOTIFICATIONS_TOKEN_SECRET", "NOTIFICATIONS_TOKEN_KEY_FILE", "NOTIFICATIONS_TOKEN_JWKS_URL")
+    return [name for name in names if getattr(settings, name)]
 
 
 @register("service")

@@ -4,6 +4,7 @@ from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from psycopg_pool import ConnectionPool
 
 from payments_project.environment import BASE_DIR
 from payments_project.postgresql import outage
@@ -13,9 +14,9 @@ POSTGRESQL = {
     "pool": {
         "min_size": 1,
         "max_size": 20,
-        "timeout": 5,
+        "timeout": 0.25,  # then the backend asks whether there is an outage, and goes on: postgresql/base.py
         "reconnect_timeout": 2,
-        "reconnect_failed": outage.reconnect,
+        "reconnect_failed": ConnectionPool.check,  # else it gives up until a caller waits for a connection
         "connection_class": outage.Connection,
     },
     "connect_timeout": 5,

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-DEVELOPMENT_SECRET_KEY = "development-only-secret-key-never-for-production"  # noqa: S105 refused by a check
+DEVELOPMENT_SECRET_KEY = "development-only-secret-key-never-for-production"
 DEVELOPMENT_API_KEY = "dev-key"
 
 
@@ -38,6 +39,26 @@ def _app_scheme(scheme: str) -> str:
     return scheme
 
 
+_NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+_NAME_MAX_LENGTH = 253
+
+
+def _host(host: str) -> str:
+    """Return the address without brackets, or the name. Resolvers take `*` and `[::1` too, for this machine."""
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    with suppress(ValueError):
+        if ip_address(bare).version == 6 or bare == host:  # noqa: PLR2004 the number is its name
+            return bare
+    last = host.removesuffix(".").rpartition(".")[2]
+    if len(host) > _NAME_MAX_LENGTH or not _NAME.fullmatch(host) or _NUMBER.fullmatch(last):
+        raise ValueError(
+            "set localhost, one address of this machine, or one name of it; 0.0.0.0 for all of them. "
+            "The port is in PORT"
+        )
+    return host
+
+
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
 _OWN = re.compile("/(admin|api|basic|checkout|healthz|metrics|readyz|sandbox|static|v1|v2|webhooks)(/|$)")
 
@@ -52,6 +73,9 @@ def _prefix(url: AnyHttpUrl) -> AnyHttpUrl:
     return url
 
 
+TokenAlgorithm = Literal[
+    "HS256", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
@@ -66,92 +90,85 @@ class Environment(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
-    DEBUG: bool = Field(default=False, description="Development mode: development defaults are accepted.")
-    SECRET_KEY: str = Field(
-        default=DEVELOPMENT_SECRET_KEY,
-        description="Signs sessions and the sandbox's webhooks, and seals what goes through Redis.",
-    )
-    TRUSTED_PROXIES: Annotated[CommaSeparated, AfterValidator(_networks)] = Field(
-        default=[],
-        description="Addresses and networks of the proxies in front, whose X-Forwarded-For is trusted.",
-    )
-    ALLOWED_HOSTS: CommaSeparated = Field(
-        default=["localhost", "127.0.0.1", "[::1]"],
-        description="Host names the service answers to, separated by commas.",
-    )
-    HOST: str = Field(default="localhost", description="Address `manage.py serve` listens on.")
-    PORT: int = Field(default=9090, ge=1, le=65535, description="Port `manage.py serve` listens on.")
-    PUBLIC_URL: Annotated[AnyHttpUrl, AfterValidator(_prefix)] | None = Field(
-        default=None,
-        description="Where browsers reach the service, with its prefix if it has one. Default: http://HOST:PORT.",
-    )
-    APP_SCHEME: Annotated[str, AfterValidator(_app_scheme)] = Field(
-        default="", description="Scheme of the rider's app, to which the pages after Checkout lead back."
-    )
-    DATABASE_URL: str = Field(
-        default="sqlite:///db.sqlite3", description="SQLite or PostgreSQL (postgresql://…)."
-    )
-    REDIS_URL: str = Field(
-        default="",
-        pattern="^(rediss?://|unix://|$)",
-        description="Redis or Valkey for several processes; empty: in memory, one process.",
-    )
-    WORKERS: int = Field(default=1, ge=1, description="How many server processes share this configuration.")
-    WEBSOCKET_PING_SECONDS: int = Field(
-        default=20,
-        ge=1,
-        le=60,
-        description="How often clients are pinged on the WebSocket, and how long their answer may take.",
-    )
-    API_KEYS: CommaSeparated = Field(
-        default=[DEVELOPMENT_API_KEY], description="Bearer keys of the HTTP API, separated by commas."
-    )
-    NOTIFICATIONS_AUTH: Literal["open", "token"] | None = Field(
-        default=None,
-        description="Which clients may register: `open`, all; `token`, those with a JWT. "
-        "Default: open with DEBUG, else token.",
-    )
-    NOTIFICATIONS_TOKEN_SECRET: str = Field(
-        default="", description="HS256 secret of the registration tokens, 32 characters or more."
-    )
-    NOTIFICATIONS_CONNECTIONS: Literal["all", "latest"] = Field(
-        default="all", description="`all` connections of a user are served, or the `latest` alone."
-    )
-    STAFF_SECOND_FACTOR: Literal["optional", "required"] = Field(
-        default="optional",
-        description="`optional`: staff with an authenticator app log in with its code. "
-        "`required`: nobody else logs in.",
-    )
-    STRIPE_SECRET_KEY: str = Field(default="", description="Stripe's secret key (sk_… or rk_…).")
-    STRIPE_WEBHOOK_SECRETS: CommaSeparated = Field(
-        default=[], description="Signing secrets of the webhook endpoint (whsec_…), separated by commas."
-    )
-    STRIPE_SANDBOX: bool | None = Field(
-        default=None,
-        description="Serve the built-in Stripe sandbox. Default: on with DEBUG and without STRIPE_SECRET_KEY.",
-    )
-    STRIPE_API_BASE: AnyHttpUrl | None = Field(
-        default=None,
-        description="Another address of Stripe's API, for test keys only. Default: Stripe's own.",
-    )
-    EXPOSE_DEVELOPMENT: bool = Field(
-        default=False,
-        description="Let DEBUG, or the sandbox, serve on an address that other machines reach.",
-    )
-    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="The least level that is logged on standard error."
-    )
+    DEBUG: bool = False
+    """Development mode: development defaults are accepted."""
+    SECRET_KEY: str = DEVELOPMENT_SECRET_KEY
+    """Signs sessions and the sandbox's webhooks, and seals what goes through Redis."""
+    TRUSTED_PROXIES: Annotated[CommaSeparated, AfterValidator(_networks)] = []
+    """Addresses and networks of the proxies in front, whose X-Forwarded-For is trusted."""
+    ALLOWED_HOSTS: CommaSeparated = ["localhost", "127.0.0.1", "[::1]"]
+    """Host names the service answers to, separated by commas."""
+    HOST: Annotated[str, AfterValidator(_host)] = "localhost"
+    """Address `manage.py serve` listens on."""
+    PORT: int = Field(default=9090, ge=1, le=65535)
+    """Port `manage.py serve` listens on."""
+    PUBLIC_URL: Annotated[AnyHttpUrl, AfterValidator(_prefix)] | None = None
+    """Where browsers reach the service, with its prefix if it has one. Default: http://HOST:PORT."""
+    APP_SCHEME: Annotated[str, AfterValidator(_app_scheme)] = ""
+    """Scheme of the rider's app, to which the pages after Checkout lead back."""
+    DATABASE_URL: str = "sqlite:///db.sqlite3"
+    """SQLite or PostgreSQL (postgresql://…)."""
+    REDIS_URL: str = Field(default="", pattern="^(rediss?://|unix://|$)")
+    """Redis or Valkey for several processes; empty: in memory, one process."""
+    WORKERS: int = Field(default=1, ge=1)
+    """How many server processes share this configuration."""
+    WEBSOCKET_PING_SECONDS: int = Field(default=20, ge=1, le=60)
+    """How often clients are pinged on the WebSocket, and how long their answer may take."""
+    API_KEYS: CommaSeparated = []
+    """Keys of the HTTP API with every scope, separated by commas, beside those of `manage.py api_key`. Default with
+    DEBUG: dev-key."""
+    API_DOCS: bool | None = None
+    """Serve /api/docs and /api/openapi.json. Default: on with DEBUG."""
+    NOTIFICATIONS_AUTH: Literal["open", "token", "session"] | None = None
+    """Which clients may register: `open`, all; `token`, those with a JWT; `session`, those whose user is logged in.
+    Default: open with DEBUG, else token."""
+    NOTIFICATIONS_TOKEN_SECRET: str = ""
+    """HS256 secret of the users' tokens, 32 characters or more."""
+    NOTIFICATIONS_TOKEN_KEY_FILE: str = ""
+    """File of the public key (PEM) that verifies the users' tokens."""
+    NOTIFICATIONS_TOKEN_JWKS_URL: AnyHttpUrl | None = None
+    """Address of the issuer's key set (JWKS) that verifies the users' tokens."""
+    NOTIFICATIONS_TOKEN_ALGORITHM: TokenAlgorithm = "HS256"
+    """How the users' tokens are signed. No other algorithm is taken."""
+    NOTIFICATIONS_TOKEN_MAX_SECONDS: int = Field(default=86_400, ge=1, le=31_536_000)
+    """How far ahead a token's `exp` may be, in seconds."""
+    NOTIFICATIONS_TOKEN_AUDIENCE: str = ""
+    """The `aud` that tokens need to have. Empty: they have none."""
+    NOTIFICATIONS_TOKEN_ISSUER: str = ""
+    """The `iss` that tokens need to have. Empty: any, or none."""
+    NOTIFICATIONS_TOKEN_TYPE: str = ""
+    """The `typ` that the headers of tokens need to have. Empty: any, or none."""
+    NOTIFICATIONS_CONNECTIONS: Literal["all", "latest"] = "all"
+    """`all` connections of a user are served, or the `latest` alone."""
+    STAFF_SECOND_FACTOR: Literal["optional", "required"] = "optional"
+    """`optional`: staff with an authenticator app log in with its code. `required`: nobody else logs in."""
+    STRIPE_SECRET_KEY: str = ""
+    """Stripe's secret key (sk_… or rk_…)."""
+    STRIPE_WEBHOOK_SECRETS: CommaSeparated = []
+    """Signing secrets of the webhook endpoint (whsec_…), separated by commas."""
+    STRIPE_SANDBOX: bool | None = None
+    """Serve the built-in Stripe sandbox. Default: on with DEBUG and without STRIPE_SECRET_KEY."""
+    STRIPE_API_BASE: AnyHttpUrl | None = None
+    """Another address of Stripe's API, for test keys only. Default: Stripe's own."""
+    EXPOSE_DEVELOPMENT: bool = False
+    """Let DEBUG, or the sandbox, serve on an address that other machines reach."""
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least level that is logged on standard error."""
 
 
 def local_host(host: str) -> str:
-    """Return the host name by which this machine reaches its own server that listens on `host`."""
+    """Return the host name by which this machine reaches its own server that listens on `host`.
+
+    A zone, as in fe80::1%eth0, is no part of a URL or of a Host header (RFC 9844).
+    """
     try:
         address = ip_address(host)
     except ValueError:
         return host
     if address.is_unspecified:  # it listens everywhere
         return "localhost"
-    return f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004 the number is its name
+    name = str(address).partition("%")[0]
+    return f"[{name}]" if address.version == 6 else name  # noqa: PLR2004 the number is its name
 
 
 def read_environment() -> Environment:
@@ -159,5 +176,8 @@ def read_environment() -> Environment:
     try:
         return Environment(_env_file=os.environ.get("ENV_FILE", BASE_DIR / ".env") or None)
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+        lines = [
+            f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        ]
         raise ImproperlyConfigured("These settings are wrong. " + "; ".join(lines)) from None

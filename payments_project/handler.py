@@ -5,6 +5,7 @@ request. This one reads the body on the event loop, and changes to a thread once
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,13 +16,20 @@ from django.core.signals import request_started
 from django.urls import set_script_prefix
 
 from access import hashers, logins
+from payments.stripe.deadline import REQUEST_SECONDS, within
 from payments_project.middleware.prefix import path_below
+from payments_project.middleware.refusing import Refusal, answer
 
 THREADS = 100
-"""Requests that are answered at once. Most wait, for the database or for Stripe; others wait for their turn."""
+"""Requests of a kind that are answered at once. Most wait, for the database or for Stripe; others wait for their turn."""
+WAIT_SECONDS = 5.0
+"""How long a request waits for a thread. Then it is refused, while its caller still waits for the answer."""
+BUSY = Refusal(503, "busy", "The service is busy. Send the same request again in a moment.")
 _POOLS = {
     # A process that is busy is alive, and says what it is busy with.
     ("/healthz", "/readyz", "/metrics"): ThreadPoolExecutor(4, thread_name_prefix="health"),
+    # While Stripe says nothing, requests that ask it hold all threads. Stripe's own requests do not wait for that.
+    ("/webhooks/",): ThreadPoolExecutor(THREADS, thread_name_prefix="webhooks"),
     # A request that waits for the sandbox holds a thread: with the same ones both would wait for each other.
     ("/v1/", "/v2/"): ThreadPoolExecutor(THREADS, thread_name_prefix="sandbox"),
     ("",): ThreadPoolExecutor(THREADS, thread_name_prefix="django"),
@@ -35,6 +43,7 @@ REFUSED_SECONDS = 1.0
 """After which a refused login is answered. Whoever tries again and again then costs less."""
 _REFUSED = (429, 503)
 _HASHING = ("/admin/login", "/admin/password_change", "/admin/auth/user")
+_Work = Callable[[], list[dict[str, Any]]]
 
 
 def _pool(scope: Any) -> ThreadPoolExecutor:
@@ -42,6 +51,14 @@ def _pool(scope: Any) -> ThreadPoolExecutor:
     if scope["method"] == "POST" and path.startswith(_HASHING):
         return _LOGINS
     return next(pool for beginnings, pool in _POOLS.items() if path.startswith(beginnings))
+
+
+async def _in_thread(pool: ThreadPoolExecutor, work: _Work) -> list[dict[str, Any]] | None:
+    """Return what `work` returns; None if no thread took it up in time."""
+    job = pool.submit(work)
+    answering = asyncio.wrap_future(job)
+    done, _ = await asyncio.wait({answering}, timeout=WAIT_SECONDS)
+    return None if not done and job.cancel() else await answering
 
 
 class Handler(ASGIHandler):
@@ -63,36 +80,38 @@ class Handler(ASGIHandler):
             body = await self.read_body(receive)
         except RequestAborted:
             return
-        loop = asyncio.get_running_loop()
+        loop, arrived = asyncio.get_running_loop(), time.monotonic()
 
         def send_from_thread(message: dict[str, Any]) -> None:
             asyncio.run_coroutine_threadsafe(send(message), loop).result()
 
+        def work() -> list[dict[str, Any]]:
+            with within(REQUEST_SECONDS - (time.monotonic() - arrived)):  # the wait for a thread counts
+                return self._answer(scope, body, send_from_thread)
+
         pool = _pool(scope)
-        if pool is _LOGINS:
-            messages = await self._login(scope, body, send_from_thread)
-        else:
-            messages = await loop.run_in_executor(pool, self._answer, scope, body, send_from_thread)
+        is_login = pool is _LOGINS
+        messages = await (self._log_in(work) if is_login else _in_thread(pool, work))
+        if messages is None:  # no thread has taken it up
+            body.close()
+            if not is_login:
+                await answer(BUSY, receive=receive, send=send, is_whole=True)
+                return
+            messages = [*_messages(logins.busy())]
+        if is_login and messages and messages[0]["status"] in _REFUSED:
+            await asyncio.sleep(REFUSED_SECONDS)
         for message in messages:
             await send(message)
 
-    async def _login(
-        self, scope: Any, body: Any, send: Callable[[dict[str, Any]], None]
-    ) -> list[dict[str, Any]]:
-        """Answer a request that may hash a password, unless too many do. Let who is refused wait a little for it."""
+    async def _log_in(self, work: _Work) -> list[dict[str, Any]] | None:
+        """Do the work of a request that may hash a password. Return None if too many wait."""
         if self._logins >= LOGINS_MAX:
-            body.close()
-            messages = [*_messages(logins.busy())]
-        else:
-            self._logins += 1
-            try:
-                loop = asyncio.get_running_loop()
-                messages = await loop.run_in_executor(_LOGINS, self._answer, scope, body, send)
-            finally:
-                self._logins -= 1
-        if messages and messages[0]["status"] in _REFUSED:
-            await asyncio.sleep(REFUSED_SECONDS)
-        return messages
+            return None
+        self._logins += 1
+        try:
+            return await _in_thread(_LOGINS, work)
+        finally:
+            self._logins -= 1
 
     def _answer(self, scope: Any, body: Any, send: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
         """Return the messages of the answer. A streamed answer is sent piece by piece; then return no messages."""

@@ -1,12 +1,13 @@
 """Answer health checks and Prometheus."""
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from access.callers import bearer, caller_of
+from access.scopes import Scope
 from notifications.delivery import hub
-from payments.api.auth import ApiKey
 
 
 @require_safe
@@ -37,9 +38,17 @@ def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signa
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Return this process's counters in Prometheus' text format, to a caller with an API key."""
-    if ApiKey()(request) is None:
+    """Return this process's counters in Prometheus' text format, to a caller whose API key has the scope for it."""
+    try:
+        caller = caller_of(bearer(request.headers.get("Authorization", "")))
+    except OperationalError:
+        text = "The database did not answer, which knows the key. A key of API_KEYS works meanwhile.\n"
+        return HttpResponse(text, status=503, content_type="text/plain")
+    if caller is None:
         response = HttpResponse("Send the header `Authorization: Bearer KEY`.\n", status=401)
         response["WWW-Authenticate"] = "Bearer"
         return response
+    if Scope.METRICS_READ not in caller.scopes:
+        text = f"missing_scope: send a key with the scope {Scope.METRICS_READ}.\n"
+        return HttpResponse(text, status=403, content_type="text/plain")
     return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)

@@ -78,7 +78,7 @@ def _redis() -> Iterator[CheckMessage]:
         )
     if redis.scheme == "redis" and not _is_private(redis.hostname or ""):
         yield error(
-            20,
+            24,
             "REDIS_URL leads over an open network without TLS, and Checkout links go through Redis.",
             "Set REDIS_URL to rediss://…, or to a server on a private network.",
         )

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from payments_project.databases import database
-from payments_project.environment import BASE_DIR, local_host, read_environment
+from payments_project.environment import BASE_DIR, DEVELOPMENT_API_KEY, local_host, read_environment
 from payments_project.logs import logging_of
 from payments_project.sidebar import unfold_of
 from stripe_sandbox import keys
@@ -15,7 +15,7 @@ env = read_environment()
 DEBUG = env.DEBUG
 SECRET_KEY = env.SECRET_KEY
 ALLOWED_HOSTS = env.ALLOWED_HOSTS
-HOST = env.HOST.strip("[]")
+HOST = env.HOST
 PORT = env.PORT
 LOCAL_HOST = local_host(HOST)
 LOCAL_URL = f"http://{LOCAL_HOST}:{PORT}"
@@ -102,20 +102,32 @@ MEMORY_LAYER = {
     # By default it drops a channel from its groups after a day, and messages beyond 100 unread ones.
     "CONFIG": {"group_expiry": 10 * 365 * 86400, "capacity": 10_000},
 }
-_REDIS_HOSTS = {"hosts": [{"address": REDIS_URL, **REDIS_CONNECTION}]}
 # Notifications have a layer of their own, which the listener flushes to repair it. Other consumers use the default one.
-CHANNEL_LAYERS: dict[str, Any]
+CHANNEL_LAYERS: dict[str, Any] = {"default": MEMORY_LAYER, "notifications": MEMORY_LAYER}
 if REDIS_URL:
+    _REDIS = {"address": REDIS_URL, **REDIS_CONNECTION}
     CHANNEL_LAYERS = {
-        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": _REDIS_HOSTS},
-        "notifications": {"BACKEND": "notifications.fanout.redis_layer.RedisLayer", "CONFIG": _REDIS_HOSTS},
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [_REDIS]},
+        },
+        "notifications": {
+            "BACKEND": "notifications.fanout.redis_layer.RedisLayer",
+            "CONFIG": {"host": _REDIS},
+        },
     }
-else:
-    CHANNEL_LAYERS = {"default": MEMORY_LAYER, "notifications": MEMORY_LAYER}
 
-API_KEYS = env.API_KEYS
+API_KEYS = env.API_KEYS or ([DEVELOPMENT_API_KEY] if DEBUG else [])
+API_DOCS = env.API_DOCS if env.API_DOCS is not None else DEBUG
 NOTIFICATIONS_AUTH = env.NOTIFICATIONS_AUTH or ("open" if DEBUG else "token")
 NOTIFICATIONS_TOKEN_SECRET = env.NOTIFICATIONS_TOKEN_SECRET
+NOTIFICATIONS_TOKEN_KEY_FILE = env.NOTIFICATIONS_TOKEN_KEY_FILE
+NOTIFICATIONS_TOKEN_JWKS_URL = str(env.NOTIFICATIONS_TOKEN_JWKS_URL or "")
+NOTIFICATIONS_TOKEN_ALGORITHM = env.NOTIFICATIONS_TOKEN_ALGORITHM
+NOTIFICATIONS_TOKEN_MAX_SECONDS = env.NOTIFICATIONS_TOKEN_MAX_SECONDS
+NOTIFICATIONS_TOKEN_AUDIENCE = env.NOTIFICATIONS_TOKEN_AUDIENCE
+NOTIFICATIONS_TOKEN_ISSUER = env.NOTIFICATIONS_TOKEN_ISSUER
+NOTIFICATIONS_TOKEN_TYPE = env.NOTIFICATIONS_TOKEN_TYPE
 NOTIFICATIONS_CONNECTIONS = env.NOTIFICATIONS_CONNECTIONS
 NOTIFICATIONS_SUBJECT_PAGES = {"payment": "admin:payments_payment_change"}  # by the prefix of collapse keys
 

@@ -1,7 +1,4 @@
-"""Configure the admin's name, icon, sidebar and first page.
-
-Source: https://unfoldadmin.com/docs/configuration/settings/
-"""
+"""Configure the admin's looks. Source: https://unfoldadmin.com/docs/configuration/settings/."""
 
 from typing import Any
 
@@ -48,8 +45,12 @@ def unfold_of(*, prefix: str) -> dict[str, Any]:
                     ],
                 },
                 {
-                    "title": "Staff",
-                    "items": [_page("Users", "person", "auth.user"), _page("Groups", "group", "auth.group")],
+                    "title": "Access",
+                    "items": [
+                        _page("API keys", "key", "access.apikey"),
+                        _page("Users", "person", "auth.user"),
+                        _page("Groups", "group", "auth.group"),
+                    ],
                 },
             ]
         },

@@ -47,6 +47,24 @@ def frail(serve):
     return serve(REDIS_URL="redis://localhost:1/0", LOG_LEVEL="DEBUG")
 
 
+IMPATIENT = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (120, 120))
+from payments_project.serving import limits
+limits.REQUEST_SECONDS, limits.KEEP_ALIVE_SECONDS = 0.5, 3
+import sys
+sys.argv = ["manage.py", "serve"]
+import manage
+manage.main()
+"""
+
+
+@pytest.fixture(scope="session")
+def impatient(serve):
+    """A server with less patience than usual, and few files to open."""
+    return serve("-c", IMPATIENT)
+
+
 @pytest.fixture
 def user_id():
     """A user nobody else has."""

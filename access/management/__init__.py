@@ -1,1 +1,1 @@
-"""Commands of the app."""
+"""What the commands of this app share."""

@@ -52,7 +52,7 @@ WHERE first.step = 1;
 
 INSERT INTO payments_payment (
     id, ride_id, user_id, amount, currency, description, status, attention, facts, session_id, payment_intent_id,
-    payment_url, expires_at, announced_seq, stripe_params, attempt, checked_at, stripe_error, idempotency_key, request_digest,
+    payment_url, expires_at, link_seq, stripe_params, attempt, checked_at, stripe_error, idempotency_key, request_digest,
     ride_claim, created_at, updated_at)
 SELECT code::uuid, format('ride_%s_%s', n, ride), user_id, 1500, currency, '', status,
     CASE WHEN status = 'disputed' THEN 'dispute' WHEN n % 100000 = 31 THEN 'other_sum' ELSE '' END,

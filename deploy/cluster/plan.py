@@ -8,9 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from payments_project.environment import BASE_DIR, read_environment
+import django
+from django.core.management.base import CommandError
 
-from .refusal import Refusal
+from payments_project.checks import refuse_bad_settings
+from payments_project.environment import BASE_DIR, read_environment
 
 FOLDER_MAX = 75
 """Characters of the folder's path: the path of a Unix socket in it has to fit into 107."""
@@ -28,18 +30,23 @@ class Plan:
     valkey_port: int
     password: str = field(repr=False)
 
-    def settings(
-        self, *, postgresql_port: int | None = None, valkey_port: int | None = None
-    ) -> dict[str, str]:
-        """Return the settings of the service for this cluster. Give a port to put a proxy in between."""
+    def settings(self) -> dict[str, str]:
+        """Return the settings of the service for this cluster."""
         login = f"{self.password}@127.0.0.1"
         return {
             "HOST": self.host,
             "PORT": str(self.port),
             "WORKERS": str(self.workers),
-            "DATABASE_URL": f"postgresql://postgres:{login}:{postgresql_port or self.postgresql_port}/payments",
-            "REDIS_URL": f"redis://:{login}:{valkey_port or self.valkey_port}/0",
+            "DATABASE_URL": f"postgresql://postgres:{login}:{self.postgresql_port}/payments",
+            "REDIS_URL": f"redis://:{login}:{self.valkey_port}/0",
         }
+
+
+def load_settings(given: dict[str, str]) -> None:
+    """Load Django with these settings and those of the environment. Raises ImproperlyConfigured for bad ones."""
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "payments_project.settings"} | given
+    django.setup()
+    refuse_bad_settings()
 
 
 def make_plan() -> Plan:
@@ -65,7 +72,7 @@ def cluster_folder() -> Path:
     """Return the folder that holds everything, CLUSTER_DIR. It need not exist yet."""
     folder = Path(os.environ.get("CLUSTER_DIR") or BASE_DIR / ".cluster").resolve()
     if len(str(folder)) > FOLDER_MAX:
-        raise Refusal(
+        raise CommandError(
             f"The path {folder} is too long for sockets in it. "
             f"Set CLUSTER_DIR to one of at most {FOLDER_MAX} characters."
         )
@@ -76,7 +83,7 @@ def port_from(variable: str) -> int | None:
     """Return the port in a variable of the environment, or None."""
     value = os.environ.get(variable, "")
     if value and not value.isdecimal():
-        raise Refusal(f"{variable} is {value!r}. Set it to the number of a port, or unset it.")
+        raise CommandError(f"{variable} is {value!r}. Set it to the number of a port, or unset it.")
     return int(value) if value else None
 
 
@@ -84,4 +91,4 @@ def _free_ports(*, above: int) -> Iterator[int]:
     for port in range(above + 1, 65536):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             yield port
-    raise Refusal(f"No port above {above} is free. Set CLUSTER_POSTGRESQL_PORT and CLUSTER_VALKEY_PORT.")
+    raise CommandError(f"No port above {above} is free. Set CLUSTER_POSTGRESQL_PORT and CLUSTER_VALKEY_PORT.")

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from django.core.management.base import CommandError
 from psycopg import sql
-
-from .refusal import Refusal
 
 ACCESS = """\
 # Over the socket in this folder: whoever may open the folder. Over TCP: whoever has the password.
@@ -36,7 +35,7 @@ class PostgreSQL:
             server = get_server(folder, start=False)
             server.ensure_pgdata_inited()
         except (RuntimeError, subprocess.SubprocessError) as error:
-            raise Refusal(f"PostgreSQL cannot use {folder}: {error} {self._cure}") from None
+            raise CommandError(f"PostgreSQL cannot use {folder}: {error} {self._cure}") from None
         self.user: str | None = server.system_user
         self.program: Path = server.bin_path / "postgres"
         (folder / "pg_hba.conf").write_text(ACCESS)
@@ -48,7 +47,7 @@ class PostgreSQL:
         try:
             self._control("start", "-l", log, "-o", f"-p {self._port} -h 127.0.0.1 -k '{self._folder}'")
         except subprocess.SubprocessError:
-            raise Refusal(f"PostgreSQL does not start: {log} says why. {self._cure}") from None
+            raise CommandError(f"PostgreSQL does not start: {log} says why. {self._cure}") from None
         try:
             yield
         finally:

@@ -1,7 +1,6 @@
 """`python -m deploy.cluster.restart`: replace the workers one at a time, while the others serve."""
 
 import fcntl
-import os
 import re
 import socket
 import sys
@@ -14,15 +13,12 @@ from xmlrpc.client import Fault, ServerProxy
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
-from django.db import DatabaseError
 from rich.console import Console
 from supervisor.xmlrpc import SupervisorTransport
 
-from payments_project.serving.startup import DEVELOPMENT_NAME
+from payments_project.serving.startup import DEVELOPMENT_NAME, prepare_database
 
-from .database import load_settings, prepare_database
-from .plan import cluster_folder
-from .refusal import Refusal
+from .plan import cluster_folder, load_settings
 
 READY_SECONDS = 60.0
 """How long a new worker may take until it serves."""
@@ -33,17 +29,12 @@ def main() -> None:
     try:
         folder = cluster_folder()
         with connected(folder) as supervisor, alone(folder):
-            os.environ |= settings_of(folder)
-            load_settings()
-            if password := prepare_database():
+            load_settings(settings_of(folder))
+            if password := prepare_database(may_migrate=True):
                 print(f"Admin login: {DEVELOPMENT_NAME} / {password}, shown this once")  # noqa: T201
             restart_workers(folder=folder, supervisor=supervisor)
-    except (Refusal, CommandError, ImproperlyConfigured) as error:
+    except (CommandError, ImproperlyConfigured) as error:
         sys.exit(str(error))
-    except DatabaseError as error:
-        sys.exit(
-            f"The database does not answer ({type(error).__name__}). No worker was restarted: try again."
-        )
 
 
 @contextmanager
@@ -54,7 +45,7 @@ def connected(folder: Path) -> Iterator[Any]:
     try:
         supervisor.getState()
     except OSError:
-        raise Refusal(
+        raise CommandError(
             f"No cluster runs in {folder}. Start one with `make cluster`, or set CLUSTER_DIR."
         ) from None
     with closing(transport):
@@ -68,7 +59,7 @@ def alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refusal("A restart is under way already: wait until it has ended.") from None
+            raise CommandError("A restart is under way already: wait until it has ended.") from None
         yield
 
 
@@ -91,7 +82,7 @@ def restart_workers(*, folder: Path, supervisor: Any) -> None:
                 supervisor.startProcess(name)
                 wait_until_ready(name, supervisor=supervisor, notified=notified)
             except (Fault, TimeoutError):
-                raise Refusal(
+                raise CommandError(
                     f"{worker['name']} does not come up: {folder}/{worker['name']}.log says why. "
                     "The workers after it still run as before."
                 ) from None
@@ -100,7 +91,7 @@ def restart_workers(*, folder: Path, supervisor: Any) -> None:
 
 @contextmanager
 def notices(path: Path) -> Iterator[socket.socket]:
-    """Yield the socket to which new workers report that they serve, see payments_project/serving/readiness.py."""
+    """Yield the socket to which new workers report that they serve, see payments_project/serving/process.py."""
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(path))

@@ -3,15 +3,15 @@
 import asyncio
 import logging
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import Error as DatabaseError
 
 from database.errors import describe
-from notifications import history
+from database.threads import in_writing_thread
 from notifications.batching import Batcher
-from notifications.threads import in_writing_thread
+from notifications.delivery import history
 
 logger = logging.getLogger(__name__)
 
@@ -30,19 +30,14 @@ def window_seconds() -> float:
     return float(2 * settings.WEBSOCKET_PING_SECONDS + 5)
 
 
-@dataclass(eq=False, slots=True)
-class Confirmation:
-    """A plain client of the user has got everything up to this number of this epoch.
-
-    `settled` is done once that is stored, or dropped.
-    """
+@dataclass(slots=True)
+class _Confirmation:
+    """A plain client of the user has got everything up to this number of this epoch."""
 
     user_id: str
     seq: int
     epoch: str
-    settled: "asyncio.Future[None]" = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    settled: "asyncio.Future[None]"
     tries: int = 0
 
 
@@ -54,15 +49,15 @@ class Confirmations:
 
     def add(self, *, user_id: str, seq: int, epoch: str) -> "asyncio.Future[None]":
         """Store a confirmation soon; return a future that is done once it is stored, or dropped."""
-        confirmation = Confirmation(user_id, seq, epoch)
-        self._put(confirmation)
-        return confirmation.settled
+        settled = asyncio.get_running_loop().create_future()
+        self._put(_Confirmation(user_id, seq, epoch, settled))
+        return settled
 
-    def _put(self, confirmation: Confirmation) -> None:
+    def _put(self, confirmation: _Confirmation) -> None:
         if self._batcher.put(confirmation):
             confirmation.settled.set_result(None)
 
-    async def _write(self, batch: list[Confirmation]) -> None:
+    async def _write(self, batch: list[_Confirmation]) -> None:
         by_epoch = defaultdict(list)
         for confirmation in batch:
             by_epoch[confirmation.epoch].append(confirmation)
@@ -71,7 +66,7 @@ class Confirmations:
             for confirmation in of_epoch:
                 self._settle(confirmation, is_left=confirmation.user_id in left)
 
-    async def _write_epoch(self, epoch: str, batch: list[Confirmation]) -> set[str]:
+    async def _write_epoch(self, epoch: str, batch: list[_Confirmation]) -> set[str]:
         """Return the users whose numbers could not be written for now."""
         numbers: dict[str, int] = {}
         for confirmation in batch:
@@ -82,7 +77,7 @@ class Confirmations:
             logger.warning("Confirmations could not be written, and are tried again: %s", describe(error))
             return set(numbers)
 
-    def _settle(self, confirmation: Confirmation, *, is_left: bool) -> None:
+    def _settle(self, confirmation: _Confirmation, *, is_left: bool) -> None:
         confirmation.tries += 1
         if is_left and confirmation.tries < TRIES:
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self._put, confirmation)

@@ -6,7 +6,7 @@ The cursor notes wakes, the feed state at the registration, and the comparison e
 
 from typing import NamedTuple
 
-from notifications.history import FeedHead, FeedState
+from notifications.delivery.history import FeedHead, FeedState
 
 PAGE_SIZE = 100
 """Notifications in one read of the feed."""
@@ -18,10 +18,10 @@ commits."""
 
 
 class Place(NamedTuple):
-    """The number, and its epoch, up to which a connection was sent everything."""
+    """The number up to which a client was sent everything, and its epoch. None: the client did not send it."""
 
     seq: int
-    epoch: str
+    epoch: str | None
 
 
 class Frame(NamedTuple):
@@ -58,30 +58,20 @@ class Doubt(NamedTuple):
 
 
 class Cursor:
-    """The place of a connection: `seq` is the last number that was sent, `known` the newest that the feed has given.
-
-    Each notification is sent once, in order, none left out.
-    """
+    """The place of a connection: `seq` is the last number that was sent, `known` the newest that the feed has given."""
 
     def __init__(
-        self,
-        *,
-        last_seq: int | None = None,
-        epoch: str | None = None,
-        sent: Place | None = None,
-        connection_id: str | None = None,
+        self, *, after: Place | None = None, is_plain: bool = True, connection_id: str | None = None
     ) -> None:
-        """Start without a place. `last_seq` and `epoch` are the client's; without `last_seq` it is a plain client.
+        """Go on after the client's place, or a plain client's before it registered again. None: it has none.
 
-        `sent` is the place of this connection before it registered again as the same user; for plain clients alone.
         `connection_id` is given if a newer connection of the user replaces this one.
         """
         self.seq = 0
         self.is_placed = False
         self.doubt: Doubt | None = None
-        self._last_seq = last_seq
-        self._epoch = epoch
-        self._sent = sent
+        self._after = after
+        self._is_plain = is_plain
         self._connection_id = connection_id
         self.known = 0
         self._path = "resume"
@@ -97,17 +87,14 @@ class Cursor:
         A plain client first gets what is not confirmed again, unless its connection goes on where it was.
         """
         self.seq = self.known = state.newest
-        seq, epoch = (
-            (self._last_seq, self._epoch) if self._last_seq is not None else self._sent or (None, None)
-        )
-        resumed = seq is not None and state.can_resume(seq, epoch=epoch)
-        if seq is not None and resumed:
-            self.seq = seq
-        elif self._last_seq is None and state.newest > state.confirmed:
+        can_resume = self._after is not None and state.can_resume(self._after.seq, epoch=self._after.epoch)
+        if self._after and can_resume:
+            self.seq = self._after.seq
+        elif self._is_plain and state.newest > state.confirmed:
             self._redeliver_after, self._redeliver_up_to = state.confirmed, state.newest
         self.is_placed = True
         self._drop_sent()
-        return resumed
+        return can_resume
 
     def wake(self, seq: int, text: str) -> None:
         """Note a notification from the channel layer. One that was sent already is dropped."""

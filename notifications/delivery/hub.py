@@ -14,8 +14,12 @@ from weakref import WeakKeyDictionary
 
 from django.db import OperationalError
 
-from notifications import history, installation
+from database.threads import in_thread, in_writing_thread
+from notifications import installation
+from notifications.delivery import history
 from notifications.delivery.confirmations import Confirmations
+from notifications.delivery.history import FeedState
+from notifications.delivery.permission import LoginsWatch
 from notifications.delivery.receipts import UptimeClock
 from notifications.delivery.reconciler import Reconciler
 from notifications.delivery.registration_reads import RegistrationReads
@@ -24,9 +28,6 @@ from notifications.delivery.subscription import Subscription
 from notifications.fanout import publish, seal
 from notifications.fanout.breaker import TIMEOUT_SECONDS
 from notifications.fanout.listen import Listener
-from notifications.history import FeedState
-from notifications.installation import Identity
-from notifications.threads import in_thread, in_writing_thread
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +48,10 @@ class Hub:
         self.listener = Listener(self.deliver)
         self.reads = RegistrationReads()
         self.confirmations = Confirmations()
+        self.logins = LoginsWatch()
         self._sockets: set[Socket] = set()
         self._groups: dict[str, set[Subscription]] = {}
         self.reconciler = Reconciler(groups=self._groups, clock=self.clock)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no connection is registered."""
-        return not self._groups
 
     @contextmanager
     def holding(self, socket: Socket) -> Iterator[None]:
@@ -101,10 +98,7 @@ class Hub:
             self._wake(message["group"], message["epoch"], message["seq"], message["frame"])
 
     async def drain(self) -> None:
-        """Close every connection, a batch at a time; return when all have ended.
-
-        Takes at most SPREAD_SECONDS and PATIENCE_SECONDS.
-        """
+        """Close every connection, a batch at a time; return when all have ended, or PATIENCE_SECONDS later."""
         farewells = await close_all(list(self._sockets))
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while self._sockets and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 there is no one event to wait for
@@ -115,7 +109,9 @@ class Hub:
     async def _join_and_read(self, subscription: Subscription) -> FeedState:
         """Join the group and read the feed state; start again if an epoch ended in between."""
         for _ in range(EPOCHS_MAX):
-            identity = await _identity()
+            identity = installation.fresh()
+            if identity is None:  # of many concurrent registrations only a few read it
+                identity = await in_thread(installation.current)
             subscription.epoch = identity.epoch
             subscription.group = publish.group_name(subscription.user_id, identity)
             await asyncio.wait({self._join_group(subscription)}, timeout=TIMEOUT_SECONDS)
@@ -127,7 +123,7 @@ class Hub:
 
     def _join_group(self, subscription: Subscription) -> asyncio.Task[None]:
         """Route the group's messages to a connection; return a task that ends once the layer was asked for them."""
-        if self.is_idle:
+        if not self._groups:
             self.reconciler.start()
         self._groups.setdefault(subscription.group, set()).add(subscription)
         return self.listener.join(subscription.group)
@@ -137,25 +133,19 @@ class Hub:
         members.discard(subscription)
         if not members and self._groups.pop(subscription.group, None) is not None:
             self.listener.leave(subscription.group)
-            if self.is_idle:
+            if not self._groups:
                 self.reconciler.stop()
 
     def _wake(self, group: str, epoch: str, seq: int, text: str) -> None:
         for subscription in tuple(self._groups.get(group, ())):
             if epoch != subscription.epoch:
                 seal.refuse("epoch")
+                self.reconciler.compare_soon(group)  # which of the two has ended is seen in the database
                 continue
             try:
                 subscription.wake(seq, text)
             except Exception:
                 logger.exception("A connection could not take a notification.")
-
-
-async def _identity() -> Identity:
-    """Return this installation's identity. Of many concurrent registrations only a few read it."""
-    if fresh := installation.fresh():
-        return fresh
-    return await in_thread(installation.current)
 
 
 def current() -> Hub:

@@ -5,37 +5,38 @@ import logging
 from django.db import Error as DatabaseError
 
 from database.errors import describe
-from notifications import history, metrics
-from notifications.delivery import cursor, losses
+from database.threads import in_thread, in_writing_thread
+from notifications import metrics
+from notifications.delivery import cursor, history, losses
 from notifications.delivery.cursor import Doubt, Page
-from notifications.threads import in_thread, in_writing_thread
 
 logger = logging.getLogger(__name__)
 
 
-async def read_page(page: Page, *, user_id: str) -> list[tuple[int, str]] | None:
-    """Return numbers and frames of a page of the user's feed, or None if the database fails."""
+async def read_page(page: Page, *, user_id: str, epoch: str) -> list[tuple[int, str]] | None:
+    """Return numbers and frames of a page of the user's feed, or None if the database fails or has another epoch."""
     limit = cursor.PAGE_SIZE
     try:
         if page.is_redelivery:  # it writes: redeliveries are counted
             return await in_writing_thread(
-                history.redeliver, user_id=user_id, after=page.after, up_to=page.up_to, limit=limit
+                history.redeliver,
+                user_id=user_id,
+                after=page.after,
+                up_to=page.up_to,
+                limit=limit,
+                epoch=epoch,
             )
-        return await in_thread(history.read_after, user_id=user_id, seq=page.after, limit=limit)
+        return await in_thread(history.read_after, user_id=user_id, seq=page.after, limit=limit, epoch=epoch)
     except DatabaseError as error:
         metrics.READ_FAILURES.inc()
         logger.warning("A feed could not be read: %s; the reconciler tries again.", describe(error))
         return None
 
 
-async def is_true(doubt: Doubt, *, user_id: str, epoch: str) -> bool | None:
+async def has_lost(doubt: Doubt, *, user_id: str, epoch: str) -> bool | None:
     """Return whether the user's feed has lost numbers of this epoch, or None if the database fails."""
     try:
-        if doubt.frame is None:
-            return await in_writing_thread(losses.is_lost, user_id=user_id, seq=doubt.seq, epoch=epoch)
-        return await in_writing_thread(
-            losses.is_given_again, user_id=user_id, seq=doubt.seq, frame=doubt.frame, epoch=epoch
-        )
+        return await in_writing_thread(losses.has_lost, doubt, user_id=user_id, epoch=epoch)
     except DatabaseError as error:
-        logger.warning("A feed seems to have lost numbers (%s); asking again.", type(error).__name__)
+        logger.warning("A feed seems to have lost numbers (%s); asking again.", describe(error))
         return None

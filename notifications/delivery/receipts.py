@@ -41,10 +41,7 @@ class DeliveryTracker:
         self._sent.append((seq, at))
 
     def outlived(self, *, now: float, window: float) -> int | None:
-        """Return the number up to which everything counts as delivered, if there is a new one.
-
-        `window`: for how many seconds a dead connection can go unnoticed.
-        """
+        """Return the number up to which all counts as delivered, if it is new. `window`: see `window_seconds`."""
         return self._take(now - window)
 
     def closed(self, *, now: float) -> int | None:

@@ -12,12 +12,13 @@ from contextlib import suppress
 from django.db import Error as DatabaseError
 
 from database.errors import describe
-from notifications import history, metrics
+from database.threads import in_thread
+from notifications import metrics
 from notifications.batching import Batcher
+from notifications.delivery import history
 from notifications.delivery.receipts import TICK_SECONDS, UptimeClock
 from notifications.delivery.socket import close_all
 from notifications.delivery.subscription import Subscription
-from notifications.threads import in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +40,6 @@ class Reconciler:
         self._tasks: list[asyncio.Task[None]] = []
         self._is_failing = False
         self._farewell: asyncio.Task[object] | None = None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether connections are compared each second."""
-        return bool(self._tasks)
 
     def start(self) -> None:
         """Start to compare each second."""
@@ -68,7 +64,7 @@ class Reconciler:
         for start in range(0, len(groups), CHUNK_SIZE):
             chunk = groups[start : start + CHUNK_SIZE]
             members = [one for group in chunk for one in self._groups.get(group, ()) if one.is_live]
-            sent = [(subscription, subscription.seq) for subscription in members]
+            sent = [(subscription, subscription.cursor.seq) for subscription in members]
             user_ids = list({subscription.user_id for subscription in members})
             epoch, heads = await in_thread(history.read_truth, user_ids=user_ids)
             for subscription, seq in sent:

@@ -5,14 +5,14 @@ than a query for one.
 """
 
 import asyncio
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db import OperationalError
 
-from notifications import history
+from database.threads import in_thread
 from notifications.batching import Batcher
-from notifications.history import FeedState
-from notifications.threads import in_thread
+from notifications.delivery import history
+from notifications.delivery.history import FeedState
 
 BATCH_SIZE = 500
 WAITING_MAX = 100_000
@@ -23,8 +23,7 @@ PATIENCE_SECONDS = 0.5
 """How long the next batch waits for a slow read. Then both run at the same time."""
 
 
-@dataclass(eq=False, slots=True)
-class _Request:
+class _Request(NamedTuple):
     user_id: str
     answer: asyncio.Future[FeedState]
 
@@ -48,13 +47,12 @@ class RegistrationReads:
 
 async def _answer(batch: list[_Request]) -> None:
     waiting = [request for request in batch if not request.answer.done()]
-    try:
-        states = await in_thread(history.read_states, user_ids={request.user_id for request in waiting})
-    except Exception as error:  # noqa: BLE001 each waiting caller gets it
-        for request in waiting:
-            if not request.answer.done():
-                request.answer.set_exception(error)
-    else:
-        for request in waiting:
-            if not request.answer.done():
-                request.answer.set_result(states[request.user_id])
+    read = in_thread(history.read_states, user_ids={request.user_id for request in waiting})
+    (states,) = await asyncio.gather(read, return_exceptions=True)
+    for request in waiting:
+        if request.answer.done():
+            continue
+        if isinstance(states, BaseException):
+            request.answer.set_exception(states)
+        else:
+            request.answer.set_result(states[request.user_id])

@@ -12,10 +12,10 @@ from django.conf import settings
 from notifications import metrics, protocol
 from notifications.delivery import reads
 from notifications.delivery.confirmations import Confirmations, window_seconds
-from notifications.delivery.cursor import Cursor, Doubt, Frame, Page, Place
+from notifications.delivery.cursor import Cursor, Frame, Page, Place
+from notifications.delivery.history import FeedHead, FeedState
 from notifications.delivery.receipts import DeliveryTracker, UptimeClock
 from notifications.delivery.socket import ClientGoneError, Socket
-from notifications.history import FeedHead, FeedState
 from notifications.protocol import CloseCode, Register
 
 logger = logging.getLogger(__name__)
@@ -38,25 +38,19 @@ class Subscription:
         sent: Place | None = None,
         round_trip: float = 0.0,
     ) -> None:
-        """Take the client's `request`. `sent`: the connection's place before it registered again as the same user.
-
-        `round_trip`: how long the client took to answer something, in seconds.
-        """
+        """Take the client's `request`. `sent`: see Cursor. `round_trip` (seconds): see DeliveryTracker."""
         self.user_id = request.user_id
         self.connection_id = connection_id
         self.socket = socket
-        self.epoch = ""
-        self.group = ""
+        self.epoch = self.group = ""
         self.is_exclusive = settings.NOTIFICATIONS_CONNECTIONS == "latest"
         self.is_stopped = False
         self.confirming: asyncio.Future[None] | None = None
+        self._disconnects = 0
         self._is_plain = request.last_seq is None
-        self._cursor = Cursor(
-            last_seq=request.last_seq,
-            epoch=request.epoch,
-            sent=sent,
-            connection_id=connection_id if self.is_exclusive else None,
-        )
+        claim = connection_id if self.is_exclusive else None
+        after = sent if request.last_seq is None else Place(request.last_seq, request.epoch)
+        self.cursor = Cursor(after=after, is_plain=self._is_plain, connection_id=claim)
         self._clock = clock
         self._confirmations = confirmations
         self._tracker = DeliveryTracker(round_trip=round_trip)
@@ -66,36 +60,28 @@ class Subscription:
         self._farewell: asyncio.Task[None] | None = None
 
     @property
-    def seq(self) -> int:
-        """The number of the last notification that was sent."""
-        return self._cursor.seq
-
-    @property
     def is_live(self) -> bool:
         """Whether it has taken its place in the feed and has not ended."""
-        return self._cursor.is_placed and not self.is_stopped
+        return self.cursor.is_placed and not self.is_stopped
 
     async def confirm(self, state: FeedState) -> None:
         """Take the place in the feed, and confirm the registration. Raises ClientGoneError."""
-        resumed = self._cursor.place(state)
+        self._disconnects = state.disconnects
+        resumed = self.cursor.place(state)
         if resumed:
             self._note_delivery()
-        if self._is_plain:
-            await self._send_text(protocol.registration_success(user_id=self.user_id))
-            return
-        text = protocol.resumption_success(
-            user_id=self.user_id, newest=state.newest, resumed=resumed, epoch=state.epoch
-        )
-        await self._send_text(text)
+        of_feed = {"lastSeq": state.newest, "resumed": resumed, "epoch": state.epoch}
+        of_resuming = {} if self._is_plain else of_feed
+        await self._send_text(protocol.registration_success(user_id=self.user_id, **of_resuming))
 
     async def send_missed(self) -> None:
-        """Send what was missed before the registration, then let the pump go on. Raises ClientGoneError.
+        """Send what was missed before the registration, in place of the pump; then let it go on.
 
-        Returns once that was sent, or cannot be read now. Until then the caller does the pump's work.
+        Returns once that was sent, or cannot be read now. Raises ClientGoneError.
         """
-        until = self._cursor.known
+        until = self.cursor.known
         try:
-            while self._cursor.is_redelivering or self._cursor.seq < until:
+            while self.cursor.is_redelivering or self.cursor.seq < until:
                 if self.is_stopped or not await self._step():
                     break
         finally:
@@ -104,18 +90,20 @@ class Subscription:
 
     def wake(self, seq: int, text: str) -> None:
         """Note a notification of this epoch from the channel layer."""
-        self._cursor.wake(seq, text)
+        self.cursor.wake(seq, text)
         self._start()
 
     def compare(self, head: FeedHead, *, sent: int) -> None:
         """Compare with the feed's row, which was read after the connection was at `sent`. Returns at once."""
         if self.is_stopped:
             return
-        if self._cursor.compare(head, sent=sent):
+        if head.disconnects > self._disconnects:
+            self.end(CloseCode.UNAUTHORIZED)
+        elif self.cursor.compare(head, sent=sent):
             self.end(CloseCode.REPLACED)
-        elif self._cursor.doubt:
+        elif self.cursor.doubt:
             self._start()
-        elif self._grace is None and (head.newest > self.seq or self._cursor.is_behind()):
+        elif self._grace is None and (head.newest > self.cursor.seq or self.cursor.is_behind()):
             self._grace = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._learn, head.newest)
 
     def confirm_outlived(self) -> None:
@@ -140,15 +128,12 @@ class Subscription:
         self._farewell = asyncio.create_task(self.socket.close(code))
 
     async def finish(self) -> Place | None:
-        """Stop after the frame that is being sent.
-
-        Return the place up to which everything was sent, or None if a redelivery is not complete.
-        """
+        """Stop after the frame that is being sent; return the place, or None if a redelivery is not complete."""
         self.is_stopped = True
         if self._pump:
             await asyncio.wait({self._pump})
         self.stop()
-        return None if self._cursor.is_redelivering else Place(self.seq, self.epoch)
+        return None if self.cursor.is_redelivering else Place(self.cursor.seq, self.epoch)
 
     def _confirm(self, seq: int | None) -> None:
         if seq:
@@ -156,18 +141,18 @@ class Subscription:
 
     def _learn(self, newest: int) -> None:
         self._grace = None
-        self._cursor.learn(newest)
+        self.cursor.learn(newest)
         self._start()
 
     def _start(self) -> None:
         """Start the pump if it does not run and has something to do."""
-        if not self._is_pumping and not self.is_stopped and self._cursor.is_behind():
+        if not self._is_pumping and not self.is_stopped and self.cursor.is_behind():
             self._is_pumping = True
             self._pump = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
         try:
-            while self._cursor.is_behind() and not self.is_stopped and await self._step():
+            while self.cursor.is_behind() and not self.is_stopped and await self._step():
                 pass
         except ClientGoneError:
             pass
@@ -178,35 +163,31 @@ class Subscription:
 
     async def _step(self) -> bool:
         """Do what comes next. Return False if the database failed: the next comparison starts the pump again."""
-        if doubt := self._cursor.next_doubt():
-            await self._check(doubt)
-        elif frame := self._cursor.next_frame():
+        if doubt := self.cursor.next_doubt():
+            has_lost = await reads.has_lost(doubt, user_id=self.user_id, epoch=self.epoch)
+            if has_lost or (doubt.must_end and has_lost is not None):
+                self.end(CloseCode.GOING_AWAY)
+        elif frame := self.cursor.next_frame():
             await self._send(frame)
         else:
-            return await self._send_page(self._cursor.next_page())
+            return await self._send_page(self.cursor.next_page())
         return True
 
     async def _send_page(self, page: Page) -> bool:
-        rows = await reads.read_page(page, user_id=self.user_id)
+        rows = await reads.read_page(page, user_id=self.user_id, epoch=self.epoch)
         if rows is None:
             return False
         for seq, text in rows:
             await self._send(Frame(seq, text, page.path))
-        self._cursor.end_page(page, found=len(rows))
+        self.cursor.end_page(page, found=len(rows))
         if page.is_redelivery:
             self._note_delivery()
         return True
 
-    async def _check(self, doubt: Doubt) -> None:
-        """End the connection if the database has lost numbers. If the database fails, the next sign is checked."""
-        has_lost = await reads.is_true(doubt, user_id=self.user_id, epoch=self.epoch)
-        if has_lost or (doubt.must_end and has_lost is not None):
-            self.end(CloseCode.GOING_AWAY)
-
     async def _send(self, frame: Frame) -> None:
         await self._send_text(frame.text if self._is_plain else protocol.with_seq(frame.text, frame.seq))
-        _SENT[frame.path].inc()
-        self._cursor.sent(frame)
+        metrics.SENT.labels(frame.path).inc()
+        self.cursor.sent(frame)
         self._note_delivery()
 
     async def _send_text(self, text: str) -> None:
@@ -216,8 +197,5 @@ class Subscription:
 
     def _note_delivery(self) -> None:
         """Track the delivery of what a plain client was sent, once its redelivery is complete."""
-        if self._is_plain and not self._cursor.is_redelivering:
-            self._tracker.sent(self._cursor.seq, at=self._clock.now)
-
-
-_SENT = {path: metrics.SENT.labels(path) for path in ("wake", "gap", "resume", "offer", "reconciler")}
+        if self._is_plain and not self.cursor.is_redelivering:
+            self._tracker.sent(self.cursor.seq, at=self._clock.now)

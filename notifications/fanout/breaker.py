@@ -1,7 +1,4 @@
-"""Bound calls to the channel layer by a timeout and a circuit breaker.
-
-The channel layer is at most once and may be away. The reconciler delivers what it loses.
-"""
+"""Bound calls to the channel layer by a timeout and a circuit breaker: it may be away at any time."""
 
 import asyncio
 import logging

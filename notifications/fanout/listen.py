@@ -13,7 +13,7 @@ from typing import Any
 
 from channels.layers import BaseChannelLayer
 
-from notifications import installation, metrics
+from notifications import metrics
 from notifications.fanout import seal
 from notifications.fanout.breaker import (
     RETRY_SECONDS,
@@ -22,11 +22,13 @@ from notifications.fanout.breaker import (
     bounded,
     current,
 )
-from notifications.fanout.roll import ROUND_BEATS, Roll
+from notifications.fanout.peers import Peers
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
+ROUND_BEATS = 2
+"""How many beats a round of names takes, by which processes check that they hear each other."""
 UNHEARD_MAX = 3
 """How many beats in a row may be missed."""
 LINGER_BEATS = 10
@@ -48,21 +50,12 @@ class Listener:
         self._changing: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
         self._open: tuple[BaseChannelLayer, str] | None = None
-        self._is_broken = False
+        self._is_broken = self._is_stalled = False
         self._unheard = 0
-        self._is_stalled = False
-        self._roll = Roll()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it listens, or tries to."""
-        return self._task is not None
+        self._peers = Peers()
 
     def join(self, group: str) -> asyncio.Task[None]:
-        """Deliver the group's messages from now on.
-
-        The task ends when the group is joined, or when the layer failed. Then the group is joined once the layer works.
-        """
+        """Deliver the group's messages. The task ends once it is joined; if the layer fails, it is joined later."""
         self._groups.add(group)
         if self._task is None:
             self._tried.clear()
@@ -75,10 +68,7 @@ class Listener:
         return self._change(group)
 
     def _change(self, group: str) -> asyncio.Task[None]:
-        """Join or leave a group of the layer, in one batch with all changes until then.
-
-        The task is never cancelled: a cancelled call would break the connection.
-        """
+        """Join or leave a group of the layer, in one batch with all changes until then, which is never cancelled."""
         if self._changing is None or self._changing.done() or not self._changed:
             self._changing = asyncio.create_task(self._apply_changes(after=self._changing))
         self._changed.add(group)
@@ -93,22 +83,18 @@ class Listener:
         await self._call_layer("group_discard", changed - self._groups)
 
     async def _run(self) -> None:
-        """Listen while there are groups.
-
-        This is never cancelled: redis-py goes on with a call that is cancelled just as it was sent.
-        """
+        """Listen while there are groups. Never cancelled: a call that is cancelled as it is sent breaks a connection."""
         try:
             while self._groups:
                 try:
                     await self._hold(current())
+                    continue
                 except ChannelLayerAwayError:
                     metrics.SUBSCRIBE_FAILURES.inc()
-                    self._tried.set()
-                    await asyncio.sleep(RETRY_SECONDS)
                 except Exception:
                     logger.exception("Listening to the channel layer failed; it begins anew.")
-                    self._tried.set()
-                    await asyncio.sleep(RETRY_SECONDS)
+                self._tried.set()
+                await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._task = None
             self._tried.set()
@@ -121,7 +107,7 @@ class Listener:
         self._open, self._is_broken, self._unheard = (layer, channel), False, 0
         reader = asyncio.create_task(self._read(layer, channel))
         try:
-            await self._call_layer("group_add", {*self._groups, self._begin_roll()})
+            await self._call_layer("group_add", {*self._groups, self._peers.begin()})
             self._tried.set()
             await self._beat(layer, channel)
         finally:
@@ -130,13 +116,6 @@ class Listener:
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     await layer.flush()  # before the cancellation, at which receive() would unsubscribe
             reader.cancel()
-
-    def _begin_roll(self) -> str:
-        """Return the group of all processes that listen in this installation."""
-        identity = installation.known()
-        group = seal.group_name("listener", identity.name if identity else "")
-        self._roll.begin(group=group)
-        return group
 
     async def _read(self, layer: BaseChannelLayer, channel: str) -> None:
         while self._open == (layer, channel):
@@ -150,43 +129,42 @@ class Listener:
         if not seal.is_ours(message):
             seal.refuse("seal")
             return
-        self._hear()
+        self._unheard = 0
+        if self._is_stalled:
+            self._is_stalled = False
+            logger.warning("The channel layer brings messages again.")
         if message.get("type") in {"listener.hello", "listener.unheard"}:
-            self._roll.hear(message)
+            self._peers.hear(message)
         if message.get("group") in self._groups:
             try:
                 self._deliver(message)
             except Exception:
                 logger.exception("A message of a group could not be taken.")
 
-    def _hear(self) -> None:
-        self._unheard = 0
-        if self._is_stalled:
-            self._is_stalled = False
-            logger.warning("The channel layer brings messages again.")
-
     async def _beat(self, layer: BaseChannelLayer, channel: str) -> None:
         """Send beats to itself. Return when too many beats or messages of others are missing, or no group is left."""
         is_taken, beats, lonely = False, 0, 0
-        while self._unheard < UNHEARD_MAX and not self._is_broken and not self._roll.is_split:
+        while not self._is_broken and not self._peers.is_split:
+            if self._unheard >= UNHEARD_MAX:
+                self._note_stall(is_taken=is_taken)
+                return
             await asyncio.sleep(BEAT_SECONDS)
             beats, lonely = beats + 1, 0 if self._groups else lonely + 1
             if lonely > LINGER_BEATS:
                 self._tried.clear()  # a group that is joined from now on waits until the listener is open again
                 return
-            if (
-                "processes" in getattr(layer, "extensions", ())
-                and not self._unheard
-                and beats % ROUND_BEATS == 0
-            ):
-                self._roll.start_round(layer)
+            if not self._unheard and beats % ROUND_BEATS == 0:
+                self._peers.start_round(layer)
             self._unheard += 1
             is_taken = False
             with suppress(ChannelLayerAwayError):
                 async with bounded(layer):
                     await layer.send(channel, seal.sealed({"type": "listener.beat", "group": ""}))
                 is_taken = True
-        if is_taken and not self._is_broken and not self._roll.is_split:
+
+    def _note_stall(self, *, is_taken: bool) -> None:
+        """Count and log that beats are missing, unless the layer failed to take them."""
+        if is_taken:
             metrics.STALLS.inc()
             if not self._is_stalled:
                 logger.warning("The channel layer takes messages and brings none; connecting anew.")

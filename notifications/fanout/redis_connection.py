@@ -138,11 +138,9 @@ class Connection:
         await self._redis.disconnect(nowait=True)
 
     def _take(self, reply: Any) -> None:
-        if not isinstance(reply, list):
-            self._take_answer(None)
-        elif reply[0] == b"message":
+        if isinstance(reply, list) and reply[0] == b"message":
             self._deliver(reply[1], reply[2])
-        elif reply[0] in {b"subscribe", b"unsubscribe"}:
+        elif not isinstance(reply, list) or reply[0] in {b"subscribe", b"unsubscribe"}:
             self._take_answer(None)
 
     def _take_answer(self, error: Exception | None) -> None:

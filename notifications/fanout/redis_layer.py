@@ -1,4 +1,4 @@
-"""A channel layer on Redis' pub/sub: Channels' interface, with one connection for each process and server.
+"""A channel layer on Redis' pub/sub: Channels' interface, with one connection for each process.
 
 Concurrent calls go to Redis together, and each waits for its own answer. Delivery is at most once, as in pub/sub.
 Names and messages are those of channels-redis' pub/sub layer, whose serializer is used.
@@ -6,8 +6,7 @@ Names and messages are those of channels-redis' pub/sub layer, whose serializer 
 
 import asyncio
 import uuid
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from channels.layers import BaseChannelLayer
@@ -17,37 +16,27 @@ from notifications import metrics
 from notifications.fanout import seal
 from notifications.fanout.redis_server import RedisServer
 
-_SHARES = 4096
-
 
 class RedisLayer(BaseChannelLayer):
-    """Channels and groups over one or several Redis servers.
+    """Channels and groups over a Redis server.
 
-    Each event loop has connections, channels and groups of its own. A message is dropped and counted if its channel
+    Each event loop has a connection, channels and groups of its own. A message is dropped and counted if its channel
     holds `capacity` unread messages. Only channels of this process can join a group here.
     """
 
     extensions = ["groups", "flush", "processes"]
 
-    def __init__(
-        self,
-        *,
-        hosts: Sequence[str | Mapping[str, Any]],
-        capacity: int = 10_000,
-    ) -> None:
-        """Use `hosts`: addresses, or mappings of an `address` and options of redis-py's connections.
-
-        With several hosts, a hash of the group's name chooses its server.
-        """
+    def __init__(self, *, host: Mapping[str, Any], capacity: int = 10_000) -> None:
+        """Use `host`: the server's `address`, and options of redis-py's connections."""
         super().__init__(capacity=capacity)
-        self._hosts = [{"address": host} if isinstance(host, str) else host for host in hosts]
+        self._host = host
         self._serializer = registry.get_serializer("msgpack", symmetric_encryption_keys=None)
         self._states: dict[asyncio.AbstractEventLoop, _State] = {}
 
     async def send(self, channel: str, message: dict[str, Any]) -> None:
         """Send a message to a channel of any process. Redis has it when this returns."""
         self.require_valid_channel_name(channel)
-        await self._state().server(channel).publish(channel, self._serializer.serialize(message))
+        await self._state().server.publish(channel, self._serializer.serialize(message))
 
     async def new_channel(self, prefix: str = "specific.") -> str:
         """Open a channel, and return its name."""
@@ -84,28 +73,25 @@ class RedisLayer(BaseChannelLayer):
                 "group_add() takes channels that were opened in this process, by new_channel()."
             )
         state.groups.setdefault(name, set()).add(channel)
-        await state.server(name).subscribe(name)
+        await state.server.subscribe(name)
 
     async def group_discard(self, group: str, channel: str) -> None:
         """Remove a channel from a group, if it is in it."""
         name, state = self._name_of(group), self._state()
         if state.leave(name, channel):
-            await state.server(name).unsubscribe(name)
+            await state.server.unsubscribe(name)
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         """Send a message to all channels of a group. Redis has it when this returns."""
         name = self._name_of(group)
-        await self._state().server(name).publish(name, self._serializer.serialize(message))
+        await self._state().server.publish(name, self._serializer.serialize(message))
 
     async def flush(self) -> None:
-        """Forget the channels and groups of this event loop, and close its connections. Calls under way fail.
-
-        Channels of other processes, and of other layers on the same Redis, stay.
-        """
+        """Forget this event loop's channels and groups alone, and close its connection. Calls under way fail."""
         state = self._state()
         state.channels.clear()
         state.groups.clear()
-        await asyncio.gather(*(server.flush() for server in state.servers))
+        await state.server.flush()
 
     def _name_of(self, group: str) -> str:
         self.require_valid_group_name(group)
@@ -115,7 +101,7 @@ class RedisLayer(BaseChannelLayer):
         state = self._state()
         state.channels[channel] = asyncio.Queue(self.get_capacity(channel))
         try:
-            await state.server(channel).subscribe(channel)
+            await state.server.subscribe(channel)
         except BaseException:
             state.forget(channel)
             raise
@@ -126,27 +112,17 @@ class RedisLayer(BaseChannelLayer):
         if state is None:
             for ended in [known for known in list(self._states) if known.is_closed()]:
                 self._states.pop(ended, None)
-            state = self._states[loop] = _State(self._hosts)
+            state = self._states[loop] = _State(self._host)
         return state
 
 
 class _State:
-    """A layer's channels, groups and connections in one event loop.
+    """A layer's channels, groups and connection in one event loop, which closes it as it ends."""
 
-    A loop that ends cancels the reading tasks, which closes the connections.
-    """
-
-    def __init__(self, hosts: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, host: Mapping[str, Any]) -> None:
         self.channels: dict[str, asyncio.Queue[bytes]] = {}
         self.groups: dict[str, set[str]] = {}
-        self.servers = [RedisServer(host=host, deliver=self._deliver) for host in hosts]
-
-    def server(self, name: str) -> "RedisServer":
-        """Return the server of a channel or group, by channels-redis' rule."""
-        if len(self.servers) == 1:
-            return self.servers[0]
-        share = zlib.crc32(name.encode()) % _SHARES
-        return self.servers[share * len(self.servers) // _SHARES]
+        self.server = RedisServer(host=host, deliver=self._deliver)
 
     def leave(self, name: str, channel: str) -> bool:
         """Remove a channel from a group. Return whether it was the last one in it."""
@@ -162,7 +138,7 @@ class _State:
         """Close a channel, without waiting for Redis."""
         self.channels.pop(channel, None)
         for name in (channel, *[group for group in list(self.groups) if self.leave(group, channel)]):
-            self.server(name).forget(name)
+            self.server.forget(name)
 
     def _deliver(self, name: bytes, content: bytes) -> None:
         text = name.decode()

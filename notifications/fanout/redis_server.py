@@ -14,10 +14,7 @@ that the others use another Redis by now."""
 
 
 class RedisServer:
-    """One Redis server: its connection, opened by the first call, and the names that are subscribed.
-
-    If the connection is lost, the next call opens another, with all subscriptions.
-    """
+    """One Redis server: the names that are subscribed, and a connection, opened by the first call that has none."""
 
     def __init__(self, *, host: Mapping[str, Any], deliver: Deliver) -> None:
         self._host = host

@@ -1,5 +1,4 @@
 import json
-from html import unescape
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -8,25 +7,12 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from notifications.models import Feed, Notification
+from tests.support.admin_pages import found, page_of, text_of
 from tests.support.plans import on_postgresql, plan_of
 
 FEEDS = "admin:notifications_feed_changelist"
 NOTIFICATIONS = "admin:notifications_notification_changelist"
 LINK = "https://checkout.stripe.example/pay/cs_1#secret"
-
-
-def page_of(row):
-    return reverse(f"admin:notifications_{row._meta.model_name}_change", args=[row.pk])
-
-
-def text_of(response):
-    assert response.status_code == 200
-    return unescape(response.content.decode())
-
-
-def found(response):
-    assert response.status_code == 200
-    return list(response.context["cl"].result_list)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from django.db import OperationalError
 
-from notifications import threads
+from database import threads
+from database.threads import in_thread, in_writing_thread
 from notifications.tests.conftest import PATIENCE
-from notifications.threads import in_thread, in_writing_thread
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 

@@ -43,8 +43,26 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         latest = StatusChange.objects.select_related("payment").order_by("-pk")
         context["changes"] = latest.defer("payment__facts", "payment__stripe_params")[:CHANGES_SHOWN]
     if request.user.has_perm("payments.view_webhookevent"):
-        context["waiting"] = [_waiting(state) for state in _WAITING]
-        context["ignored"] = list(filter(None, map(_ignored, _IGNORED)))
+        since = timezone.now() - timedelta(days=IGNORED_DAYS)
+        context["waiting"] = [
+            {
+                "count": _counted(state=state),
+                "title": f"{state.label} events",
+                "text": text,
+                "url": _list("webhookevent", state=state),
+            }
+            for state, text in _WAITING.items()
+        ]
+        context["ignored"] = [
+            {
+                "count": count,
+                "title": reason.label,
+                "text": text,
+                "url": _list("webhookevent", reason=reason, since=f"{since:%Y-%m-%d}"),
+            }
+            for reason, text in _IGNORED.items()
+            if (count := _counted(reason=reason, received_at__gte=since))
+        ]
         context["ignored_days"] = IGNORED_DAYS
     return context
 
@@ -54,10 +72,9 @@ def _attention() -> list[dict[str, Any]]:
     by_reason = {reason.value: Count("pk", filter=Q(attention__contains=reason)) for reason in Attention}
     flagged = Payment.objects.exclude(attention="").order_by("-created_at")[:FLAGGED_AT_MOST]
     counts = flagged.aggregate(total=Count("pk"), **by_reason)
-    more = "+" if counts["total"] == FLAGGED_AT_MOST else ""
     return [
         {
-            "count": f"{counts[reason]}{more}" if more else counts[reason],
+            "count": f"{counts[reason]}+" if counts["total"] == FLAGGED_AT_MOST else counts[reason],
             "title": reason.label,
             "url": _list("payment", attention=reason),
         }
@@ -65,30 +82,8 @@ def _attention() -> list[dict[str, Any]]:
     ]
 
 
-def _waiting(state: State) -> dict[str, Any]:
-    """Count events of a state by its index, up to COUNTED_AT_MOST."""
-    return {
-        "count": _counted(state=state),
-        "title": f"{state.label} events",
-        "text": _WAITING[state],
-        "url": _list("webhookevent", state=state),
-    }
-
-
-def _ignored(reason: Reason) -> dict[str, Any] | None:
-    """Count recent events that were ignored for a reason, by its index; None if there are none."""
-    since = timezone.now() - timedelta(days=IGNORED_DAYS)
-    if not (count := _counted(reason=reason, received_at__gte=since)):
-        return None
-    return {
-        "count": count,
-        "title": reason.label,
-        "text": _IGNORED[reason],
-        "url": _list("webhookevent", reason=reason, since=f"{since:%Y-%m-%d}"),
-    }
-
-
 def _counted(**which: Any) -> int | str:
+    """Count events by an index, up to COUNTED_AT_MOST."""
     count = WebhookEvent.objects.filter(**which).order_by()[:COUNTED_AT_MOST].count()
     return f"{count}+" if count == COUNTED_AT_MOST else count
 

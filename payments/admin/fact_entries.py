@@ -1,10 +1,12 @@
 """Time line entries of what Stripe reported. Their times are Stripe's, in whole seconds."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 
 from payments import shown
-from payments.admin.entries import Entry, joined, moment, read_payment_method, read_sum
-from payments.facts import Facts, Movement
+from payments.admin.texts import joined, moment, read_movement, read_payment_method, read_sum
+from payments.facts import Facts
 from payments.stripe.currencies import format_amount
 
 _TITLES = {
@@ -25,6 +27,19 @@ _OF_RECOVERED = {
     "async_failed": "The delayed payment of a recovered session failed",
     "expired": "A recovered session expired",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An entry of the time line. `at` is None if only its place in the order is known."""
+
+    kind: str
+    """`payment`, `fact`, `event`, `change` or `notification`."""
+    at: datetime | None
+    title: str
+    detail: str = ""
+    url: str = ""
+    tone: str = ""
 
 
 def entries(facts: Facts) -> Iterator[Entry]:
@@ -53,8 +68,7 @@ def _paid(facts: Facts) -> Iterator[Entry]:
     asked = facts.get("asked", "")
     for intent_id, sums in facts.get("paid", {}).items():
         charge = shown.charge(facts, intent_id=intent_id)
-        is_of_charge = charge is not None and charge["intent"] == intent_id
-        method = read_payment_method(charge) if charge and is_of_charge else ""
+        method = read_payment_method(charge) if charge and charge["intent"] == intent_id else ""
         for paid, at in sums.items():
             differs = f"{read_sum(asked)} was asked for: this pays nothing" if paid != asked else ""
             detail = joined(differs, method, intent_id if len(facts["paid"]) > 1 else "")
@@ -77,14 +91,6 @@ def _movements(facts: Facts) -> Iterator[Entry]:
             fee = format_amount(movement["fee"], movement["currency"]) if movement["fee"] else ""
             detail = joined(dispute_id, dispute["reason"], f"fee {fee}" if fee else "")
             yield _fact(movement["at"], f"{title} by a dispute", detail, tone)
-
-
-def read_movement(movement: Movement) -> tuple[str, str]:
-    """Return a dispute's balance transaction as text, such as `5.00 USD withdrawn`, and its tone."""
-    amount = format_amount(abs(movement["amount"]), movement["currency"])
-    return (
-        (f"{amount} withdrawn", "danger") if movement["amount"] < 0 else (f"{amount} reinstated", "success")
-    )
 
 
 def _warnings_and_reviews(facts: Facts) -> Iterator[Entry]:

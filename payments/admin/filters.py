@@ -1,7 +1,7 @@
 """Filters of the lists. They are forms, because listing a column's values would scan the table."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime, time
 from typing import Any, ClassVar
 
 from django import forms
@@ -56,6 +56,10 @@ class FormFilter(admin.ListFilter):
         return queryset.filter(*(self.fields[name][1](value) for name, value in filled.items()))
 
 
+def _filter(title: str, **fields: Field) -> type[FormFilter]:
+    return type("Filter", (FormFilter,), {"title": title, "fields": fields})
+
+
 def _select(choices: Sequence[tuple[str, str]]) -> forms.ChoiceField:
     return forms.ChoiceField(
         label="", required=False, choices=[("", "All"), *choices], widget=UnfoldAdminSelectWidget
@@ -67,20 +71,17 @@ def _text(*, max_length: int, placeholder: str) -> forms.CharField:
     return forms.CharField(label="", required=False, max_length=max_length, widget=widget)
 
 
+def _day(label: str) -> forms.DateField:
+    widget = UnfoldAdminTextInputWidget(attrs={"type": "date", "aria-label": label})
+    return forms.DateField(label=label, required=False, widget=widget)
+
+
 def _days(column: str) -> dict[str, Field]:
     """Return the fields of a range of days in UTC, both included."""
-
-    def day(label: str) -> forms.DateField:
-        widget = UnfoldAdminTextInputWidget(attrs={"type": "date", "aria-label": label})
-        return forms.DateField(label=label, required=False, widget=widget)
-
-    def since(first: date) -> Q:
-        return Q((f"{column}__gte", datetime.combine(first, time.min, tzinfo=UTC)))
-
-    def until(last: date) -> Q:
-        return Q((f"{column}__lte", datetime.combine(last, time.max, tzinfo=UTC)))
-
-    return {"since": (day("From"), since), "until": (day("To"), until)}
+    return {
+        "since": (_day("From"), lambda day: Q((f"{column}__gte", datetime.combine(day, time.min, UTC)))),
+        "until": (_day("To"), lambda day: Q((f"{column}__lte", datetime.combine(day, time.max, UTC)))),
+    }
 
 
 def _needs_attention(reason: str) -> Q:
@@ -89,69 +90,17 @@ def _needs_attention(reason: str) -> Q:
     return flagged if reason == ANY else flagged & Q(attention__contains=reason)
 
 
-class StatusFilter(FormFilter):
-    """Payments of a status."""
+_REASONS = [(ANY, "For any reason"), *Attention.choices]
+_CODE = _text(max_length=3, placeholder="usd, eur, …")
+_TYPE = _text(max_length=100, placeholder="charge.dispute")
 
-    title = "status"
-    fields: ClassVar = {"status": (_select(Status.choices), lambda status: Q(status=status))}
+StatusFilter = _filter("status", status=(_select(Status.choices), lambda value: Q(status=value)))
+AttentionFilter = _filter("need for attention", attention=(_select(_REASONS), _needs_attention))
+CreatedFilter = _filter("created (UTC)", **_days("created_at"))
+CurrencyFilter = _filter("currency", currency=(_CODE, lambda value: Q(currency=value.lower())))
 
-
-class AttentionFilter(FormFilter):
-    """Payments that need attention, for any reason or for one."""
-
-    title = "need for attention"
-    fields: ClassVar = {
-        "attention": (_select([(ANY, "For any reason"), *Attention.choices]), _needs_attention)
-    }
-
-
-class CurrencyFilter(FormFilter):
-    """Payments in a currency, which is stored in lower case."""
-
-    title = "currency"
-    fields: ClassVar = {
-        "currency": (
-            _text(max_length=3, placeholder="usd, eur, …"),
-            lambda currency: Q(currency=currency.lower()),
-        )
-    }
-
-
-class StateFilter(FormFilter):
-    """Events in a state."""
-
-    title = "state"
-    fields: ClassVar = {"state": (_select(WebhookEvent.State.choices), lambda state: Q(state=state))}
-
-
-class ReasonFilter(FormFilter):
-    """Events that were ignored for a reason."""
-
-    title = "reason"
-    fields: ClassVar = {"reason": (_select(WebhookEvent.Reason.choices), lambda reason: Q(reason=reason))}
-
-
-class TypeFilter(FormFilter):
-    """Events whose type begins with a text: `charge.dispute` finds all five types of disputes."""
-
-    title = "type"
-    fields: ClassVar = {
-        "type": (
-            _text(max_length=100, placeholder="charge.dispute"),
-            lambda beginning: Q(type__startswith=beginning),
-        )
-    }
-
-
-class CreatedFilter(FormFilter):
-    """Payments by the day they were created."""
-
-    title = "created (UTC)"
-    fields: ClassVar = _days("created_at")
-
-
-class ReceivedFilter(FormFilter):
-    """Events by the day they were received."""
-
-    title = "received (UTC)"
-    fields: ClassVar = _days("received_at")
+StateFilter = _filter("state", state=(_select(WebhookEvent.State.choices), lambda value: Q(state=value)))
+ReasonFilter = _filter("reason", reason=(_select(WebhookEvent.Reason.choices), lambda value: Q(reason=value)))
+TypeFilter = _filter("type", type=(_TYPE, lambda value: Q(type__startswith=value)))
+"""Finds types by their beginning: `charge.dispute` finds all five of disputes."""
+ReceivedFilter = _filter("received (UTC)", **_days("received_at"))

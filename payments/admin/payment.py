@@ -10,12 +10,11 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from database.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 from notifications.feed import confirmed_until
-from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
-from payments.admin import money, tables, timeline
-from payments.admin.entries import read_sum
+from payments.admin import tables, timeline
 from payments.admin.filters import AttentionFilter, CreatedFilter, CurrencyFilter, StatusFilter
-from payments.admin.labels import label
+from payments.admin.texts import label, read_sum
 from payments.facts import mismatches
 from payments.models import Intent, Payment
 from payments.status import Attention, Status, is_open
@@ -27,27 +26,17 @@ EVENTS_SHOWN = 200
 INTENTS_FOUND = 100
 """How many payment intents a search follows to their payments."""
 
-TONES = {
-    Status.PENDING: "",
+_TONES = {
     Status.PROCESSING: "info",
     Status.SUCCEEDED: "success",
     Status.FAILED: "danger",
-    Status.EXPIRED: "",
-    Status.CANCELED: "",
     Status.PARTIALLY_REFUNDED: "warning",
     Status.REFUNDED: "warning",
     Status.DISPUTED: "danger",
     Status.CHARGED_BACK: "danger",
 }
-ATTENTION_TONES = {
-    Attention.OTHER_SUM: "danger",
-    Attention.PAID_TWICE: "danger",
-    Attention.DISPUTE: "danger",
-    Attention.FRAUD_WARNING: "danger",
-    Attention.FOREIGN_SESSION: "warning",
-    Attention.REWRITTEN: "warning",
-    Attention.UNKNOWN_VALUE: "warning",
-}
+_WARNINGS = {Attention.FOREIGN_SESSION, Attention.REWRITTEN, Attention.UNKNOWN_VALUE}
+"""Reasons for attention that are no danger to money."""
 
 
 @admin.register(Payment)
@@ -70,6 +59,7 @@ class PaymentAdmin(ReadOnlyAdmin):
                     ("needs_attention",),
                     ("ride_id", "user"),
                     ("id", "created"),
+                    ("api_key",),
                     ("session_id", "payment_intents"),
                     ("checkout", "description"),
                 )
@@ -98,12 +88,10 @@ class PaymentAdmin(ReadOnlyAdmin):
         return [(name, options | {"fields": fields}), *others]
 
     def find(self, term: str) -> Q:
-        """Return the condition. Case counts, because the indexes serve `startswith`, not `istartswith`.
-
-        Look up intents first, because no index serves a condition on two tables.
-        """
+        """Return the condition. Case counts, because the indexes serve `startswith`, not `istartswith`."""
         names = ("ride_id", "user_id", "session_id")
         begins = Q(*((f"{name}__startswith", term) for name in names), _connector=Q.OR)
+        # Looked up first: no index serves a condition on two tables.
         intents = Intent.objects.filter(intent_id__startswith=term, payment__isnull=False).order_by()
         begins |= Q(pk__in=list(intents.values_list("payment_id", flat=True)[:INTENTS_FOUND]))
         return begins | Q(pk=number) if (number := uuid_of(term)) else begins
@@ -129,21 +117,20 @@ class PaymentAdmin(ReadOnlyAdmin):
     @admin.display(description="status")
     def state(self, payment: Payment) -> SafeString:
         """Return the status as a label."""
-        return label(payment.get_status_display(), tone=TONES[Status(payment.status)])
+        return label(payment.get_status_display(), tone=_TONES.get(Status(payment.status), ""))
 
-    @admin.display(description="needs attention")
     def needs_attention(self, payment: Payment) -> SafeString:
         """Return a label for each reason."""
-        reasons = [Attention(word) for word in payment.attention.split()]
-        labels = (label(_reason(payment, reason), tone=ATTENTION_TONES[reason]) for reason in reasons)
-        return format_html_join(" ", "{}", ((each,) for each in labels))
+        labels = (
+            (label(_reason(payment, reason), tone="warning" if reason in _WARNINGS else "danger"),)
+            for reason in map(Attention, payment.attention.split())
+        )
+        return format_html_join(" ", "{}", labels)
 
-    @admin.display(description="payment intents")
     def payment_intents(self, payment: Payment) -> str:
         """Return the ids of its payment intents."""
-        return "\n".join(money.intent_ids(payment))
+        return "\n".join(tables.intent_ids(payment))
 
-    @admin.display(description="user")
     def user(self, payment: Payment) -> SafeString:
         """Return the user with a link to the notifications."""
         url = timeline.notifications_url(payment.user_id)
@@ -179,17 +166,16 @@ def _reason(payment: Payment, reason: Attention) -> str:
 def _context(payment: Payment) -> dict[str, Any]:
     """Return the template's context: the tables, and the time line with the newest events."""
     events = list(payment.events.defer("body").order_by("-received_at", "-pk")[:EVENTS_SHOWN])
-    changes = payment.changes.select_related("event").defer("event__body")
-    all_events = reverse("admin:payments_webhookevent_changelist") + f"?payment__id__exact={payment.pk}"
+    all_events = reverse("admin:payments_webhookevent_changelist")
     return {
         "tables": tables.build(payment),
         "timeline": timeline.build(
             payment,
             events=events,
-            changes=list(changes),
-            refunds=list(payment.refund_requests.all()),
+            changes=payment.changes.select_related("event").defer("event__body"),
+            refunds=payment.refund_requests.all(),
             confirmed=confirmed_until(user_id=payment.user_id),
         ),
-        "all_events_url": all_events,
+        "all_events_url": f"{all_events}?payment__id__exact={payment.pk}",
         "events_shown": len(events) if len(events) == EVENTS_SHOWN else None,
     }

@@ -1,38 +1,37 @@
 """The time line of a payment: facts, events, status changes, and notifications."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from database.readonly_admin import instant
 from notifications.feed import Confirmation
-from notifications.readonly_admin import instant
 from payments import shown
 from payments.admin import fact_entries
-from payments.admin.entries import Entry, joined, read_dispute
+from payments.admin.fact_entries import Entry
+from payments.admin.texts import joined, times
 from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.stripe.currencies import format_amount
 
 LATE = timedelta(minutes=1)
 """How late an event is before its own time is shown beside the time it was received."""
 
-_TONES = {"failed": "danger", "parked": "warning", "received": "warning"}
+TONES = {"failed": "danger", "parked": "warning", "received": "warning"}
 
 
 def build(
     payment: Payment,
     *,
-    events: Sequence[WebhookEvent],
-    changes: Sequence[StatusChange],
-    refunds: Sequence[RefundRequest],
+    events: Iterable[WebhookEvent],
+    changes: Iterable[StatusChange],
+    refunds: Iterable[RefundRequest],
     confirmed: Confirmation | None,
 ) -> list[Entry]:
-    """Return the entries, newest last. `changes` need their `event`. Events' bodies are not read.
+    """Return the entries, newest last. Facts have Stripe's time, in whole seconds; all else has this service's.
 
-    `confirmed`: how much of the user's feed an app is known to have received.
-
-    Facts have Stripe's time, in whole seconds; everything else has the time when it was written here.
+    `changes` need their `event`. `confirmed`: how much of the user's feed an app is known to have received.
     """
     timed = [
         *fact_entries.entries(payment.facts),
@@ -54,11 +53,6 @@ def describe_deliveries(event: WebhookEvent) -> str:
     return f"delivered {times(event.deliveries)}" if event.deliveries else "fetched"
 
 
-def times(count: int) -> str:
-    """Return `once` or `2 times`."""
-    return "once" if count == 1 else f"{count} times"
-
-
 def notifications_url(user_id: str, *, seq: int | None = None) -> str:
     """Return the URL of the admin's list of a user's notifications, or of the one with that number."""
     query = {"feed__user_id": user_id} | ({"seq": str(seq)} if seq else {})
@@ -70,7 +64,7 @@ def _beginning(payment: Payment, confirmed: Confirmation | None) -> Iterator[Ent
         kind="payment",
         at=payment.created_at,
         title=f"Payment of {format_amount(payment.amount, payment.currency)} created",
-        detail=f"ride {payment.ride_id}, user {payment.user_id}",
+        detail=joined(f"ride {payment.ride_id}, user {payment.user_id}", _asked_by(payment)),
     )
     if payment.stripe_error:
         yield Entry(
@@ -80,9 +74,9 @@ def _beginning(payment: Payment, confirmed: Confirmation | None) -> Iterator[Ent
             detail=payment.stripe_error,
             tone="danger",
         )
-    if payment.announced_seq:
+    if payment.link_seq:
         title = "Checkout link written to the user's feed"
-        yield _notification(payment, seq=payment.announced_seq, at=None, title=title, confirmed=confirmed)
+        yield _notification(payment, seq=payment.link_seq, at=None, title=title, confirmed=confirmed)
 
 
 def _refunds(payment: Payment, refunds: Iterable[RefundRequest]) -> Iterator[Entry]:
@@ -91,8 +85,13 @@ def _refunds(payment: Payment, refunds: Iterable[RefundRequest]) -> Iterator[Ent
             kind="payment",
             at=refund.created_at,
             title=f"Refund of {format_amount(refund.amount, payment.currency)} asked for",
-            detail=_answer(payment, refund),
+            detail=joined(_answer(payment, refund), _asked_by(refund)),
         )
+
+
+def _asked_by(asked: Payment | RefundRequest | StatusChange) -> str:
+    """Return the API key that asked for it, if one did."""
+    return f"API key {asked.api_key}" if asked.api_key else ""
 
 
 def _answer(payment: Payment, refund: RefundRequest) -> str:
@@ -100,7 +99,7 @@ def _answer(payment: Payment, refund: RefundRequest) -> str:
         known = payment.facts.get("refunds", {}).get(refund.refund_id)
         now = f", now {known['status']}" if known and known["status"] != refund.refund_status else ""
         return f"{refund.refund_id}, first {refund.refund_status}{now}"
-    return "given up: Stripe made none" if refund.given_up_at else "not answered"
+    return "given up: Stripe made none" if refund.abandoned_at else "not answered"
 
 
 def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]:
@@ -120,18 +119,21 @@ def _events(payment: Payment, events: Iterable[WebhookEvent]) -> Iterator[Entry]
             title=event.type,
             detail=joined(*remarks),
             url=reverse("admin:payments_webhookevent_change", args=[event.pk]),
-            tone=_TONES.get(event.state, ""),
+            tone=TONES.get(event.state, ""),
         )
 
 
 def _known_of(payment: Payment, object_id: str) -> str:
     """Return the current state of the refund or dispute that an event is about."""
-    for refund_id, refund, currency in shown.refunds(payment.facts):
-        if refund_id == object_id:
-            return f"refund of {format_amount(refund['amount'], currency)}, now {refund['status']}"
-    for dispute_id, dispute, currency in shown.disputes(payment.facts):
-        if dispute_id == object_id:
-            return f"dispute over {read_dispute(dispute, currency)}, now {dispute['status']}"
+    for refund in shown.refunds(payment.facts):
+        if refund["id"] == object_id:
+            amount = format_amount(refund["amount"], refund["currency"])
+            return f"refund of {amount}, now {refund['status']}"
+    for dispute in shown.disputes(payment.facts):
+        if dispute["id"] == object_id:
+            amount = format_amount(dispute["amount"], dispute["currency"])
+            over = ", ".join(filter(None, [amount, dispute["reason"]]))
+            return f"dispute over {over}, now {dispute['status']}"
     return ""
 
 
@@ -143,7 +145,7 @@ def _changes(
             kind="change",
             at=change.created_at,
             title=read_change(change),
-            detail=f"cause: {change.get_cause_display()}{_by(change)}",
+            detail=joined(f"cause: {change.get_cause_display()}{_by(change)}", _asked_by(change)),
             url=reverse("admin:payments_webhookevent_change", args=[change.event.pk]) if change.event else "",
         )
         if change.seq:

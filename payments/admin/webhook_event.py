@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from notifications.readonly_admin import ReadOnlyAdmin, instant, pretty_json
+from database.readonly_admin import ReadOnlyAdmin, instant, pretty_json
 from payments.admin.filters import ReasonFilter, ReceivedFilter, StateFilter, TypeFilter
-from payments.admin.labels import label
-from payments.admin.timeline import describe_deliveries, read_change, times
+from payments.admin.texts import label, times
+from payments.admin.timeline import TONES, describe_deliveries, read_change
 from payments.models import Intent, Payment, StatusChange, WebhookEvent
 from payments.stripe.values import uuid_of
 from payments.webhooks import apply
@@ -25,14 +25,6 @@ SELECTED_AT_MOST = 100
 ERRORS_SHOWN = 5
 
 State = WebhookEvent.State
-
-TONES = {
-    State.RECEIVED: "warning",
-    State.APPLIED: "success",
-    State.IGNORED: "",
-    State.PARKED: "warning",
-    State.FAILED: "danger",
-}
 
 
 @admin.register(WebhookEvent)
@@ -136,14 +128,16 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     @admin.display(description="state")
     def state_label(self, event: WebhookEvent) -> SafeString:
         """Return the state as a label."""
-        return label(event.get_state_display(), tone=TONES[State(event.state)])
+        return label(
+            event.get_state_display(), tone=(TONES | {State.APPLIED: "success"}).get(event.state, "")
+        )
 
     @admin.display(description="deliveries and attempts")
     def counts(self, event: WebhookEvent) -> str:
         """Return how often it was delivered, and how often the service tried to apply it."""
-        return f"{describe_deliveries(event)}, {_tried(event.attempts)}"
+        tried = f"tried {times(event.attempts)}" if event.attempts else "not tried yet"
+        return f"{describe_deliveries(event)}, {tried}"
 
-    @admin.display(description="mode")
     def mode(self, event: WebhookEvent) -> str:
         """Return mode and API version."""
         return f"{'live' if event.livemode else 'test'}, API version {event.api_version or 'unknown'}"
@@ -164,10 +158,6 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     def payload(self, event: WebhookEvent) -> SafeString:
         """Return the body as JSON, scrubbed by the rules of today."""
         return pretty_json(scrub(event.content))
-
-
-def _tried(attempts: int) -> str:
-    return f"tried {times(attempts)}" if attempts else "not tried yet"
 
 
 def _link(payment: Payment) -> SafeString:

@@ -14,13 +14,23 @@ _LABEL = re.compile(r"[a-z0-9_-]{1,63}", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _BRACKETS = re.compile(r"\[[^\[\]]*\](:[0-9]+)?")
 _HOST_MAX_LENGTH = 253
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Default_Ignorable_Code_Point, which no font shows. Some are letters and marks by their category.
+
+Source: https://www.unicode.org/Public/16.0.0/ucd/DerivedCoreProperties.txt
+"""
+_BLANK = "\u2800\ufffc"
+"""Symbols that look like nothing: the blank pattern of Braille, and the place of an object."""
 
 
 def check_web_address(url: str) -> str:
     """Return the address unchanged: Stripe fills in {CHECKOUT_SESSION_ID} itself. Raises ValueError."""
     if not _FULL.match(url):
         raise ValueError("send a full address that begins with https:// or http://")
-    if any(unicodedata.category(character)[0] in "CZ" for character in url):
+    if not _is_visible(url):
         raise ValueError("send the address without spaces and invisible characters: percent-encode them")
     if "\\" in url:
         raise ValueError("send the address without backslashes: browsers read them as /")
@@ -49,13 +59,36 @@ def _is_host(host: str, parts: SplitResult) -> bool:
     return len(host) <= _HOST_MAX_LENGTH and all(_is_label(label) for label in labels)
 
 
+def _is_visible(text: str) -> bool:
+    """Return whether a text has no white space, control, format, private and unassigned characters, and no blank ones."""
+    return not _IGNORABLE.search(text) and not any(
+        unicodedata.category(character)[0] in "CZ" or character in _BLANK for character in text
+    )
+
+
 def _is_label(label: str) -> bool:
     if not _LABEL.fullmatch(label):
         return False
+    return not label.startswith("xn--") or _is_punycode(label[4:])
+
+
+def _is_punycode(text: str) -> bool:
+    """Return whether it stands for a label as https://www.unicode.org/reports/tr46/#Validity_Criteria has it.
+
+    Libraries that do not check it would show or resolve another name than browsers.
+    """
     try:
-        return not label.startswith("xn--") or bool(label[4:].encode().decode("punycode"))
+        label = text.encode().decode("punycode")
     except UnicodeError:
         return False
+    return (
+        not label.isascii()
+        and _is_visible(label)
+        and unicodedata.category(label[0])[0] != "M"
+        and label == unicodedata.normalize("NFKC", label).lower()
+        and label.encode("punycode").decode() == text
+        and "\u3002" not in label  # browsers read it as a dot
+    )
 
 
 def _is_ip_address(host: str, *, version: int) -> bool:

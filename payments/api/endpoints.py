@@ -2,22 +2,23 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest
 from ninja import Body, Header, Query, Router
 from ninja import Status as Response
 from ninja.errors import HttpError, ValidationError
-from ninja.parser import Parser
 
-from payments.api.auth import ApiKey
-from payments.api.errors import HANDLERS, IdempotencyKeyRequired
+from access.scopes import Scope
+from payments.api import users
+from payments.api.auth import ApiKey, Called, User, key_name, only_user
+from payments.api.errors import HANDLERS, ErrorOut, IdempotencyKeyRequired
 from payments.api.examples import Api, Page
-from payments.api.json_bodies import read_json
+from payments.api.json_bodies import StrictParser
 from payments.api.schemas import (
-    ErrorOut,
     NewPayment,
     NewRefund,
     PaymentOut,
@@ -32,24 +33,14 @@ from payments.reconciliation import on_demand
 from payments.status import Status
 from payments.stripe.deadline import REQUEST_SECONDS, within
 
-
-class _Parser(Parser):
-    """Reads bodies strictly."""
-
-    def parse_body(self, request: HttpRequest) -> Any:
-        """Return the body's JSON; raise ValueError if readers could take it for different things."""
-        return read_json(request.body)
-
-
 api = Api(
     title="Payments",
     version="1",
     description="Ask for a ride's payment; the rider's WebSocket gets the link and every later status.",
-    auth=ApiKey(),
     docs=Page({"persistAuthorization": True, "tryItOutEnabled": True}),
-    docs_url="/docs",
-    openapi_url="/openapi.json",
-    parser=_Parser(),
+    docs_url="/docs" if settings.API_DOCS else None,
+    openapi_url="/openapi.json" if settings.API_DOCS else None,
+    parser=StrictParser(),
 )
 
 router = Router(by_alias=True, tags=["Payments"])
@@ -66,32 +57,38 @@ _IdempotencyKey = Annotated[
     ),
 ]
 _ABSENT_BODY = 'send `{}` to refund all that is left, or an amount such as `{"amount": 500}`'
-_ERRORS = dict.fromkeys((401, 404, 409, 422, 502, 503), ErrorOut)
+_ERRORS = dict.fromkeys((401, 403, 404, 409, 422, 502, 503), ErrorOut)
 
 
-@router.post("/payments", response={201: PaymentOut, **_ERRORS}, summary="Ask for a payment")
+_WRITE = ApiKey(Scope.PAYMENTS_WRITE)
+_READ = ApiKey(Scope.PAYMENTS_READ, users=True)
+
+
+@router.post("/payments", auth=_WRITE, response={201: PaymentOut, **_ERRORS}, summary="Ask for a payment")
 def create_payment(
-    request: HttpRequest,
+    request: Called,
     *,
     body: NewPayment,
     idempotency_key: _IdempotencyKey = None,
 ) -> Response[PaymentOut]:
-    """Create a Checkout Session and send its link to the user.
+    """Create a Checkout Session and send its link to the user. Scope: `payments:write`.
+
+    The answer has the link without the scope `links:read` too: who asks for a payment may have its link.
 
     After 502 or 503 the payment is kept: send the same request again to complete it.
     """
     order = create.Order(**body.model_dump(exclude_none=True))
     with within(REQUEST_SECONDS):
-        payment = create.start(order=order, idempotency_key=idempotency_key)
+        payment = create.start(order=order, idempotency_key=idempotency_key, api_key=key_name(request))
     return Response(201, PaymentOut.as_created(payment))
 
 
 _FILTERS = ("userId", "rideId", "status", "limit", "cursor")
 
 
-@router.get("/payments", response={200: PaymentPage, **_ERRORS}, summary="List payments")
+@router.get("/payments", auth=_READ, response={200: PaymentPage, **_ERRORS}, summary="List payments")
 def list_payments(
-    request: HttpRequest,
+    request: Called,
     *,
     user_id: Annotated[UserId | None, Query(alias="userId")] = None,
     ride_id: Annotated[RideId | None, Query(alias="rideId")] = None,
@@ -99,9 +96,9 @@ def list_payments(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
 ) -> PaymentPage:
-    """Return a page of payments, newest first."""
+    """Return a page of payments, newest first. Scope: `payments:read`; a user's token lists the user's own."""
     _refuse_other_filters(request)
-    wanted = {"user_id": user_id, "ride_id": ride_id, "status": status}
+    wanted = {"user_id": only_user(request.auth, asked=user_id), "ride_id": ride_id, "status": status}
     payments = Payment.objects.filter(**{k: v for k, v in wanted.items() if v is not None})
     if cursor is not None:
         created_at, payment_id = _read_cursor(cursor)
@@ -113,39 +110,59 @@ def list_payments(
     more = len(page) > limit
     page = page[:limit]
     return PaymentPage(
-        payments=[PaymentOut.of(payment) for payment in page],
+        payments=[_seen(request, PaymentOut.of(payment)) for payment in page],
         next_cursor=_write_cursor(page[-1]) if more else None,
     )
 
 
-@router.get("/payments/{uuid:payment_id}", response={200: PaymentOut, **_ERRORS}, summary="Read a payment")
-def read_payment(request: HttpRequest, payment_id: UUID) -> PaymentOut:
-    """Return the payment as it is now. If Stripe may have finished it meanwhile, ask Stripe first."""
-    return PaymentOut.of(on_demand.for_client(Payment.objects.get(pk=payment_id)))
+@router.get(
+    "/payments/{uuid:payment_id}",
+    auth=_READ,
+    response={200: PaymentOut, **_ERRORS},
+    summary="Read a payment",
+)
+def read_payment(request: Called, payment_id: UUID) -> PaymentOut:
+    """Return the payment as it is now. If Stripe may have finished it meanwhile, ask Stripe first.
+
+    Scope: `payments:read`; a user's token reads the user's own.
+    """
+    user_id = only_user(request.auth, asked=None)
+    own = {} if user_id is None else {"user_id": user_id}
+    return _seen(request, PaymentOut.of(on_demand.for_client(Payment.objects.get(pk=payment_id, **own))))
 
 
 @router.post(
-    "/payments/{uuid:payment_id}/cancel", response={200: PaymentOut, **_ERRORS}, summary="Cancel a payment"
+    "/payments/{uuid:payment_id}/cancel",
+    auth=_WRITE,
+    response={200: PaymentOut, **_ERRORS},
+    summary="Cancel a payment",
 )
-def cancel_payment(request: HttpRequest, payment_id: UUID) -> PaymentOut:
-    """Cancel an open payment: its link can no longer be paid."""
+def cancel_payment(request: Called, payment_id: UUID) -> PaymentOut:
+    """Cancel an open payment: its link can no longer be paid. Scope: `payments:write`."""
     with within(REQUEST_SECONDS):
-        return PaymentOut.of(cancel.cancel(payment_id=payment_id, cause=StatusChange.Cause.API))
+        canceled = cancel.cancel(
+            payment_id=payment_id, cause=StatusChange.Cause.API, api_key=key_name(request)
+        )
+    return _seen(request, PaymentOut.of(canceled))
 
 
 @router.post(
     "/payments/{uuid:payment_id}/refund",
+    auth=ApiKey(Scope.REFUNDS_WRITE),
     response={201: RefundOut, 400: ErrorOut, **_ERRORS},
     summary="Refund a payment",
     openapi_extra={"requestBody": {"required": True}},
 )
 def refund_payment(
-    request: HttpRequest,
+    request: Called,
     payment_id: UUID,
     body: Annotated[NewRefund | None, Body()] = None,
     idempotency_key: _IdempotencyKey = None,
 ) -> Response[RefundOut]:
-    """Refund all or part of a payment. Send an `Idempotency-Key`, because a refund pays money out."""
+    """Refund all or part of a payment. Send an `Idempotency-Key`, because a refund pays money out.
+
+    Scope: `refunds:write`.
+    """
     if body is None:
         raise ValidationError([{"loc": ("body",), "msg": _ABSENT_BODY}])
     if idempotency_key is None:
@@ -157,13 +174,26 @@ def refund_payment(
             payment_intent_id=body.payment_intent_id,
             idempotency_key=idempotency_key,
             cause=StatusChange.Cause.API,
+            api_key=key_name(request),
         )
-    return Response(201, RefundOut.of(made))
+    answer = RefundOut.of(made)
+    _seen(request, answer.payment)
+    return Response(201, answer)
 
 
 api.add_router("", router)
+api.add_router("", users.router)
 for _error, _handler in HANDLERS.items():
     api.add_exception_handler(_error, _handler)
+
+
+def _seen(request: Called, payment: PaymentOut) -> PaymentOut:
+    """Hide the link from a caller without the scope for it, and the names of API keys from users."""
+    if Scope.LINKS_READ not in request.auth.scopes:
+        payment.payment_url = None
+    if isinstance(request.auth, User):
+        payment.created_by = None
+    return payment
 
 
 def _refuse_other_filters(request: HttpRequest) -> None:

@@ -2,14 +2,18 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
+from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from pydantic import BaseModel, Field
 
 from database.errors import describe
+from notifications.auth.grants import KeysUnavailableError
+from payments.api.auth import MissingScope, OtherUser
 from payments.checkout import cancel, create, refundable
 from payments.models import Payment
 from payments.stripe import gateway
@@ -19,7 +23,8 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
 """When to repeat a request, unless Stripe says when."""
 MESSAGES = {
-    "unauthorized": "Send the header `Authorization: Bearer KEY` with one of API_KEYS.",
+    "unauthorized": "Send the header `Authorization: Bearer KEY` with an API key that has neither ended nor been revoked.",
+    "other_user": "The token is another user's: it reads what belongs to its own user and nothing else.",
     "too_large": "Send a body of at most 1 MiB.",
     "unavailable": "The database did not answer. Send the same request again.",
     "not_found": "There is no payment with this id.",
@@ -30,7 +35,43 @@ MESSAGES = {
 }
 """The messages that are always the same, by code. The others are the errors' own."""
 
+NOT_STORED = {"Cache-Control": "no-store"}
+"""Answers have links and what only one caller may read: nothing between may keep them (RFC 9111, section 5.2.2.5)."""
+
 Handler = Callable[[HttpRequest, Any], HttpResponse]
+
+
+class Problem(BaseModel):
+    """An error."""
+
+    code: str = Field(description="For programs.", examples=["ride_has_payment"])
+    message: str = Field(description="For people: what is wrong, and what to send instead.")
+
+
+class FieldProblem(BaseModel):
+    """An error of one field."""
+
+    field: str
+    message: str
+
+
+class InvalidRequest(Problem):
+    """An error of the request's fields."""
+
+    code: Literal["invalid_request"] = "invalid_request"
+    fields: list[FieldProblem]
+
+
+class RideConflict(Problem):
+    """The error of a ride that has a payment already."""
+
+    payment_id: UUID = Field(serialization_alias="paymentId")
+
+
+class ErrorOut(BaseModel):
+    """The body of every error."""
+
+    error: InvalidRequest | RideConflict | Problem
 
 
 class IdempotencyKeyRequired(Exception):
@@ -46,16 +87,7 @@ def _refuse(
     status: int, code: str, message: str = "", *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> HttpResponse:
     content = {"code": code, "message": message or MESSAGES[code], **more}
-    return JsonResponse({"error": content}, status=status, headers=headers)
-
-
-def _always(status: int, code: str, message: str = "") -> Handler:
-    """Return a handler that answers with this message, with the code's, or else with the error's own."""
-    return lambda _, error: _refuse(status, code, message or MESSAGES.get(code) or str(error))
-
-
-def _unauthorized(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
-    return _refuse(401, "unauthorized", headers={"WWW-Authenticate": "Bearer"})
+    return JsonResponse({"error": content}, status=status, headers={**NOT_STORED, **(headers or {})})
 
 
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
@@ -72,10 +104,6 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     return _refuse(422, "invalid_request", message, fields=fields)
 
 
-def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    return _refuse(error.status_code, "invalid_request", str(error))
-
-
 def _no_database(request: HttpRequest, error: OperationalError) -> HttpResponse:
     log_outage(error)
     return _refuse(503, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
@@ -86,27 +114,30 @@ def _no_stripe(request: HttpRequest, error: gateway.StripeUnavailable) -> HttpRe
     return _refuse(503, "stripe_unavailable", headers={"Retry-After": str(seconds)})
 
 
-def _ride_has_payment(request: HttpRequest, error: create.RideHasPayment) -> HttpResponse:
-    return _refuse(409, "ride_has_payment", str(error), paymentId=str(error.payment.pk))
-
-
 def _refused(request: HttpRequest, error: gateway.StripeError) -> HttpResponse:
     return _refuse(502, "stripe_refused", f"Stripe refused: {error}", stripeCode=error.code)
 
 
 HANDLERS: Mapping[type[Exception], Handler] = {
-    AuthenticationError: _unauthorized,
+    AuthenticationError: lambda *_: _refuse(401, "unauthorized", headers={"WWW-Authenticate": "Bearer"}),
+    MissingScope: lambda _, error: _refuse(403, "missing_scope", str(error), scope=error.scope.value),
+    OtherUser: lambda *_: _refuse(403, "other_user"),
+    KeysUnavailableError: lambda *_: _refuse(
+        503, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
+    ),
     ValidationError: _invalid,
-    HttpError: _http_error,
-    RequestDataTooBig: _always(413, "too_large"),
-    TooManyFieldsSent: _always(400, "invalid_request", "Send at most 1,000 parameters."),
+    HttpError: lambda _, error: _refuse(error.status_code, "invalid_request", str(error)),
+    RequestDataTooBig: lambda *_: _refuse(413, "too_large"),
+    TooManyFieldsSent: lambda *_: _refuse(400, "invalid_request", "Send at most 1,000 parameters."),
     OperationalError: _no_database,
-    Payment.DoesNotExist: _always(404, "not_found"),
-    IdempotencyKeyRequired: _always(400, "idempotency_key_required"),
-    create.IdempotencyKeyReused: _always(409, "idempotency_key_reused"),
-    create.RideHasPayment: _ride_has_payment,
-    cancel.NotCancelable: _always(409, "not_cancelable"),
-    refundable.NotRefundable: _always(409, "not_refundable"),
+    Payment.DoesNotExist: lambda *_: _refuse(404, "not_found"),
+    IdempotencyKeyRequired: lambda *_: _refuse(400, "idempotency_key_required"),
+    create.IdempotencyKeyReused: lambda *_: _refuse(409, "idempotency_key_reused"),
+    create.RideHasPayment: lambda _, error: _refuse(
+        409, "ride_has_payment", str(error), paymentId=str(error.payment.pk)
+    ),
+    cancel.NotCancelable: lambda _, error: _refuse(409, "not_cancelable", str(error)),
+    refundable.NotRefundable: lambda _, error: _refuse(409, "not_refundable", str(error)),
     gateway.StripeRefused: _refused,
     gateway.StripeKeyRefused: _refused,
     gateway.StripeUnavailable: _no_stripe,

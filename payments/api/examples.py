@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Swagger
 from ninja.openapi.schema import OpenAPISchema
 
-from payments.api.errors import MESSAGES
+from payments.api.errors import MESSAGES, NOT_STORED
 
 
 def _fixed(code: str) -> dict[str, Any]:
@@ -22,6 +22,11 @@ _REQUESTS: dict[str, dict[str, Any]] = {
 _ERRORS: dict[str, dict[str, Any]] = {
     "400": _fixed("idempotency_key_required"),
     "401": _fixed("unauthorized"),
+    "403": {
+        "code": "missing_scope",
+        "message": "Send an API key with the scope refunds:write. The key 'ride backend' lacks it.",
+        "scope": "refunds:write",
+    },
     "404": _fixed("not_found"),
     "409": {
         "code": "ride_has_payment",
@@ -50,12 +55,27 @@ _CONFLICTS: dict[str, dict[str, Any]] = {
         "code": "not_refundable",
         "message": "The payment is pending: only a paid payment can be refunded.",
     },
+    "Mint a user's token": {
+        "code": "tokens_not_minted",
+        "message": "This service only verifies the tokens of your own issuer: mint them there. "
+        "To have them minted here, set NOTIFICATIONS_TOKEN_SECRET.",
+    },
 }
 """Examples of 409, by summary. The others answer with that of `_ERRORS`."""
 
 
 class Api(NinjaAPI):
-    """Ninja's API with examples. Its own description has one example for all errors, which fits one of them."""
+    """Ninja's API with examples. Its own description has one example for all errors, which fits one of them.
+
+    No cache keeps an answer.
+    """
+
+    def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
+        """Return the response that an operation's answer goes into."""
+        response = super().create_temporal_response(request)
+        for name, value in NOT_STORED.items():
+            response[name] = value
+        return response
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
         """Return the OpenAPI description with an example for each error."""

@@ -3,13 +3,16 @@
 import json
 from typing import Any
 
+from django.http import HttpRequest
+from ninja.parser import Parser
 
-def read_json(body: bytes) -> Any:
-    """Return the value of a body in UTF-8. Of a repeated key, parsers differ in which value counts.
 
-    Raises ValueError for other encodings and repeated keys (RFC 8259, sections 4 and 8.1).
-    """
-    return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_each_once)
+class StrictParser(Parser):
+    """Reads UTF-8 alone, and each key once: of a repeated key, readers differ in which value counts (RFC 8259)."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        """Return the body's JSON, or raise ValueError."""
+        return json.loads(request.body.decode("utf-8-sig"), object_pairs_hook=_each_once)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,9 +6,6 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from payments import shown
-from payments.facts import Facts
-
 Value = TypeVar("Value")
 Known = Annotated[Value | None, BeforeValidator(lambda value: value or None)]
 """A value of the facts, where an empty text, or 0 for a time, says that it is not known."""
@@ -32,12 +29,6 @@ class FailureOut(Part):
         description="For the customer.", examples=["Your card has insufficient funds."]
     )
 
-    @classmethod
-    def of(cls, facts: Facts) -> "FailureOut | None":
-        """Return why the last attempt to pay failed; None if the payment is no longer failed by it."""
-        failure = shown.failure(facts)
-        return cls.model_validate(failure) if failure else None
-
 
 class DisputeOut(Part):
     """A dispute in Stripe's words: https://docs.stripe.com/api/disputes/object."""
@@ -49,14 +40,6 @@ class DisputeOut(Part):
     currency: str = Field(examples=["usd"])
     due_by: Known[datetime] = Field(description="When Stripe stops accepting evidence.")
 
-    @classmethod
-    def of(cls, facts: Facts) -> "DisputeOut | None":
-        """Return the open dispute that is due first, else the latest."""
-        if (found := shown.dispute(facts)) is None:
-            return None
-        dispute_id, dispute, currency = found
-        return cls.model_validate({**dispute, "id": dispute_id, "currency": currency})
-
 
 class MadeRefundOut(Part):
     """A refund as Stripe last reported it: https://docs.stripe.com/api/refunds/object."""
@@ -65,14 +48,6 @@ class MadeRefundOut(Part):
     amount: int = Field(description="In minor units.", examples=[500])
     currency: str = Field(examples=["usd"])
     status: str = Field(description="Stripe's state of the refund.", examples=["succeeded"])
-
-    @classmethod
-    def each(cls, facts: Facts) -> "list[MadeRefundOut]":
-        """Return each known refund, in the order of their ids."""
-        return [
-            cls.model_validate({**refund, "id": refund_id, "currency": currency})
-            for refund_id, refund, currency in shown.refunds(facts)
-        ]
 
 
 class CardOut(Part):
@@ -83,11 +58,3 @@ class CardOut(Part):
     wallet: Known[str] = Field(
         description="The wallet, such as `apple_pay`, if one was used.", examples=["apple_pay"]
     )
-
-    @classmethod
-    def of(cls, facts: Facts, *, intent_id: str | None) -> "CardOut | None":
-        """Return the card that paid; None if no card did, or if it is not known yet."""
-        charge = shown.charge(facts, intent_id=intent_id)
-        if charge is None or not charge["last4"] or not charge["brand"]:
-            return None
-        return cls.model_validate(charge)

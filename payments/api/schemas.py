@@ -2,12 +2,13 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
+from payments import shown
 from payments.api.addresses import check_web_address
 from payments.api.outcome_schemas import CardOut, DisputeOut, FailureOut, MadeRefundOut, Part
 from payments.balances import refunded_amount
@@ -99,9 +100,14 @@ class PaymentOut(ResponseBody):
     amount: int = Field(description="In minor units.")
     currency: str
     status: Status
-    payment_url: str | None = Field(description="The Checkout link, while the payment is open.")
+    payment_url: str | None = Field(
+        description="The Checkout link, while the payment is open, for callers with the scope links:read."
+    )
     stripe_session_id: str | None
     created_at: datetime
+    created_by: str | None = Field(
+        description="The name of the API key that asked for it.", examples=["ride backend"]
+    )
     expires_at: datetime | None = Field(description="When the Checkout link ends.")
     failure: FailureOut | None = Field(description="Why the last attempt to pay failed, while that counts.")
     dispute: DisputeOut | None = Field(description="The open dispute that is due first, else the latest.")
@@ -118,28 +124,31 @@ class PaymentOut(ResponseBody):
     @classmethod
     def as_created(cls, payment: Payment) -> "PaymentOut":
         """Return the payment as it was when its link was made, so that a repeated request gets the same answer."""
-        if payment.announced_seq is None:
+        if payment.link_seq is None:
             return cls.of(payment)
         return cls._show(payment, status=Status.PENDING, with_link=True, facts={})
 
     @classmethod
     def _show(cls, payment: Payment, *, status: Status, with_link: bool, facts: Facts) -> "PaymentOut":
-        return cls(
-            id=payment.pk,
-            ride_id=payment.ride_id,
-            user_id=payment.user_id,
-            amount=payment.amount,
-            currency=payment.currency,
-            status=status,
-            payment_url=(payment.payment_url or None) if with_link else None,
-            stripe_session_id=payment.session_id,
-            created_at=payment.created_at,
-            expires_at=payment.expires_at,
-            failure=FailureOut.of(facts),
-            dispute=DisputeOut.of(facts),
-            amount_refunded=refunded_amount(facts),
-            refunds=MadeRefundOut.each(facts),
-            card=CardOut.of(facts, intent_id=payment.payment_intent_id),
+        return cls.model_validate(
+            {
+                "id": payment.pk,
+                "ride_id": payment.ride_id,
+                "user_id": payment.user_id,
+                "amount": payment.amount,
+                "currency": payment.currency,
+                "status": status,
+                "payment_url": (payment.payment_url or None) if with_link else None,
+                "stripe_session_id": payment.session_id,
+                "created_at": payment.created_at,
+                "created_by": payment.api_key or None,
+                "expires_at": payment.expires_at,
+                "failure": shown.failure(facts),
+                "dispute": shown.dispute(facts),
+                "amount_refunded": refunded_amount(facts),
+                "refunds": shown.refunds(facts),
+                "card": shown.card(facts, intent_id=payment.payment_intent_id),
+            }
         )
 
 
@@ -156,6 +165,7 @@ class RefundOut(ResponseBody):
     id: str
     amount: int = Field(description="In minor units.")
     currency: str
+    created_by: str | None = Field(description="The name of the API key that asked for it.")
     payment_intent_id: str = Field(description="Stripe's id of the payment intent that was refunded.")
     status: str = Field(description="Stripe's first answer. Later changes show in the payment's status.")
     payment: PaymentOut
@@ -167,40 +177,8 @@ class RefundOut(ResponseBody):
             id=request.refund_id,
             amount=request.amount,
             currency=request.payment.currency,
+            created_by=request.api_key or None,
             payment_intent_id=request.payment_intent_id,
             status=request.refund_status,
             payment=PaymentOut.of(request.payment),
         )
-
-
-class Problem(BaseModel):
-    """An error."""
-
-    code: str = Field(description="For programs.", examples=["ride_has_payment"])
-    message: str = Field(description="For people: what is wrong, and what to send instead.")
-
-
-class FieldProblem(BaseModel):
-    """An error of one field."""
-
-    field: str
-    message: str
-
-
-class InvalidRequest(Problem):
-    """An error of the request's fields."""
-
-    code: Literal["invalid_request"] = "invalid_request"
-    fields: list[FieldProblem]
-
-
-class RideConflict(Problem):
-    """The error of a ride that has a payment already."""
-
-    payment_id: UUID = Field(serialization_alias="paymentId")
-
-
-class ErrorOut(BaseModel):
-    """The body of every error."""
-
-    error: InvalidRequest | RideConflict | Problem

@@ -15,7 +15,7 @@ class NotCancelable(Exception):
     """The payment is paid or has ended: nothing is left to cancel."""
 
 
-def cancel(*, payment_id: Any, cause: StatusChange.Cause) -> Payment:
+def cancel(*, payment_id: Any, cause: StatusChange.Cause, api_key: str = "") -> Payment:
     """End an open payment and its session. A payment that is canceled already stays so.
 
     Raises Payment.DoesNotExist, NotCancelable, StripeError.
@@ -28,12 +28,18 @@ def cancel(*, payment_id: Any, cause: StatusChange.Cause) -> Payment:
             raise NotCancelable(f"The payment is {payment.status}: only an open payment can be canceled.")
         now = int(datetime.now(tz=UTC).timestamp())
         payment = record.learn(
-            payment_id, {"cancel_requested": now} if payment.session_id else {"canceled": now}, cause=cause
+            payment_id,
+            {"cancel_requested": now} if payment.session_id else {"canceled": now},
+            cause=cause,
+            api_key=api_key,
         )
     if payment.session_id is None:
         return payment
     _expire(payment)
-    return record.learn(payment_id, {"expired": now}, cause=cause)
+    payment = record.learn(payment_id, {"expired": now}, cause=cause, api_key=api_key)
+    # Its event may have come before Stripe's answer, and have changed the status.
+    payment.changes.filter(after=Status.CANCELED, api_key="").update(api_key=api_key)
+    return payment
 
 
 def _expire(payment: Payment) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +23,8 @@ from payments.webhooks import apply
 _SUCCESS = "/checkout/success?session_id={CHECKOUT_SESSION_ID}"
 """Where Checkout sends the customer back to. Stripe fills in the session:
 https://docs.stripe.com/payments/checkout/custom-success-page"""
-_OF_SESSION = ("session_id", "payment_url", "expires_at", "stripe_error", "announced_seq")
+_Key = Mapping[str, str | None]
+"""The idempotency key of a request, and the name of the API key that sent it."""
 
 
 class IdempotencyKeyReused(Exception):
@@ -56,16 +58,15 @@ class Order:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
-def start(*, order: Order, idempotency_key: str | None = None) -> Payment:
+def start(*, order: Order, idempotency_key: str | None = None, api_key: str = "") -> Payment:
     """Create the payment, its Checkout Session and the user's notification, or finish an earlier try.
 
-    A repeated request gets its payment as it is now, even if it has ended.
-
-    Raises IdempotencyKeyReused or RideHasPayment with nothing done; StripeError with the
-    payment kept, so that the same call repeats the same request to Stripe.
+    A repeated request gets its payment as it is now, even if it has ended. Each API key, which `api_key` names, has
+    idempotency keys of its own, and repeats no request of another. Raises IdempotencyKeyReused or RideHasPayment with
+    nothing done; StripeError with the payment kept, so that the same call goes on with it.
     """
-    payment = _reserve(order=order, idempotency_key=idempotency_key)
-    if payment.announced_seq is not None or not is_open(payment.facts):
+    payment = _reserve(order, {"api_key": api_key, "idempotency_key": idempotency_key})
+    if payment.link_seq is not None or not is_open(payment.facts):
         apply.apply_parked(payment)
         return payment
     return complete(payment)
@@ -82,7 +83,12 @@ def complete(payment: Payment) -> Payment:
         )
     except gateway.StripeError as error:
         CREATED.labels(outcome=type(error).__name__).inc()
-        _note_failure(payment, error)
+        # Another key if Stripe would only repeat its answer (https://docs.stripe.com/api/idempotent_requests). If the
+        # request made a session after all, nobody gets its link, and it expires. Stripe keeps no refusal of the API
+        # key: with a valid one, the same request finds the session of an earlier try whose answer got lost.
+        Payment.objects.filter(pk=payment.pk, session_id=None, attempt=payment.attempt).update(
+            stripe_error=str(error), attempt=payment.attempt + error.is_final
+        )
         raise
     CREATED.labels(outcome="created").inc()
     payment = _announce(payment_id=payment.pk, session=session)
@@ -90,66 +96,50 @@ def complete(payment: Payment) -> Payment:
     return payment
 
 
-def _note_failure(payment: Payment, error: gateway.StripeError) -> None:
-    """Keep the reason, and change the idempotency key if Stripe would only repeat its answer.
+def _reserve(order: Order, key: _Key) -> Payment:
+    """Return the committed row of this order: that of an earlier, equal request, or a new one.
 
-    Source: https://docs.stripe.com/api/idempotent_requests. If the failed request made a session after all, nobody
-    gets its link, and it expires. Stripe does not store a refusal of the API key: with a valid one, the same request
-    finds the session of an earlier try whose answer got lost.
+    It looks and inserts in two transactions: what comes in between meets the unique ride or key, and is found then.
     """
-    Payment.objects.filter(pk=payment.pk, session_id=None, attempt=payment.attempt).update(
-        stripe_error=str(error), attempt=payment.attempt + error.is_final
-    )
-
-
-def _reserve(*, order: Order, idempotency_key: str | None) -> Payment:
-    """Return the committed row of this order: that of an earlier, equal request, or a new one."""
     try:
-        return _earlier_or_new(order=order, idempotency_key=idempotency_key)
-    except IntegrityError:  # a concurrent request has just committed the ride or the key
-        return _earlier_or_new(order=order, idempotency_key=idempotency_key)
+        return _earlier(order, key) or _new(order, key)
+    except IntegrityError:
+        return _earlier(order, key) or _new(order, key)
 
 
-def _earlier_or_new(*, order: Order, idempotency_key: str | None) -> Payment:
-    """Look, then insert, each in a transaction of its own: what comes in between meets the unique ride or key."""
-    return _earlier(order=order, idempotency_key=idempotency_key) or _new(
-        order=order, idempotency_key=idempotency_key
-    )
-
-
-def _earlier(*, order: Order, idempotency_key: str | None) -> Payment | None:
+def _earlier(order: Order, key: _Key) -> Payment | None:
     digest = order.digest()
-    if idempotency_key is not None:
-        payment = Payment.objects.filter(idempotency_key=idempotency_key).first()
-        if payment is not None:
-            if payment.request_digest != digest:
-                raise IdempotencyKeyReused
-            return payment
+    if key["idempotency_key"] is not None and (payment := Payment.objects.filter(**key).first()):
+        if payment.request_digest != digest:
+            raise IdempotencyKeyReused
+        return payment
     payments = Payment.objects.filter(ride_id=order.ride_id).order_by("created_at")
     # A payment that released its ride can still be paid, or its refund can fail.
     holder = next((p for p in payments if p.ride_claim or holds_ride(p.facts)), None)
     if holder is None:
         return None
-    return _adopted(holder.pk, digest=digest, idempotency_key=idempotency_key)
+    return _adopted(holder.pk, digest=digest, key=key)
 
 
 @transaction.atomic
-def _adopted(payment_id: Any, *, digest: str, idempotency_key: str | None) -> Payment:
+def _adopted(payment_id: Any, *, digest: str, key: _Key) -> Payment:
     """Return the ride's payment for a request that is the same and got no link yet. Raises RideHasPayment otherwise.
 
     Of concurrent requests with different keys the first adopts the payment, and the others see that.
     """
     holder = record.lock(payment_id)
-    is_same = holder.request_digest == digest and holder.idempotency_key in {None, idempotency_key}
-    if holder.announced_seq is not None or not is_same:
+    is_same = holder.request_digest == digest and holder.api_key == key["api_key"]
+    if is_same and holder.idempotency_key is not None and holder.idempotency_key == key["idempotency_key"]:
+        return holder  # it was committed, and may have got its link, since its key was looked for
+    if holder.link_seq is not None or not is_same or holder.idempotency_key is not None:
         raise RideHasPayment(holder)
-    if idempotency_key is not None:
-        holder.idempotency_key = idempotency_key
+    if key["idempotency_key"] is not None:
+        holder.idempotency_key = key["idempotency_key"]
         holder.save(update_fields=["idempotency_key"])
     return holder
 
 
-def _new(*, order: Order, idempotency_key: str | None) -> Payment:
+def _new(order: Order, key: _Key) -> Payment:
     payment = Payment(
         ride_id=order.ride_id,
         ride_claim=order.ride_id,
@@ -158,7 +148,7 @@ def _new(*, order: Order, idempotency_key: str | None) -> Payment:
         currency=order.currency,
         description=order.description,
         facts={"asked": money(order.amount, order.currency)},
-        idempotency_key=idempotency_key,
+        **key,
         request_digest=order.digest(),
     )
     payment.stripe_params = _stripe_params(payment, order)
@@ -197,7 +187,7 @@ def _announce(*, payment_id: Any, session: dict[str, Any]) -> Payment:
     """Save the session and send its link to the user once, unless the payment has ended meanwhile."""
     with transaction.atomic():
         payment = record.lock(payment_id)
-        if payment.announced_seq is not None:
+        if payment.link_seq is not None:
             return payment
         payment.session_id = session["id"]
         payment.payment_url = session["url"] or ""
@@ -205,8 +195,8 @@ def _announce(*, payment_id: Any, session: dict[str, Any]) -> Payment:
         payment.stripe_error = ""
         was_canceled = payment.status == Status.CANCELED
         if payment.payment_url and is_open(payment.facts):
-            payment.announced_seq = announce_link(payment)
-        payment.save(update_fields=_OF_SESSION)
+            payment.link_seq = announce_link(payment)
+        payment.save(update_fields=["session_id", "payment_url", "expires_at", "stripe_error", "link_seq"])
     if was_canceled:  # during the call to Stripe. If this fails, the session expires: nobody has its link.
         with contextlib.suppress(gateway.StripeError):
             gateway.expire_session(session_id=session["id"])

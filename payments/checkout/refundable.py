@@ -39,7 +39,7 @@ def choose(payment: Payment, *, amount: int | None, intent_id: str | None) -> tu
 def _under_way(payment: Payment) -> Counter[str]:
     """Return the amounts of unanswered refunds by payment intent, in minor units."""
     under_way: Counter[str] = Counter()
-    for request in payment.refund_requests.filter(refund_id="", given_up_at=None):
+    for request in payment.refund_requests.filter(refund_id="", abandoned_at=None):
         under_way[request.payment_intent_id] += request.amount
     return under_way
 

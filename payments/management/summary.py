@@ -26,8 +26,6 @@ class Summary:
         """Count a step of a fetch. An event can come twice: first parked, then applied by a later one."""
         self.listed = (self.listed or 0) + step.listed
         self.missing += step.missing
-        self.unmatched += step.unmatched
-        self.old_failures |= step.old_failures
         self.fetched |= {outcome.event_id: outcome.state for outcome in step.outcomes}
         for outcome in step.stored_before:
             known = self.fetched if outcome.event_id in self.fetched else self.stored_before

@@ -15,6 +15,9 @@ from payments.stripe.currencies import format_amount
 OUTAGE = 3
 """How many calls in a row fail before it counts as an outage of Stripe or of the database."""
 
+NOT_AS_DOCUMENTED = (KeyError, TypeError, ValueError)
+"""What reading an answer of Stripe's raises that does not have the documented shape."""
+
 Row = TypeVar("Row", Payment, RefundRequest)
 
 
@@ -54,22 +57,14 @@ def each(due: QuerySet[Row], process: Callable[[Row], Result]) -> Iterator[Resul
             if unanswered == OUTAGE:
                 raise
             is_ours = isinstance(error, OperationalError)
-            yield _failed(row, "the database did not answer" if is_ours else str(error))
+            reason = "the database did not answer" if is_ours else str(error)
+            yield Result(end=End.FAILED, text=f"{name(row)}: {reason}")
             continue
-        except gateway.StripeRefused as error:
-            result = _failed(row, str(error))
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:  # Stripe's answer does not have the documented shape
-            result = _failed(row, f"{type(error).__name__}: {error}")
+        except (gateway.StripeRefused, *NOT_AS_DOCUMENTED) as error:
+            prefix = "" if isinstance(error, gateway.StripeRefused) else f"{type(error).__name__}: "
+            result = Result(end=End.FAILED, text=f"{name(row)}: {prefix}{error}")
         unanswered = 0
         yield result
-
-
-def _failed(row: Payment | RefundRequest, reason: str) -> Result:
-    return Result(end=End.FAILED, text=f"{name(row)}: {reason}")
 
 
 def name(row: Payment | RefundRequest) -> str:

@@ -1,4 +1,7 @@
-"""Complete or give up payments and refunds whose call to Stripe was interrupted."""
+"""Complete or give up payments and refunds whose call to Stripe was interrupted.
+
+What finishes one raises StripeUnavailable, or StripeKeyRefused.
+"""
 
 from datetime import timedelta
 
@@ -31,16 +34,13 @@ def payments() -> QuerySet[Payment]:
 
 def refund_requests() -> QuerySet[RefundRequest]:
     """Return unanswered refunds whose call to Stripe is over."""
-    unanswered = RefundRequest.objects.filter(refund_id="", given_up_at=None)
+    unanswered = RefundRequest.objects.filter(refund_id="", abandoned_at=None)
     due = unanswered.filter(created_at__lt=timezone.now() - LONGEST_CALL)
     return due.select_related("payment").order_by("created_at")
 
 
 def finish_payment(payment: Payment, *, dry_run: bool) -> Result:
-    """Get the payment's session and send its link; give it up if Stripe refuses, or if it is too late.
-
-    Raises StripeUnavailable, or StripeRefused if Stripe refuses the API key.
-    """
+    """Get the payment's session and send its link; give it up if Stripe refuses, or if it is too late."""
     if payment.created_at < timezone.now() - LINK_EXPECTED:
         return _give_up(payment, "Stripe made no session while the user expected the link.", dry_run=dry_run)
     if not dry_run:
@@ -58,11 +58,8 @@ def _give_up(payment: Payment, reason: str, *, dry_run: bool) -> Result:
 
 
 def finish_refund(request: RefundRequest, *, dry_run: bool) -> Result:
-    """Find the refund at Stripe, or make it; give it up if Stripe refuses, or if it is too late.
-
-    Look for it first: Stripe may have made it although it answered 500, and the same key would repeat that answer.
-    Raises StripeUnavailable, or StripeRefused if Stripe refuses the API key.
-    """
+    """Find the refund at Stripe, or make it; give it up if Stripe refuses, or if it is too late."""
+    # Stripe may have made it although it answered 500, and the same key would repeat that answer.
     made = refund.find(request)
     if made is None and not refund.is_key_kept(request):
         if dry_run or refund.give_up(request):

@@ -16,7 +16,6 @@ OVERLAP = timedelta(hours=1)
 """How far a fetch overlaps the one before: Stripe lists events with a delay, and clocks differ."""
 
 _CAUSE = StatusChange.Cause.RECONCILIATION
-_ROW = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +39,6 @@ class Step:
     outcomes: Sequence[apply.EventResult] = ()
     stored_before: Sequence[apply.EventResult] = ()
     """The results of events that were stored already, but not applied."""
-    old_failures: frozenset[str] = frozenset()
-    """The ids of those that an earlier fetch has reported as failed."""
-    unmatched: int = 0
-    """How many parked events were closed, because their payment never became known."""
 
 
 def since_last_fetch() -> datetime:
@@ -54,17 +49,10 @@ def since_last_fetch() -> datetime:
 
 
 def apply_stored(*, dry_run: bool) -> Iterator[Step]:
-    """Apply stored events that failed or were never applied, and parked ones whose payment is known by now.
-
-    Close events that have been parked for longer than Stripe keeps events.
-    """
-    if not dry_run:
-        yield Step(unmatched=apply.give_up_waiting(before=timezone.now() - gateway.EVENTS_KEPT))
-    unapplied = replay.select(replay.Selection(failed=True))
-    old_failures = _reported_failures()
-    waiting = apply.no_longer_waiting()
-    for outcomes in replay.replay([*unapplied, *waiting], dry_run=dry_run, cause=_CAUSE):
-        yield Step(stored_before=outcomes, old_failures=old_failures)
+    """Apply stored events that failed or were never applied, and parked ones whose payment is known by now."""
+    event_ids = [*replay.select(replay.Selection(failed=True)), *apply.no_longer_waiting()]
+    for outcomes in replay.replay(event_ids, dry_run=dry_run, cause=_CAUSE):
+        yield Step(stored_before=outcomes)
 
 
 def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
@@ -87,27 +75,31 @@ def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
             yield Step(missing=len(malformed), outcomes=malformed)
     except gateway.StripeError as error:
         trouble = error
-    for event_ids in reversed(stored):
-        yield _apply(event_ids)
+    for event_ids in filter(None, reversed(stored)):
+        outcomes = apply.apply(event_ids, cause=_CAUSE)
+        yield Step(
+            outcomes=[outcome for outcome in outcomes if outcome.event_id in event_ids],
+            stored_before=[outcome for outcome in outcomes if outcome.event_id not in event_ids],
+        )
     if trouble:
         raise trouble
 
 
 def note_full_fetch(*, began: datetime) -> None:
     """Note that all events until `began` are fetched: the next fetch begins there."""
-    FetchedUntil.objects.update_or_create(pk=_ROW, defaults={"moment": began})
+    FetchedUntil.objects.update_or_create(pk=1, defaults={"moment": began})
 
 
 def _fetched_until() -> datetime | None:
-    return FetchedUntil.objects.filter(pk=_ROW).values_list("moment", flat=True).first()
+    return FetchedUntil.objects.values_list("moment", flat=True).first()
 
 
-def _reported_failures() -> frozenset[str]:
+def reported_failures() -> set[str]:
     """Return the ids of failed events that were stored before the last full fetch began."""
     if (mark := _fetched_until()) is None:
-        return frozenset()
+        return set()
     failed = WebhookEvent.objects.filter(state=WebhookEvent.State.FAILED, received_at__lt=mark)
-    return frozenset(failed.values_list("event_id", flat=True))
+    return set(failed.values_list("event_id", flat=True))
 
 
 def _pages(window: Window) -> Iterator[list[dict[str, object]]]:
@@ -143,12 +135,3 @@ def _may_be_mended() -> Q:
     in_another_version = ~Q(api_version__in=["", transport.API_VERSION])
     not_ours = Q(state=WebhookEvent.State.IGNORED, reason=WebhookEvent.Reason.NOT_OURS)
     return Q(state=WebhookEvent.State.FAILED) | (not_ours & in_another_version)
-
-
-def _apply(event_ids: Sequence[str]) -> Step:
-    outcomes = apply.apply(event_ids, cause=_CAUSE) if event_ids else []
-    fetched = set(event_ids)
-    return Step(
-        outcomes=[outcome for outcome in outcomes if outcome.event_id in fetched],
-        stored_before=[outcome for outcome in outcomes if outcome.event_id not in fetched],
-    )

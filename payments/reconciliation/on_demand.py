@@ -8,8 +8,10 @@ from datetime import timedelta
 from django.db import OperationalError
 from django.utils import timezone
 
+from database.errors import describe
 from payments.models import Payment
 from payments.reconciliation import stale_payments
+from payments.reconciliation.each import NOT_AS_DOCUMENTED
 from payments.stripe import gateway
 from payments.stripe.deadline import within
 
@@ -64,7 +66,7 @@ def _checked(payment: Payment, *, interval: timedelta) -> Payment:
         _compare(payment)
         payment.refresh_from_db()
     except OperationalError as error:
-        logger.warning("Payment %s is shown as it was: %s", payment.pk, type(error).__name__)
+        logger.warning("Payment %s is shown as it was: %s", payment.pk, describe(error))
     finally:
         limits.places.release()
     return payment
@@ -79,14 +81,9 @@ def _compare(payment: Payment) -> None:
         limits.paused_until = time.monotonic() + COOLDOWN_SECONDS
         logger.warning("Stripe did not answer about payment %s: %s", payment.pk, error)
         Payment.objects.filter(pk=payment.pk).update(checked_at=payment.checked_at)
-    except gateway.StripeError as error:
-        logger.warning("Stripe refused to answer about payment %s: %s", payment.pk, error.code)
-    except (KeyError, TypeError, ValueError) as error:
-        logger.warning(
-            "Stripe's answer about payment %s does not have the documented shape: %s",
-            payment.pk,
-            type(error).__name__,
-        )
+    except (gateway.StripeError, *NOT_AS_DOCUMENTED) as error:
+        reason = getattr(error, "code", type(error).__name__)
+        logger.warning("Stripe gave no answer of use about payment %s: %s", payment.pk, reason)
     except OperationalError:
         raise
     except Exception:

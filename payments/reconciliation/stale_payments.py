@@ -50,7 +50,9 @@ def compare(payment: Payment, *, dry_run: bool) -> Result:
         record.work_out([record.Update(payment=payment, facts=facts)], cause=_CAUSE)
         after = payment.status
     else:
-        after = _record(payment, facts, intent_id)
+        payment = record.learn(payment.pk, facts, cause=_CAUSE, payment_intent_id=intent_id)
+        apply.apply_parked(payment, cause=_CAUSE)
+        after = payment.status
     if after == before:
         return Result(end=End.UNCHANGED)
     return Result(end=End.CHANGED, text=f"{name(payment)}: {before} → {after} (as Stripe has it)")
@@ -59,8 +61,8 @@ def compare(payment: Payment, *, dry_run: bool) -> Result:
 def _retrieve(payment: Payment) -> tuple[Facts, str | None, bool]:
     """Return the session's facts, its payment intent, and whether it is still open.
 
-    Only flag the payment if the intent belongs to another one already.
-    Stripe does not know a session that was made with another key. It counts as expired once its time is up.
+    Stripe does not know a session that was made with another key: it counts as expired once its time is up. Where the
+    intent belongs to another payment already, the payment is flagged, and nothing else.
     """
     now = timezone.now()
     try:
@@ -76,13 +78,6 @@ def _retrieve(payment: Payment) -> tuple[Facts, str | None, bool]:
     if others.exists():
         return {"rewritten": int(now.timestamp())}, None, is_open
     return events.session_facts(session, int(now.timestamp())), intent_id, is_open
-
-
-def _record(payment: Payment, facts: Facts, intent_id: str | None) -> str:
-    """Apply the facts; return the resulting status."""
-    payment = record.learn(payment.pk, facts, cause=_CAUSE, payment_intent_id=intent_id)
-    apply.apply_parked(payment, cause=_CAUSE)
-    return payment.status
 
 
 def _cancel(payment: Payment) -> str:

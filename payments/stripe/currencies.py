@@ -1,9 +1,6 @@
 """The currencies that Stripe takes, their decimals, and the least and the most that it charges.
 
-The service and its sandbox both read them here: this module imports nothing of either.
-
-Source: https://docs.stripe.com/currencies (presentment currencies, zero-decimal, three-decimal and special cases,
-minimum and maximum charge amounts).
+The service and its sandbox both read them here. Source: https://docs.stripe.com/currencies
 """
 
 from decimal import Decimal

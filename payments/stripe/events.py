@@ -1,8 +1,6 @@
-"""Read an event of Stripe's: which payment it is about, and which facts it adds.
+"""Read an event (https://docs.stripe.com/api/events/types): which payment it is about, and which facts it adds."""
 
-Source of the types and of their objects: https://docs.stripe.com/api/events/types
-"""
-
+import contextlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -46,14 +44,21 @@ _FACTS: Mapping[str, Reader] = {
     ),
     **dict.fromkeys(("review.opened", "review.closed"), disputes.review),
 }
-"""What each type of event that is handled says. Source: https://docs.stripe.com/api/events/types"""
+"""What each type of event that is handled says."""
 
 
 class UnreadableError(Exception):
     """The event is not as Stripe describes it in the version that this service reads."""
 
 
-_NOT_AS_DESCRIBED = (KeyError, TypeError, ValueError, AttributeError)
+@contextlib.contextmanager
+def _as_described() -> Iterator[None]:
+    """Raise UnreadableError where an object is not as Stripe describes it."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"it has no field {error}" if isinstance(error, KeyError) else str(error)[:200]
+        raise UnreadableError(reason) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,32 +88,16 @@ def handled_types() -> list[str]:
     return list(_FACTS)
 
 
+@_as_described()
+def facts(event: Object) -> Facts:
+    """Return what an event of a handled type adds. Raises UnreadableError or values.ImpossibleSumError."""
+    return _FACTS[event["type"]](event["data"]["object"], event["created"])
+
+
+@_as_described()
 def reference(event: Object) -> Reference:
     """Return how an event of a handled type names its payment. Raises UnreadableError."""
-    try:
-        return _reference(event["data"]["object"])
-    except _NOT_AS_DESCRIBED as error:
-        raise UnreadableError(_describe(error)) from error
-
-
-def facts(event: Object) -> Facts:
-    """Return what an event of a handled type adds to what is known.
-
-    Raises UnreadableError or values.ImpossibleSumError.
-    """
-    try:
-        return _FACTS[event["type"]](event["data"]["object"], event["created"])
-    except _NOT_AS_DESCRIBED as error:
-        raise UnreadableError(_describe(error)) from error
-
-
-def _describe(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"it has no field {error}"
-    return str(error)[:200]
-
-
-def _reference(obj: Object) -> Reference:
+    obj = event["data"]["object"]
     metadata = obj.get("metadata") or {}
     payment_id = values.uuid_of(metadata.get("payment_id"))
     match obj["object"]:
@@ -129,13 +118,11 @@ def _reference(obj: Object) -> Reference:
             return Reference(payment_intent_id=values.id_of(obj.get("payment_intent")), names_us=False)
 
 
+@_as_described()
 def refund_facts(refund: Object) -> Facts:
     """Return what a refund says that Stripe answered with. Raises UnreadableError."""
-    try:
-        # What the answer says was so when the refund was made, or later: an event that says more outranks it.
-        return charges.refund(refund, values.seconds(refund.get("created")))
-    except _NOT_AS_DESCRIBED as error:
-        raise UnreadableError(_describe(error)) from error
+    # What the answer says was so when the refund was made, or later: an event that says more outranks it.
+    return charges.refund(refund, values.seconds(refund.get("created")))
 
 
 def session_facts(session: Object, at: int) -> Facts:

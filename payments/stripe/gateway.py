@@ -1,4 +1,4 @@
-"""Stripe, as the rest of the service sees it: plain dictionaries in and out, and errors of our own."""
+"""Stripe, as the rest of the service sees it: plain dictionaries in and out, and each call raises StripeError alone."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -77,7 +77,10 @@ def _ask(call: Any, *args: Any) -> dict[str, Any]:
     except (AttributeError, TypeError, ValueError) as error:  # JSON, but no object
         raise StripeUnavailable(_UNREADABLE) from error
     except stripe.APIConnectionError as error:
-        raise StripeUnavailable(_describe_outage(error)) from error
+        # The library's text quotes the path. That of the sandbox's session opens its page.
+        reason = re.search(r"\(Network error: (\w+)", str(error))
+        name = reason[1] if reason else type(error).__name__
+        raise StripeUnavailable(f"Stripe cannot be reached ({name}).") from error
     except (stripe.IdempotencyError, stripe.RateLimitError, stripe.APIError) as error:
         raise _unavailable(error) from error
     except stripe.StripeError as error:
@@ -101,33 +104,21 @@ def _unavailable(error: stripe.StripeError) -> StripeUnavailable:
         is_final = getattr(said, "code", None) != "idempotency_key_in_use"
     else:
         is_final = (error.http_status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return StripeUnavailable(str(error), is_final=is_final, retry_after=_seconds(error.headers or {}))
+    retry_after = _seconds((error.headers or {}).get("Retry-After", "").strip())
+    return StripeUnavailable(str(error), is_final=is_final, retry_after=retry_after)
 
 
-def _seconds(headers: Any) -> int | None:
-    """Return how long Stripe asks to wait, between 1 second and LONGEST_WAIT; None where it does not say.
-
-    Source: RFC 9110, section 10.2.3: seconds, or a date.
-    """
-    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+def _seconds(text: str) -> int | None:
+    """Return how long Retry-After says to wait (RFC 9110, section 10.2.3): from 1 second to LONGEST_WAIT."""
     try:
-        wait = int(text) if text.isdecimal() else _until(parsedate_to_datetime(text))
+        if text.isdecimal():
+            wait = float(text)
+        else:
+            date = parsedate_to_datetime(text)
+            wait = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(tz=UTC)).total_seconds()
     except (ValueError, OverflowError):
         return None
-    return max(1, min(wait, LONGEST_WAIT))
-
-
-def _until(moment: datetime) -> int:
-    return int((moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(tz=UTC)).total_seconds())
-
-
-def _describe_outage(error: stripe.APIConnectionError) -> str:
-    """Say in a sentence that Stripe cannot be reached, and why. The library's text quotes the path that was asked for.
-
-    A session's path opens its page where the sandbox is Stripe.
-    """
-    reason = re.search(r"\(Network error: (\w+)", str(error))
-    return f"Stripe cannot be reached ({reason[1] if reason else type(error).__name__})."
+    return int(max(1, min(wait, LONGEST_WAIT)))
 
 
 def _call(call: Any, *args: Any, needed: Sequence[str]) -> dict[str, Any]:
@@ -167,43 +158,30 @@ def livemode() -> bool:
 
 
 def create_session(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
-    """Create a Checkout Session; the same key and params, repeated within a day, give the same session.
-
-    Raises StripeError.
-    """
+    """Create a Checkout Session; the same key and params, repeated within a day, give the same session."""
     create = _v1().checkout.sessions.create
     return _call(create, params, {"idempotency_key": idempotency_key}, needed=("url", "expires_at"))
 
 
 def expire_session(*, session_id: str) -> dict[str, Any]:
-    """End an open Checkout Session, so that it can no longer be paid.
-
-    Raises StripeError: StripeRefused where it is complete, or has expired.
-    """
+    """End an open Checkout Session. Raises StripeRefused where it is complete, or has expired."""
     return _call(_v1().checkout.sessions.expire, session_id, needed=())
 
 
 def retrieve_session(*, session_id: str) -> dict[str, Any]:
-    """Return a Checkout Session as it is now, with its payment intent in it.
-
-    Raises StripeError.
-    """
+    """Return a Checkout Session as it is now, with its payment intent in it."""
     retrieve = _v1().checkout.sessions.retrieve
     return _call(retrieve, session_id, {"expand": ["payment_intent"]}, needed=("status", "payment_status"))
 
 
 def create_refund(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
-    """Give money back; the same key and params, repeated within a day, give the same refund.
-
-    Raises StripeError.
-    """
-    return _call(
-        _v1().refunds.create, params, {"idempotency_key": idempotency_key}, needed=("amount", "status")
-    )
+    """Give money back; the same key and params, repeated within a day, give the same refund."""
+    create = _v1().refunds.create
+    return _call(create, params, {"idempotency_key": idempotency_key}, needed=("amount", "status"))
 
 
 def list_refunds(*, payment_intent_id: str) -> Iterator[list[dict[str, Any]]]:
-    """Yield the refunds of a payment page by page, newest first. Raises StripeError."""
+    """Yield the refunds of a payment page by page, newest first."""
     return _pages(_v1().refunds.list, {"payment_intent": payment_intent_id})
 
 
@@ -212,8 +190,8 @@ def list_events(
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield events page by page, newest first: made from `since` on and before `until` (UTC, whole seconds).
 
-    At most TYPES_A_REQUEST types. `undelivered`: those alone that an endpoint has not taken yet. Nothing signs
-    them: they come from Stripe over TLS, for our key. Raises StripeError.
+    At most TYPES_A_REQUEST types. `undelivered`: those alone that an endpoint has not taken yet. Nothing signs them:
+    they come from Stripe over TLS, for our key.
     """
     created = {"gte": int(since.timestamp())} | ({"lt": int(until.timestamp())} if until else {})
     params: dict[str, Any] = {"types": list(types), "created": created}

@@ -45,7 +45,7 @@ def make_payment(db):
             "currency": "usd",
             "session_id": f"cs_test_{number.hex}",
             "payment_url": "https://checkout.stripe.example/pay",
-            "announced_seq": 1,
+            "link_seq": 1,
         } | fields
         values.setdefault("facts", {"asked": money(values["amount"], values["currency"])})
         return Payment.objects.create(**values)

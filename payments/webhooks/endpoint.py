@@ -1,12 +1,11 @@
-"""Answer Stripe's deliveries of events.
+"""Answer Stripe's deliveries of events, in an ASGI application of its own.
 
-This is an ASGI application of its own, beside Django's. Django's handler starts and joins a thread for each request,
-also for an async view, and that costs more than all else of an event; middleware, which would be left out then, is of
-no use to an endpoint for the signed messages of a machine.
+Django's handler starts and joins a thread for each request, which costs more than all else of an event. The signed
+messages of a machine need no middleware.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,27 +19,15 @@ from payments.webhooks import batches, envelope, ingest, signatures
 
 logger = logging.getLogger(__name__)
 
-PATHS = frozenset({"/webhooks/stripe/", "/webhooks/stripe"})
+PATHS = ("/webhooks/stripe", "/webhooks/stripe/")
 
 
 class Answer(NamedTuple):
-    """An HTTP response: its status, its body as JSON, and its headers."""
+    """An HTTP response: its status, what its body says in JSON, and its headers beside those of the body."""
 
     status: int
-    body: bytes
-    headers: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def of(cls, status: int, content: dict[str, Any], **headers: str) -> "Answer":
-        """Return an answer with this content."""
-        body = orjson.dumps(content)
-        described = {"content-type": "application/json", "content-length": str(len(body))} | headers
-        return cls(status, body, tuple(described.items()))
-
-    @classmethod
-    def error(cls, status: int, code: str, message: str, **headers: str) -> "Answer":
-        """Return an answer that says what is wrong."""
-        return cls.of(status, {"error": {"code": code, "message": message}}, **headers)
+    content: Mapping[str, Any]
+    headers: Mapping[str, str] = {}
 
 
 class HungUpError(Exception):
@@ -55,9 +42,12 @@ async def stripe_webhook(scope: Any, receive: Any, send: Any) -> None:
         )
     except HungUpError:
         return
-    headers = [(name.encode(), value.encode()) for name, value in answered.headers]
-    await send({"type": "http.response.start", "status": answered.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answered.body})
+    body = orjson.dumps(answered.content)
+    described = {"content-type": "application/json", "content-length": str(len(body))}
+    headers = {**described, **answered.headers}
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": answered.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def answer(*, method: str, signature: str, read: Callable[[], Awaitable[bytes]]) -> Answer:
@@ -67,12 +57,14 @@ async def answer(*, method: str, signature: str, read: Callable[[], Awaitable[by
     if `read` does.
     """
     try:
-        return await _ingest(signature=signature, read=read) if method == "POST" else _NOT_POST
+        if method != "POST":
+            return _error(405, "method_not_allowed", "This address takes POST alone.", allow="POST")
+        return await _ingest(signature=signature, read=read)
     except HungUpError:
         raise
     except Exception:
         logger.exception("A webhook could not be answered.")
-        return _BROKEN
+        return _error(500, "internal_error", "Something broke. It is logged; deliver the event again.")
 
 
 async def _ingest(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> Answer:
@@ -81,11 +73,8 @@ async def _ingest(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> An
         signed = signatures.read(signature)
         row = ingest.receive(body=await read(), signature=signed)
         result = await batches.submit(row)
-    except signatures.SignatureOfAnotherTime as error:
-        logger.warning("Webhooks are refused as signed at another time. %s", error)
-        return _refuse(400, error.code, str(error))
     except signatures.InvalidSignature as error:
-        logger.warning("Webhooks are refused: %s Compare STRIPE_WEBHOOK_SECRETS with Stripe's.", error)
+        logger.warning("Webhooks are refused as %s: %s", error.code, error, extra={"reason": error.code})
         return _refuse(400, error.code, str(error))
     except envelope.MalformedEvent as error:
         return _refuse(400, "malformed_event", str(error))
@@ -94,7 +83,7 @@ async def _ingest(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> An
         return _refuse(503, "unavailable", "The database did not answer: deliver the event again.")
     if result.state == WebhookEvent.State.FAILED:
         return _refuse(500, "not_applied", "The event is stored but could not be applied: deliver it again.")
-    return Answer.of(200, {"event": result.event_id, "state": result.state})
+    return Answer(200, {"event": result.event_id, "state": result.state})
 
 
 async def _read(receive: Any) -> bytes:
@@ -118,8 +107,8 @@ def _signature(scope: Any) -> str:
 
 def _refuse(status: int, code: str, message: str) -> Answer:
     REFUSED.labels(reason=code).inc()
-    return Answer.error(status, code, message)
+    return _error(status, code, message)
 
 
-_NOT_POST = Answer.error(405, "method_not_allowed", "This address takes POST alone.", allow="POST")
-_BROKEN = Answer.error(500, "internal_error", "Something broke. It is logged; deliver the event again.")
+def _error(status: int, code: str, message: str, **headers: str) -> Answer:
+    return Answer(status, {"error": {"code": code, "message": message}}, headers)

@@ -44,10 +44,7 @@ class _Envelope(BaseModel):
 
 
 def read(body: bytes) -> WebhookEvent:
-    """Return the event's row, which is not stored yet: its content is whole, its body is what is kept of it.
-
-    Raises MalformedEvent.
-    """
+    """Return the event's row, not stored yet: its body is what is kept of it. Raises MalformedEvent."""
     try:
         content = bodies.parse(body)
         envelope = _Envelope.model_validate(content)
@@ -84,10 +81,7 @@ def _fitting(value: Any, *, most: int) -> str:
 
 
 def store(row: WebhookEvent) -> WebhookEvent:
-    """Return the stored row of a delivered event: this one, or that of an earlier delivery.
-
-    An event that was not applied takes over a copy that differs: it may be in a version that can be read.
-    """
+    """Return the stored row of a delivered event: this one, or that of an earlier delivery. See `_take_copy`."""
     values = {name: getattr(row, name) for name in _STORED}
     event, is_new = WebhookEvent.objects.get_or_create(event_id=row.event_id, defaults=values)
     if not is_new:
@@ -98,10 +92,7 @@ def store(row: WebhookEvent) -> WebhookEvent:
 
 
 def store_fetched(rows: Sequence[WebhookEvent]) -> None:
-    """Store events that Stripe was asked for, in this order.
-
-    One that is there already stays as it is, unless it was not applied: then it takes over a copy that differs.
-    """
+    """Store events that Stripe was asked for, in this order. See `_take_copy` of those that are there already."""
     for row in rows:
         row.deliveries = 0
     WebhookEvent.objects.bulk_create(rows, ignore_conflicts=True)
@@ -117,7 +108,7 @@ def _not_applied() -> QuerySet[WebhookEvent]:
 
 
 def _take_copy(row: WebhookEvent) -> bool:
-    """Let a stored event that was not applied take over a copy, to be matched anew; return whether it did.
+    """Let a stored event that was not applied take over a copy that differs; return whether it did.
 
     An event that names no payment in one version of the API may name it in another. One that waits, or that was ignored,
     in the version that is read stays in that.

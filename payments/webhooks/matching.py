@@ -40,18 +40,18 @@ class _Verdict:
 
 
 _ignored = partial(_Verdict, State.IGNORED)
-_failed = partial(_Verdict, State.FAILED)
 
 
 def match(rows: Sequence[WebhookEvent], known: Known) -> Matched:
-    """Set what becomes of each event; return what they add.
-
-    What one event makes known is known to the next.
-    """
+    """Set what becomes of each event; return what they add. What one makes known is known to the next."""
     matched = Matched(updates=[], foreign=set())
     for row in rows:
         verdict = _judge(row, known)
-        _note(row, verdict)
+        row.attempts += 1
+        row.state, row.reason, row.error = verdict.state, verdict.reason, verdict.error
+        row.payment, row.payment_intent_id = verdict.payment, verdict.payment_intent_id or ""
+        if verdict.state == State.APPLIED:
+            row.applied_at = row.applied_at or timezone.now()
         if verdict.foreign:
             matched.foreign.add(verdict.foreign)
             known.owners.setdefault(verdict.foreign, None)
@@ -60,14 +60,6 @@ def match(rows: Sequence[WebhookEvent], known: Known) -> Matched:
             if update.is_new_intent and update.payment_intent_id:
                 known.owners[update.payment_intent_id] = update.payment.pk
     return matched
-
-
-def _note(row: WebhookEvent, verdict: _Verdict) -> None:
-    row.attempts += 1
-    row.state, row.reason, row.error = verdict.state, verdict.reason, verdict.error
-    row.payment, row.payment_intent_id = verdict.payment, verdict.payment_intent_id or ""
-    if verdict.state == State.APPLIED:
-        row.applied_at = row.applied_at or timezone.now()
 
 
 def _judge(row: WebhookEvent, known: Known) -> _Verdict:
@@ -98,12 +90,6 @@ def _read(row: WebhookEvent, reference: Reference, payment: Payment, known: Know
         unknown: Facts = {"unknown": {f"{row.type}.amount": row.content["created"]}}
         update = _update(row, reference, payment, unknown, known)
         return _ignored(Reason.IMPOSSIBLE_SUM, str(error), payment=payment, update=update)
-    return _applied(row, reference, payment, facts, known)
-
-
-def _applied(
-    row: WebhookEvent, reference: Reference, payment: Payment, facts: Facts, known: Known
-) -> _Verdict:
     session_id = reference.session_id or payment.session_id
     if session_id is None:
         text, intent_id = "Its payment's session is not known yet.", reference.payment_intent_id
@@ -179,4 +165,4 @@ def _unreadable(row: WebhookEvent, error: events.UnreadableError, payment: Payme
     if row.api_version not in {"", ours}:
         reason = Reason.API_VERSION
         text = f"It is of API version {row.api_version}, this service reads {ours}: {error}."
-    return _failed(reason, text, payment)
+    return _Verdict(State.FAILED, reason, text, payment)

@@ -31,7 +31,7 @@ class Selection:
 
     def is_everything(self) -> bool:
         """Tell whether nothing was given at all."""
-        return self == Selection()
+        return not any(vars(self).values())
 
 
 def select(selection: Selection) -> list[str]:
@@ -71,12 +71,8 @@ def _unfinished() -> Q:
 
 def _of_payments(events: QuerySet[WebhookEvent], selection: Selection) -> QuerySet[WebhookEvent]:
     """Keep the events of the selected payments: also those that still wait for their payment intent's payment."""
-    wanted = {
-        "pk": selection.payment_id,
-        "ride_id": selection.ride_id,
-        "user_id": selection.user_id,
-    }
-    wanted = {field: value for field, value in wanted.items() if value is not None}
+    chosen = {"pk": selection.payment_id, "ride_id": selection.ride_id, "user_id": selection.user_id}
+    wanted = {field: value for field, value in chosen.items() if value is not None}
     if not wanted:
         return events
     payments = list(Payment.objects.filter(**wanted).values_list("pk", flat=True))

@@ -1,13 +1,8 @@
 """Remove from a body of Stripe's every text whose field is not named here.
 
-An event identifies the customer: names, addresses, phones, links that open a page for whoever has them, secrets of the payment.
-This service needs none of it, and all that it stores can leak. Stripe adds fields, and gives each way to pay its own.
-So texts are removed unless their field is known to hold no such thing; an unforeseen field is removed.
-
-Numbers, truth values, nulls and the names of all fields stay: a body keeps its shape, and can be applied again.
-
-Source of the names: https://docs.stripe.com/api, and the classes of stripe-python, which are made from Stripe's
-published description (https://github.com/stripe/openapi).
+An event identifies the customer and bears links and secrets. This service needs none of it, and all that it stores can
+leak. Numbers, truth values, nulls and the names of all fields stay: a body keeps its shape, and can be applied again.
+Source of the names: https://docs.stripe.com/api, and https://github.com/stripe/openapi.
 """
 
 from typing import Any
@@ -98,13 +93,10 @@ def _object(fields: dict[str, Any], name: str, depth: int) -> dict[str, Any]:
         }
     if name in _PRIVATE:
         return {key: _nothing_of(item, depth) for key, item in fields.items()}
-    kept = {}
-    for key, item in fields.items():
-        if item is None or item is True or item is False:  # as most are: no call for them
-            kept[key] = item
-        else:
-            kept[key] = _kept_of(item, key, depth)
-    return kept
+    return {  # most are null or a truth value: no call for them
+        key: item if item is None or item is True or item is False else _kept_of(item, key, depth)
+        for key, item in fields.items()
+    }
 
 
 def _nothing_of(value: Any, depth: int) -> Any:

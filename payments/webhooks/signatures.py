@@ -1,7 +1,4 @@
-"""Stripe's signature of a webhook: read from its header, told from one of another time, and compared with the body.
-
-Source of the scheme: https://docs.stripe.com/webhooks#verify-manually
-"""
+"""Read Stripe's signature of a webhook, and compare it with the body (https://docs.stripe.com/webhooks#verify-manually)."""
 
 import hmac
 import re
@@ -14,15 +11,34 @@ TOLERANCE_SECONDS = 300
 """How far the time of signing may be from now, either way: https://docs.stripe.com/webhooks#replay-attacks"""
 
 _TIME = re.compile(r"[0-9]{1,15}")
-_NOT_SIGNED = (
-    "Send the header Stripe-Signature as Stripe does: `t=TIME,v1=SIGNATURE`, over the body as it was sent."
-)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 class InvalidSignature(Exception):
     """A body is not known to be Stripe's; the message says what does not fit, and `code` says it to programs."""
 
     code = "invalid_signature"
+
+
+class Unsigned(InvalidSignature):
+    """A delivery has no signature: it is not Stripe's, or a proxy has dropped the header."""
+
+    code = "unsigned"
+
+    def __init__(self) -> None:
+        super().__init__("Send the header Stripe-Signature with the event.")
+
+
+class UnreadableSignature(InvalidSignature):
+    """A header holds no time or no signature in the form of Stripe's. That says nothing about the secret."""
+
+    code = "unreadable_signature"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The Stripe-Signature header cannot be read: send it as Stripe does, `t=TIME,v1=SIGNATURE`, "
+            "with the time in seconds, 64 hexadecimal digits in lower case, and no white space around `=`."
+        )
 
 
 class SignatureOfAnotherTime(InvalidSignature):
@@ -46,19 +62,18 @@ class Signature(NamedTuple):
 
 
 def read(header: str) -> Signature:
-    """Return the signature that a header carries. It is compared with no body yet.
+    """Return the signature that a header carries. Raises Unsigned, UnreadableSignature or SignatureOfAnotherTime.
 
-    White space around its items is no part of them: a proxy that joins two header lines adds some. Of several times the
-    first counts; any of several signatures may be ours. A time in the future is refused like one in the past, for here
-    it is no more than what a stranger wrote.
-
-    Raises InvalidSignature or SignatureOfAnotherTime.
+    A proxy that joins two header lines adds white space. Of several times the first counts; any of several signatures
+    may be ours. No body is compared yet, so a time in the future is no more than what a stranger wrote.
     """
+    if not header.strip():
+        raise Unsigned
     pairs = [item.strip().partition("=") for item in header.split(",")]
     times = [value for name, _, value in pairs if name == "t"]
-    digests = tuple(value for name, _, value in pairs if name == "v1" and value.isascii())
+    digests = tuple(value for name, _, value in pairs if name == "v1" and _DIGEST.fullmatch(value))
     if not times or not digests or not _TIME.fullmatch(times[0]):
-        raise InvalidSignature(_NOT_SIGNED)
+        raise UnreadableSignature
     age = round(time.time() - int(times[0]))
     if abs(age) > TOLERANCE_SECONDS:
         raise SignatureOfAnotherTime(age=age)
@@ -66,13 +81,13 @@ def read(header: str) -> Signature:
 
 
 def verify(*, body: bytes, signature: Signature) -> None:
-    """Return if `body` was signed with one of the configured secrets; several while one is being replaced.
-
-    Raises InvalidSignature.
-    """
+    """Raise InvalidSignature unless one of the configured secrets signed `body`; several while one is replaced."""
     signed = signature.at.encode() + b"." + body
     for secret in filter(None, settings.STRIPE_WEBHOOK_SECRETS):
         expected = hmac.digest(secret.encode(), signed, "sha256").hex()
         if any(hmac.compare_digest(expected, digest) for digest in signature.digests):
             return
-    raise InvalidSignature("The Stripe-Signature header does not match the body and any configured secret.")
+    raise InvalidSignature(
+        "The Stripe-Signature header does not match the body and any configured secret: "
+        "compare STRIPE_WEBHOOK_SECRETS with Stripe's."
+    )

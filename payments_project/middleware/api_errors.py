@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 _REFUSALS = {
     400: ("bad_request", "The request could not be read: send JSON."),
-    404: ("not_found", "There is nothing at this address: see /api/docs."),
+    404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not take this method."),
     500: ("internal_error", "Something broke here. It is logged; send the request again."),
 }

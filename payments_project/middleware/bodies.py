@@ -41,7 +41,8 @@ class Bodies:
 
     def _refusal(self, scope: Any) -> Refusal | None:
         """Return the refusal of a request by its head. Too many fields: Django's error page would count them and fail."""
-        if _declared(scope) > self.most:
+        declared = dict(scope["headers"]).get(b"content-length", b"")
+        if declared.isdigit() and int(declared) > self.most:
             return TOO_LARGE
         fields = scope.get("query_string", b"").count(b"&") + 1
         return TOO_MANY_FIELDS if fields > settings.DATA_UPLOAD_MAX_NUMBER_FIELDS else None
@@ -80,10 +81,13 @@ class _Request:
         """Return the next message. After a refusal it is a disconnect."""
         if self.refusal:
             return _GONE
-        if self.is_whole or not self.size:  # `Bodies` cannot refuse it while it waits
-            message = await self._receive()
-        else:
-            message = await self._receive_unless_refused()
+        try:
+            async with asyncio.timeout(None) as self._wait:
+                message = await self._receive()
+        except TimeoutError:  # `refuse` ended the wait
+            return _GONE
+        finally:
+            self._wait = None
         if message["type"] == "http.request":
             self._take(message)
         return _GONE if self.refusal else message
@@ -101,15 +105,6 @@ class _Request:
         if self._wait:
             self._wait.reschedule(asyncio.get_running_loop().time())
 
-    async def _receive_unless_refused(self) -> Any:
-        try:
-            async with asyncio.timeout(None) as self._wait:
-                return await self._receive()
-        except TimeoutError:
-            return _GONE
-        finally:
-            self._wait = None
-
     def _take(self, message: Any) -> None:
         size = len(message.get("body", b""))
         self.size += size
@@ -118,11 +113,3 @@ class _Request:
         if self.size > self._bodies.most:
             self._bodies.forget(self)
             self.refuse(TOO_LARGE)
-
-
-def _declared(scope: Any) -> int:
-    """Return the Content-Length, 0 where there is none."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return 0

@@ -5,6 +5,7 @@ Django would answer with a bare 400, or with a traceback if DEBUG is on, and log
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
@@ -20,23 +21,81 @@ _FOR_PROGRAMS = ("/api/", "/webhooks/", "/v1/")
 
 def known_hosts(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Let requests for one of ALLOWED_HOSTS pass, as middleware."""
-    return lambda request: _refuse_unknown(request) or get_response(request)
+
+    def checked(request: HttpRequest) -> HttpResponse:
+        name = _unknown(request)
+        if name is None:
+            return get_response(request)
+        _log(name)
+        return _refusal(request, name)
+
+    return checked
 
 
-def _refuse_unknown(request: HttpRequest) -> HttpResponse | None:
+def is_known(scope: Any) -> bool:
+    """Return whether an ASGI request asks for one of ALLOWED_HOSTS."""
+    return _unknown(_request(scope)) is None
+
+
+class KnownHosts:
+    """ASGI middleware for WebSockets: answers a handshake for an unknown host with 400, as HTTP requests are answered."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a connection, or refuse it before it is accepted. Servers that send no answer then send 403."""
+        name = _unknown(_request(scope))
+        if name is None:
+            await self._application(scope, receive, send)
+            return
+        _log(name)
+        await receive()
+        if "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": 1000, "reason": None})
+            return
+        body = f"{_message(name)}\n".encode()
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        await send({"type": "websocket.http.response.start", "status": 400, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _request(scope: Any) -> HttpRequest:
+    """Return as much of an ASGI request as Django reads its host from."""
+    request = HttpRequest()
+    name, port = scope.get("server") or ("", 0)
+    request.META = {"SERVER_NAME": name, "SERVER_PORT": str(port)}
+    hosts = [value.decode("latin1") for field, value in scope["headers"] if field == b"host"]
+    if hosts:
+        request.META["HTTP_HOST"] = ",".join(hosts)
+    return request
+
+
+def _unknown(request: HttpRequest) -> str | None:
+    """Return the host name that a request asks for, fit to be shown, unless it is one of ALLOWED_HOSTS."""
     try:
         request.get_host()
     except DisallowedHost:
-        name = ascii(request.META.get("HTTP_HOST", ""))[1:-1][:NAME_MAX]
-        logger.warning(
-            "A request for the host %s was refused. If that is this service, add it to ALLOWED_HOSTS.", name
-        )
-        return _refusal(request, name)
+        return ascii(request.META.get("HTTP_HOST", ""))[1:-1][:NAME_MAX]
     return None
 
 
+def _log(name: str) -> None:
+    logger.warning(
+        "A request for the host %s was refused. If that is this service, add it to ALLOWED_HOSTS.", name
+    )
+
+
+def _message(name: str) -> str:
+    return f"This service does not answer to the host {name}. If it should, add it to ALLOWED_HOSTS."
+
+
 def _refusal(request: HttpRequest, name: str) -> HttpResponse:
-    message = f"This service does not answer to the host {name}. If it should, add it to ALLOWED_HOSTS."
+    message = _message(name)
     if request.path_info.startswith(_FOR_PROGRAMS):
         return JsonResponse({"error": {"code": "unknown_host", "message": message}}, status=400)
     if "text/html" not in request.headers.get("Accept", ""):  # not a browser

@@ -9,6 +9,8 @@ from prometheus_client import Counter
 
 LINGER_SECONDS = 5.0
 """How long a refused client may go on sending. If the connection were closed at once, the client would lose the answer."""
+LINGER_QUIET_SECONDS = 0.5
+"""How long a refused client may send nothing: then it waits for the answer, or for the end of the connection."""
 LINGER_MAX_BYTES = 16 * 1024 * 1024
 """How much a refused client may go on sending. All of it is dropped."""
 RETRY_AFTER = b"5"
@@ -45,7 +47,7 @@ class Refusal(NamedTuple):
 
 
 async def answer(refusal: Refusal, *, receive: Any, send: Any, is_whole: bool = False) -> None:
-    """Send a refusal over ASGI, and end the answer once the client has sent all or LINGER_MAX_BYTES.
+    """Send a refusal over ASGI, and end the answer once the client has sent all, LINGER_MAX_BYTES, or nothing for a moment.
 
     `is_whole`: the request's body has been read to its end.
     """
@@ -62,6 +64,7 @@ async def answer(refusal: Refusal, *, receive: Any, send: Any, is_whole: bool = 
 async def _drop_rest(receive: Any) -> None:
     left, more = LINGER_MAX_BYTES, True
     while more and left > 0:
-        message = await receive()
+        async with asyncio.timeout(LINGER_QUIET_SECONDS):
+            message = await receive()
         left -= len(message.get("body", b""))
         more = message["type"] == "http.request" and message.get("more_body", False)

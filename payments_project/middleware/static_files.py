@@ -12,10 +12,7 @@ PREFIX = "/static/"
 
 
 class StaticFiles:
-    """ASGI middleware: serves paths under PREFIX, and passes on all others.
-
-    With DEBUG it looks for files at each request, else once at the start.
-    """
+    """ASGI middleware: serves the files under PREFIX, and passes on all other requests."""
 
     def __init__(self, application: Any) -> None:
         self._application = application

@@ -95,7 +95,7 @@ class RequestParser:
         if self._parser.should_upgrade():
             if self.get_method() == b"CONNECT":
                 raise RefusedError(NO_TUNNEL)
-            self._is_websocket = not self._protocol.is_answering() and _is_websocket(self)
+            self._is_websocket = not self._protocol.is_answering() and self._offers_websocket()
             self._is_ignored = not self._is_websocket
             if self._is_ignored:
                 return
@@ -114,12 +114,6 @@ class RequestParser:
             self.is_between = self.is_in_head = True
             self._wire_bytes = self._body_bytes = 0
             self._protocol.on_message_complete()
-
-    @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """The fields of the head so far, with names in lower case."""
-        fields: list[tuple[bytes, bytes]] = self._protocol.headers
-        return fields
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)
@@ -143,8 +137,15 @@ class RequestParser:
     def _head_without_upgrade(self) -> bytes:
         version = self.get_http_version().encode()
         lines = [b"%s %s HTTP/%s" % (self.get_method(), self._protocol.url, version)]
-        lines += [b"%s: %s" % field for field in _without_upgrade(self.headers)]
+        lines += [b"%s: %s" % field for field in _without_upgrade(self._protocol.headers)]
         return b"\r\n".join([*lines, b"", b""])
+
+    def _offers_websocket(self) -> bool:
+        """Return whether a request that offers an upgrade can open a WebSocket (RFC 6455, section 4.1), without a body."""
+        fields = dict(self._protocol.headers)
+        has_body = b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0"
+        is_right = self.get_method() == b"GET" and self.get_http_version() == "1.1" and not has_body
+        return is_right and b"websocket" in _tokens(self._protocol.headers, b"upgrade")
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -160,20 +161,6 @@ class RequestParser:
 
 
 _WEBSOCKET = ((b"connection", b"Upgrade"), (b"upgrade", b"websocket"))
-
-
-def _is_websocket(parser: RequestParser) -> bool:
-    """Return whether a request that offers an upgrade can open a WebSocket (RFC 6455, section 4.1). It has no body."""
-    fields = parser.headers
-    return (
-        parser.get_method() == b"GET"
-        and parser.get_http_version() == "1.1"
-        and b"websocket" in _tokens(fields, b"upgrade")
-        and not any(
-            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-            for name, value in fields
-        )
-    )
 
 
 def _tokens(fields: list[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:

@@ -49,7 +49,7 @@ def listen(*, host: str, port: int) -> list[socket.socket]:
 def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):  # UnicodeError: it cannot be a name at all
+    except OSError:
         raise CommandError(f"HOST is {host}, which is no known name. {_HOSTS}") from None
     # /etc/hosts may name an address twice
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))

@@ -1,5 +1,6 @@
 """What comes before serving: the database is prepared, and whoever starts the service reads where everything is."""
 
+import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,10 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from rich.table import Table
 
+from access import keys
+
+logger = logging.getLogger(__name__)
+
 DEVELOPMENT_NAME = "admin"
 """Of the login that the service makes."""
 KNOWN_PASSWORD = "admin"  # noqa: S105
@@ -22,7 +27,7 @@ KNOWN_PASSWORD = "admin"  # noqa: S105
 def prepare_database(*, may_migrate: bool) -> str | None:
     """Migrate and make a login in development; in production refuse a database that is behind, or has a known login.
 
-    Return the password of a login that was made, or None. Nobody can read it later.
+    Return the password of a login that was made, or None. Nobody can read it later. Raises CommandError.
     """
     with use_database():
         check_connection()
@@ -32,10 +37,13 @@ def prepare_database(*, may_migrate: bool) -> str | None:
             raise CommandError("The database is behind this version: run `manage.py migrate` first.")
         if is_behind:
             call_command("migrate", verbosity=0)
-        if may_migrate:
-            return make_development_login()
-        refuse_known_password()
-        return None
+        if not settings.API_KEYS and not keys.is_any_usable():
+            logger.warning(
+                "No backend can ask for a payment, because there is no API key. Make one with `manage.py api_key create`."
+            )
+        if not settings.DEBUG:
+            _refuse_known_password()
+        return _make_development_login() if may_migrate and settings.DEBUG else None
 
 
 @contextmanager
@@ -60,7 +68,7 @@ def check_connection() -> None:
         probe.close()
 
 
-def make_development_login() -> str | None:
+def _make_development_login() -> str | None:
     """Make a superuser with a random password in a database without users; return the password, or None.
 
     An earlier version's login, whose password everybody knows, gets a random one too.
@@ -78,7 +86,7 @@ def make_development_login() -> str | None:
     return password
 
 
-def refuse_known_password() -> None:
+def _refuse_known_password() -> None:
     """Raise CommandError if the login of development has the password that everybody knows."""
     if _has_known_password():
         raise CommandError(
@@ -92,32 +100,32 @@ def _has_known_password() -> bool:
     return user is not None and check_password(KNOWN_PASSWORD, user.password)
 
 
-def banner(*, password: str | None) -> Table:
-    """Return a table of all addresses and development keys, for the terminal.
+def banner(more: dict[str, str], *, password: str | None) -> Table:
+    """Return a table of all addresses and development keys, and `more` rows, for the terminal.
 
     `password`: that of the development login, if it was just made.
     """
     url = settings.PUBLIC_URL
-    rows = [
-        ("Demo page" if settings.DEBUG else "Page", f"{url}/"),
-        ("WebSocket", f"{url.replace('http', 'ws', 1)}/basic/ws"),
-        ("API page", f"{url}/api/docs"),
-        ("Admin", f"{url}/admin/"),
-        ("Health", f"{url}/healthz"),
-    ]
+    rows = {
+        "Demo page" if settings.DEBUG else "Page": f"{url}/",
+        "WebSocket": f"{url.replace('http', 'ws', 1)}/basic/ws",
+        **({"API page": f"{url}/api/docs"} if settings.API_DOCS else {}),
+        "Admin": f"{url}/admin/",
+        "Health": f"{url}/healthz",
+    }
     if settings.DEBUG:
         known = f"{password}, shown this once" if password else "as it was shown when the login was made"
-        rows.append(("Admin login", f"{DEVELOPMENT_NAME} / {known}"))
-        rows.append(("API key", f"Authorization: Bearer {settings.API_KEYS[0]}"))
+        rows["Admin login"] = f"{DEVELOPMENT_NAME} / {known}"
+        rows["API key"] = f"Authorization: Bearer {settings.API_KEYS[0]}"
     if settings.STRIPE_SANDBOX:
-        rows.append(("Stripe", f"sandbox, {url}/sandbox/"))
+        rows["Stripe"] = f"sandbox, {url}/sandbox/"
         if settings.DEBUG:
-            rows.append(("Sandbox key", settings.STRIPE_SECRET_KEY))
+            rows["Sandbox key"] = settings.STRIPE_SECRET_KEY
     else:
-        rows.append(("Stripe", f"{settings.STRIPE_SECRET_KEY[:8]}…, events to {url}/webhooks/stripe/"))
+        rows["Stripe"] = f"{settings.STRIPE_SECRET_KEY[:8]}…, events to {url}/webhooks/stripe/"
     table = Table(title="Payment notification service", show_header=False, title_justify="left")
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for row in rows:
+    for row in (rows | more).items():
         table.add_row(*row)
     return table

@@ -1,4 +1,4 @@
-"""Stop the process on a signal: take no new connection, close the WebSockets, answer the open requests."""
+"""Stop the process on a signal, in order, or at once if that takes too long."""
 
 import asyncio
 import logging
@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from notifications.delivery import hub
 from payments_project.serving.limits import STOP_SECONDS
-from payments_project.serving.requests import Requests
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +53,3 @@ def _signals() -> Iterator[signal.Signals]:
 def _give_up() -> None:
     logger.error("Requests are left without an answer: they took longer than %d seconds.", STOP_SECONDS)
     os._exit(1)
-
-
-async def drain(requests: Requests) -> None:
-    """Close every WebSocket, and return when every HTTP request is answered. Stop accepting connections before."""
-    await hub.drain()
-    await requests.answered()

@@ -9,12 +9,12 @@ from typing import Any
 import uvicorn
 from django.conf import settings
 
+from notifications.delivery import hub
 from notifications.protocol import MESSAGE_MAX_BYTES
-from payments_project.serving import stopping
-from payments_project.serving.descriptors import raise_limit
 from payments_project.serving.limits import BACKLOG, FAREWELL_SECONDS, KEEP_ALIVE_SECONDS
-from payments_project.serving.readiness import notify_ready
+from payments_project.serving.process import notify_ready, raise_limit
 from payments_project.serving.requests import Requests
+from payments_project.serving.stopping import on_signal
 from payments_project.serving.uvicorn_http import HTTPProtocol
 from payments_project.serving.uvicorn_websocket import WebSocketProtocol
 
@@ -44,10 +44,7 @@ def serve(*, application: Any, sockets: list[socket.socket]) -> None:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, with a stop of our own.
-
-    uvicorn's would close all WebSockets at once with 1012, and end the process by the signal.
-    """
+    """uvicorn's server with a stop of our own. uvicorn's would close all WebSockets at once, with 1012."""
 
     def __init__(self, config: uvicorn.Config, requests: Requests) -> None:
         super().__init__(config)
@@ -56,7 +53,7 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Stop on a signal."""
-        stopping.on_signal(asyncio.get_running_loop(), self._stop)
+        on_signal(asyncio.get_running_loop(), self._stop)
         yield
 
     def _stop(self) -> None:
@@ -73,5 +70,6 @@ class Server(uvicorn.Server):
             server.close()
         for sock in sockets or ():
             sock.close()
-        await stopping.drain(self._requests)
+        await hub.drain()
+        await self._requests.answered()
         await super().shutdown()

@@ -3,16 +3,17 @@
 import asyncio
 import logging
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from payments_project.middleware.refusing import LINGER_MAX_BYTES, REFUSED, Refusal, answer
-from payments_project.serving.descriptors import connections_max
+from payments_project.middleware.refusing import LINGER_MAX_BYTES, LINGER_SECONDS, REFUSED, Refusal, answer
 from payments_project.serving.http_parser import RequestParser
 from payments_project.serving.limits import KEEP_ALIVE_SECONDS, PIECE_BYTES, REQUEST_SECONDS
+from payments_project.serving.process import connections_max
+from payments_project.serving.transport import QuietTransport
 
 logger = logging.getLogger(__name__)
 
@@ -47,17 +48,18 @@ class HTTPProtocol(HttpToolsProtocol):
         self.parser = RequestParser(self)
         self._deadline: asyncio.TimerHandle | None = None
         self._held = b""
-        self._is_refused = False
+        self._is_refused = self._is_over = False
         self._thrown_away = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock, or refuse the connection if too many are open."""
-        super().connection_made(transport)
-        self.flow = Flow(transport)
+        super().connection_made(cast("asyncio.Transport", QuietTransport(transport)))
+        self.flow = Flow(self.transport)
         self._expect_more(within=REQUEST_SECONDS)
         if len(self.connections) > connections_max():
             logger.warning("Connections are refused: %d are open already.", connections_max())
-            self._break_off(FULL)
+            self._write(FULL)
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock and drop the held bytes."""
@@ -66,8 +68,13 @@ class HTTPProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what arrived, behind the held bytes."""
-        self._take(self._held + data)
+        """Parse what arrived, behind the held bytes. Drop it after a refusal."""
+        if not self._is_over:
+            self._take(self._held + data)
+            return
+        self._thrown_away += len(data)
+        if self._thrown_away > LINGER_MAX_BYTES:
+            self.transport.abort()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Answer a client that ended its side of the connection after its request (RFC 9112, section 9.6), then close."""
@@ -109,19 +116,32 @@ class HTTPProtocol(HttpToolsProtocol):
             self.parser = RequestParser(self)
             self.parser.feed_data(_STAND_IN)
         elif self.pipeline:
-            self.cycle.more_body = False
             self.pipeline[0] = (self.cycle, partial(_refuse, refusal))
         else:
             self._break_off(refusal)
 
     def _break_off(self, refusal: Refusal) -> None:
-        """Answer with a refusal unless an answer has begun, and close the connection."""
-        if self.cycle is None or not self.cycle.response_started:
-            REFUSED.labels(reason=refusal.code).inc()
-            head = b"HTTP/1.1 %d \r\n" % refusal.status
-            fields = b"".join(b"%s: %s\r\n" % field for field in refusal.headers)
-            self.transport.write(head + fields + b"\r\n" + refusal.body)
-        self.transport.close()
+        """Answer a request whose body cannot be read on, unless an answer has begun, and end the connection.
+
+        What still comes is dropped for a moment: a connection that is closed with unread bytes loses the answer.
+        """
+        if self.cycle.response_started:
+            self.transport.close()
+            return
+        self._write(refusal)
+        self._is_over = self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        self.transport.write_eof()
+        self._held, self.flow.is_held = b"", False
+        self.flow.resume_reading()
+        self._expect_nothing()
+        self._expect_more(within=LINGER_SECONDS)
+
+    def _write(self, refusal: Refusal) -> None:
+        REFUSED.labels(reason=refusal.code).inc()
+        head = b"HTTP/1.1 %d \r\n" % refusal.status
+        fields = b"".join(b"%s: %s\r\n" % field for field in refusal.headers)
+        self.transport.write(head + fields + b"\r\n" + refusal.body)
 
     def _take(self, data: bytes) -> None:
         """Parse bytes up to the first request that has to wait for its turn, and hold the rest."""
@@ -129,6 +149,8 @@ class HTTPProtocol(HttpToolsProtocol):
         while at < len(data) and not self.pipeline and not self.transport.is_closing():
             super().data_received(data[at : at + PIECE_BYTES])
             at += PIECE_BYTES
+            if self._is_over:
+                return
             if self.transport.get_protocol() is not self:  # a WebSocket now
                 self._expect_nothing()
                 return

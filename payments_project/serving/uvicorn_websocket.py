@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode as StandardCode
 from websockets.frames import Frame
 from websockets.protocol import State
 
@@ -19,13 +20,7 @@ from payments_project.serving.limits import (
     PIECE_BYTES,
 )
 
-CLOSE_NOT_TEXT = 1007
-"""A text is not UTF-8 (RFC 6455, section 7.4.1)."""
-CLOSE_TOO_BIG = 1009
-"""A message is too big (RFC 6455, section 7.4.1)."""
 BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-ABNORMAL_CLOSURE = 1006
-"""The code that the application gets for a client that is given up (RFC 6455, section 7.4.1)."""
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -40,7 +35,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     _end: asyncio.TimerHandle | None = None
     _is_over = False
     _allowance = float(FRAMES_AT_ONCE)
-    _counted_at: float | None = None
+    _counted_at = 0.0
 
     def data_received(self, data: bytes) -> None:
         """Parse piece by piece: websockets would parse everything before the first frame is counted."""
@@ -68,7 +63,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if len(self.frames) < FRAGMENTS_MAX:
             super().handle_cont(event)
         else:
-            self._send_away(CLOSE_TOO_BIG)
+            self._send_away(StandardCode.MESSAGE_TOO_BIG)
 
     def handle_pong(self, event: Frame) -> None:
         """Count a pong, as `handle_text` does."""
@@ -77,9 +72,12 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         """Pass on a whole message. Close with 1007 if it is not UTF-8: uvicorn would log a traceback."""
-        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(b"".join(self.frames)):
+        try:
+            if self.curr_msg_data_type == "text" and not self.close_sent:
+                b"".join(self.frames).decode()
+        except UnicodeDecodeError:
             self.frames = []
-            self._send_away(CLOSE_NOT_TEXT)
+            self._send_away(StandardCode.INVALID_DATA)
         else:
             super().send_receive_event_to_app()
 
@@ -93,7 +91,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         """Give the client WEBSOCKET_PING_SECONDS to read on."""
         super().pause_writing()
-        self._patience = self.loop.call_later(settings.WEBSOCKET_PING_SECONDS, self._give_up)
+        self._patience = self.loop.call_later(
+            settings.WEBSOCKET_PING_SECONDS, self._close, CloseCode.TOO_SLOW
+        )
 
     def resume_writing(self) -> None:
         """Go on: the client reads again."""
@@ -107,7 +107,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             super().keepalive_timeout()
             self._end_soon()
         else:
-            self._give_up()
+            self._close(CloseCode.TOO_SLOW)
 
     def handle_ping(self) -> None:
         """Count and answer a ping. Cut off a client that reads no pongs."""
@@ -145,11 +145,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self._is_over:
             return False
         now = self.loop.time()
-        if self._counted_at is not None:
-            earned = (now - self._counted_at) * FRAMES_A_SECOND
-            self._allowance = min(float(FRAMES_AT_ONCE), self._allowance + earned)
+        earned = (now - self._counted_at) * FRAMES_A_SECOND
+        self._allowance = min(float(FRAMES_AT_ONCE), self._allowance + earned) - 1
         self._counted_at = now
-        self._allowance -= 1
         if self._allowance < 0:
             self._send_away(CloseCode.TOO_MANY)
         return not self._is_over
@@ -161,15 +159,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.read_paused = False  # else uvicorn resumes reading once the application has taken a message
         self.transport.pause_reading()
 
-    def _give_up(self) -> None:
-        """Close with 4413, in case the client reads on, and cut it off soon."""
-        self._close(CloseCode.TOO_SLOW)
-
     def _close(self, code: int) -> None:
+        """Close with a code, in case the client reads on, and cut it off soon."""
         self.stop_keepalive()
         if not self.close_sent and not self.transport.is_closing():
             metrics.CLOSED.labels(code).inc()
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": ABNORMAL_CLOSURE})
+            self.queue.put_nowait(
+                {"type": "websocket.disconnect", "code": int(StandardCode.ABNORMAL_CLOSURE)}
+            )
             if self.conn.state is State.OPEN:  # else the client's own close frame has arrived
                 self.conn.send_close(code)
             self.transport.write(b"".join(self.conn.data_to_send()))
@@ -185,11 +182,3 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def _end_soon(self) -> None:
         if self._end is None:
             self._end = self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

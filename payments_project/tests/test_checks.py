@@ -20,12 +20,22 @@ GOOD = {
     "API_KEYS": [API_KEY],
     "NOTIFICATIONS_AUTH": "token",
     "NOTIFICATIONS_TOKEN_SECRET": TOKEN_SECRET,
+    "NOTIFICATIONS_TOKEN_KEY_FILE": "",
+    "NOTIFICATIONS_TOKEN_JWKS_URL": "",
+    "NOTIFICATIONS_TOKEN_ALGORITHM": "HS256",
     "WORKERS": 1,
     "REDIS_URL": "",
     "STRIPE_SANDBOX": False,
     "STRIPE_CONFIGURED_KEY": "sk_live_12345678",
     "STRIPE_WEBHOOK_SECRETS": ["whsec_12345678"],
     "STRIPE_API_BASE": "",
+}
+
+
+KEY_SET = {
+    "NOTIFICATIONS_TOKEN_SECRET": "",
+    "NOTIFICATIONS_TOKEN_JWKS_URL": "https://issuer.example/jwks",
+    "NOTIFICATIONS_TOKEN_ALGORITHM": "RS256",
 }
 
 
@@ -40,6 +50,18 @@ def configure(settings):
 
 def test_a_complete_production_starts(configure):
     configure()
+    refuse_bad_settings()
+
+
+def test_a_production_whose_keys_are_all_made_by_command_starts(configure):
+    configure(API_KEYS=[])
+    refuse_bad_settings()
+
+
+def test_a_production_starts_with_the_keys_of_an_issuer_and_with_djangos_logins(configure):
+    configure(**KEY_SET)
+    refuse_bad_settings()
+    configure(NOTIFICATIONS_AUTH="session", NOTIFICATIONS_TOKEN_SECRET="")
     refuse_bad_settings()
 
 
@@ -63,9 +85,27 @@ def test_development_starts_on_its_defaults(configure):
     [
         ({"SECRET_KEY": DEVELOPMENT_SECRET_KEY}, "Set SECRET_KEY to"),
         ({"API_KEYS": [API_KEY, "dev-key"]}, "Set API_KEYS to"),
-        ({"API_KEYS": []}, "Set API_KEYS to"),
+        ({"API_KEYS": [API_KEY, API_KEY]}, "a key of its own for each caller"),
         ({"NOTIFICATIONS_AUTH": "open"}, "Set NOTIFICATIONS_AUTH=token"),
         ({"NOTIFICATIONS_TOKEN_SECRET": "short"}, "Set NOTIFICATIONS_TOKEN_SECRET to 32"),
+        ({"NOTIFICATIONS_TOKEN_SECRET": ""}, "Set NOTIFICATIONS_TOKEN_SECRET to 32"),
+        (
+            {"NOTIFICATIONS_AUTH": "session", "NOTIFICATIONS_TOKEN_SECRET": "short"},
+            "Set NOTIFICATIONS_TOKEN_SECRET to 32",
+        ),
+        ({"NOTIFICATIONS_TOKEN_KEY_FILE": "key.pem"}, "Unset all but one"),
+        ({"NOTIFICATIONS_TOKEN_JWKS_URL": KEY_SET["NOTIFICATIONS_TOKEN_JWKS_URL"]}, "Unset all but one"),
+        ({"NOTIFICATIONS_TOKEN_ALGORITHM": "RS256"}, "HS256 for a secret"),
+        (KEY_SET | {"NOTIFICATIONS_TOKEN_ALGORITHM": "HS256"}, "such as RS256"),
+        (KEY_SET | {"NOTIFICATIONS_TOKEN_JWKS_URL": "http://issuer.example/"}, "begins with https://"),
+        (
+            {
+                "NOTIFICATIONS_TOKEN_SECRET": "",
+                "NOTIFICATIONS_TOKEN_KEY_FILE": "/nowhere",
+                "NOTIFICATIONS_TOKEN_ALGORITHM": "ES256",
+            },
+            "Set it to the file of a public key for ES256",
+        ),
         ({"WORKERS": 2}, "Set REDIS_URL to"),
         ({"STRIPE_SANDBOX": True}, "Unset STRIPE_SANDBOX"),
         ({"STRIPE_CONFIGURED_KEY": ""}, "Set STRIPE_SECRET_KEY and"),
@@ -94,7 +134,7 @@ def test_a_production_that_is_open_default_keyed_or_half_configured_is_refused(c
 
 
 def test_everything_that_is_wrong_is_said_at_once(configure):
-    configure(API_KEYS=[], WORKERS=3)
+    configure(API_KEYS=["dev-key"], WORKERS=3)
     with pytest.raises(ImproperlyConfigured, match=r"(?s)API_KEYS.*REDIS_URL"):
         refuse_bad_settings()
 
@@ -194,9 +234,9 @@ def test_one_value_for_several_secrets_is_refused_by_their_names(configure, chan
         ({"DEBUG": True, **HERE, "STRIPE_API_BASE": "http://10.0.0.7:1", **TEST_KEY}, {"service.E018"}),
         ({"STRIPE_API_BASE": "http://127.0.0.1:1", **TEST_KEY}, set()),
         ({"STRIPE_API_BASE": "https://stub.example", **TEST_KEY}, set()),
-        ({"REDIS_URL": "redis://redis.example.com"}, {"service.E019", "service.E020"}),
-        ({"REDIS_URL": "redis://:pass@redis.example.com"}, {"service.E020"}),
-        ({"REDIS_URL": "redis://user:pass@93.184.215.14:6379/0"}, {"service.E020"}),
+        ({"REDIS_URL": "redis://redis.example.com"}, {"service.E019", "service.E024"}),
+        ({"REDIS_URL": "redis://:pass@redis.example.com"}, {"service.E024"}),
+        ({"REDIS_URL": "redis://user:pass@93.184.215.14:6379/0"}, {"service.E024"}),
         ({"REDIS_URL": "rediss://redis.example.com"}, {"service.E019"}),
         ({"REDIS_URL": "rediss://:pass@redis.example.com"}, set()),
         ({"REDIS_URL": "redis://valkey:6379/0"}, {"service.E019"}),

@@ -1,7 +1,7 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from payments_project.environment import Environment, read_environment
+from payments_project.environment import Environment, local_host, read_environment
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +75,91 @@ def test_a_scheme_that_is_no_apps_is_refused(monkeypatch, scheme):
     monkeypatch.setenv("APP_SCHEME", scheme)
     with pytest.raises(ImproperlyConfigured, match=r"APP_SCHEME: .* such as myapp"):
         read_environment()
+
+
+@pytest.mark.parametrize(
+    ("host", "is_taken_as"),
+    [
+        ("localhost", "localhost"),
+        ("pay.example.com.", "pay.example.com."),
+        ("my_host-1", "my_host-1"),
+        ("1host", "1host"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("192.168.1.5", "192.168.1.5"),
+        ("::", "::"),
+        ("[::]", "::"),
+        ("[::1]", "::1"),
+        ("FE80:0::1%eth0", "FE80:0::1%eth0"),
+        ("[fe80::1%eth0]", "fe80::1%eth0"),
+        ("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
+    ],
+)
+def test_a_host_is_one_address_or_one_name(monkeypatch, host, is_taken_as):
+    monkeypatch.setenv("HOST", host)
+    assert is_taken_as == read_environment().HOST
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "*",
+        "*.example.com",
+        "[::1",
+        "::1]",
+        "[::1]]",
+        "[]",
+        "[localhost]",
+        "[127.0.0.1]",
+        "[::1]:9090",
+        "localhost:9090",
+        "127.0.0.1:9090",
+        "localhost,127.0.0.1",
+        "127.0.0.1 ::1",
+        "http://localhost",
+        "localhost/",
+        "//localhost",
+        " ",
+        " localhost",
+        "localhost\t",
+        "a..b",
+        ".localhost",
+        ".",
+        "1.2.3.4.5",
+        "1.2.3",
+        "256.0.0.1",
+        "127.0.0.01",
+        "0x7f.1",
+        "2130706433",
+        "fe80::1%",
+        "fe80:::1",
+        "::g",
+        "münchen.example",
+        "x" * 64,
+        "a." * 127 + "example",
+        "user@localhost",
+        "-n'; localhost",
+    ],
+)
+def test_what_is_no_host_is_refused_with_what_to_set(monkeypatch, host):
+    monkeypatch.setenv("HOST", host)
+    with pytest.raises(ImproperlyConfigured) as refused:
+        read_environment()
+    assert str(refused.value) == (
+        "These settings are wrong. HOST: set localhost, one address of this machine, or one name of it; "
+        "0.0.0.0 for all of them. The port is in PORT"
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("localhost", "localhost"),
+        ("0.0.0.0", "localhost"),
+        ("::", "localhost"),
+        ("192.168.1.5", "192.168.1.5"),
+        ("FD00::2", "[fd00::2]"),
+        ("fe80::1%eth0", "[fe80::1]"),
+    ],
+)
+def test_the_service_is_reached_by_the_name_of_its_host(host, name):
+    assert local_host(host) == name

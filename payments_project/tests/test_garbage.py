@@ -3,7 +3,7 @@ import weakref
 
 import pytest
 
-from payments_project.serving import garbage
+from payments_project.serving import process
 
 
 class Knot:
@@ -22,7 +22,7 @@ def _as_before():
 
 
 def test_what_the_start_has_made_is_left_out_and_garbage_is_still_found():
-    garbage.collect_less()
+    process.collect_less()
     assert gc.get_freeze_count() > 0
     assert gc.isenabled()
     lost = weakref.ref(Knot())

@@ -17,7 +17,7 @@ def indexes():
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT indexname FROM pg_indexes WHERE tablename LIKE 'payments!_%' ESCAPE '!'"
-            " OR tablename LIKE 'notifications!_%' ESCAPE '!'"
+            " OR tablename LIKE 'notifications!_%' ESCAPE '!' OR tablename LIKE 'access!_%' ESCAPE '!'"
         )
         return [re.sub("_[0-9a-f]{8}$", "", name) for (name,) in cursor.fetchall()]
 

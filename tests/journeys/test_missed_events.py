@@ -63,7 +63,7 @@ def test_a_dry_run_says_what_is_missing_and_changes_nothing(server, rider, paid)
 def test_a_payment_that_a_crash_left_without_its_link_gets_it(server, connect, user_id):
     payment = backend.ask(server, user_id)
     server.database.execute(
-        "UPDATE payments_payment SET session_id = NULL, payment_url = %s, announced_seq = NULL, created_at = %s"
+        "UPDATE payments_payment SET session_id = NULL, payment_url = %s, link_seq = NULL, created_at = %s"
         " WHERE ride_id = %s",
         "",
         f"{datetime.now(tz=UTC) - timedelta(minutes=2):%Y-%m-%d %H:%M:%S}+00",

@@ -36,7 +36,6 @@ IMPORTED = {
     ],
     "django": [
         "django.db.backends.postgresql.base:DatabaseWrapper.pool",
-        "django.db.backends.postgresql.base:DatabaseWrapper.close_pool",
         "django.db.utils:DatabaseErrorWrapper.__exit__",
     ],
     "django-unfold": [

@@ -36,11 +36,11 @@ def broken(copy):
     ("at", "line", "wall"),
     [
         (
-            "payments/retention.py",
+            "payments/webhooks/retention.py",
             "from notifications import new_room",
             "Payments uses nothing of notifications but",
         ),
-        ("payments/retention.py", "from notifications.feed import notify", ""),
+        ("payments/webhooks/retention.py", "from notifications.feed import notify", ""),
         (
             "stripe_sandbox/ids.py",
             "from payments import metrics",

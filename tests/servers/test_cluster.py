@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from django.core.management.base import CommandError
 
 from deploy.cluster import restart
-from deploy.cluster.refusal import Refusal
 from tests.support import backend, frames
 from tests.support.client import connected
 from tests.support.cluster import Cluster
@@ -155,7 +155,7 @@ def test_a_worker_that_does_not_come_up_leaves_the_others_as_they_are(cluster, m
         restart.connected(cluster.folder) as supervisor,
     ):
         connection.execute("LOCK TABLE django_migrations")  # it waits for that before it serves
-        with pytest.raises(Refusal, match="worker-0 does not come up"):
+        with pytest.raises(CommandError, match="worker-0 does not come up"):
             restart.restart_workers(folder=cluster.folder, supervisor=supervisor)
         assert cluster.http.get("/healthz").is_success
         with restart.notices(cluster.folder / "notify") as notified:

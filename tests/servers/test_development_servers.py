@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 from itertools import count
 
 import pytest
@@ -100,6 +101,21 @@ def test_runserver_serves_again_when_the_code_changes(start, tmp_path):
     assert started() != before
     with connected(developer) as client:
         assert client.register("a user") == frames.registered("a user")
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "options"),
+    [("", "127.0.0.1", ()), ("localhost:", "localhost", ()), ("0:", "0.0.0.0", ("--noreload",))],
+)
+def test_runserver_ends_where_the_port_is_taken(given, host, options):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refusal = run(*RUNSERVER, f"{given}{port}", *options)
+
+    assert refusal.returncode == 1
+    assert refusal.stderr == (
+        f"CommandError: Cannot listen on {host}:{port}: Address already in use. Set PORT to a free port.\n"
+    )
 
 
 def test_runserver_refuses_a_production_and_says_how_to_develop():

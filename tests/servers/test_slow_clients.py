@@ -6,7 +6,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from websockets.client import ClientProtocol
@@ -43,12 +42,6 @@ def metric(server, name):
 
 def dropped(server):
     return metric(server, 'notifications_closed_total{code="4413"}')
-
-
-def memory(server):
-    """Return the server's resident memory in MiB."""
-    with Path(f"/proc/{server.pid}/status").open() as status:
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) / 1024
 
 
 def write_much(server, user_id):
@@ -89,7 +82,7 @@ def test_while_some_do_not_read_memory_is_bounded_and_the_others_are_served(hurr
     write_much(hurried, user_id)
     reader = connect(hurried)
     reader.register(f"{user_id} reads")
-    before, at_start = dropped(hurried), memory(hurried)
+    before, at_start = dropped(hurried), hurried.memory()
     stalled = [connect(hurried) for _ in range(5)]
     for client in stalled:
         client.register(user_id, lastSeq=0)
@@ -99,7 +92,7 @@ def test_while_some_do_not_read_memory_is_bounded_and_the_others_are_served(hurr
         payment = backend.ask(hurried, reader.user_id)
         assert reader.receive() == frames.link(payment)
         slowest = max(slowest, time.monotonic() - asked)
-        most = max(most, memory(hurried))
+        most = max(most, hurried.memory())
 
     for client in stalled:
         read_to_the_end(client)
@@ -158,7 +151,7 @@ def send_pings(sock, protocol, number):
 
 def test_a_client_that_asks_for_pongs_and_reads_none_is_cut_off(server):
     """Long before the 20 seconds that a client has that does not read: what it asks for itself is bounded."""
-    at_start, asked = memory(server), 0
+    at_start, asked = server.memory(), 0
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         protocol = open_websocket(sock)
@@ -167,26 +160,7 @@ def test_a_client_that_asks_for_pongs_and_reads_none_is_cut_off(server):
                 send_pings(sock, protocol, 1000)
                 asked += 1
     assert asked < 400
-    assert memory(server) - at_start < 8
-
-
-IMPATIENT = """
-from payments_project.serving import limits
-limits.REQUEST_SECONDS = 0.5
-import sys
-sys.argv = ["manage.py", "serve"]
-import manage
-manage.main()
-"""
-
-
-@pytest.fixture(scope="module")
-def impatient(serve):
-    """A server with less patience than usual."""
-    server = serve()
-    assert server.stop() == 0
-    server.start("-c", IMPATIENT)
-    return server
+    assert server.memory() - at_start < 8
 
 
 @pytest.mark.parametrize(

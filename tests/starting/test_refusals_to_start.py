@@ -15,6 +15,13 @@ REFUSALS = {
         {"PORT": "abc"},
         "These settings are wrong. PORT: Input should be a valid integer, unable to parse string as an integer",
     ),
+    "a host that is a pattern": (
+        {"HOST": "*"},
+        (
+            "These settings are wrong. HOST: set localhost, one address of this machine, or one name of it; "
+            "0.0.0.0 for all of them. The port is in PORT"
+        ),
+    ),
     "an address that needs an interface": (
         {"HOST": "fe80::1", "EXPOSE_DEVELOPMENT": "1"},
         (
@@ -53,12 +60,13 @@ REFUSALS = {
         "These settings are wrong. REDIS_URL: String should match pattern '^(rediss?://|unix://|$)'",
     ),
     "development's keys in production": (
-        {"DEBUG": "0", "SECRET_KEY": ""},
+        {"DEBUG": "0", "SECRET_KEY": "", "API_KEYS": "dev-key"},
         (
             "CommandError: SECRET_KEY is the development key, short, or easily guessed. "
             "Set SECRET_KEY to 50 or more random characters.\n"
             "API_KEYS holds the development key, or one that is short or easily guessed. "
-            "Set API_KEYS to a key of 20 or more random characters.\n"
+            "Set API_KEYS to a key of 20 or more random characters, or unset it and make keys with "
+            "`manage.py api_key create`.\n"
             "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing, short, or easily guessed. "
             "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters.\n"
             "STRIPE_SECRET_KEY is empty, so that nothing can be paid. Set STRIPE_SECRET_KEY and "

@@ -1,6 +1,7 @@
 """Processes of the service: servers, and commands beside them."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,6 +105,11 @@ class Server:
     @property
     def pid(self):
         return self._process.pid
+
+    def memory(self):
+        """Return its resident memory in MiB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
 
     def stop(self, number=signal.SIGTERM, *, seconds=10):
         """Ask the process to end, unless it was asked; return its exit code."""

@@ -8,7 +8,6 @@ from contextlib import suppress
 import pytest
 
 from notifications.protocol import CloseCode
-from tests.servers.test_slow_clients import memory
 from tests.support import backend
 from tests.support.raw_http import head, line
 
@@ -68,7 +67,7 @@ FLOODS = {
 def test_who_sends_many_frames_at_once_is_sent_away_and_nobody_waits(server, connect, user_id, kind):
     other = connect(server)
     other.register(user_id)
-    at_start = memory(server)
+    at_start = server.memory()
     with line(server) as sock:
         opened(sock)
         if kind == "pings within a message":
@@ -86,17 +85,17 @@ def test_who_sends_many_frames_at_once_is_sent_away_and_nobody_waits(server, con
     assert told == [CloseCode.TOO_MANY]
     assert sent < 2_000_000
     assert other.receive_until_pong() == []
-    assert memory(server) - at_start < 8
+    assert server.memory() - at_start < 8
 
 
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_a_message_in_pieces_without_end_is_too_big(server, payload):
-    at_start = memory(server)
+    at_start = server.memory()
     with line(server) as sock:
         opened(sock)
         sock.sendall(frame(TEXT, b"x", is_last=False) + frame(CONTINUATION, payload, is_last=False) * 400)
         assert close_code(sock) == TOO_BIG
-    assert memory(server) - at_start < 8
+    assert server.memory() - at_start < 8
 
 
 def test_a_message_may_come_in_sixteen_pieces(server):

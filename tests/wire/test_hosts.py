@@ -3,7 +3,9 @@
 import pytest
 
 from tests.support import backend
+from tests.support.raw_http import Answers, head, line
 from tests.support.server import eventually
+from tests.support.webhook import event, signed
 
 REFUSAL = (
     "This service does not answer to the host elsewhere.example:81. If it should, add it to ALLOWED_HOSTS."
@@ -16,6 +18,36 @@ def test_a_program_is_told_in_json(server):
 
     assert answer.status_code == 400
     assert answer.json() == {"error": {"code": "unknown_host", "message": REFUSAL}}
+
+
+@pytest.mark.parametrize("signature", [{}, signed(b"{}")], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("path", ["/webhooks/stripe/", "/webhooks/stripe"])
+def test_a_webhook_is_told_before_its_signature_is_looked_at(server, path, signature):
+    answer = server.http.post(path, content=b"{}", headers=ELSEWHERE | signature)
+
+    assert answer.status_code == 400
+    assert answer.json() == {"error": {"code": "unknown_host", "message": REFUSAL}}
+
+
+@pytest.mark.parametrize("path", ["/basic/ws", "/nowhere"])
+def test_a_handshake_is_told_in_a_line_of_text(server, path):
+    with line(server) as sock:
+        answers = Answers(sock)
+        sock.sendall(handshake(path, "elsewhere.example:81"))
+
+        assert next(answers) == (400, f"{REFUSAL}\n".encode())
+        assert answers.is_at_end()
+
+
+@pytest.mark.parametrize("name", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:80", "localhost."])
+def test_a_handshake_and_a_webhook_for_a_known_host_are_taken(server, name):
+    body = event()
+    answer = server.http.post("/webhooks/stripe/", content=body, headers=signed(body) | {"Host": name})
+    assert answer.status_code == 200
+
+    with line(server) as sock:
+        sock.sendall(handshake("/basic/ws", name))
+        assert sock.recv(65536).startswith(b"HTTP/1.1 101 ")
 
 
 def test_a_probe_is_told_in_a_line_of_text(server):
@@ -31,6 +63,12 @@ def test_a_browser_is_shown_the_setting(server):
     assert "This service does not answer to elsewhere.example:81" in answer.text
     assert "ALLOWED_HOSTS=localhost,127.0.0.1,[::1],elsewhere.example<" in answer.text
     assert "Traceback" not in answer.text
+
+
+def handshake(path, host):
+    fields = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+    fields.append("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
+    return head(f"GET {path}".encode(), *(field.encode() for field in fields), host=host.encode())
 
 
 @pytest.mark.parametrize("name", ["<script>", "a b", "[::", "x" * 500, "ü".encode(), "localhost:port"])

@@ -103,15 +103,18 @@ def test_a_signed_event_is_taken_with_and_without_the_slash(server, path):
 def test_an_event_whose_signature_does_not_match_is_refused_and_not_kept(server):
     body = event()
     bad = [
-        {},
-        {"Stripe-Signature": "?"},
-        signed(b"another"),
-        signed(body, secret="whsec_x"),
+        ({}, "unsigned"),
+        ({"Stripe-Signature": "?"}, "unreadable_signature"),
+        (signed(b"another"), "invalid_signature"),
+        (signed(body, secret="whsec_x"), "invalid_signature"),
     ]
 
-    for headers in bad:
+    for headers, code in bad:
         answer = server.http.post("/webhooks/stripe/", content=body, headers=headers)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_signature")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+        metrics = server.http.get("/metrics", headers=backend.KEY).text
+        assert f'payments_webhooks_refused_total{{reason="{code}"}}' in metrics
+        assert f"Webhooks are refused as {code}: " in server.log
 
     stored = "SELECT count(*) FROM payments_webhookevent WHERE event_id = %s"
     assert server.database.execute(stored, json.loads(body)["id"])[0] == (0,)
@@ -140,7 +143,7 @@ def test_a_clock_that_is_wrong_is_told_apart_from_a_secret_that_is_wrong(server,
         assert "check the clock of this server" in error["message"]
 
     assert counted() == before + 3
-    assert server.log.count("Webhooks are refused as signed at another time.") == 1
+    assert server.log.count(f"Webhooks are refused as {code}: ") == 1
     stored = "SELECT count(*) FROM payments_webhookevent WHERE event_id = %s"
     assert server.database.execute(stored, json.loads(body)["id"])[0] == (0,)
 

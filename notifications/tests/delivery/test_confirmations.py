@@ -10,8 +10,8 @@ from channels.db import database_sync_to_async
 from django.db import connection, transaction
 from django.utils import timezone
 
-from notifications import feed, history, installation
-from notifications.delivery import confirmations, hub, receipts
+from notifications import feed, installation
+from notifications.delivery import confirmations, history, hub, receipts
 from notifications.delivery.confirmations import window_seconds
 from notifications.delivery.receipts import CROSSING_SECONDS, DeliveryTracker
 from notifications.models import Feed, Notification

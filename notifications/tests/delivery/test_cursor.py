@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from notifications.delivery import cursor as cursors
 from notifications.delivery.cursor import Cursor, Doubt, Place
-from notifications.history import FeedHead, FeedState
+from notifications.delivery.history import FeedHead, FeedState
 
 EPOCH = "epoch"
 
@@ -44,7 +44,7 @@ class Delivery(RuleBasedStateMachine):
         self.newest = newest
         known = data.draw(st.integers(0, newest))
         self.is_plain = is_plain
-        self.cursor = Cursor() if is_plain else Cursor(last_seq=known, epoch=EPOCH)
+        self.cursor = Cursor() if is_plain else Cursor(after=Place(known, EPOCH), is_plain=False)
         self.confirmed = known
         self.start = known
 
@@ -106,7 +106,7 @@ class Delivery(RuleBasedStateMachine):
     @rule()
     def the_client_registers_again(self):
         if not self.cursor.is_redelivering:
-            self.cursor = Cursor(sent=Place(self.cursor.seq, EPOCH))
+            self.cursor = Cursor(after=Place(self.cursor.seq, EPOCH))
             self.confirmed = 0
 
     def send(self, frame):
@@ -163,7 +163,7 @@ TestDelivery = Delivery.TestCase
     ],
 )
 def test_a_client_resumes_where_everything_after_its_number_is_kept(last_seq, epoch, resumed, seq):
-    cursor = Cursor(last_seq=last_seq, epoch=epoch)
+    cursor = Cursor(after=Place(last_seq, epoch), is_plain=False)
     assert cursor.place(state(7, oldest=3)) is resumed
     assert cursor.seq == seq
     assert not cursor.is_redelivering
@@ -188,7 +188,7 @@ def test_where_all_is_confirmed_nothing_is_sent_again():
 
 
 def test_what_was_sent_in_another_epoch_does_not_count():
-    cursor = Cursor(sent=Place(6, "another"))
+    cursor = Cursor(after=Place(6, "another"))
     cursor.place(state(7, confirmed=2))
     assert cursor.seq == 7
     assert cursor.next_page().after == 2

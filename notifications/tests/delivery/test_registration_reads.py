@@ -6,8 +6,7 @@ import threading
 import pytest
 from django.db import OperationalError
 
-from notifications import history
-from notifications.delivery import hub, registration_reads
+from notifications.delivery import history, hub, registration_reads
 from notifications.tests.conftest import PATIENCE, until
 
 pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notifications"])

@@ -8,15 +8,15 @@ import pytest
 from channels.db import database_sync_to_async
 from django.db import OperationalError
 
-from notifications import history, metrics
-from notifications.delivery import cursor, hub, reconciler
+from notifications import metrics
+from notifications.delivery import cursor, history, hub, reconciler
+from notifications.delivery.history import FeedHead
 from notifications.delivery.registration_reads import RegistrationReads
 from notifications.delivery.socket import ClientGoneError, Socket
 from notifications.delivery.subscription import Subscription
 from notifications.fanout import seal
 from notifications.fanout.publish import Wake
 from notifications.fanout.publish import message as sealed
-from notifications.history import FeedHead
 from notifications.installation import known
 from notifications.models import Feed, Notification
 from notifications.protocol import Register
@@ -88,20 +88,6 @@ async def subscribe(tell, monkeypatch):
     yield start
     for subscription in started:
         await hub.current().end(subscription)
-
-
-@pytest.fixture
-def tell_silently(tell, settings, unreachable_layer):
-    """Return a function that notifies a user while no wake gets through."""
-
-    async def notify(*args, **kwargs):
-        own = settings.CHANNEL_LAYERS
-        settings.CHANNEL_LAYERS = unreachable_layer
-        seq = await tell(*args, **kwargs)
-        settings.CHANNEL_LAYERS = own
-        return seq
-
-    return notify
 
 
 async def test_the_next_notification_is_sent_as_it_came_without_the_database(subscribe, without_table):
@@ -216,7 +202,7 @@ async def test_notifications_that_are_not_kept_are_passed(subscribe, tell_silent
         await tell_silently()
     await database_sync_to_async(Notification.objects.all().delete)()
     subscription.compare(FeedHead(3, ""), sent=0)
-    await until(lambda: subscription._cursor.seq == 3)
+    await until(lambda: subscription.cursor.seq == 3)
     await bring(message(4, '{"n":4}'))
     assert socket.notifications == [{"n": 4}]
 
@@ -301,8 +287,8 @@ async def test_the_pump_sends_each_once_in_order_whatever_is_lost_late_or_fails(
         while late and chance.random() < 0.6:
             hub.current().listener._take(message(late[-1], f'{{"n":{late.pop()}}}'))
         if chance.random() < 0.1:
-            subscription.compare(FeedHead(n, ""), sent=subscription.seq)
-    while subscription.seq < 40:
-        subscription.compare(FeedHead(40, ""), sent=subscription.seq)
+            subscription.compare(FeedHead(n, ""), sent=subscription.cursor.seq)
+    while subscription.cursor.seq < 40:
+        subscription.compare(FeedHead(40, ""), sent=subscription.cursor.seq)
         await asyncio.sleep(0.01)
     assert [frame["n"] for frame in socket.notifications] == list(range(1, 41))

@@ -91,7 +91,7 @@ async def test_a_layer_that_takes_messages_and_brings_none_is_connected_to_anew(
         await path.gets_fast(client, f"user {n}")
     deaf = total(metrics.STALLS)
 
-    (server,) = held_by(layer_in_use()).servers
+    server = held_by(layer_in_use()).server
     await asyncio.gather(*(server._connection.send("UNSUBSCRIBE", name) for name in server._subscribed))
 
     for n, client in enumerate(clients):
@@ -105,7 +105,7 @@ async def test_a_connection_that_the_system_gives_up_holds_nobody_up_for_long(co
     client = await connect()
     await client.register()
     await path.gets_fast(client)
-    (server,) = held_by(layer_in_use()).servers
+    server = held_by(layer_in_use()).server
     lost = TimeoutError(errno.ETIMEDOUT, "Connection timed out")  # as the system's keep-alive reports it
     server._connection._redis._writer.transport._fatal_error(lost)
     started = time.monotonic()
@@ -329,7 +329,7 @@ async def test_when_nobody_is_left_the_line_is_closed_and_opened_again_for_the_n
         await client.register()
         await path.gets_fast(client)
         await client.disconnect(timeout=PATIENCE)
-        await until(lambda: not hub.current().listener.is_running)
+        await until(lambda: hub.current().listener._task is None)
         assert subscribed(redis) == set()
 
 

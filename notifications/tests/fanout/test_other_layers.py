@@ -27,7 +27,8 @@ def in_memory(settings):
 @pytest.fixture
 def on_redis(settings, valkey):
     ours = redis_layer(valkey.port)
-    default = ours["notifications"] | {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer"}
+    hosts = [ours["notifications"]["CONFIG"]["host"]]
+    default = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": hosts}}
     settings.CHANNEL_LAYERS = ours | {"default": default}
 
 
@@ -55,7 +56,7 @@ async def test_a_consumer_of_another_app_hears_its_group_whatever_riders_do(requ
     assert await hears(driver, 3)
 
     await rider.disconnect(timeout=PATIENCE)
-    await until(lambda: not ours.is_running)
+    await until(lambda: ours._task is None)
     assert await hears(driver, 4)
     await driver.disconnect(timeout=PATIENCE)
     await get_channel_layer().flush()

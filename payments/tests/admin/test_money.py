@@ -9,9 +9,9 @@ from notifications.models import Feed
 from payments.admin import fact_entries, tables
 from payments.models import Intent
 from payments.tests import stripe_events as stripe
-from payments.tests.admin.test_admin import page_of, text_of
 from payments.tests.api.test_outcomes import declined
 from payments.tests.stories import STORIES
+from tests.support.admin_pages import page_of, text_of
 
 RECEIPT = "https://pay.stripe.example/receipts/1"
 

@@ -13,11 +13,17 @@ GOOD = [
     "https://shop.example./a//b;c",
     "https://a_b.shop-1.example/",
     "https://xn--bcher-kva.example/",
+    "https://XN--BCHER-KVA.example/",
+    "https://xn--fiqs8s.xn--0zwm56d/",
+    "https://xn--i-7iq.example/",
+    "https://xn--strae-oqa.example/",
+    "https://xn--mgbaam7a8h.example/",
     "http://127.0.0.1:8000/",
     "http://[::1]:8000/",
     "http://[2001:db8::1]/",
     "https://shop.example/paid?session={CHECKOUT_SESSION_ID}&a@b=c:d#{CHECKOUT_SESSION_ID}",
     "https://shop.example/größe/日本?q=%20%0a",
+    "https://shop.example/e\u0301/\u0e01\u0e33/\u0915\u093f/\U0001f695?q=«»#—",
 ]
 BAD = [
     "",
@@ -61,6 +67,15 @@ BAD = [
     "https://shop.example\uff0fevil/",
     "https://xn--ü.example/",
     "https://xn--\x80.example/",
+    *(
+        f"https://xn--{('shop' + character).encode('punycode').decode()}.example/"
+        for character in "\u200b\u034f\u3164\u2800\xad\ue000\u3002\u2024\uff0e"
+    ),
+    "https://xn--shop-.example/",
+    "https://xn--.example/",
+    "https://xn--" + "bÜcher".encode("punycode").decode() + ".example/",
+    "https://xn--" + "bu\u0308cher".encode("punycode").decode() + ".example/",
+    "https://xn--" + "\u0308bucher".encode("punycode").decode() + ".example/",
     "https://xn--99999999999.example/",
     "https://{CHECKOUT_SESSION_ID}/",
     "https://shop<.example/",
@@ -80,6 +95,11 @@ BAD = [
     "https://" + "a." * 127 + "example/",
 ]
 INVISIBLE = "\x00\t\n\v\f\r\x1b \x7f\x80\x85\x9b\xa0\xad\u061c\u1680\u2003\u200b\u200e\u2028\u2029\u202e\u2066\u205f\u3000\ufeff"
+INVISIBLE += (
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180e\u180f\u2060\u2065\u2069\u206f\u2800\u3164\ufe00\ufe0f\uffa0"
+)
+INVISIBLE += "\ud800\udfff\ue000\uf8ff\ufdd0\ufff0\ufff8\ufff9\ufffb\ufffc\uffff\u0378"
+INVISIBLE += "\U0001bca0\U0001d173\U0001ffff\U000e0000\U000e0020\U000e0100\U000e0fff\U000f0000\U0010ffff"
 
 
 @pytest.mark.parametrize("url", GOOD)

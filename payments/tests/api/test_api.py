@@ -48,6 +48,7 @@ def test_a_payment_is_created_with_exactly_the_keys_that_are_promised(api):
         "paymentUrl",
         "stripeSessionId",
         "createdAt",
+        "createdBy",
         "expiresAt",
         "failure",
         "dispute",
@@ -417,4 +418,7 @@ def test_the_api_page_is_served_without_a_cdn(client):
         "/api/payments/{payment_id}",
         "/api/payments/{payment_id}/cancel",
         "/api/payments/{payment_id}/refund",
+        "/api/users/{user_id}/notifications",
+        "/api/users/{user_id}/token",
+        "/api/users/{user_id}/disconnect",
     }

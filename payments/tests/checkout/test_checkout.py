@@ -187,10 +187,22 @@ def test_when_stripe_refuses_the_payment_is_kept_and_another_order_needs_it_canc
 def test_an_answer_of_stripe_that_got_lost_is_the_same_session_on_the_next_try(start):
     payment = start("key-1")
     Payment.objects.filter(pk=payment.pk).update(
-        session_id=None, payment_url="", announced_seq=None, expires_at=None
+        session_id=None, payment_url="", link_seq=None, expires_at=None
     )
     assert start("key-1").session_id == payment.session_id
     assert Session.objects.count() == 1
+
+
+def test_a_repetition_that_meets_its_finished_payment_by_the_ride_is_no_second_request(start):
+    """The first request may be committed between the looks for the key and for the ride."""
+    payment = start("key-1")
+    digest = make_order().digest()
+
+    again = create._adopted(payment.pk, digest=digest, key={"api_key": "", "idempotency_key": "key-1"})
+    assert again == payment
+    for other in ({"api_key": "b", "idempotency_key": "key-1"}, {"api_key": "", "idempotency_key": "key-2"}):
+        with pytest.raises(create.RideHasPayment):
+            create._adopted(payment.pk, digest=digest, key=other)
 
 
 def test_canceling_ends_the_session_and_tells_the_user_once(start):
@@ -203,7 +215,7 @@ def test_canceling_ends_the_session_and_tells_the_user_once(start):
 
 
 def test_a_payment_that_was_canceled_while_stripe_was_asked_is_not_handed_over(start):
-    payment = create._reserve(order=make_order(), idempotency_key="key-1")
+    payment = create._reserve(order=make_order(), key={"api_key": "backend", "idempotency_key": "key-1"})
     session = gateway.create_session(params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}")
     cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
     payment = create._announce(payment_id=payment.pk, session=session)
@@ -370,3 +382,56 @@ def test_a_refund_that_stripe_refused_is_forgotten(paid):
     with pytest.raises(gateway.StripeRefused):
         give_back(paid)
     assert not RefundRequest.objects.exists()
+
+
+@pytest.fixture
+def event_comes_first(monkeypatch):
+    """Let the event of a call to Stripe be applied before its answer is."""
+
+    def arrange(name, event_of):
+        call = getattr(gateway, name)
+
+        def call_and_deliver(**asked):
+            answer = call(**asked)
+            event = event_of(answer)
+            envelope.store(envelope.read(stripe_events.bodies([event])[0]))
+            apply.apply([event["id"]])
+            return answer
+
+        monkeypatch.setattr(gateway, name, call_and_deliver)
+
+    return arrange
+
+
+def names_of_changes(payment):
+    return list(payment.changes.order_by("pk").values_list("after", "cause", "api_key"))
+
+
+def test_a_cancel_whose_event_comes_first_bears_the_name_of_its_key(start, event_comes_first):
+    payment = start()
+    event_comes_first("expire_session", lambda _: stripe_events.expired(payment)[0])
+
+    cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API, api_key="backend")
+    cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API, api_key="another")
+    assert names_of_changes(payment) == [("canceled", "event", "backend")]
+
+
+def test_a_refund_whose_event_comes_first_bears_the_name_of_its_key(paid, event_comes_first):
+    def refunded(made):
+        event = stripe_events.event(
+            paid, "refund.created", of="re_1", amount=500, payment_intent=paid.payment_intent_id
+        )
+        event["data"]["object"]["id"] = made["id"]
+        return event
+
+    event_comes_first("create_refund", refunded)
+    made = refund.refund(
+        payment_id=paid.pk,
+        amount=500,
+        payment_intent_id=None,
+        idempotency_key="key-1",
+        cause=StatusChange.Cause.API,
+        api_key="backend",
+    )
+    assert made.api_key == "backend"
+    assert names_of_changes(paid) == [("partially_refunded", "event", "backend")]

@@ -9,13 +9,12 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from payments import retention
 from payments.balances import balances
 from payments.models import Intent, Payment, WebhookEvent
 from payments.stripe import gateway
 from payments.tests import stripe_events as stripe
 from payments.tests.fetching import fetch
-from payments.webhooks import apply, envelope
+from payments.webhooks import apply, envelope, retention
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

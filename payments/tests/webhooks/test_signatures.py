@@ -5,7 +5,13 @@ import time
 import pytest
 
 from payments.webhooks import signatures
-from payments.webhooks.signatures import TOLERANCE_SECONDS, InvalidSignature, SignatureOfAnotherTime
+from payments.webhooks.signatures import (
+    TOLERANCE_SECONDS,
+    InvalidSignature,
+    SignatureOfAnotherTime,
+    UnreadableSignature,
+    Unsigned,
+)
 
 BODY = '{"name": "Zoë 🚕"}'.encode()
 OTHER = "0" * 64
@@ -40,12 +46,11 @@ def test_a_good_signature_is_taken_in_every_form_that_http_and_stripe_give_it(si
 @pytest.mark.parametrize(
     "form",
     [
-        "",
         ",",
+        "?",
         "t={t}",
         "v1={v}",
         "t={t},v0={v}",
-        "t={t},v1={other}",
         "t={t},v1=",
         "t={t};v1={v}",
         "t=1,t={t},v1=",
@@ -56,12 +61,32 @@ def test_a_good_signature_is_taken_in_every_form_that_http_and_stripe_give_it(si
         "t=٣,v1={v}",
         "t=" + "9" * 5000 + ",v1={v}",
         "T={t},V1={v}",
+        "t = {t}, v1 = {v}",
+        "t={t},v1 ={v}",
+        "t={t},v1= {v}",
+        "t={t},v1={v}0",
+        "t={t},v1=" + "A" * 64,
     ],
 )
-def test_what_is_no_signature_of_the_body_is_refused(sign, form):
+def test_what_is_no_signature_is_called_unreadable(sign, form):
     t, v = (part.partition("=")[2] for part in sign(BODY).split(","))
-    with pytest.raises(InvalidSignature):
-        take(form.format(t=t, v=v, other=OTHER))
+    with pytest.raises(UnreadableSignature) as refusal:
+        signatures.read(form.format(t=t, v=v, other=OTHER))
+    assert refusal.value.code == "unreadable_signature"
+
+
+def test_what_is_no_signature_of_the_body_is_called_invalid(sign):
+    t = sign(BODY).partition(",")[0]
+    with pytest.raises(InvalidSignature) as refusal:
+        take(f"{t},v1={OTHER}")
+    assert refusal.value.code == "invalid_signature"
+
+
+@pytest.mark.parametrize("header", ["", " "])
+def test_what_has_no_signature_is_called_unsigned(header):
+    with pytest.raises(Unsigned) as refusal:
+        signatures.read(header)
+    assert refusal.value.code == "unsigned"
 
 
 def test_bytes_are_signed_as_they_are(sign):

@@ -11,6 +11,7 @@ from django.core.management.base import CommandError
 
 from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
+from payments_project.serving.listening import listen
 from payments_project.serving.startup import check_connection, use_database
 
 BEARERS = ("sandbox", "v1", "checkout")
@@ -20,6 +21,7 @@ BEARERS = ("sandbox", "v1", "checkout")
 class Command(runserver.Command):  # type: ignore[misc]  # Daphne has no types
     """The command."""
 
+    addr: str
     help = "Serve for development, with reload: pages, HTTP, WebSocket, webhooks and the sandbox."
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -34,7 +36,11 @@ class Command(runserver.Command):  # type: ignore[misc]  # Daphne has no types
         Links, host names and the sandbox use these settings, which are read once. So if they differ, the command starts
         again with them.
         """
-        given = {"PORT": self.port} | ({"HOST": self.addr} if self.addr != self.default_addr else {})
+        if self.addr == "0":  # Django's documentation has it
+            self.addr = "0.0.0.0"  # noqa: S104 as the developer asks
+        given = {"PORT": self.port}
+        if self.addr not in {self.default_addr, settings.HOST}:
+            given["HOST"] = self.addr
         if given["PORT"] != self.default_port or "HOST" in given:
             os.environ |= given
             os.execv(sys.executable, sys.orig_argv)  # noqa: S606 it is this command again
@@ -43,6 +49,10 @@ class Command(runserver.Command):  # type: ignore[misc]  # Daphne has no types
         except ImproperlyConfigured as error:
             advice = "To develop, set DEBUG=1: `make run` writes a .env with it."
             raise CommandError(f"{error}\n{advice}") from None
+        for sock in listen(
+            host=self.addr, port=int(self.port)
+        ):  # Daphne would log the failure, and wait for ever
+            sock.close()
         with use_database():
             check_connection()
         if problem := redis_check.problem():

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
-from payments_project.serving import garbage, uvicorn
+from payments_project.serving import process, uvicorn
 from payments_project.serving.listening import adopt, listen
 from payments_project.serving.startup import banner, prepare_database
 
@@ -41,8 +41,9 @@ class Command(BaseCommand):
         if fd is None:
             sockets = listen(host=settings.HOST, port=settings.PORT)
             password = prepare_database(may_migrate=settings.DEBUG)
-            Console().print(banner(password=password))
-            Console().print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)
+            console = Console(markup=False)  # it would take [fd00::2] for markup
+            console.print(banner({}, password=password))
+            console.print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)
         else:  # one of several processes: the process manager has prepared the database once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
@@ -50,5 +51,5 @@ class Command(BaseCommand):
             logger.warning(problem)
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 
-        garbage.collect_less()
+        process.collect_less()
         uvicorn.serve(application=application, sockets=sockets)

@@ -76,6 +76,34 @@ def _prefix(url: AnyHttpUrl) -> AnyHttpUrl:
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
+_ORIGIN = re.compile(
+    r"null|[a-z][a-z0-9+.-]*://(\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[0-9]{1,5})?"
+)
+
+
+def _origin(text: str) -> str:
+    """Return the origin in lower case, as browsers send it."""
+    origin = text.lower().removesuffix("/")
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError("set origins alone, such as https://app.example.com, https://.example.com or null")
+    return re.sub(r"^(https://[^/]*):443$|^(http://[^/]*):80$", r"\1\2", origin)
+
+
+_RETURN_HOST = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
+
+def _return_host(text: str) -> str:
+    """Return the host name in lower case, or the IP address in its shortest form."""
+    host = text.lower()
+    with suppress(ValueError):
+        return str(ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host))
+    if not _RETURN_HOST.fullmatch(host):
+        raise ValueError(
+            "set host names alone, such as shop.example.com, or .example.com for all below it too"
+        )
+    return host
+
+
 class Environment(BaseSettings):
     """All settings, with their defaults. A field's name is the name in the environment."""
 
@@ -87,6 +115,14 @@ class Environment(BaseSettings):
     """Signs sessions and the sandbox's webhooks, and seals what goes through Redis."""
     ALLOWED_HOSTS: CommaSeparated = ["localhost", "127.0.0.1", "[::1]"]
     """Host names the service answers to, separated by commas."""
+    ALLOWED_ORIGINS: Annotated[
+        list[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_split)
+    ] = []
+    """Origins whose pages may open a WebSocket, separated by commas; empty: every origin."""
+    RETURN_HOSTS: Annotated[
+        list[Annotated[str, AfterValidator(_return_host)]], NoDecode, BeforeValidator(_split)
+    ] = []
+    """Hosts that `successUrl` and `cancelUrl` may lead to, separated by commas; empty: every host."""
     HOST: Annotated[str, AfterValidator(_host)] = "localhost"
     """Address `manage.py serve` listens on."""
     PORT: int = Field(default=9090, ge=1, le=65535)

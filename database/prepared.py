@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from psycopg import pq
 
@@ -35,14 +35,15 @@ def execute(text: str, *parameters: str) -> list[tuple[Any, ...]]:
 
     PostgreSQL's values are text, whatever their type. Raises Django's database errors.
     """
-    if connection.vendor != "postgresql":
-        with connection.cursor() as cursor:
+    database = connections[DEFAULT_DB_ALIAS]  # `connection` would look for the thread's at each use
+    if database.vendor != "postgresql":
+        with database.cursor() as cursor:
             cursor.execute(text, parameters)
             return cursor.fetchall() if cursor.description else []
-    connection.ensure_connection()
-    statement = _Statement(connection.connection)
-    wrapper = _LoggedCursor if connection.queries_logged else CursorWrapper
-    wrapper(statement, connection).execute(text, parameters)
+    database.ensure_connection()
+    statement = _Statement(database.connection)
+    wrapper = _LoggedCursor if database.queries_logged else CursorWrapper
+    wrapper(statement, database).execute(text, parameters)
     return statement.rows
 
 

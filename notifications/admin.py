@@ -26,7 +26,15 @@ class FeedAdmin(ReadOnlyAdmin):
     sortable_by = ("user_id",)
     search_fields = ("user_id",)
     search_help_text = "Start of a user id"
-    fields = ("user_id", "last_seq", "confirmed_seq", "confirmed", "notifications", "latest_connection")
+    fields = (
+        "user_id",
+        "last_seq",
+        "confirmed_seq",
+        "confirmed",
+        "notifications",
+        "latest_connection",
+        "disconnects",
+    )
     readonly_fields = ("confirmed", "notifications")
 
     def find(self, term: str) -> Q:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from channels.consumer import AsyncConsumer, get_handler_name
@@ -10,9 +11,11 @@ from channels.exceptions import StopConsumer
 from django.db import Error as DatabaseError
 
 from database.errors import describe
-from notifications import auth, metrics, protocol
+from notifications import metrics, protocol
+from notifications.auth import grants, handshake
 from notifications.delivery import cursor
 from notifications.delivery import hub as hubs
+from notifications.delivery.permission import Permission
 from notifications.delivery.socket import ClientGoneError, Socket
 from notifications.delivery.subscription import Subscription
 from notifications.protocol import CloseCode
@@ -33,7 +36,7 @@ class NotificationConsumer(AsyncConsumer):
         self._subscription: Subscription | None = None
         self._sent: tuple[str, cursor.Place | None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._expiry: asyncio.Task[None] | None = None
+        self._farewell: asyncio.Task[None] | None = None
         self._accepted_at = 0.0
         self._round_trip: float | None = None
 
@@ -45,6 +48,8 @@ class NotificationConsumer(AsyncConsumer):
         """
         self.scope, self.base_send = scope, send
         self._hub, self._socket = hubs.current(), Socket(self.send)
+        self._handshake = handshake.read(scope)
+        self._permission = Permission(revoke=self._revoke, logins_watch=self._hub.logins)
         with metrics.CONNECTIONS.track_inprogress(), self._hub.holding(self._socket):
             try:
                 while True:
@@ -69,11 +74,13 @@ class NotificationConsumer(AsyncConsumer):
             logger.exception("A WebSocket event could not be handled.")
 
     async def websocket_connect(self, message: dict[str, Any]) -> None:  # noqa: ARG002 Channels' signature
-        """Accept the client. Close it at once while the process drains."""
+        """Accept the client, or refuse it with HTTP 403. Close it at once while the process drains."""
+        if not grants.may_connect(self._handshake):
+            logger.warning("A page of another origin than PUBLIC_URL's was refused a connection.")
+            await self._socket.close(CloseCode.UNAUTHORIZED)
+            raise StopConsumer
         self._expect_registration()
-        # Browsers fail a connection if the server selects none of the offered subprotocols
-        # (https://websockets.spec.whatwg.org/#concept-websocket-establish). The frames are the same with any.
-        await self._socket.accept(subprotocol=next(filter(None, self.scope.get("subprotocols", ())), None))
+        await self._socket.accept(subprotocol=self._handshake.subprotocol)
         self._accepted_at = asyncio.get_running_loop().time()
         if hubs.is_draining():
             await self._socket.close(CloseCode.GOING_AWAY)
@@ -100,19 +107,39 @@ class NotificationConsumer(AsyncConsumer):
 
     async def _authorize_and_register(self, request: protocol.Register) -> None:
         try:
-            auth.authorize(user_id=request.user_id, token=request.token)
-        except auth.UnauthorizedError as error:
+            grant = await grants.authorize(
+                user_id=request.user_id, token=request.token, handshake=self._handshake
+            )
+        except grants.UnauthorizedError as error:
             metrics.REGISTRATIONS.labels("unauthorized").inc()
-            await self._socket.send(protocol.error(message=str(error), code="unauthorized"))
-            await self._socket.close(CloseCode.UNAUTHORIZED)
+            await self._send_away(str(error))
+        except (grants.KeysUnavailableError, DatabaseError) as error:
+            await self._leave_to_register()
+            await self._fail(error)
         else:
+            await self._leave_to_register()
+            self._permission.renew(grant, user_id=request.user_id)
             await self._register(request)
 
-    async def _register(self, request: protocol.Register) -> None:
+    def _revoke(self, reason: str) -> None:
+        """Send the client nothing from now on but the reason, and close the connection."""
+        if self._subscription:
+            self._subscription.stop()
+        self._farewell = asyncio.create_task(self._send_away(reason))
+
+    async def _send_away(self, reason: str) -> None:
+        with suppress(ClientGoneError):
+            await self._socket.send(protocol.error(message=reason, code="unauthorized"))
+        await self._socket.close(CloseCode.UNAUTHORIZED)
+
+    async def _leave_to_register(self) -> None:
+        """Leave the feed of an earlier registration. The client has to register again in time."""
         if self._subscription:
             self._sent = (self._subscription.user_id, await self._subscription.finish())
             self._leave()
             self._expect_registration()
+
+    async def _register(self, request: protocol.Register) -> None:
         self._subscription = subscription = Subscription(
             request=request,
             connection_id=self._connection_id,
@@ -126,17 +153,21 @@ class NotificationConsumer(AsyncConsumer):
             await self._hub.register(subscription)
         except ClientGoneError:
             raise
-        except Exception as error:
-            # In an outage of the database each client that registers comes here: log one line, without a traceback.
-            unforeseen = not isinstance(error, DatabaseError)
-            logger.warning("A registration failed: %s", describe(error), exc_info=unforeseen)
-            metrics.REGISTRATIONS.labels("unavailable").inc()
-            self._leave()
-            await self._socket.send(protocol.UNAVAILABLE)
+        except Exception as error:  # noqa: BLE001 it is logged
+            await self._fail(error)
         else:
             metrics.REGISTRATIONS.labels("registered").inc()
             self._expect_nothing()
             await subscription.send_missed()
+
+    async def _fail(self, error: Exception) -> None:
+        # In an outage of the database each client that registers comes here: log one line, without a traceback.
+        unforeseen = not isinstance(error, DatabaseError | grants.KeysUnavailableError)
+        logger.warning("A registration failed: %s", describe(error), exc_info=unforeseen)
+        metrics.REGISTRATIONS.labels("unavailable").inc()
+        self._permission.end()
+        self._leave()
+        await self._socket.send(protocol.UNAVAILABLE)
 
     def _leave(self) -> None:
         if self._subscription:
@@ -146,6 +177,7 @@ class NotificationConsumer(AsyncConsumer):
     async def _end(self) -> None:
         self._socket.has_ended = True
         self._expect_nothing()
+        self._permission.end()
         if self._subscription:
             await self._hub.end(self._subscription)
 
@@ -159,7 +191,7 @@ class NotificationConsumer(AsyncConsumer):
             self._deadline.cancel()
 
     def _expire(self) -> None:
-        self._expiry = asyncio.create_task(self._socket.close(CloseCode.REGISTRATION_TIMEOUT))
+        self._farewell = asyncio.create_task(self._socket.close(CloseCode.REGISTRATION_TIMEOUT))
 
 
 def _was_closed_cleanly(message: dict[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from database.prepared import execute
-from notifications import protocol
+from notifications import protocol, timeline
 from notifications.fanout import publish
 from notifications.fanout.publish import Wake
 from notifications.models import Feed
@@ -31,17 +31,27 @@ _INSERT = """
     SELECT feed.id, feed.last_seq - newer, frame, collapse_key, created_at, expires_at
     FROM incoming JOIN {} AS feed ON feed.user_id = incoming.user_id
 """
-_ON_POSTGRESQL = f"""
-    WITH incoming AS (
-        SELECT * FROM json_to_recordset(%s) AS item (user_id text, newer integer, frame text, collapse_key text,
-                                                     created_at timestamptz, expires_at timestamptz)
-    ), feed AS ({_NUMBER}), written AS ({_INSERT.format("feed")})
-    TABLE feed
-"""  # noqa: S608 made of constants
+_NUMBERED = """
+    SELECT place, feed.last_seq - newer AS seq
+    FROM incoming JOIN {} AS feed ON feed.user_id = incoming.user_id
+"""
+PART = f"""
+    incoming AS (
+        SELECT * FROM json_to_recordset(%s) AS item (place integer, user_id text, newer integer, frame text,
+                                                     collapse_key text, created_at timestamptz, expires_at timestamptz)
+        WHERE {{after}}
+    ), feed AS ({_NUMBER}), notification AS ({_INSERT.format("feed")}), numbered AS ({_NUMBERED.format("feed")})
+"""
+"""What writes notifications as a part of a caller's statement, on PostgreSQL: tables of its WITH clause.
+
+Its parameter is `Prepared.rows`. `after`: a condition that reads what has to be locked before the feeds. Of its tables
+the caller may read `feed`, which has a row for each feed that it locked. `numbered()` is the query for what it wrote.
+"""
 _ON_SQLITE = """
     WITH incoming AS (
-        SELECT json_extract(value, '$.user_id') AS user_id, json_extract(value, '$.newer') AS newer,
-               json_extract(value, '$.frame') AS frame, json_extract(value, '$.collapse_key') AS collapse_key,
+        SELECT json_extract(value, '$.place') AS place, json_extract(value, '$.user_id') AS user_id,
+               json_extract(value, '$.newer') AS newer, json_extract(value, '$.frame') AS frame,
+               json_extract(value, '$.collapse_key') AS collapse_key,
                json_extract(value, '$.created_at') AS created_at, json_extract(value, '$.expires_at') AS expires_at
         FROM json_each(%s)
     )
@@ -91,28 +101,73 @@ class Confirmation(NamedTuple):
 def notify(
     *, user_id: str, frame: Mapping[str, object], collapse_key: str, expires_at: datetime | None
 ) -> int:
-    """Notify one user; return the notification's number. Call it as `notify_all`, with the values of NewNotification."""
-    return notify_all([NewNotification(user_id, frame, collapse_key, expires_at)])[0]
+    """Write a notification in the caller's transaction; return its number. Wake the user's connections after the commit.
 
+    For the values see NewNotification. The feed stays locked until the commit. Call it once in a transaction and late,
+    or notify users in the order of their ids; otherwise two transactions can deadlock.
 
-def notify_all(new: Sequence[NewNotification]) -> list[int]:
-    """Write notifications in the caller's transaction; return their numbers. Wake the users' connections after the commit.
-
-    The feeds stay locked until the commit. Call it once in a transaction and late, or notify users in the order of
-    their ids; otherwise two transactions can deadlock.
-
-    Raises OutsideTransactionError, InvalidUserIdError, and TypeError or ValueError if a frame is empty, too large or
+    Raises OutsideTransactionError, InvalidUserIdError, and TypeError or ValueError if the frame is empty, too large or
     has no JSON form. Then nothing is written.
     """
     if not connection.in_atomic_block:
         raise OutsideTransactionError
+    prepared = prepare([NewNotification(user_id, frame, collapse_key, expires_at)])
+    numbers = write(prepared)
+    wake_after_commit(prepared, numbers)
+    return numbers.seqs[0]
+
+
+class Prepared(NamedTuple):
+    """Notifications that are checked and ready to be written: the texts of their frames, and all as one value in JSON."""
+
+    new: Sequence[NewNotification]
+    texts: Sequence[str]
+    rows: str
+
+
+class Numbers(NamedTuple):
+    """The numbers that notifications got, in their order, and PostgreSQL's timeline if it can be read."""
+
+    seqs: Sequence[int] = ()
+    segment: str | None = None
+
+
+def prepare(new: Sequence[NewNotification]) -> Prepared:
+    """Check notifications, which `write` writes within the caller's transaction, or a statement with PART in it.
+
+    Raises InvalidUserIdError, TypeError and ValueError as `notify` does.
+    """
     texts = [_text(item) for item in new]
-    if not new:
-        return []
-    seqs = _insert(new, texts)
-    wakes = [Wake(item.user_id, seq, text) for item, seq, text in zip(new, seqs, texts, strict=True)]
-    transaction.on_commit(lambda: publish.publish(wakes), robust=True)
-    return seqs
+    return Prepared(new, texts, _rows(new, texts))
+
+
+def numbered() -> str:
+    """Return the query for what PART wrote: the `place` of each notification, from 0, its `seq`, and the `segment`.
+
+    The segment is PostgreSQL's timeline, which is read once.
+    """
+    return f"SELECT place, seq, (SELECT {timeline.of_writer()}) AS segment FROM numbered"
+
+
+def write(prepared: Prepared) -> Numbers:
+    """Write notifications in the caller's transaction, on PostgreSQL in one round trip."""
+    if not prepared.new:
+        return Numbers()
+    if connection.vendor == "postgresql":
+        rows = execute(f"WITH {PART.format(after='true')} {numbered()} ORDER BY place", prepared.rows)
+        return Numbers([int(seq) for _, seq, _ in rows], rows[0][2])
+    execute(_ON_SQLITE + _NUMBER, prepared.rows)
+    execute(_ON_SQLITE + _INSERT.format("notifications_feed"), prepared.rows)
+    rows = execute(_ON_SQLITE + _NUMBERED.format("notifications_feed") + " ORDER BY place", prepared.rows)
+    return Numbers([int(seq) for _, seq in rows])  # it has no failover
+
+
+def wake_after_commit(prepared: Prepared, numbers: Numbers) -> None:
+    """Wake the users' connections once the caller's transaction is committed, or now if there is none."""
+    if prepared.new:
+        with_numbers = zip(prepared.new, numbers.seqs, prepared.texts, strict=True)
+        wakes = [Wake(item.user_id, seq, text) for item, seq, text in with_numbers]
+        transaction.on_commit(lambda: publish.publish(wakes, segment=numbers.segment), robust=True)
 
 
 def _text(item: NewNotification) -> str:
@@ -125,17 +180,16 @@ def _text(item: NewNotification) -> str:
     return text
 
 
-def _insert(new: Sequence[NewNotification], texts: Sequence[str]) -> list[int]:
-    """Write notifications, with the same few statements for any number of them; return their numbers."""
-    counts = Counter(item.user_id for item in new)
-    newer = dict(counts)
+def _rows(new: Sequence[NewNotification], texts: Sequence[str]) -> str:
+    newer = Counter(item.user_id for item in new)
     rows: list[dict[str, Any]] = []
     at = connection.ops.adapt_datetimefield_value
     now = at(timezone.now())
-    for item, text in zip(new, texts, strict=True):
+    for place, (item, text) in enumerate(zip(new, texts, strict=True)):
         newer[item.user_id] -= 1  # now the count of the same user's items after this one
         rows.append(
             {
+                "place": place,
                 "user_id": item.user_id,
                 "newer": newer[item.user_id],
                 "frame": text,
@@ -144,18 +198,7 @@ def _insert(new: Sequence[NewNotification], texts: Sequence[str]) -> list[int]:
                 "expires_at": at(item.expires_at),
             }
         )
-    newest = _write(orjson.dumps(rows).decode())
-    return [newest[row["user_id"]] - row["newer"] for row in rows]
-
-
-def _write(items: str) -> dict[str, int]:
-    """Return each user's newest number after numbering and inserting a JSON list; one round trip on PostgreSQL."""
-    if connection.vendor == "postgresql":
-        rows = execute(_ON_POSTGRESQL, items)
-    else:
-        rows = execute(_ON_SQLITE + _NUMBER, items)
-        execute(_ON_SQLITE + _INSERT.format("notifications_feed"), items)
-    return {user_id: int(last_seq) for _, user_id, last_seq in rows}
+    return orjson.dumps(rows).decode()
 
 
 def confirmed_until(*, user_id: str) -> Confirmation | None:

@@ -2,37 +2,44 @@
 
 A database that has lost commits, by a failover to a standby that was behind or by a restore, gives the lost numbers of
 feeds again, to other notifications. So numbers count in an epoch. It changes by `manage.py new_epoch`, by a feed that
-has lost numbers (notifications/delivery/losses.py), and with PostgreSQL's timeline, which grows with each promotion and
-each recovery to a point in time
-(https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELINES).
+has lost numbers (notifications/delivery/losses.py), with PostgreSQL's timeline, and with the cluster, database and table
+(notifications/timeline.py). A process that sees PostgreSQL go back to an earlier state begins a new one.
 """
 
+import logging
 import secrets
 import time
+from hashlib import sha256
 from typing import Any, NamedTuple
 
-from django.db import (
-    InternalError,
-    NotSupportedError,
-    OperationalError,
-    ProgrammingError,
-    connection,
-    transaction,
-)
+from django.db import OperationalError, connection, transaction
 
+from notifications import timeline
 from notifications.models import Installation
+
+logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 2.0
 """How long a read is reused. A process that has sockets reads again each second."""
 
-_ROW = "SELECT name, epoch, first_epoch, {} FROM notifications_installation WHERE id = 1"
-# pg_control_checkpoint() has the timeline too, but only after the checkpoint that ends a recovery.
-_TIMELINE = (
-    "CASE WHEN pg_is_in_recovery() THEN '' ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END"
-)
-_NOT_READABLE = (ProgrammingError, NotSupportedError, InternalError)
-"""Errors of a database that has no timelines, or does not let this role read them."""
-_Row = tuple[str, str, str, str | None]
+_ROW = "SELECT name, ({mark}), first_epoch, {place}, {position} FROM notifications_installation WHERE id = 1"
+
+
+class _Row(NamedTuple):
+    name: str
+    mark: str
+    first_epoch: str
+    place: str
+    position: int
+
+    @property
+    def random(self) -> str:
+        return self.mark.partition("-")[0]
+
+    @property
+    def progress(self) -> tuple[str, int]:
+        """The timeline and the position in the log."""
+        return self.mark.partition("-")[2], self.position
 
 
 class Identity(NamedTuple):
@@ -46,14 +53,24 @@ class Identity(NamedTuple):
     is_first: bool
 
 
+def mark_of(epoch: str) -> str:
+    """Return the part of an epoch that statements can read along with numbers; see notifications/timeline.py."""
+    return epoch.rpartition("-")[0] or epoch
+
+
 def read() -> Identity:
     """Read the identity from the server that the thread's other statements go to.
 
     Raises a DatabaseError, also on a standby: it may be behind.
     """
-    name, random, first, segment = _row() or _create()
-    epoch = _with_timeline(random, segment)
-    identity = Identity(name, epoch, is_first=epoch == first)
+    seen = dict(_memory.seen)  # before the row is read, so that what follows is later
+    row = _row() or _create()
+    if row.position and row.progress < seen.get(row.random, row.progress):
+        _begin_after_going_back(row)
+        row = _row() or _create()
+    _memory.note(row.progress, randoms={*seen, row.random})
+    epoch = _epoch(row.mark, row.place)
+    identity = Identity(row.name, epoch, is_first=epoch == row.first_epoch)
     _memory.latest = identity, time.monotonic()
     return identity
 
@@ -67,6 +84,19 @@ def fresh() -> Identity | None:
 def current() -> Identity:
     """Return the identity as read within FRESH_SECONDS, or read it. Raises a DatabaseError."""
     return fresh() or read()
+
+
+def of(segment: str | None) -> Identity | None:
+    """Return the identity in whose epoch a statement gave numbers, by the timeline that the statement read.
+
+    None: the timeline has ended since. A statement that read none is taken to be of the current epoch. Raises a
+    DatabaseError.
+    """
+    identity = current()
+    if segment is None or segment in identity.epoch.split("-"):
+        return identity
+    identity = read()
+    return identity if segment in identity.epoch.split("-") else None
 
 
 def known() -> Identity | None:
@@ -87,16 +117,32 @@ def begin_epoch(*, instead_of: str) -> bool:
     return bool(current.update(epoch=_random()))
 
 
+def _begin_after_going_back(row: _Row) -> None:
+    """Begin a new epoch, since the numbers of the row's epoch that were given later are given again.
+
+    Other processes do the same, and leave a new epoch alone, because they have not seen it before.
+    """
+    if begin_epoch(instead_of=row.random):
+        logger.warning("PostgreSQL has gone back to an earlier state: the feeds' numbers have a new epoch.")
+
+
 def _row() -> _Row | None:
-    row: _Row | None = _fetch_one(_ROW.format(_timeline()))
+    _, position, place = timeline.expressions()
+    found = _fetch_one(_ROW.format(mark=timeline.mark(), place=place, position=position))
+    if found is None:
+        return None
+    row = _Row(*found)
+    if row.mark.endswith("-"):
+        raise OperationalError("The database is a standby: it replays what another server writes.")
     return row
 
 
 def _create() -> _Row:
     """Create the row. If several processes do so at once, one wins, and all read the same row."""
-    (segment,) = _fetch_one(f"SELECT {_timeline()}")
+    here = timeline.expressions()
     epoch = _random()
-    made = Installation(pk=1, name=_random(), epoch=epoch, first_epoch=_with_timeline(epoch, segment))
+    mark, place = _fetch_one(f"SELECT '{epoch}' || coalesce('-' || {here.timeline}, ''), {here.place}")
+    made = Installation(pk=1, name=_random(), epoch=epoch, first_epoch=_epoch(mark, place))
     Installation.objects.bulk_create([made], ignore_conflicts=True)
     row = _row()
     if row is None:
@@ -110,43 +156,30 @@ def _fetch_one(query: str) -> Any:
         return cursor.fetchone()
 
 
-def _with_timeline(epoch: str, segment: str | None) -> str:
-    if segment == "":
-        raise OperationalError("The database is a standby: it replays what another server writes.")
-    return f"{epoch}-{int(segment, 16)}" if segment else epoch
+def _epoch(mark: str, place: str) -> str:
+    return f"{mark}-{sha256(place.encode()).hexdigest()[:8]}" if place else mark
 
 
 def _random() -> str:
     return secrets.token_hex(8)
 
 
-def _timeline() -> str:
-    """Return the SQL expression of the timeline."""
-    return _TIMELINE if _has_timeline() else "NULL"
-
-
-def _has_timeline() -> bool:
-    """Return whether this role can read the database's timeline. The database is asked once."""
-    if _memory.has_timeline is None:
-        _memory.has_timeline = connection.vendor == "postgresql" and _can_read_timeline()
-    return _memory.has_timeline
-
-
-def _can_read_timeline() -> bool:
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute(f"SELECT {_TIMELINE}")
-    except _NOT_READABLE:
-        return False
-    return True
-
-
 class _Memory:
-    """The identity as this process read it last, and when (seconds of the monotonic clock)."""
+    """What this process has read.
+
+    `latest`: the identity, and when it was read (seconds of the monotonic clock). `seen`: how far the database had come
+    at most since each epoch was first read, by the epoch's random text. If that text is there with less, the database
+    has been put back.
+    """
 
     def __init__(self) -> None:
         self.latest: tuple[Identity | None, float] = None, 0.0
-        self.has_timeline: bool | None = None
+        self.seen: dict[str, tuple[str, int]] = {}
+
+    def note(self, progress: tuple[str, int], *, randoms: set[str]) -> None:
+        """Note the progress for the epochs that were known when the read began, and for the one that was read."""
+        for random in randoms:
+            self.seen[random] = max(progress, self.seen.get(random, progress))
 
 
 _memory = _Memory()

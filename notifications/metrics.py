@@ -45,3 +45,7 @@ SPLIT = Counter(
     "Reconnections because processes that share the channel layer did not hear each other. The reconciler delivers "
     "meanwhile.",
 )
+KEY_FAILURES = Counter(
+    "notifications_token_keys_failures",
+    "Failed fetches of the keys of NOTIFICATIONS_TOKEN_JWKS_URL. The keys from before stay.",
+)

@@ -23,6 +23,9 @@ class Feed(models.Model):
         blank=True,
         help_text="With NOTIFICATIONS_CONNECTIONS=latest, the one connection that is served.",
     )
+    disconnects = models.BigIntegerField(
+        db_default=0, help_text="How often the backend had all connections of the user closed."
+    )
 
     class Meta:
         ordering = ["user_id"]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from notifications.feed import NewNotification, notify, notify_all
+from notifications.feed import NewNotification, Prepared, notify, prepare
 from payments.models import Payment, StatusChange
 from payments.status import Status
 
@@ -28,10 +28,10 @@ def announce_link(payment: Payment) -> int:
     )
 
 
-def announce_statuses(changes: Sequence[StatusChange]) -> list[int]:
-    """Notify the users of new statuses; return the notifications' numbers. Call it within a transaction."""
+def statuses(changes: Sequence[StatusChange]) -> Prepared:
+    """Return what tells the users of new statuses, in this order."""
     expires_at = timezone.now() + STATUS_KEPT_FOR
-    return notify_all(
+    return prepare(
         [
             NewNotification(
                 user_id=change.payment.user_id,

@@ -1,14 +1,15 @@
 """The one place where a payment changes: new facts go in; status, history and notifications follow."""
 
-from collections.abc import Collection, Sequence
+import uuid
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 from django.db import transaction
 
-from payments import sql
-from payments.announcements import announce_statuses
+from notifications import feed
+from payments import announcements, writes
 from payments.balances import balances
 from payments.facts import Facts
 from payments.merging import merge
@@ -17,14 +18,6 @@ from payments.models import Intent, Payment, StatusChange, WebhookEvent
 from payments.status import attention, derive, holds_ride
 
 _state = attrgetter("facts", "status", "attention", "ride_claim", "session_id", "payment_intent_id")
-
-
-class LookAgainError(Exception):
-    """What is known of payments changed a moment ago: roll back, look it up again, and lock `payments`, too."""
-
-    def __init__(self, payments: Collection[Any] = ()) -> None:
-        super().__init__()
-        self.payments = frozenset(payments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,24 +64,29 @@ def learn(
 
 
 def apply_facts(
-    updates: Sequence[Update], *, cause: StatusChange.Cause, foreign: Collection[str] = ()
+    updates: Sequence[Update],
+    *,
+    cause: StatusChange.Cause,
+    foreign: Collection[str] = (),
+    events: Sequence[WebhookEvent] = (),
+    versions: Mapping[uuid.UUID, str] | None = None,
+    briefly: bool = False,
 ) -> list[StatusChange]:
     """Write what updates add to payments, and notify the users of every change of a status.
 
-    The caller has locked the payments and is in a transaction. `foreign`: payment intents that another integration made.
-    There are as many statements whatever the number of updates. Raises LookAgainError where another payment got one of
-    the intents meanwhile.
+    The caller has locked the payments and is in a transaction, or gives `versions`: for that, `briefly` and what is raised
+    see `writes.write`. `foreign`: payment intents that another integration made. `events`: new ones, which are inserted.
+    On PostgreSQL it is one statement.
     """
     unknown = _new_unknown(updates)
     changed, changes = work_out(updates, cause=cause)
     # A frame needs the session; without one the user never got a link.
     announced = [change for change in _net(changes) if change.payment.session_id]
-    for change, seq in zip(announced, announce_statuses(announced), strict=True):
-        change.seq = seq
-    intents = _intents(updates, foreign)
-    claimed = sql.save(payments=changed, changes=changes, intents=intents)
-    if any(intent.payment_id and intent.intent_id not in claimed for intent in intents):
-        raise LookAgainError
+    news, intents = announcements.statuses(announced), _intents(updates, foreign)
+    numbers = writes.write(
+        writes.Additions(events, changed, intents, changes, announced, news, versions, briefly)
+    )
+    feed.wake_after_commit(news, numbers)
     for _, value in unknown:
         UNKNOWN_VALUES.labels(field=value.partition("=")[0]).inc()
     return changes

@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
+from database.errors import describe
 from payments.models import Payment
 from payments.reconciliation import on_demand
 from payments.status import Status
@@ -84,7 +85,7 @@ def _returned(request: HttpRequest) -> Payment | None:
         payment = Payment.objects.filter(session_id=session_id).first()
         return on_demand.for_customer(payment) if payment and _is_looked_at(request) else payment
     except OperationalError as error:
-        logger.warning("The database did not answer for a customer who came back: %s", type(error).__name__)
+        logger.warning("The database did not answer for a customer who came back: %s", describe(error))
         return None
 
 

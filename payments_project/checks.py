@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
+from notifications.auth import token_keys
 from payments.stripe import gateway
 from payments_project.environment import DEVELOPMENT_SECRET_KEY
 
@@ -62,20 +63,61 @@ def check_secrets(**_: Any) -> Iterable[CheckMessage]:
 
 @register("service")
 def check_registration(**_: Any) -> Iterable[CheckMessage]:
-    """Refuse open registration in production, and tokens without a long secret."""
-    if settings.NOTIFICATIONS_AUTH == "open":
-        if not settings.DEBUG:
-            yield _error(
-                4,
-                "NOTIFICATIONS_AUTH is open, so that any client gets any user's Checkout links.",
-                "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET.",
-            )
-    elif len(settings.NOTIFICATIONS_TOKEN_SECRET) < TOKEN_SECRET_MIN_LENGTH:
+    """Refuse open registration in production, and tokens without a key or with a short secret."""
+    secret = settings.NOTIFICATIONS_TOKEN_SECRET
+    if settings.NOTIFICATIONS_AUTH == "open" and not settings.DEBUG:
+        yield _error(
+            4,
+            "NOTIFICATIONS_AUTH is open, so that any client gets any user's Checkout links.",
+            "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET, or NOTIFICATIONS_AUTH=session.",
+        )
+    is_wanted = settings.NOTIFICATIONS_AUTH == "token"
+    if (is_wanted and not _token_keys()) or (secret and len(secret) < TOKEN_SECRET_MIN_LENGTH):
         yield _error(
             5,
-            "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short.",
+            "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short."
+            if is_wanted
+            else "NOTIFICATIONS_TOKEN_SECRET is short.",
             f"Set NOTIFICATIONS_TOKEN_SECRET to {TOKEN_SECRET_MIN_LENGTH} or more random characters.",
         )
+
+
+@register("service")
+def check_token_keys(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse several sources of keys, keys that do not fit the algorithm, and a key set that anyone could replace."""
+    sources, algorithm = _token_keys(), settings.NOTIFICATIONS_TOKEN_ALGORITHM
+    if len(sources) > 1:
+        yield _error(
+            20, f"{' and '.join(sources)} are set, and tokens have one source of keys.", "Unset all but one."
+        )
+        return
+    if sources and (sources == ["NOTIFICATIONS_TOKEN_SECRET"]) != (algorithm == "HS256"):
+        yield _error(
+            21,
+            f"NOTIFICATIONS_TOKEN_ALGORITHM is {algorithm}, which does not go with {sources[0]}.",
+            "Set it to HS256 for a secret, and to the algorithm of your issuer, such as RS256, for public keys.",
+        )
+    elif path := settings.NOTIFICATIONS_TOKEN_KEY_FILE:
+        try:
+            token_keys.read_key_file(path, algorithm=algorithm)
+        except token_keys.KeyFileError as error:
+            yield _error(
+                22,
+                f"NOTIFICATIONS_TOKEN_KEY_FILE {error}.",
+                f"Set it to the file of a public key for {algorithm}, in PEM.",
+            )
+    if settings.NOTIFICATIONS_TOKEN_JWKS_URL.startswith("http://") and not settings.DEBUG:
+        yield _error(
+            23,
+            "NOTIFICATIONS_TOKEN_JWKS_URL is read in clear text, so that others can put their keys in.",
+            "Set it to an address that begins with https://.",
+        )
+
+
+def _token_keys() -> list[str]:
+    """Return the names of the settings that say where the tokens' keys are."""
+    names = ("NOTIFICATIONS_TOKEN_SECRET", "NOTIFICATIONS_TOKEN_KEY_FILE", "NOTIFICATIONS_TOKEN_JWKS_URL")
+    return [name for name in names if getattr(settings, name)]
 
 
 @register("service")

@@ -14,7 +14,7 @@ POSTGRESQL = {
     "pool": {
         "min_size": 1,
         "max_size": 20,
-        "timeout": 5,
+        "timeout": 0.25,  # then the backend asks whether there is an outage, and goes on: postgresql/base.py
         "reconnect_timeout": 2,
         "reconnect_failed": ConnectionPool.check,  # else it gives up until a caller waits for a connection
         "connection_class": outage.Connection,

@@ -11,9 +11,12 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from payments_project.secret_files import secrets_in_files
+from payments_project.web_names import Origin, ReturnHost
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-DEVELOPMENT_SECRET_KEY = "development-only-secret-key-never-for-production"  # noqa: S105 refused by a check
+DEVELOPMENT_SECRET_KEY = "development-only-secret-key-never-for-production"
 DEVELOPMENT_API_KEY = "dev-key"
 
 
@@ -73,35 +76,10 @@ def _prefix(url: AnyHttpUrl) -> AnyHttpUrl:
     return url
 
 
+TokenAlgorithm = Literal[
+    "HS256", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
-
-
-_ORIGIN = re.compile(
-    r"null|[a-z][a-z0-9+.-]*://(\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[0-9]{1,5})?"
-)
-
-
-def _origin(text: str) -> str:
-    """Return the origin in lower case, as browsers send it."""
-    origin = text.lower().removesuffix("/")
-    if not _ORIGIN.fullmatch(origin):
-        raise ValueError("set origins alone, such as https://app.example.com, https://.example.com or null")
-    return re.sub(r"^(https://[^/]*):443$|^(http://[^/]*):80$", r"\1\2", origin)
-
-
-_RETURN_HOST = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
-
-
-def _return_host(text: str) -> str:
-    """Return the host name in lower case, or the IP address in its shortest form."""
-    host = text.lower()
-    with suppress(ValueError):
-        return str(ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host))
-    if not _RETURN_HOST.fullmatch(host):
-        raise ValueError(
-            "set host names alone, such as shop.example.com, or .example.com for all below it too"
-        )
-    return host
 
 
 class Environment(BaseSettings):
@@ -115,13 +93,9 @@ class Environment(BaseSettings):
     """Signs sessions and the sandbox's webhooks, and seals what goes through Redis."""
     ALLOWED_HOSTS: CommaSeparated = ["localhost", "127.0.0.1", "[::1]"]
     """Host names the service answers to, separated by commas."""
-    ALLOWED_ORIGINS: Annotated[
-        list[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_split)
-    ] = []
+    ALLOWED_ORIGINS: Annotated[list[Origin], NoDecode, BeforeValidator(_split)] = []
     """Origins whose pages may open a WebSocket, separated by commas; empty: every origin."""
-    RETURN_HOSTS: Annotated[
-        list[Annotated[str, AfterValidator(_return_host)]], NoDecode, BeforeValidator(_split)
-    ] = []
+    RETURN_HOSTS: Annotated[list[ReturnHost], NoDecode, BeforeValidator(_split)] = []
     """Hosts that `successUrl` and `cancelUrl` may lead to, separated by commas; empty: every host."""
     HOST: Annotated[str, AfterValidator(_host)] = "localhost"
     """Address `manage.py serve` listens on."""
@@ -144,10 +118,25 @@ class Environment(BaseSettings):
     DEBUG: dev-key."""
     API_DOCS: bool | None = None
     """Serve /api/docs and /api/openapi.json. Default: on with DEBUG."""
-    NOTIFICATIONS_AUTH: Literal["open", "token"] | None = None
-    """Which clients may register: `open`, all; `token`, those with a JWT. Default: open with DEBUG, else token."""
+    NOTIFICATIONS_AUTH: Literal["open", "token", "session"] | None = None
+    """Which clients may register: `open`, all; `token`, those with a JWT; `session`, those whose user is logged in.
+    Default: open with DEBUG, else token."""
     NOTIFICATIONS_TOKEN_SECRET: str = ""
-    """HS256 secret of the registration tokens, 32 characters or more."""
+    """HS256 secret of the users' tokens, 32 characters or more."""
+    NOTIFICATIONS_TOKEN_KEY_FILE: str = ""
+    """File of the public key (PEM) that verifies the users' tokens."""
+    NOTIFICATIONS_TOKEN_JWKS_URL: AnyHttpUrl | None = None
+    """Address of the issuer's key set (JWKS) that verifies the users' tokens."""
+    NOTIFICATIONS_TOKEN_ALGORITHM: TokenAlgorithm = "HS256"
+    """How the users' tokens are signed. No other algorithm is taken."""
+    NOTIFICATIONS_TOKEN_MAX_SECONDS: int = Field(default=86_400, ge=1, le=31_536_000)
+    """How far ahead a token's `exp` may be, in seconds."""
+    NOTIFICATIONS_TOKEN_AUDIENCE: str = ""
+    """The `aud` that tokens need to have. Empty: they have none."""
+    NOTIFICATIONS_TOKEN_ISSUER: str = ""
+    """The `iss` that tokens need to have. Empty: any, or none."""
+    NOTIFICATIONS_TOKEN_TYPE: str = ""
+    """The `typ` that the headers of tokens need to have. Empty: any, or none."""
     NOTIFICATIONS_CONNECTIONS: Literal["all", "latest"] = "all"
     """`all` connections of a user are served, or the `latest` alone."""
     STRIPE_SECRET_KEY: str = ""
@@ -179,8 +168,10 @@ def local_host(host: str) -> str:
 
 def read_environment() -> Environment:
     """Return the settings; raise ImproperlyConfigured with a line for each that is wrong."""
+    file = os.environ.get("ENV_FILE", BASE_DIR / ".env") or None
+    secrets: dict[str, Any] = secrets_in_files(file)
     try:
-        return Environment(_env_file=os.environ.get("ENV_FILE", BASE_DIR / ".env") or None)
+        return Environment(_env_file=file, **secrets)
     except ValidationError as error:
         lines = [
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}"

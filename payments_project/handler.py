@@ -5,6 +5,7 @@ request. This one reads the body on the event loop, and changes to a thread once
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,13 +15,20 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
 from django.urls import set_script_prefix
 
+from payments.stripe.deadline import REQUEST_SECONDS, within
 from payments_project.middleware.prefix import path_below
+from payments_project.middleware.refusing import Refusal, answer
 
 THREADS = 100
-"""Requests that are answered at once. Most wait, for the database or for Stripe; others wait for their turn."""
+"""Requests of a kind that are answered at once. Most wait, for the database or for Stripe; others wait for their turn."""
+WAIT_SECONDS = 5.0
+"""How long a request waits for a thread. Then it is refused, while its caller still waits for the answer."""
+BUSY = Refusal(503, "busy", "The service is busy. Send the same request again in a moment.")
 _POOLS = {
     # A process that is busy is alive, and says what it is busy with.
     ("/healthz", "/readyz", "/metrics"): ThreadPoolExecutor(4, thread_name_prefix="health"),
+    # While Stripe says nothing, requests that ask it hold all threads. Stripe's own requests do not wait for that.
+    ("/webhooks/",): ThreadPoolExecutor(THREADS, thread_name_prefix="webhooks"),
     # A request that waits for the sandbox holds a thread: with the same ones both would wait for each other.
     ("/v1/", "/v2/"): ThreadPoolExecutor(THREADS, thread_name_prefix="sandbox"),
     ("",): ThreadPoolExecutor(THREADS, thread_name_prefix="django"),
@@ -45,13 +53,25 @@ class Handler(ASGIHandler):
             body = await self.read_body(receive)
         except RequestAborted:
             return
-        loop, path = asyncio.get_running_loop(), path_below(scope)
-        pool = next(pool for beginnings, pool in _POOLS.items() if path.startswith(beginnings))
+        loop, arrived = asyncio.get_running_loop(), time.monotonic()
 
         def send_from_thread(message: dict[str, Any]) -> None:
             asyncio.run_coroutine_threadsafe(send(message), loop).result()
 
-        for message in await loop.run_in_executor(pool, self._answer, scope, body, send_from_thread):
+        def work() -> list[dict[str, Any]]:
+            with within(REQUEST_SECONDS - (time.monotonic() - arrived)):  # the wait for a thread counts
+                return self._answer(scope, body, send_from_thread)
+
+        path = path_below(scope)
+        pool = next(pool for beginnings, pool in _POOLS.items() if path.startswith(beginnings))
+        job = pool.submit(work)
+        answering = asyncio.wrap_future(job)
+        done, _ = await asyncio.wait({answering}, timeout=WAIT_SECONDS)
+        if not done and job.cancel():  # no thread has taken it up
+            body.close()
+            await answer(BUSY, receive=receive, send=send, is_whole=True)
+            return
+        for message in await answering:
             await send(message)
 
     def _answer(self, scope: Any, body: Any, send: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:

@@ -30,16 +30,36 @@ class OnceAMinute(logging.Filter):
         return True
 
 
+class LibrariesOnceAMinute(OnceAMinute):
+    """Passes each warning of a library once a minute: a library warns at each call that meets an outage."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to log the record."""
+        is_ours = record.name.partition(".")[0] in _OURS
+        return is_ours or record.levelno < logging.WARNING or super().filter(record)
+
+
+_OURS = {
+    "access",
+    "notifications",
+    "payments",
+    "payments_project",
+    "stripe_sandbox",
+    "database",
+    "deploy",
+    "root",
+}
 _ONCE_A_MINUTE = (
     # While the database is away, these log a line for each client and request.
     "notifications.consumers",
     "notifications.delivery.confirmations",
+    "notifications.delivery.permission",
     "notifications.delivery.reads",
     "payments.api.errors",
     "payments_project.postgresql",
-    "psycopg.pool",
     # These log a line for each message or request that is refused.
     "notifications.fanout.seal",
+    "notifications.auth.token_keys",
     "payments.webhooks.endpoint",
     "payments.webhooks.signatures",
     "payments_project.middleware.hosts",
@@ -55,11 +75,14 @@ def logging_of(level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "filters": {
             "once_a_minute": {"()": OnceAMinute},
+            "libraries": {"()": LibrariesOnceAMinute},
             # Passes exceptions that no code handled: the service logs its own refusals itself.
             "unforeseen": {"()": "django.utils.log.CallbackFilter", "callback": attrgetter("exc_info")},
         },
         "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["libraries"]}
+        },
         "root": {"handlers": ["stderr"], "level": level},
         # Request paths may hold Checkout session ids of the sandbox, and a 4xx concerns the client alone.
         "loggers": {

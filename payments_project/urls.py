@@ -5,7 +5,9 @@ from django.contrib import admin
 from django.urls import include, path
 
 from payments.api.endpoints import api
-from payments_project import demo, health
+from payments_project import demo, health, users
+
+api.add_router("", users.router)
 
 urlpatterns = [
     path("", demo.demo, name="demo"),

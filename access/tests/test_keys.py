@@ -1,4 +1,5 @@
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -161,3 +162,22 @@ def test_an_unknown_key_is_not_found_and_its_secret_not_repeated():
     with pytest.raises(keys.RefusedError, match="api_key list") as refused:
         keys.find(str(text))
     assert text.secret not in str(refused.value)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_rotations_at_once_one_makes_a_key():
+    key, _ = keys.create(name="backend", scopes=READ)
+
+    def rotate(_):
+        try:
+            keys.rotate(key)
+        except keys.RefusedError:
+            return 0
+        else:
+            return 1
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(rotate, range(8))) == 1
+    assert ApiKey.objects.count() == 2

@@ -46,6 +46,7 @@ class Work:
 
 def sockets(sample: Sample) -> Iterator[Work]:
     """What connections ask for, and the notifications they get."""
+    epoch = installation.read().epoch
     yield Work(
         name="history.read_states of one user",
         draw=sample.user,
@@ -54,24 +55,28 @@ def sockets(sample: Sample) -> Iterator[Work]:
     yield Work(
         name="history.read_after, the newest 5",
         draw=sample.feed,
-        do=lambda row: history.read_after(user_id=row.user_id, seq=row.last_seq - 5, limit=PAGE_SIZE),
+        do=lambda row: history.read_after(
+            user_id=row.user_id, seq=row.last_seq - 5, limit=PAGE_SIZE, epoch=epoch
+        ),
     )
     yield Work(
         name="history.read_after, 100 of 5,000",
         draw=sample.long_feed,
-        do=lambda row: history.read_after(user_id=row.user_id, seq=2500, limit=PAGE_SIZE),
+        do=lambda row: history.read_after(user_id=row.user_id, seq=2500, limit=PAGE_SIZE, epoch=epoch),
     )
     yield Work(
         name="history.redeliver, up to 3 unconfirmed",
         draw=sample.feed,
         do=lambda row: history.redeliver(
-            user_id=row.user_id, after=row.confirmed_seq, up_to=row.last_seq, limit=PAGE_SIZE
+            user_id=row.user_id, after=row.confirmed_seq, up_to=row.last_seq, limit=PAGE_SIZE, epoch=epoch
         ),
     )
     yield Work(
         name="history.redeliver, 5,000 unconfirmed",
         draw=sample.long_feed,
-        do=lambda row: history.redeliver(user_id=row.user_id, after=0, up_to=row.last_seq, limit=PAGE_SIZE),
+        do=lambda row: history.redeliver(
+            user_id=row.user_id, after=0, up_to=row.last_seq, limit=PAGE_SIZE, epoch=epoch
+        ),
         times=20,
     )
     yield Work(

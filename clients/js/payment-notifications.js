@@ -17,7 +17,10 @@
  * @typedef {object} Options
  * @property {string} url The service's WebSocket, `ws://…/basic/ws` or `wss://…/basic/ws`.
  * @property {string} userId Whose notifications.
- * @property {string} [token] Proves the user id, where the service asks for that.
+ * @property {string | (() => string | null | Promise<string | null>)} [token] Proves the user id, where the service
+ *   asks for that. It goes into `register`, never into the address. A function is called for each registration and gets
+ *   a fresh one, so that the client comes back when a token expires; it returns null where the user is no longer to be
+ *   served.
  * @property {Pick<Storage, "getItem" | "setItem">} [storage] Keeps number and epoch beyond the page, for example
  *   `localStorage`. Give one only if the app keeps its payments, too: without one, a new object gets
  *   everything that the service still has.
@@ -45,8 +48,11 @@ const ANSWER_WITHIN = 10_000;
 const FIRST_DELAY = 1_000;
 const LONGEST_DELAY = 30_000;
 
-/** Close codes after which trying again cannot help: not authorised; replaced by a newer connection. */
-const FINAL_CODES = new Set([4401, 4409]);
+/** Not authorised: trying again cannot help, unless a token was taken before and a fresh one can be got. */
+const UNAUTHORIZED = 4401;
+
+/** Replaced by a newer connection: trying again would replace that one. */
+const REPLACED = 4409;
 
 /** The server goes away, and others serve already; or the numbers have a new epoch. */
 const GOING_AWAY = 4412;
@@ -98,7 +104,7 @@ export class PaymentNotifications extends EventTarget {
     this.#retry = undefined;
     const { url, WebSocket } = this.#options;
     const socket = new WebSocket(url);
-    socket.onopen = () => this.#register();
+    socket.onopen = () => this.#register(socket);
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code }) => this.#lost(code);
     this.#socket = socket;
@@ -106,8 +112,18 @@ export class PaymentNotifications extends EventTarget {
     this.#report("connecting");
   }
 
-  #register() {
-    const { userId, token } = this.#options;
+  async #register(socket) {
+    const { userId, token: source } = this.#options;
+    let token = source;
+    try {
+      if (typeof source === "function") token = await source();
+    } catch (error) {
+      if (socket !== this.#socket) return;
+      this.#emit("error", { type: "error", message: `No token: ${error}`, code: "token" });
+      return this.#lost(1006);
+    }
+    if (socket !== this.#socket) return; // lost meanwhile, and another one is on its way
+    if (typeof source === "function" && !token) return this.#end(UNAUTHORIZED);
     this.#send({ type: "register", userId, token, lastSeq: this.#lastSeq, epoch: this.#epoch });
   }
 
@@ -147,14 +163,17 @@ export class PaymentNotifications extends EventTarget {
 
   /**
    * Try again after a random time below a bound that doubles: many clients do not come back all at once. A server
-   * that goes away is no loss to count.
+   * that goes away is no loss to count, nor is a token that has expired.
    */
   #lost(code) {
-    if (FINAL_CODES.has(code)) return this.#end(code);
+    const isExpired = code === UNAUTHORIZED && this.#status === "registered";
+    const canRenew = isExpired && typeof this.#options.token === "function";
+    if (code === REPLACED || (code === UNAUTHORIZED && !canRenew)) return this.#end(code);
     this.#hangUp();
-    const bound = code === GOING_AWAY ? FIRST_DELAY : FIRST_DELAY * 2 ** this.#losses;
+    const isPlanned = code === GOING_AWAY || canRenew;
+    const bound = isPlanned ? FIRST_DELAY : FIRST_DELAY * 2 ** this.#losses;
     const retryIn = Math.random() * Math.min(LONGEST_DELAY, bound);
-    if (code !== GOING_AWAY) this.#losses += 1;
+    if (!isPlanned) this.#losses += 1;
     this.#retry = setTimeout(() => this.#connect(), retryIn);
     this.#report("disconnected", { code, retryIn });
   }

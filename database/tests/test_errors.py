@@ -5,6 +5,7 @@ import sqlite3
 import psycopg.errors
 import pytest
 from django.db import OperationalError
+from psycopg_pool import PoolTimeout
 
 from database.errors import describe
 
@@ -31,7 +32,18 @@ def a_full_sqlite():
     [
         (caused_by(psycopg.errors.DiskFull("a secret")), "OperationalError (DiskFull, SQLSTATE 53100)"),
         (caused_by(a_full_sqlite()), "OperationalError (SQLITE_FULL)"),
-        (caused_by(psycopg.OperationalError("a secret")), "OperationalError (OperationalError)"),
+        (
+            caused_by(
+                psycopg.OperationalError("connection failed: Connection refused\n\tIs the server running?")
+            ),
+            "OperationalError (connection failed: Connection refused)",
+        ),
+        (
+            caused_by(PoolTimeout("couldn't get a connection after 0.25 sec")),
+            "OperationalError (couldn't get a connection after 0.25 sec)",
+        ),
+        (caused_by(psycopg.OperationalError()), "OperationalError (OperationalError)"),
+        (caused_by(psycopg.ProgrammingError("a secret")), "OperationalError (ProgrammingError)"),
         (OperationalError("The database took too long."), "OperationalError: The database took too long."),
         (OperationalError(), "OperationalError"),
     ],

@@ -78,3 +78,18 @@ def test_a_wrapper_of_djangos_sees_each_statement():
     with connection.execute_wrapper(watch):
         execute(INSERT, "a")
     assert seen == [(INSERT, ("a",))]
+
+
+@on_postgresql
+def test_what_is_set_for_a_transaction_holds_from_its_first_statement_to_its_end():
+    def patience():
+        return execute("SELECT current_setting('lock_timeout') WHERE 'now' = %s", "now")
+
+    usual = patience()
+    with transaction.atomic():
+        execute("SET LOCAL lock_timeout = '250ms'")
+        assert patience() == [("250ms",)]
+        execute(INSERT, "a")
+        transaction.set_rollback(True)
+    assert patience() == usual
+    assert not Feed.objects.exists()

@@ -1,20 +1,23 @@
 """Read feeds for connections, and store how far their clients have confirmed them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
-from django.db import connection, transaction
-from django.db.models import Case, F, Max, OuterRef, Q, Subquery, When, Window
+from django.db import OperationalError, connection, transaction
+from django.db.models import Case, F, Max, OuterRef, Q, Subquery, TextField, When, Window
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
-from notifications import installation
+from notifications import installation, timeline
 from notifications.models import Feed, Notification
 
 # All users are one parameter: Django's ORM would build one for each, four times the work, each second.
-_HEADS = "SELECT user_id, last_seq, latest_connection FROM notifications_feed WHERE user_id = ANY (%s)"
+_HEADS = """
+    SELECT user_id, last_seq, latest_connection, disconnects FROM notifications_feed WHERE user_id = ANY (%s)
+"""
 _HEADS_ON_SQLITE = """
-    SELECT user_id, last_seq, latest_connection FROM notifications_feed
+    SELECT user_id, last_seq, latest_connection, disconnects FROM notifications_feed
     WHERE user_id IN (SELECT value FROM json_each(%s))
 """
 
@@ -27,6 +30,7 @@ class FeedState(NamedTuple):
     """A feed's newest number, the oldest number that is kept, and the number up to which clients have confirmed.
 
     `epoch` is the epoch of the numbers; `is_first_epoch`: there was none before it. A user without a feed is at 0.
+    `disconnects`: how often all connections of the user were closed by request.
     """
 
     newest: int
@@ -34,6 +38,7 @@ class FeedState(NamedTuple):
     confirmed: int
     epoch: str
     is_first_epoch: bool
+    disconnects: int = 0
 
     def can_resume(self, seq: int, *, epoch: str | None) -> bool:
         """Return whether a client that has got this number can be sent everything after it.
@@ -52,16 +57,30 @@ class FeedState(NamedTuple):
 
 
 class FeedHead(NamedTuple):
-    """A feed's newest number, and the connection that registered last with NOTIFICATIONS_CONNECTIONS=latest."""
+    """A feed's newest number, and the connection that registered last with NOTIFICATIONS_CONNECTIONS=latest.
+
+    `disconnects` is that of FeedState.
+    """
 
     newest: int
     latest_connection: str
+    disconnects: int = 0
 
 
-def read_after(*, user_id: str, seq: int, limit: int) -> list[tuple[int, str]]:
-    """Return numbers and frames of the notifications after `seq`, in order, at most `limit`."""
+class EpochEndedError(OperationalError):
+    """The database's numbers are of another epoch than the connection's."""
+
+    def __init__(self) -> None:
+        super().__init__("The feeds' numbers have another epoch by now.")
+
+
+def read_after(*, user_id: str, seq: int, limit: int, epoch: str) -> list[tuple[int, str]]:
+    """Return numbers and frames of the notifications after `seq`, in order, at most `limit`.
+
+    Raises EpochEndedError if `epoch` is not the epoch of these numbers.
+    """
     rows = Notification.objects.filter(feed__user_id=user_id, seq__gt=seq).order_by("seq")
-    return list(rows.values_list("seq", "frame")[:limit])
+    return _of_epoch(epoch, rows.annotate(mark=_mark()).values_list("seq", "frame", "mark")[:limit])
 
 
 def read_states(*, user_ids: Collection[str]) -> dict[str, FeedState]:
@@ -69,19 +88,19 @@ def read_states(*, user_ids: Collection[str]) -> dict[str, FeedState]:
     _, epoch, is_first = installation.read()  # before the numbers: a later change is noticed soon
     oldest = Notification.objects.filter(feed=OuterRef("pk")).order_by("seq").values("seq")[:1]
     feeds = Feed.objects.filter(user_id__in=user_ids).order_by()
-    rows = feeds.values_list("user_id", "last_seq", Subquery(oldest), "confirmed_seq")
+    rows = feeds.values_list("user_id", "last_seq", Subquery(oldest), "confirmed_seq", "disconnects")
     found = {
-        user_id: FeedState(newest, first, confirmed, epoch, is_first)
-        for user_id, newest, first, confirmed in rows
+        user_id: FeedState(newest, first, confirmed, epoch, is_first, disconnects)
+        for user_id, newest, first, confirmed, disconnects in rows
     }
     return dict.fromkeys(user_ids, FeedState(0, None, 0, epoch, is_first)) | found
 
 
-def redeliver(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple[int, str]]:
+def redeliver(*, user_id: str, after: int, up_to: int, limit: int, epoch: str) -> list[tuple[int, str]]:
     """Return what a plain client is sent again after `after` and up to `up_to`, in order, and count the redelivery.
 
     These are numbers and frames of at most `limit` notifications: the newest of each collapse key, unless it has
-    expired or was redelivered REDELIVERIES_MAX times before.
+    expired or was redelivered REDELIVERIES_MAX times before. Raises EpochEndedError as `read_after` does.
     """
     is_news = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
     is_newest = Q(seq=Window(Max("seq"), partition_by="collapse_key"))
@@ -91,10 +110,26 @@ def redeliver(*, user_id: str, after: int, up_to: int, limit: int) -> list[tuple
     wanted = unconfirmed.filter(
         Case(When(is_newest & is_news & Q(offers__lt=REDELIVERIES_MAX), then=True), default=False)
     )
-    rows = list(wanted.order_by("seq").values_list("pk", "seq", "frame")[:limit])
+    found = wanted.order_by("seq").annotate(mark=_mark()).values_list("seq", "frame", "mark", "pk")
+    rows = list(found[:limit])
+    frames = _of_epoch(epoch, (row[:3] for row in rows))
     if rows:
-        Notification.objects.filter(pk__in=[pk for pk, *_ in rows]).update(offers=F("offers") + 1)
-    return [(seq, frame) for _, seq, frame in rows]
+        Notification.objects.filter(pk__in=[row[3] for row in rows]).update(offers=F("offers") + 1)
+    return frames
+
+
+def _mark() -> RawSQL:
+    return RawSQL(timeline.mark(), (), output_field=TextField())  # noqa: S611 made of constants
+
+
+def _of_epoch(epoch: str, rows: Iterable[tuple[int, str, str]]) -> list[tuple[int, str]]:
+    """Return numbers and frames of rows, the mark of whose epoch was read along with them."""
+    expected, frames = installation.mark_of(epoch), []
+    for seq, frame, mark in rows:
+        if mark != expected:
+            raise EpochEndedError
+        frames.append((seq, frame))
+    return frames
 
 
 def confirm(numbers: Mapping[str, int], *, epoch: str) -> set[str]:
@@ -132,7 +167,7 @@ def read_heads(*, user_ids: Sequence[str]) -> dict[str, FeedHead]:
             cursor.execute(_HEADS, [ids])
         else:
             cursor.execute(_HEADS_ON_SQLITE, [orjson.dumps(ids).decode()])
-        return {user_id: FeedHead(newest, latest) for user_id, newest, latest in cursor.fetchall()}
+        return {user_id: FeedHead(*head) for user_id, *head in cursor.fetchall()}
 
 
 def set_latest_connection(*, user_id: str, connection_id: str) -> None:

@@ -19,6 +19,7 @@ from notifications import installation
 from notifications.delivery import history
 from notifications.delivery.confirmations import Confirmations
 from notifications.delivery.history import FeedState
+from notifications.delivery.permission import LoginsWatch
 from notifications.delivery.receipts import UptimeClock
 from notifications.delivery.reconciler import Reconciler
 from notifications.delivery.registration_reads import RegistrationReads
@@ -47,6 +48,7 @@ class Hub:
         self.listener = Listener(self.deliver)
         self.reads = RegistrationReads()
         self.confirmations = Confirmations()
+        self.logins = LoginsWatch()
         self._sockets: set[Socket] = set()
         self._groups: dict[str, set[Subscription]] = {}
         self.reconciler = Reconciler(groups=self._groups, clock=self.clock)
@@ -138,6 +140,7 @@ class Hub:
         for subscription in tuple(self._groups.get(group, ())):
             if epoch != subscription.epoch:
                 seal.refuse("epoch")
+                self.reconciler.compare_soon(group)  # which of the two has ended is seen in the database
                 continue
             try:
                 subscription.wake(seq, text)

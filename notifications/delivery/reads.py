@@ -13,15 +13,20 @@ from notifications.delivery.cursor import Doubt, Page
 logger = logging.getLogger(__name__)
 
 
-async def read_page(page: Page, *, user_id: str) -> list[tuple[int, str]] | None:
-    """Return numbers and frames of a page of the user's feed, or None if the database fails."""
+async def read_page(page: Page, *, user_id: str, epoch: str) -> list[tuple[int, str]] | None:
+    """Return numbers and frames of a page of the user's feed, or None if the database fails or has another epoch."""
     limit = cursor.PAGE_SIZE
     try:
         if page.is_redelivery:  # it writes: redeliveries are counted
             return await in_writing_thread(
-                history.redeliver, user_id=user_id, after=page.after, up_to=page.up_to, limit=limit
+                history.redeliver,
+                user_id=user_id,
+                after=page.after,
+                up_to=page.up_to,
+                limit=limit,
+                epoch=epoch,
             )
-        return await in_thread(history.read_after, user_id=user_id, seq=page.after, limit=limit)
+        return await in_thread(history.read_after, user_id=user_id, seq=page.after, limit=limit, epoch=epoch)
     except DatabaseError as error:
         metrics.READ_FAILURES.inc()
         logger.warning("A feed could not be read: %s; the reconciler tries again.", describe(error))
@@ -33,5 +38,5 @@ async def has_lost(doubt: Doubt, *, user_id: str, epoch: str) -> bool | None:
     try:
         return await in_writing_thread(losses.has_lost, doubt, user_id=user_id, epoch=epoch)
     except DatabaseError as error:
-        logger.warning("A feed seems to have lost numbers (%s); asking again.", type(error).__name__)
+        logger.warning("A feed seems to have lost numbers (%s); asking again.", describe(error))
         return None

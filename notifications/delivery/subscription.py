@@ -46,6 +46,7 @@ class Subscription:
         self.is_exclusive = settings.NOTIFICATIONS_CONNECTIONS == "latest"
         self.is_stopped = False
         self.confirming: asyncio.Future[None] | None = None
+        self._disconnects = 0
         self._is_plain = request.last_seq is None
         claim = connection_id if self.is_exclusive else None
         after = sent if request.last_seq is None else Place(request.last_seq, request.epoch)
@@ -65,6 +66,7 @@ class Subscription:
 
     async def confirm(self, state: FeedState) -> None:
         """Take the place in the feed, and confirm the registration. Raises ClientGoneError."""
+        self._disconnects = state.disconnects
         resumed = self.cursor.place(state)
         if resumed:
             self._note_delivery()
@@ -95,7 +97,9 @@ class Subscription:
         """Compare with the feed's row, which was read after the connection was at `sent`. Returns at once."""
         if self.is_stopped:
             return
-        if self.cursor.compare(head, sent=sent):
+        if head.disconnects > self._disconnects:
+            self.end(CloseCode.UNAUTHORIZED)
+        elif self.cursor.compare(head, sent=sent):
             self.end(CloseCode.REPLACED)
         elif self.cursor.doubt:
             self._start()
@@ -170,7 +174,7 @@ class Subscription:
         return True
 
     async def _send_page(self, page: Page) -> bool:
-        rows = await reads.read_page(page, user_id=self.user_id)
+        rows = await reads.read_page(page, user_id=self.user_id, epoch=self.epoch)
         if rows is None:
             return False
         for seq, text in rows:

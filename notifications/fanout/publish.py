@@ -44,18 +44,34 @@ def group_name(user_id: str, identity: Identity) -> str:
     return seal.group_name("user", identity.name, user_id)
 
 
-def publish(wakes: Sequence[Wake]) -> None:
+def publish(wakes: Sequence[Wake], *, segment: str | None) -> None:
     """Send committed notifications to their users' connections. Call it from synchronous code, after the commit.
+
+    `segment` is the timeline in which their numbers were given (`installation.of`). If that has ended, nothing is sent.
 
     In a server this passes them to its event loop, which sends them soon. Elsewhere, as in a command, it sends them on
     a short-lived loop.
     """
+    identity = None
+    with suppress(DatabaseError):
+        identity = installation.of(segment)
+    if identity is None:
+        metrics.WAKE_FAILURES.inc(len(wakes))
+        return
+    _send_soon([message(wake, identity) for wake in wakes])
+
+
+def request_comparison_of(*, user_id: str) -> None:
+    """Ask all processes to compare a user's connections with the feed's row now. Call it as `publish`."""
     try:
         identity = installation.current()
     except DatabaseError:
-        metrics.WAKE_FAILURES.inc(len(wakes))
+        metrics.WAKE_FAILURES.inc()
         return
-    messages = [message(wake, identity) for wake in wakes]
+    _send_soon([_comparison(group_name(user_id, identity), identity.epoch)])
+
+
+def _send_soon(messages: Sequence[Message]) -> None:
     if _loop is not None and _loop.is_running():
         with suppress(RuntimeError):  # it has just ended
             _loop.call_soon_threadsafe(_put, messages)
@@ -79,7 +95,7 @@ def message(wake: Wake, identity: Identity) -> Message:
 
 async def request_comparison(*, group: str, epoch: str) -> None:
     """Ask all processes to compare a user's connections with the feed's row now."""
-    await send([_sealed(group, epoch, {"type": "feed.sync"})])
+    await send([_comparison(group, epoch)])
 
 
 async def send(messages: Sequence[Message]) -> None:
@@ -91,6 +107,10 @@ async def send(messages: Sequence[Message]) -> None:
             await (calls[0] if len(calls) == 1 else asyncio.gather(*calls))  # gather() starts a task for each
     except ChannelLayerAwayError:
         metrics.WAKE_FAILURES.inc(len(messages))
+
+
+def _comparison(group: str, epoch: str) -> Message:
+    return _sealed(group, epoch, {"type": "feed.sync"})
 
 
 def _sealed(group: str, epoch: str, content: dict[str, Any]) -> Message:

@@ -111,6 +111,20 @@ def unreachable_layer():
 
 
 @pytest.fixture
+def tell_silently(tell, settings, unreachable_layer):
+    """Return a function that notifies a user while no wake gets through."""
+
+    async def notify(*args, **kwargs):
+        own = settings.CHANNEL_LAYERS
+        settings.CHANNEL_LAYERS = unreachable_layer
+        seq = await tell(*args, **kwargs)
+        settings.CHANNEL_LAYERS = own
+        return seq
+
+    return notify
+
+
+@pytest.fixture
 def silent_layer():
     """Return settings of a Redis layer whose server takes connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:

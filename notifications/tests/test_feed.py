@@ -34,7 +34,12 @@ def position():
 
 
 def numbers(user_id="user_123"):
-    return [seq for seq, _ in history.read_after(user_id=user_id, seq=0, limit=10_000)]
+    return [
+        seq
+        for seq, _ in history.read_after(
+            user_id=user_id, seq=0, limit=10_000, epoch=installation.read().epoch
+        )
+    ]
 
 
 def test_a_users_notifications_are_numbered_from_one_and_others_are_not_counted():
@@ -136,9 +141,22 @@ def test_a_feed_is_read_in_pages_from_any_number():
     for n in range(5):
         notify_and_commit(frame={"n": n + 1})
     notify_and_commit(user_id="somebody else")
-    assert history.read_after(user_id="user_123", seq=1, limit=2) == [(2, '{"n":2}'), (3, '{"n":3}')]
-    assert history.read_after(user_id="user_123", seq=5, limit=2) == []
-    assert history.read_after(user_id="nobody", seq=0, limit=2) == []
+    epoch = installation.read().epoch
+    two = [(2, '{"n":2}'), (3, '{"n":3}')]
+    assert history.read_after(user_id="user_123", seq=1, limit=2, epoch=epoch) == two
+    assert history.read_after(user_id="user_123", seq=5, limit=2, epoch=epoch) == []
+    assert history.read_after(user_id="nobody", seq=0, limit=2, epoch=epoch) == []
+
+
+def test_of_another_epoch_nothing_is_read_and_no_redelivery_is_counted():
+    old = installation.read().epoch
+    notify_and_commit(frame={"n": 1})
+    installation.renew()
+    with pytest.raises(history.EpochEndedError):
+        history.read_after(user_id="user_123", seq=0, limit=2, epoch=old)
+    with pytest.raises(history.EpochEndedError):
+        history.redeliver(user_id="user_123", after=0, up_to=1, limit=2, epoch=old)
+    assert Notification.objects.get().offers == 0
 
 
 def test_a_position_is_the_newest_number_and_the_oldest_that_is_kept():
@@ -198,7 +216,8 @@ def test_what_is_offered_is_found_by_reading_a_long_feed_once():
     Notification.objects.bulk_create(
         Notification(feed=row, seq=seq, frame="{}", collapse_key=key) for seq, key in keys
     )
+    epoch = installation.read().epoch
     with CaptureQueriesContext(connection) as queries:
-        offered = history.redeliver(user_id="user_123", after=0, up_to=600, limit=100)
+        offered = history.redeliver(user_id="user_123", after=0, up_to=600, limit=100, epoch=epoch)
     assert [seq for seq, _ in offered] == list(range(401, 501))
     assert explain(queries.captured_queries[0]["sql"]).faults == ()

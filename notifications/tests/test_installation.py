@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
-from notifications import installation
+from notifications import installation, timeline
 from notifications.models import Installation
 from tests.support.plans import on_postgresql
 
@@ -86,14 +86,38 @@ def test_an_epoch_that_has_ended_is_not_ended_again():
 def test_postgresqls_timeline_is_a_part_of_the_epoch():
     with connection.cursor() as cursor:
         cursor.execute("SELECT timeline_id FROM pg_control_checkpoint()")
-        (timeline,) = cursor.fetchone()
-    assert installation.read().epoch == f"{Installation.objects.get().epoch}-{timeline}"
+        (number,) = cursor.fetchone()
+    assert installation.read().epoch.startswith(f"{_epoch_of_row()}-{number:08X}-")
+
+
+@on_postgresql
+def test_a_dump_that_is_restored_has_another_epoch_which_is_not_the_first():
+    before = installation.read()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE notifications_installation RENAME TO dumped")
+        cursor.execute("CREATE TABLE notifications_installation (LIKE dumped)")
+        cursor.execute("INSERT INTO notifications_installation SELECT * FROM dumped")
+        after = installation.read()
+        transaction.set_rollback(True)
+    assert after.epoch != before.epoch
+    assert (before.is_first, after.is_first) == (True, False)
+
+
+@on_postgresql
+def test_what_statements_read_along_with_numbers_is_a_part_of_the_epoch():
+    identity = installation.read()
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT ({timeline.mark()}), {timeline.of_writer()}")
+        mark, segment = cursor.fetchone()
+    assert installation.mark_of(identity.epoch) == mark == f"{_epoch_of_row()}-{segment}"
+    assert installation.of(segment) == installation.of(None) == identity
+    assert installation.of("00000099") is None
 
 
 @on_postgresql
 def test_where_the_timeline_may_not_be_read_the_epoch_is_without_it():
     installation.read()
-    installation._memory.has_timeline = None
+    timeline.expressions.cache_clear()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("REVOKE EXECUTE ON FUNCTION pg_walfile_name(pg_lsn) FROM PUBLIC")
         cursor.execute("CREATE ROLE careful")
@@ -101,6 +125,23 @@ def test_where_the_timeline_may_not_be_read_the_epoch_is_without_it():
         cursor.execute("SET LOCAL ROLE careful")
         assert installation.read().epoch == installation.read().epoch == _epoch_of_row()
         transaction.set_rollback(True)
+    timeline.expressions.cache_clear()
+
+
+@on_postgresql
+def test_where_the_clusters_name_may_not_be_read_the_epoch_has_the_timeline_still():
+    before = installation.read().epoch
+    timeline.expressions.cache_clear()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+        cursor.execute("CREATE ROLE careful")
+        cursor.execute("GRANT SELECT ON notifications_installation TO careful")
+        cursor.execute("SET LOCAL ROLE careful")
+        after = installation.read().epoch
+        transaction.set_rollback(True)
+    timeline.expressions.cache_clear()
+    assert installation.mark_of(after) == installation.mark_of(before)
+    assert after != before
 
 
 def _epoch_of_row():

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from notifications import feed, retention
+from notifications import feed, installation, retention
 from notifications.delivery import history
 from notifications.models import Feed, Notification
 
@@ -40,7 +40,12 @@ def confirm(seq, *, user_id="user_123"):
 
 
 def kept(user_id="user_123"):
-    return [seq for seq, _ in history.read_after(user_id=user_id, seq=0, limit=100_000)]
+    return [
+        seq
+        for seq, _ in history.read_after(
+            user_id=user_id, seq=0, limit=100_000, epoch=installation.read().epoch
+        )
+    ]
 
 
 def prune(*, days=30, **how):

@@ -7,7 +7,7 @@ from ninja.security import HttpBearer
 
 from access.callers import Caller, bearer, caller_of
 from access.scopes import Scope
-from notifications import auth
+from notifications.auth.grants import UnauthorizedError, user_of
 from notifications.protocol import InvalidUserIdError, check_user_id
 
 _OF_A_USER = frozenset({Scope.PAYMENTS_READ, Scope.LINKS_READ})
@@ -67,10 +67,10 @@ class ApiKey(HttpBearer):
 
 
 def _user(token: str) -> User | None:
-    """Return the user who proves it by a token, as it is sent to the WebSocket."""
+    """Return the user that a token proves, as clients send it to the WebSocket. Raises KeysUnavailableError."""
     try:
-        return User(user_id=check_user_id(auth.user_of(token)))
-    except (auth.UnauthorizedError, InvalidUserIdError):
+        return User(user_id=check_user_id(user_of(token)))
+    except (UnauthorizedError, InvalidUserIdError):
         return None
 
 

@@ -12,6 +12,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import BaseModel, Field
 
 from database.errors import describe
+from notifications.auth.grants import KeysUnavailableError
 from payments.api.auth import MissingScope, OtherUser
 from payments.checkout import cancel, create, refundable
 from payments.models import Payment
@@ -121,6 +122,9 @@ HANDLERS: Mapping[type[Exception], Handler] = {
     AuthenticationError: lambda *_: _refuse(401, "unauthorized", headers={"WWW-Authenticate": "Bearer"}),
     MissingScope: lambda _, error: _refuse(403, "missing_scope", str(error), scope=error.scope.value),
     OtherUser: lambda *_: _refuse(403, "other_user"),
+    KeysUnavailableError: lambda *_: _refuse(
+        503, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
+    ),
     ValidationError: _invalid,
     HttpError: lambda _, error: _refuse(error.status_code, "invalid_request", str(error)),
     RequestDataTooBig: lambda *_: _refuse(413, "too_large"),

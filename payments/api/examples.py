@@ -55,6 +55,11 @@ _CONFLICTS: dict[str, dict[str, Any]] = {
         "code": "not_refundable",
         "message": "The payment is pending: only a paid payment can be refunded.",
     },
+    "Mint a user's token": {
+        "code": "tokens_not_minted",
+        "message": "This service only verifies the tokens of your own issuer: mint them there. "
+        "To have them minted here, set NOTIFICATIONS_TOKEN_SECRET.",
+    },
 }
 """Examples of 409, by summary. The others answer with that of `_ERRORS`."""
 

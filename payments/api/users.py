@@ -47,7 +47,7 @@ def read_notifications(
     """
     only_user(request.auth, asked=user_id)
     feed = history.read_states(user_ids=[user_id])[user_id]
-    rows = history.read_after(user_id=user_id, seq=after, limit=limit + 1)
+    rows = history.read_after(user_id=user_id, seq=after, limit=limit + 1, epoch=feed.epoch)
     page = rows[:limit]
     return NotificationPage(
         user_id=user_id,

@@ -129,8 +129,9 @@ def _adopted(payment_id: Any, *, digest: str, key: _Key) -> Payment:
     """
     holder = record.lock(payment_id)
     is_same = holder.request_digest == digest and holder.api_key == key["api_key"]
-    is_same = is_same and holder.idempotency_key in {None, key["idempotency_key"]}
-    if holder.link_seq is not None or not is_same:
+    if is_same and holder.idempotency_key is not None and holder.idempotency_key == key["idempotency_key"]:
+        return holder  # it was committed, and may have got its link, since its key was looked for
+    if holder.link_seq is not None or not is_same or holder.idempotency_key is not None:
         raise RideHasPayment(holder)
     if key["idempotency_key"] is not None:
         holder.idempotency_key = key["idempotency_key"]

@@ -8,6 +8,7 @@ from datetime import timedelta
 from django.db import OperationalError
 from django.utils import timezone
 
+from database.errors import describe
 from payments.models import Payment
 from payments.reconciliation import stale_payments
 from payments.reconciliation.each import NOT_AS_DOCUMENTED
@@ -65,7 +66,7 @@ def _checked(payment: Payment, *, interval: timedelta) -> Payment:
         _compare(payment)
         payment.refresh_from_db()
     except OperationalError as error:
-        logger.warning("Payment %s is shown as it was: %s", payment.pk, type(error).__name__)
+        logger.warning("Payment %s is shown as it was: %s", payment.pk, describe(error))
     finally:
         limits.places.release()
     return payment

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 
 REQUEST_SECONDS = 12.0
-"""What a request of the API may take at Stripe in all, and a single call of a command. Backends and proxies
-often give up after 15 to 30 seconds."""
+"""When a request is done with Stripe, in seconds from its arrival, and what a single call of a command may take.
+Backends and proxies often give up after 15 to 30 seconds."""
 
 _end: ContextVar[float | None] = ContextVar("stripe_deadline", default=None)
 

@@ -18,8 +18,9 @@ API_VERSION = "2026-10-28.endive"
 """The version of Stripe's API that is asked for, and whose events are read. It is pinned here, so that an update of
 stripe-python does not change it unseen: https://docs.stripe.com/api/versioning"""
 
-CONNECTIONS_KEPT = 20
-"""Open connections to Stripe that wait for the next request. More are made when they are needed, and closed after it."""
+CONNECTIONS_KEPT = 100
+"""Open connections to Stripe that wait for the next request: one for each thread that may ask
+(payments_project/handler.py). If there were fewer, a connection would be closed after its request, with a warning."""
 CONNECT_SECONDS = 3.0
 ADDRESSES = 4
 """A name can have several addresses. Each gets the time to connect, so all together get what is left."""

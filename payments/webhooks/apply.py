@@ -11,18 +11,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
-from payments import record, sql
+from payments import record, sql, writes
 from payments.models import Intent, Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.webhooks.known import lock_stored, look_up
-from payments.webhooks.matching import Matched, match
+from payments.webhooks.matching import match
+from payments.writes import ChangedError
 
 logger = logging.getLogger(__name__)
 
 _DIGITS_MAX = 18
 """Of a number that this service gave to a refund."""
+
+TRIES = 4
+"""Of a transaction that found another one's work where there was none when it looked."""
+CHANGED = (ChangedError, IntegrityError)
 
 State = WebhookEvent.State
 Cause = StatusChange.Cause
@@ -39,22 +44,22 @@ class EventResult:
     changes: list[StatusChange] = field(default_factory=list)
 
 
-def apply(
-    event_ids: Sequence[str], *, cause: Cause = Cause.EVENT, also: AbstractSet[Any] = frozenset()
-) -> list[EventResult]:
+def apply(event_ids: Sequence[str], *, cause: Cause = Cause.EVENT, tries: int = TRIES) -> list[EventResult]:
     """Apply stored events in one transaction; where that fails, each in its own, so that a bad one fails alone.
 
     What was applied before adds nothing new. Returns a result for each event, then one for each parked event that
-    could be applied now because of them. `also`: see `known.look_up`.
+    could be applied now because of them.
     """
     try:
         with transaction.atomic():
-            rows, known = lock_stored(event_ids, also=also)
-            changes = apply_matched(match(rows, known), cause=cause)
-            sql.update_events(rows)
-    except record.LookAgainError as error:
-        return apply(event_ids, cause=cause, also=also | error.payments)
+            rows, known = lock_stored(event_ids)
+            matched = match(rows, known)
+            writes.update_events(rows)
+            answer_refund_requests(matched.updates)
+            changes = record.apply_facts(matched.updates, foreign=matched.foreign, cause=cause)
     except Exception as error:  # noqa: BLE001 whatever it is, the event is kept as failed
+        if tries > 1 and isinstance(error, CHANGED):
+            return apply(event_ids, cause=cause, tries=tries - 1)
         if len(event_ids) > 1:
             return [result for event_id in event_ids for result in apply([event_id], cause=cause)]
         return [keep_failed(event_ids[0], error)]
@@ -106,14 +111,6 @@ def give_up_waiting(*, before: datetime) -> int:
     )
 
 
-def apply_matched(matched: Matched, *, cause: Cause) -> list[StatusChange]:
-    """Write what events add, within the caller's transaction. Raises record.LookAgainError."""
-    changes = record.apply_facts(matched.updates, foreign=matched.foreign, cause=cause)
-    for update in matched.updates:
-        _answer_refund_request(update)
-    return changes
-
-
 def apply_waiting_for(rows: Sequence[WebhookEvent], *, cause: Cause = Cause.EVENT) -> list[EventResult]:
     """Apply parked events whose payment is known by now.
 
@@ -126,6 +123,22 @@ def apply_waiting_for(rows: Sequence[WebhookEvent], *, cause: Cause = Cause.EVEN
     intents = {row.payment_intent_id for row in news}
     intents |= {row.payment.payment_intent_id or "" for row in news if row.payment}
     return _apply_waiting(payments=payments, intents=intents - {""}, cause=cause)
+
+
+def answer_refund_requests(updates: Iterable[record.Update]) -> None:
+    """Note on refunds that were asked for here which of Stripe's they are, should Stripe's answer have got lost.
+
+    That is so whatever becomes of the events.
+    """
+    for update in updates:
+        obj = update.event.content["data"]["object"] if update.event else {}
+        request = str((obj.get("metadata") or {}).get("refund_request", ""))
+        if obj.get("object") == "refund" and request.isdecimal() and len(request) <= _DIGITS_MAX:
+            # A database that was restored gives numbers out again.
+            same = RefundRequest.objects.filter(pk=int(request), amount=obj["amount"], refund_id="")
+            same.filter(payment=update.payment).update(
+                refund_id=obj["id"], refund_status=(obj["status"] or "")[:20]
+            )
 
 
 def results(rows: Sequence[WebhookEvent], changes: Sequence[StatusChange] = ()) -> list[EventResult]:
@@ -156,18 +169,6 @@ def keep_failed(event_id: str, error: Exception) -> EventResult:
         sql.wait_briefly()  # another transaction may hold the payment
         event.update(payment=next(iter(look_up(event, lock=False).payments.values()), None))
     return result
-
-
-def _answer_refund_request(update: record.Update) -> None:
-    """Note on a refund that was asked for here which of Stripe's it is, should Stripe's answer have got lost."""
-    obj = update.event.content["data"]["object"] if update.event else {}
-    request = str((obj.get("metadata") or {}).get("refund_request", ""))
-    if obj.get("object") == "refund" and request.isdecimal() and len(request) <= _DIGITS_MAX:
-        # A database that was restored gives numbers out again.
-        same = RefundRequest.objects.filter(pk=int(request), amount=obj["amount"], refund_id="")
-        same.filter(payment=update.payment).update(
-            refund_id=obj["id"], refund_status=(obj["status"] or "")[:20]
-        )
 
 
 def _apply_waiting(

@@ -1,16 +1,24 @@
 """Take in events that Stripe delivers: verified, stored once, and applied."""
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
-from typing import Any
+from contextlib import nullcontext
 
 from django.db import connection, transaction
 
-from payments import record, sql
+from payments import record
 from payments.metrics import EVENTS
 from payments.models import StatusChange, WebhookEvent
 from payments.webhooks import envelope, signatures
-from payments.webhooks.apply import EventResult, apply, apply_matched, apply_waiting_for, keep_failed, results
+from payments.webhooks.apply import (
+    CHANGED,
+    TRIES,
+    EventResult,
+    answer_refund_requests,
+    apply,
+    apply_waiting_for,
+    keep_failed,
+    results,
+)
 from payments.webhooks.known import look_up
 from payments.webhooks.matching import match
 from payments.webhooks.signatures import Signature
@@ -20,14 +28,6 @@ State = WebhookEvent.State
 
 class NotTogetherError(Exception):
     """Events could not be written in one transaction: one of them is bad, or has to wait."""
-
-
-class _KnownError(Exception):
-    """Some events were delivered before: nothing was written."""
-
-    def __init__(self, event_ids: list[str]) -> None:
-        super().__init__()
-        self.event_ids = event_ids
 
 
 def receive(*, body: bytes, signature: Signature) -> WebhookEvent:
@@ -59,55 +59,68 @@ def ingest(rows: Sequence[WebhookEvent], *, together: bool = False) -> list[Even
 
 
 def _ingest_new(
-    rows: list[WebhookEvent], *, together: bool, also: AbstractSet[Any] = frozenset()
+    rows: list[WebhookEvent], *, together: bool, tries: int = TRIES
 ) -> tuple[list[EventResult], list[WebhookEvent]]:
-    """Store and apply the events that are new, in one transaction.
+    """Store and apply the events that are new, all or none.
 
-    Returns what became of them, and the events that are, or may be, stored already. `also`: see `known.look_up`.
+    Returns what became of them, and the events that are, or may be, stored already.
     """
     connection.ensure_connection()
     before = connection.connection
+    can_guard = connection.vendor == "postgresql" and not connection.in_atomic_block
     try:
-        return (_store_applied(rows, together=together, also=also) if rows else []), []
-    except _KnownError as error:
-        known = [row for row in rows if row.event_id in error.event_ids]
-        new = [row for row in rows if row.event_id not in error.event_ids]
-        became, left = _ingest_new(new, together=together, also=also)
-        return became, known + left
-    except record.LookAgainError as error:
-        return _ingest_new(rows, together=together, also=also | error.payments)
+        return _store_applied(rows, briefly=together, lock=not can_guard or tries < TRIES)
     except Exception as error:
         if connection.connection is None:  # it is lost, and there is no other
             raise
+        if connection.connection is before and not connection.is_usable():
+            connection.close()
+            connection.ensure_connection()
         if connection.connection is not before:  # it was lost, perhaps after the commit
             return [], rows
+        if tries > 1 and isinstance(error, CHANGED):
+            return _ingest_new(rows, together=together, tries=tries - 1)
         if together:
             raise NotTogetherError from error
         return _keep(rows[0], error), []
 
 
-def _store_applied(rows: list[WebhookEvent], *, together: bool, also: AbstractSet[Any]) -> list[EventResult]:
-    """Write new events as what became of them. Raises _KnownError or record.LookAgainError, with nothing written."""
-    with transaction.atomic():
-        if together:
-            sql.wait_briefly()
-        known = look_up(rows, lock=True, also=also)
+def _store_applied(
+    rows: list[WebhookEvent], *, briefly: bool, lock: bool
+) -> tuple[list[EventResult], list[WebhookEvent]]:
+    """Write new events as what became of them; return that, and the events that are stored already.
+
+    One statement reads, another one writes. Without `lock` there is no transaction around them, and ChangedError is
+    raised where another transaction has changed, or is about to change, what was read. For what else is raised see
+    `writes.write`.
+    """
+    with transaction.atomic() if lock else nullcontext():
+        known = look_up(rows, lock=lock, briefly=briefly and lock)
         sessions = {key: payment.session_id for key, payment in known.payments.items()}
-        for row in rows:
+        new = [row for row in rows if row.event_id not in known.stored]
+        if not new:
+            return [], rows
+        for row in new:
             row.attempts = 0  # it may have been tried before
-        matched = match(rows, known)
-        in_order = sorted(rows, key=lambda row: row.event_id)  # or two workers could wait for each other
-        if stored := sql.insert_events(in_order):
-            raise _KnownError(stored)
-        changes = apply_matched(matched, cause=StatusChange.Cause.EVENT)
+        matched = match(new, known)
+        answer_refund_requests(matched.updates)
+        changes = record.apply_facts(
+            matched.updates,
+            cause=StatusChange.Cause.EVENT,
+            foreign=matched.foreign,
+            events=new,
+            versions=None if lock else known.versions,
+            briefly=briefly,
+        )
     found = {key for key, payment in known.payments.items() if payment.session_id != sessions[key]}
     intents = matched.foreign | {u.payment_intent_id for u in matched.updates if u.is_new_intent}
     news = [
         row
-        for row in rows
+        for row in new
         if row.state == State.PARKED or row.payment_id in found or row.payment_intent_id in intents
     ]
-    return results(rows, changes) + apply_waiting_for(news)
+    stored = [row for row in rows if row.event_id in known.stored]
+    return results(new, changes) + apply_waiting_for(news), stored
 
 
 def _keep(row: WebhookEvent, error: Exception) -> list[EventResult]:

@@ -1,19 +1,19 @@
-"""What is known of the payments that events name: read in a few statements whatever the number of events, and locked.
+"""What is known of the payments that events name: read in one statement whatever the number of events, and locked.
 
 Everything that applies events locks in one order: payments by their ids in one statement, then events, then feeds. So no
 two transactions wait for each other.
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from payments import sql
 from payments.models import Payment, WebhookEvent
-from payments.record import LookAgainError
 from payments.stripe import events
 from payments.stripe.events import Reference
+from payments.writes import ChangedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,10 @@ class Known:
     payments: dict[uuid.UUID, Payment]
     owners: dict[str, uuid.UUID | None] = field(default_factory=dict)
     """By session or payment intent the payment that it belongs to; None: another integration's."""
+    stored: AbstractSet[str] = frozenset()
+    """The ids of events that are stored already."""
+    versions: dict[uuid.UUID, str] = field(default_factory=dict)
+    """Of the payments as they were read: see `writes.Additions`."""
 
     def owner(self, reference: Reference) -> Payment | None:
         """Return the payment that an event is about: by a session that we made, by our metadata, or by its intent."""
@@ -43,47 +47,35 @@ class Known:
         return self.payments.get(key) if key else None
 
 
-def lock_stored(
-    event_ids: Sequence[str], *, also: AbstractSet[uuid.UUID]
-) -> tuple[list[WebhookEvent], Known]:
+def lock_stored(event_ids: Sequence[str]) -> tuple[list[WebhookEvent], Known]:
     """Lock the payments that stored events name, then the events; return the events as they came, and what is known.
 
-    `also`, and what is raised: see `look_up`.
+    Raises ChangedError where a copy in another version took the place of one meanwhile.
     """
     events_ = WebhookEvent.objects.filter(event_id__in=event_ids).order_by("pk")
     before = list(events_)
-    known = look_up(before, lock=True, also=also)
+    known = look_up(before, lock=True)
     rows = list(events_.select_for_update(no_key=True))
-    if [row.body for row in rows] != [row.body for row in before]:  # a copy in another version took its place
-        raise LookAgainError
+    if [row.body for row in rows] != [row.body for row in before]:
+        raise ChangedError
     return rows, known
 
 
-def look_up(rows: Iterable[WebhookEvent], *, lock: bool, also: AbstractSet[uuid.UUID] = frozenset()) -> Known:
-    """Return what is known of the payments that events name.
-
-    `lock`: until the commit, in the order of the payments' ids. All are locked in one statement. `also` are those that
-    events are known to name by sessions with another payment's metadata. Raises LookAgainError where there are more.
-    """
+def look_up(rows: Collection[WebhookEvent], *, lock: bool, briefly: bool = False) -> Known:
+    """Return what is known of events and of the payments that they name. `lock`, `briefly`: see `sql.look_up`."""
     references = list(_references(rows))
-    owners = sql.owners({name for r in references if r.payment_id is None for name in _names(r)})
-    named = {r.payment_id or r.claimed_id for r in references} | set(owners.values()) | also
-    payments = _payments(named, lock=lock)
+    payments, owners, stored, versions = sql.look_up(
+        keys={key for r in references if (key := r.payment_id or r.claimed_id)},
+        names={name for r in references for name in _names(r)},
+        event_ids=[row.event_id for row in rows],
+        lock=lock,
+        briefly=briefly,
+    )
+    # A payment is read as it is once it is locked, its owner's names as they were before.
     for reference in references:
         if reference.payment_id in payments:
             owners |= dict.fromkeys(_own(payments[reference.payment_id]), reference.payment_id)
-    owners |= sql.owners({name for r in references for name in _names(r)} - owners.keys())
-    # Where the metadata of a session of ours names another payment, or none that there is.
-    of_sessions = {owner for r in references if r.session_id and (owner := owners.get(r.session_id))}
-    others = of_sessions - payments.keys()
-    if others and lock:
-        raise LookAgainError(others)
-    return Known(payments=payments | _payments(others, lock=False), owners=owners)
-
-
-def _payments(keys: AbstractSet[uuid.UUID | None], *, lock: bool) -> dict[uuid.UUID, Payment]:
-    named = {key for key in keys if key}
-    return sql.lock_payments(named) if lock else Payment.objects.in_bulk(named)
+    return Known(payments=payments, owners=owners, stored=stored, versions=versions)
 
 
 def _references(rows: Iterable[WebhookEvent]) -> Iterator[Reference]:

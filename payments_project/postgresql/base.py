@@ -16,11 +16,14 @@ from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 from django.utils.functional import cached_property
 from psycopg.errors import DiskFull, ReadOnlySqlTransaction
+from psycopg_pool import PoolTimeout
 
 from payments_project.postgresql.outage import UNWRITABLE, outage
 
 logger = logging.getLogger("payments_project.postgresql")
 
+PATIENCE_SECONDS = 5.0
+"""How long a caller waits for a connection of a busy pool."""
 DRAIN_SECONDS = 1.0
 """The least time between two drains of the pool: many callers notice the same failover."""
 
@@ -61,15 +64,29 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return ErrorWrapper(self)
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Return a connection of the pool. Raises a psycopg.Error, at once in a known outage."""
+        """Return a connection of the pool. Raises a psycopg.Error, at once in a known outage.
+
+        The pool wakes no caller when it finds that it cannot connect. So it is asked for short times.
+        """
+        end = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            self._refuse_in_outage()
+            try:
+                connection = super().get_new_connection(conn_params)
+            except PoolTimeout:
+                if time.monotonic() >= end:
+                    raise
+            else:
+                outage.is_over()
+                return connection
+
+    def _refuse_in_outage(self) -> None:
+        """Raise a psycopg.Error if the database is known to be away, and the pool has no connection left."""
         if self.pool and outage.is_known():
             self.pool.open()
             self.pool.check()  # else the caller would wait for each connection that was cut
             if not self.pool.get_stats()["pool_available"]:
                 raise psycopg.OperationalError(f"{outage.reason}")
-        connection = super().get_new_connection(conn_params)
-        outage.is_over()
-        return connection
 
     def give_up(self) -> None:
         """Close this connection, and replace all connections of the pool."""

@@ -15,6 +15,8 @@ UNWRITABLE = Counter(
 
 BRIEF_SECONDS = 2.0
 """How long connecting may fail before it is an outage. A restart takes less: callers meanwhile are served late."""
+READ_ONLY = ("session is read-only", "server is in hot standby mode")
+"""What libpq says of a server that `target_session_attrs` does not take: no restart, but an outage at once."""
 SWITCH_SECONDS = 1.0
 """A failure within this time after the server was found read-only is an outage at once: it is no restart."""
 
@@ -35,10 +37,12 @@ class Outage:
     def failed(self, error: psycopg.Error) -> None:
         """Note that connecting failed."""
         now = time.monotonic()
-        if self.reason is None:
-            has_switched = now - self._read_only_since < SWITCH_SECONDS
-            self._since = now - BRIEF_SECONDS if has_switched else now
-        self.reason = str(error)
+        reason = str(error)
+        if any(text in reason for text in READ_ONLY) or now - self._read_only_since < SWITCH_SECONDS:
+            self._since = now - BRIEF_SECONDS
+        elif self.reason is None:
+            self._since = now
+        self.reason = reason
 
     def is_over(self) -> None:
         """Note that a connection works."""

@@ -10,12 +10,22 @@ GOOD = {
     "API_KEYS": ["k" * 40],
     "NOTIFICATIONS_AUTH": "token",
     "NOTIFICATIONS_TOKEN_SECRET": "t" * 32,
+    "NOTIFICATIONS_TOKEN_KEY_FILE": "",
+    "NOTIFICATIONS_TOKEN_JWKS_URL": "",
+    "NOTIFICATIONS_TOKEN_ALGORITHM": "HS256",
     "WORKERS": 1,
     "REDIS_URL": "",
     "STRIPE_SANDBOX": False,
     "STRIPE_CONFIGURED_KEY": "sk_live_12345678",
     "STRIPE_WEBHOOK_SECRETS": ["whsec_12345678"],
     "STRIPE_API_BASE": "",
+}
+
+
+KEY_SET = {
+    "NOTIFICATIONS_TOKEN_SECRET": "",
+    "NOTIFICATIONS_TOKEN_JWKS_URL": "https://issuer.example/jwks",
+    "NOTIFICATIONS_TOKEN_ALGORITHM": "RS256",
 }
 
 
@@ -35,6 +45,13 @@ def test_a_complete_production_starts(configure):
 
 def test_a_production_whose_keys_are_all_made_by_command_starts(configure):
     configure(API_KEYS=[])
+    refuse_bad_settings()
+
+
+def test_a_production_starts_with_the_keys_of_an_issuer_and_with_djangos_logins(configure):
+    configure(**KEY_SET)
+    refuse_bad_settings()
+    configure(NOTIFICATIONS_AUTH="session", NOTIFICATIONS_TOKEN_SECRET="")
     refuse_bad_settings()
 
 
@@ -59,6 +76,24 @@ def test_development_starts_on_its_defaults(configure):
         ({"API_KEYS": ["k" * 40, "k" * 40]}, "a key of its own for each caller"),
         ({"NOTIFICATIONS_AUTH": "open"}, "Set NOTIFICATIONS_AUTH=token"),
         ({"NOTIFICATIONS_TOKEN_SECRET": "short"}, "Set NOTIFICATIONS_TOKEN_SECRET to 32"),
+        ({"NOTIFICATIONS_TOKEN_SECRET": ""}, "Set NOTIFICATIONS_TOKEN_SECRET to 32"),
+        (
+            {"NOTIFICATIONS_AUTH": "session", "NOTIFICATIONS_TOKEN_SECRET": "short"},
+            "Set NOTIFICATIONS_TOKEN_SECRET to 32",
+        ),
+        ({"NOTIFICATIONS_TOKEN_KEY_FILE": "key.pem"}, "Unset all but one"),
+        ({"NOTIFICATIONS_TOKEN_JWKS_URL": KEY_SET["NOTIFICATIONS_TOKEN_JWKS_URL"]}, "Unset all but one"),
+        ({"NOTIFICATIONS_TOKEN_ALGORITHM": "RS256"}, "HS256 for a secret"),
+        (KEY_SET | {"NOTIFICATIONS_TOKEN_ALGORITHM": "HS256"}, "such as RS256"),
+        (KEY_SET | {"NOTIFICATIONS_TOKEN_JWKS_URL": "http://issuer.example/"}, "begins with https://"),
+        (
+            {
+                "NOTIFICATIONS_TOKEN_SECRET": "",
+                "NOTIFICATIONS_TOKEN_KEY_FILE": "/nowhere",
+                "NOTIFICATIONS_TOKEN_ALGORITHM": "ES256",
+            },
+            "Set it to the file of a public key for ES256",
+        ),
         ({"WORKERS": 2}, "Set REDIS_URL to"),
         ({"STRIPE_SANDBOX": True}, "Unset STRIPE_SANDBOX"),
         ({"STRIPE_CONFIGURED_KEY": ""}, "Set STRIPE_SECRET_KEY and"),

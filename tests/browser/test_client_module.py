@@ -95,6 +95,50 @@ def test_a_new_client_registers_from_the_beginning(service):
     assert service.told("status")[-1] == {"status": "registered"}
 
 
+TOKENS = """async (options) => {
+  window.asked = 0;
+  const token = async () => {
+    asked += 1;
+    if (window.refusal === "throw") throw new Error("away");
+    return window.refusal ? null : `token-${asked}`;
+  };
+  return (%s)({ ...options, token });
+}"""
+
+
+def test_a_function_gets_a_fresh_token_when_the_one_before_has_expired(service):
+    service.page.evaluate(TOKENS % START, {"url": SOCKET, "userId": "ada"})
+    service.accept_registration()
+
+    service.sockets[-1].close(code=4401)
+    service.until(lambda: service.status() == "disconnected")
+    service.pass_time(1_000)
+    service.accept_registration(times=2)
+
+    assert [frame["token"] for frame in service.frames] == ["token-1", "token-2"]
+
+
+def test_a_fresh_token_that_is_refused_is_the_end(service):
+    service.page.evaluate(TOKENS % START, {"url": SOCKET, "userId": "ada"})
+    service.until_registering()
+
+    service.sockets[-1].close(code=4401)
+    service.until(lambda: service.status() == "closed")
+    assert service.told("status")[-1] == {"status": "closed", "code": 4401}
+
+
+def test_a_function_without_a_token_ends_it_and_one_that_fails_is_asked_again(service):
+    service.page.evaluate("window.refusal = 'throw'")
+    service.page.evaluate(TOKENS % START, {"url": SOCKET, "userId": "ada"})
+    service.until(lambda: service.status() == "disconnected")
+    assert service.told("error") == [{"type": "error", "message": "No token: Error: away", "code": "token"}]
+
+    service.page.evaluate("window.refusal = 'null'")
+    service.pass_time(1_000)
+    service.until(lambda: service.status() == "closed")
+    assert service.frames == []
+
+
 def test_notifications_are_told_by_their_type_and_counted(service):
     start(service)
     service.accept_registration()

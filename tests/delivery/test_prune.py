@@ -113,5 +113,5 @@ def test_wrong_usage_and_a_database_that_fails_have_exit_codes_of_their_own(serv
 
     failed = server.run("prune", DATABASE_URL="sqlite:////nowhere/at/all/db.sqlite3")
     assert failed.returncode == 1
-    assert failed.stderr.startswith("CommandError: The database failed (OperationalError)")
+    assert failed.stderr.startswith("CommandError: The database failed (OperationalError (")
     assert "Traceback" not in failed.stderr

@@ -1,5 +1,6 @@
 """A PostgreSQL that a test may stop."""
 
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -32,6 +33,23 @@ class PostgreSQL(Database):
     def start(self):
         folder = self._server.pgdata
         self._control("start", "-l", str(folder / "log"), "-o", f'-h "" -k {folder}')
+
+    def keep_copy(self):
+        """Copy its volume while it is stopped, as a snapshot does."""
+        self._copy(self._server.pgdata, self._kept)
+
+    def put_copy_in_place(self):
+        """Put the copy in the place of its volume while it is stopped."""
+        shutil.rmtree(self._server.pgdata)
+        self._copy(self._kept, self._server.pgdata)
+
+    @property
+    def _kept(self):
+        return self._server.pgdata.with_name("kept")
+
+    @staticmethod
+    def _copy(source, target):
+        subprocess.run(["cp", "-a", source, target], check=True, timeout=30)
 
     def _control(self, command, *options):
         subprocess.run(

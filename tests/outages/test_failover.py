@@ -57,6 +57,9 @@ def test_while_it_is_known_to_be_away_nobody_waits_for_it(server, database):
     database.stop()
     eventually(lambda: seconds_to_be_refused(server) < PATIENCE)
     assert server.http.get("/readyz").status_code == 503
+    assert ask(server, "user").status_code == 503
+    reason = re.search(r"The database did not answer: OperationalError \((.*)\)\n", server.log)[1]
+    assert "SQLSTATE" in reason or "connection" in reason
 
     database.start()
     eventually(lambda: deliver(server, event()).status_code == 200)
@@ -85,6 +88,36 @@ def test_a_database_that_only_reads_is_a_lost_one(server, database, connect, use
     assert connect(server).register("another") == registered("another")
     assert server.log.count("The database only reads (SQLSTATE 25006)") == 1
     assert "Traceback" not in server.log
+
+
+def test_no_caller_waits_for_a_server_that_only_reads(server, database):
+    assert {deliver(server, event()).status_code for _ in range(3)} == {200}
+    only_reads(database, "on")
+    eventually(lambda: server.http.get("/readyz").status_code == 503)
+    try:
+        seconds = []
+        for _ in range(3):
+            started = time.monotonic()
+            assert deliver(server, event()).status_code == 503
+            seconds.append(time.monotonic() - started)
+        assert max(seconds) < 1
+    finally:
+        only_reads(database, "off")
+    eventually(lambda: deliver(server, event()).status_code == 200)
+
+
+def test_no_caller_waits_where_the_server_comes_back_from_a_restart_and_only_reads(server, database):
+    assert deliver(server, event()).status_code == 200
+    database.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    database.stop()
+    database.start()
+    try:
+        started = time.monotonic()
+        assert deliver(server, event()).status_code == 503
+        assert time.monotonic() - started < 1
+    finally:
+        only_reads(database, "off")
+    eventually(lambda: deliver(server, event()).status_code == 200)
 
 
 def test_a_session_that_began_before_the_server_only_reads_is_not_ready(server, database):

@@ -12,7 +12,7 @@ from django.core.management import get_commands, load_command_class
 from django.db import transaction
 from prometheus_client import REGISTRY
 
-from notifications import protocol
+from notifications import feed, protocol
 from notifications.models import Notification
 from payments import announcements
 from payments.models import Payment, StatusChange
@@ -162,7 +162,7 @@ def announced():
     )
     with transaction.atomic():
         announcements.announce_link(payment)
-        announcements.announce_statuses([StatusChange(payment=payment, after=Status.SUCCEEDED)])
+        feed.write(announcements.statuses([StatusChange(payment=payment, after=Status.SUCCEEDED)]))
     return list(Notification.objects.order_by("seq").values_list("frame", flat=True))
 
 
@@ -173,7 +173,7 @@ def test_the_client_guides_examples_are_what_the_code_sends(announced):
         protocol.with_seq(announced[1], 8),
         protocol.registration_success(user_id="your_user_id_here"),
         protocol.registration_success(
-            user_id="user_123", lastSeq=9, resumed=True, epoch="5f0c8a1b7d3e9624-1"
+            user_id="user_123", lastSeq=9, resumed=True, epoch="5f0c8a1b7d3e9624-00000001-9d1c07e2"
         ),
         protocol.INVALID_MESSAGE,
         protocol.PONG,

@@ -11,11 +11,15 @@ from tests.support import backend, frames, sandbox
 
 
 @contextmanager
-def connected(server, path="/basic/ws", *, through=None, subprotocols=None):
-    """A client that is connected, and not registered yet; `through`: by way of a proxy."""
+def connected(server, path="/basic/ws", *, through=None, subprotocols=None, page=None, cookie=None):
+    """A client that is connected, and not registered yet; `through`: by way of a proxy.
+
+    `page`: the origin of the page that connects; `cookie`: what the browser sends with it.
+    """
     origin = f"ws://127.0.0.1:{through.port}" if through else server.url.replace("http", "ws", 1)
     url = origin + path
-    options = {"ping_interval": None, "close_timeout": 5, "max_size": None}
+    options = {"ping_interval": None, "close_timeout": 5, "max_size": None, "origin": page}
+    options["additional_headers"] = {"Cookie": cookie} if cookie else None
     with connect(url, proxy=None, subprotocols=subprotocols, **options) as socket:
         yield Client(server, socket)
 
@@ -84,14 +88,6 @@ class Client:
         except ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd else None
         raise AssertionError(f"The connection is open: {frame}")
-
-    def close_code_at_last(self):
-        """Return the code that the server closes the connection with, whatever frames come before."""
-        try:
-            while True:
-                self._socket.recv(timeout=15)
-        except ConnectionClosed as closed:
-            return closed.rcvd.code if closed.rcvd else None
 
     def ping_protocol(self):
         """Send a ping of the WebSocket protocol itself; return whether it is answered."""

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from database.errors import describe
 from notifications import installation
 
 
@@ -21,6 +22,6 @@ class Command(BaseCommand):
         try:
             identity = installation.renew()
         except DatabaseError as error:
-            message = f"The database failed ({type(error).__name__}); the epoch is as it was. Run it again."
+            message = f"The database failed ({describe(error)}); the epoch is as it was. Run it again."
             raise CommandError(message) from error
         self.stdout.write(f"The epoch is {identity.epoch}. Servers notice it within seconds.")

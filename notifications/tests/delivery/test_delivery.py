@@ -70,7 +70,7 @@ async def test_a_wake_that_comes_twice_is_sent_once(connect, tell):
     await client.register()
     await tell(frame={"n": 1})
     for _ in range(3):
-        await sync_to_async(publish.publish)([Wake("user_123", 1, '{"n":1}')])
+        await sync_to_async(publish.publish)([Wake("user_123", 1, '{"n":1}')], segment=None)
     await tell(frame={"n": 2})
     assert [await client.read(), await client.read()] == [{"n": 1}, {"n": 2}]
     assert await client.is_silent()

@@ -190,6 +190,27 @@ async def test_a_wake_of_another_epoch_shows_nothing_and_the_true_one_comes(conn
     assert await client.is_silent()
 
 
+async def test_a_wake_of_a_new_epoch_has_the_connection_of_the_old_one_sent_away_at_once(
+    connect, monkeypatch
+):
+    monkeypatch.setattr("notifications.delivery.reconciler.INTERVAL_SECONDS", 60)
+    client = await connect()
+    await client.register()
+    await lose_epoch()
+    new = await database_sync_to_async(installation.read)()
+    await publish.send([publish.message(Wake("user_123", 1, '{"n":"new"}'), new)])
+    assert await client.read_close() == 4412
+
+
+async def test_a_number_of_a_timeline_that_has_ended_wakes_nobody(connect):
+    client = await connect()
+    await client.register()
+    failures = total(metrics.WAKE_FAILURES)
+    await database_sync_to_async(publish.publish)([Wake("user_123", 1, '{"n":"lost"}')], segment="00000099")
+    assert total(metrics.WAKE_FAILURES) == failures + 1
+    assert await client.is_silent()
+
+
 async def test_with_latest_a_connection_whose_claim_is_lost_is_not_told_that_it_was_replaced(
     connect, settings
 ):
@@ -201,7 +222,7 @@ async def test_with_latest_a_connection_whose_claim_is_lost_is_not_told_that_it_
 
 
 async def test_registering_again_on_the_same_connection_goes_on_in_its_epoch_alone(
-    connect, told, monkeypatch
+    connect, told, tell_silently, monkeypatch
 ):
     monkeypatch.setattr(installation, "FRESH_SECONDS", 0)
     client = await connect()
@@ -210,7 +231,8 @@ async def test_registering_again_on_the_same_connection_goes_on_in_its_epoch_alo
     await read_all(client, 2)
     await lose_after(1)
     await lose_epoch()
-    await told("new 2", "new 3")
+    for n in ("new 2", "new 3"):
+        await tell_silently(frame={"n": n}, collapse_key=n)
     assert (await client.register())["type"] == "registration_success"
     assert await read_all(client, 3) == [{"n": 1}, {"n": "new 2"}, {"n": "new 3"}]
 

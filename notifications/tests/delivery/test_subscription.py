@@ -90,20 +90,6 @@ async def subscribe(tell, monkeypatch):
         await hub.current().end(subscription)
 
 
-@pytest.fixture
-def tell_silently(tell, settings, unreachable_layer):
-    """Return a function that notifies a user while no wake gets through."""
-
-    async def notify(*args, **kwargs):
-        own = settings.CHANNEL_LAYERS
-        settings.CHANNEL_LAYERS = unreachable_layer
-        seq = await tell(*args, **kwargs)
-        settings.CHANNEL_LAYERS = own
-        return seq
-
-    return notify
-
-
 async def test_the_next_notification_is_sent_as_it_came_without_the_database(subscribe, without_table):
     take_table, _ = without_table
     _, socket = await subscribe()

@@ -160,7 +160,7 @@ async def test_what_a_stranger_sends_is_no_sign_that_the_line_is_heard(connect):
 async def test_a_database_that_cannot_say_which_it_is_costs_the_wake_alone(without_table, monkeypatch):
     take_table, _ = without_table
     await take_table()
-    monkeypatch.setattr(installation, "_ROW", "SELECT name, epoch, {} FROM notifications_feed")
+    monkeypatch.setattr(installation, "_ROW", "SELECT name, epoch FROM notifications_feed")
     failures = total(metrics.WAKE_FAILURES)
-    await sync_to_async(publish.publish)([Wake("user_123", 1, "{}")])
+    await sync_to_async(publish.publish)([Wake("user_123", 1, "{}")], segment=None)
     assert total(metrics.WAKE_FAILURES) == failures + 1

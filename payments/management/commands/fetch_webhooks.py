@@ -12,6 +12,7 @@ from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from database.errors import describe
 from payments.management.summary import Summary
 from payments.management.terminal import count, moment, progress, write_result
 from payments.models import Payment
@@ -86,7 +87,9 @@ class Command(BaseCommand):
         except gateway.StripeError as error:
             trouble = _describe(error)
         except DatabaseError as error:
-            trouble = f"The database failed ({type(error).__name__}). What was done stays done: run the command again."
+            trouble = (
+                f"The database failed ({describe(error)}). What was done stays done: run the command again."
+            )
         self.stdout.write(self._summary.sentence(dry_run=options["dry_run"]))
         if trouble:
             raise CommandError(trouble)

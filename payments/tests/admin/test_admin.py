@@ -506,3 +506,18 @@ def test_no_page_loads_anything_from_elsewhere(admin_client, make_payment):
         shown = text_of(admin_client.get(url))
         assert 'src="http' not in shown
         assert 'href="http' not in shown
+
+
+def test_a_payment_names_the_api_keys_that_caused_what(admin_client, make_payment):
+    payment = make_payment(api_key="ride backend")
+    RefundRequest.objects.create(
+        payment=payment, amount=500, is_full=False, payment_intent_id="pi_1", api_key="support desk"
+    )
+    StatusChange.objects.create(
+        payment=payment, before="pending", after="canceled", cause="api", api_key="ride cleaner"
+    )
+
+    page = text_of(admin_client.get(page_of(payment)))
+    assert page.count("ride backend") >= 2, "beside the payment, and in its time line"
+    assert "not answered · API key support desk" in page
+    assert "cause: API · API key ride cleaner" in page

@@ -419,4 +419,6 @@ def test_the_api_page_is_served_without_a_cdn(client):
         "/api/payments/{payment_id}/cancel",
         "/api/payments/{payment_id}/refund",
         "/api/users/{user_id}/notifications",
+        "/api/users/{user_id}/token",
+        "/api/users/{user_id}/disconnect",
     }

@@ -193,6 +193,18 @@ def test_an_answer_of_stripe_that_got_lost_is_the_same_session_on_the_next_try(s
     assert Session.objects.count() == 1
 
 
+def test_a_repetition_that_meets_its_finished_payment_by_the_ride_is_no_second_request(start):
+    """The first request may be committed between the looks for the key and for the ride."""
+    payment = start("key-1")
+    digest = make_order().digest()
+
+    again = create._adopted(payment.pk, digest=digest, key={"api_key": "", "idempotency_key": "key-1"})
+    assert again == payment
+    for other in ({"api_key": "b", "idempotency_key": "key-1"}, {"api_key": "", "idempotency_key": "key-2"}):
+        with pytest.raises(create.RideHasPayment):
+            create._adopted(payment.pk, digest=digest, key=other)
+
+
 def test_canceling_ends_the_session_and_tells_the_user_once(start):
     payment = start()
     for _ in range(2):
@@ -370,3 +382,56 @@ def test_a_refund_that_stripe_refused_is_forgotten(paid):
     with pytest.raises(gateway.StripeRefused):
         give_back(paid)
     assert not RefundRequest.objects.exists()
+
+
+@pytest.fixture
+def event_comes_first(monkeypatch):
+    """Let the event of a call to Stripe be applied before its answer is."""
+
+    def arrange(name, event_of):
+        call = getattr(gateway, name)
+
+        def call_and_deliver(**asked):
+            answer = call(**asked)
+            event = event_of(answer)
+            envelope.store(envelope.read(stripe_events.bodies([event])[0]))
+            apply.apply([event["id"]])
+            return answer
+
+        monkeypatch.setattr(gateway, name, call_and_deliver)
+
+    return arrange
+
+
+def names_of_changes(payment):
+    return list(payment.changes.order_by("pk").values_list("after", "cause", "api_key"))
+
+
+def test_a_cancel_whose_event_comes_first_bears_the_name_of_its_key(start, event_comes_first):
+    payment = start()
+    event_comes_first("expire_session", lambda _: stripe_events.expired(payment)[0])
+
+    cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API, api_key="backend")
+    cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API, api_key="another")
+    assert names_of_changes(payment) == [("canceled", "event", "backend")]
+
+
+def test_a_refund_whose_event_comes_first_bears_the_name_of_its_key(paid, event_comes_first):
+    def refunded(made):
+        event = stripe_events.event(
+            paid, "refund.created", of="re_1", amount=500, payment_intent=paid.payment_intent_id
+        )
+        event["data"]["object"]["id"] = made["id"]
+        return event
+
+    event_comes_first("create_refund", refunded)
+    made = refund.refund(
+        payment_id=paid.pk,
+        amount=500,
+        payment_intent_id=None,
+        idempotency_key="key-1",
+        cause=StatusChange.Cause.API,
+        api_key="backend",
+    )
+    assert made.api_key == "backend"
+    assert names_of_changes(paid) == [("partially_refunded", "event", "backend")]

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def unasked():
     """A payment whose process died before Stripe was asked, two minutes ago."""
-    payment = create._reserve(order=order(), idempotency_key="key-1")
+    payment = create._reserve(order=order(), key={"api_key": "", "idempotency_key": "key-1"})
     age(minutes=2)
     return payment
 
@@ -172,7 +172,9 @@ def age_requests(**since):
 @pytest.fixture
 def unasked_refund(paid):
     """A refund whose process died before Stripe was asked, two minutes ago."""
-    refund._reserve(payment_id=paid.pk, amount=500, intent_id=None, idempotency_key="key-1")
+    refund._reserve(
+        payment_id=paid.pk, amount=500, intent_id=None, key={"api_key": "", "idempotency_key": "key-1"}
+    )
     age_requests(minutes=2)
     return paid
 
@@ -226,7 +228,12 @@ def test_a_refund_that_was_not_made_within_a_day_is_given_up_and_can_be_asked_fo
 def test_a_refund_that_was_given_up_and_is_cut_short_again_is_looked_after_again(unasked_refund):
     age_requests(hours=25)
     of(unasked_refund)
-    refund._reserve(payment_id=unasked_refund.pk, amount=500, intent_id=None, idempotency_key="key-1")
+    refund._reserve(
+        payment_id=unasked_refund.pk,
+        amount=500,
+        intent_id=None,
+        key={"api_key": "", "idempotency_key": "key-1"},
+    )
     assert "1 unfinished refund given up" in of(unasked_refund)[1]
 
 
@@ -282,6 +289,6 @@ def test_two_runs_at_once_refund_once(unasked_refund):
 
 def test_an_order_is_the_same_request_for_a_run_as_for_its_backend():
     """The key and the parameters are the row's own: nothing of them depends on who asks, or when."""
-    payment = create._reserve(order=order(), idempotency_key=None)
+    payment = create._reserve(order=order(), key={"api_key": "", "idempotency_key": None})
     assert create.complete(payment).session_id == create.complete(payment).session_id
     assert Session.objects.count() == 1

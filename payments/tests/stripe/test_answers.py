@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -283,12 +284,33 @@ def test_how_long_stripe_asks_to_wait_is_read_and_bounded(settings):
     assert understood == list(WAITS.values())
 
 
+def test_as_many_requests_as_there_are_threads_keep_their_connections(settings, caplog):
+    at_once = 40
+    all_are_there = threading.Barrier(at_once)
+
+    def refuse(*_):
+        all_are_there.wait(timeout=20)
+        return 404, broken_stripe.error("No such session.", "invalid_request_error")
+
+    def ask(_):
+        with pytest.raises(gateway.StripeRefused):
+            gateway.retrieve_session(session_id="cs_test_1")
+
+    with (
+        broken_stripe.answering(refuse) as settings.STRIPE_API_BASE,
+        ThreadPoolExecutor(at_once) as threads,
+        caplog.at_level("WARNING", "urllib3"),
+    ):
+        list(threads.map(ask, range(at_once)))
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("misbehave", [broken_stripe.silent, broken_stripe.trickling])
 def test_a_stripe_that_does_not_come_to_an_end_is_left_at_the_deadline(settings, misbehave):
     with broken_stripe.in_front_of("", lambda _: misbehave) as (settings.STRIPE_API_BASE, calls):
         began = time.monotonic()
         with deadline.within(0.5), pytest.raises(gateway.StripeUnavailable, match="cannot be reached"):
-            create.complete(create._reserve(order=order(), idempotency_key=None))
+            create.complete(create._reserve(order=order(), key={"api_key": "", "idempotency_key": None}))
         assert time.monotonic() - began < deadline.REQUEST_SECONDS / 2
         assert len(calls) == 1
 
@@ -296,7 +318,7 @@ def test_a_stripe_that_does_not_come_to_an_end_is_left_at_the_deadline(settings,
 def test_no_try_begins_that_has_too_little_time(settings):
     down = raw(500, said("api_error"))
     with broken_stripe.in_front_of("", lambda _: down) as (settings.STRIPE_API_BASE, calls):
-        payment = create._reserve(order=order(), idempotency_key=None)
+        payment = create._reserve(order=order(), key={"api_key": "", "idempotency_key": None})
         with (
             deadline.within(transport.RETRY_NEEDS_SECONDS),
             pytest.raises(gateway.StripeUnavailable) as error,

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 from rich.progress import Progress, TextColumn
 
+from database.errors import describe
 from notifications import retention as notifications
 from payments.management.terminal import progress
 from payments.webhooks import retention as payments
@@ -61,7 +62,9 @@ class Command(BaseCommand):
             with progress(column, verbosity=options["verbosity"]) as bar:
                 totals = {title: _total(batches, bar, title) for title, batches in work.items()}
         except DatabaseError as error:
-            message = f"The database failed ({type(error).__name__}); batches before that are removed. Run it again."
+            message = (
+                f"The database failed ({describe(error)}); batches before that are removed. Run it again."
+            )
             raise CommandError(message) from error
         did = "Would remove" if options["dry_run"] else "Removed"
         of_others = totals["payment intents of other integrations"]

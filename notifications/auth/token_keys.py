@@ -1,0 +1,217 @@
+"""Find the key that verifies a user's token: a secret, a public key's file, or an issuer's key set (JWKS, RFC 7517).
+
+The configuration fixes the source and the algorithm; nothing that a token says changes them. A key set is fetched in a
+thread of its own, never on the event loop.
+"""
+
+import json
+import logging
+import math
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import jwt
+import requests
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from django.conf import settings
+
+from notifications import metrics
+
+logger = logging.getLogger(__name__)
+
+FRESH_SECONDS = 300.0
+"""How old keys may get before they are fetched again, beside their use."""
+PAUSE_SECONDS = 5.0
+"""The least time from one fetch to the next, whatever tokens name."""
+ANSWER_SECONDS = 5.0
+SET_MAX_BYTES = 256 * 1024
+KEYS_MAX = 100
+_PIECE_BYTES = 16 * 1024
+
+
+class KeyFileError(ValueError):
+    """A file holds no public key for the algorithm. The message says why, as a clause."""
+
+
+class Source(Protocol):
+    """Where keys come from."""
+
+    has_failed: bool
+    """Whether the keys could not be fetched, so that an unknown one may exist."""
+
+    def find(self, kid: str | None) -> Any:
+        """Return the key with this id as PyJWT takes it, or None."""
+
+    def fetch_for(self, kid: str | None) -> Future[None] | None:
+        """Return what to wait for before `find`, or None."""
+
+
+def source() -> Source:
+    """Return the configured source. Raises KeyFileError."""
+    algorithm = settings.NOTIFICATIONS_TOKEN_ALGORITHM
+    if settings.NOTIFICATIONS_TOKEN_JWKS_URL:
+        return _key_set(settings.NOTIFICATIONS_TOKEN_JWKS_URL, algorithm)
+    if settings.NOTIFICATIONS_TOKEN_KEY_FILE:
+        return OneKey(_file_key(settings.NOTIFICATIONS_TOKEN_KEY_FILE, algorithm))
+    return OneKey(settings.NOTIFICATIONS_TOKEN_SECRET)  # PyJWT refuses an empty one
+
+
+class OneKey:
+    """A source of one key, whatever id a token names."""
+
+    has_failed = False
+
+    def __init__(self, key: Any) -> None:
+        self._key = key
+
+    def find(self, kid: str | None) -> Any:  # noqa: ARG002 the protocol's signature
+        """Return the key."""
+        return self._key
+
+    def fetch_for(self, kid: str | None) -> None:
+        """Return None: the key is there."""
+
+
+def read_key_file(path: str, *, algorithm: str) -> Any:
+    """Return the public key of a PEM file. Raises KeyFileError if it is none, or does not fit the algorithm."""
+    try:
+        key = load_pem_public_key(Path(path).read_bytes())
+    except OSError as error:
+        raise KeyFileError(f"cannot be read ({type(error).__name__})") from None
+    except Exception:  # noqa: BLE001 the library raises more than it documents
+        raise KeyFileError("holds no public key in PEM (BEGIN PUBLIC KEY)") from None
+    verifier = jwt.get_algorithm_by_name(algorithm)
+    try:
+        is_weak = bool(verifier.check_key_length(verifier.prepare_key(key)))
+    except (jwt.InvalidKeyError, TypeError, ValueError):
+        raise KeyFileError(f"holds a key of another kind than {algorithm} needs") from None
+    if is_weak:
+        raise KeyFileError(f"holds a key that is too short for {algorithm}")
+    return key
+
+
+class KeySet:
+    """The keys of an issuer's address, kept between fetches. Any thread may use it.
+
+    Keys that were fetched stay while the address does not answer. A fetch that succeeds replaces them all, so that a key
+    that the issuer withdrew is refused from then on.
+    """
+
+    def __init__(self, *, url: str, algorithm: str) -> None:
+        """Take the keys of this address that fit the algorithm. The first use fetches them."""
+        self._url = url
+        self._algorithm = algorithm
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._lock = threading.Lock()
+        self._fetch: Future[None] | None = None
+        self._fetched_at = self._tried_at = -math.inf
+        self.has_failed = False
+
+    def find(self, kid: str | None) -> jwt.PyJWK | None:
+        """Return the key with this id. A token may leave the id out where there is one key only."""
+        keys = self._keys
+        if kid is None and len(keys) == 1:
+            return next(iter(keys.values()))
+        return keys.get(kid)
+
+    def fetch_for(self, kid: str | None) -> Future[None] | None:
+        """Begin to fetch if the key is unknown, or if the keys are old; return the fetch if the key is unknown.
+
+        Fetches are PAUSE_SECONDS apart, so a fetch may begin later. All who ask meanwhile get the same one.
+        """
+        with self._lock:
+            is_known, now = self.find(kid) is not None, time.monotonic()
+            is_fresh = now - self._fetched_at < FRESH_SECONDS
+            if is_known and is_fresh:
+                return None
+            if self._fetch is None:
+                self._fetch = Future()
+                self._fetch.set_running_or_notify_cancel()  # nobody who waits can cancel it for the others
+                delay = max(0.0, self._tried_at + PAUSE_SECONDS - now)
+                threading.Thread(target=self._run, args=(delay,), name="token-keys", daemon=True).start()
+            return None if is_known else self._fetch
+
+    def _run(self, delay: float) -> None:
+        time.sleep(delay)
+        try:
+            keys = _fitting(_download(self._url), algorithm=self._algorithm)
+        except Exception as error:  # noqa: BLE001 whatever it is, the keys before stay
+            self.has_failed = True
+            metrics.KEY_FAILURES.inc()
+            logger.warning("NOTIFICATIONS_TOKEN_JWKS_URL did not give keys: %s", _reason(error))
+        else:
+            self._keys, self._fetched_at, self.has_failed = keys, time.monotonic(), False
+        with self._lock:
+            self._tried_at = time.monotonic()
+            done, self._fetch = self._fetch, None
+        if done:
+            done.set_result(None)
+
+
+def _download(url: str) -> Any:
+    """Return the JSON at an address. Follow no redirect, and bound its size and the whole time."""
+    ends_at = time.monotonic() + ANSWER_SECONDS
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    with requests.get(
+        url, headers=headers, timeout=ANSWER_SECONDS, stream=True, allow_redirects=False
+    ) as answer:
+        if answer.status_code != requests.codes.ok:
+            raise ValueError(f"HTTP {answer.status_code}")
+        body = bytearray()
+        while piece := answer.raw.read1(_PIECE_BYTES, decode_content=False):
+            body += piece
+            if len(body) > SET_MAX_BYTES:
+                raise ValueError(f"more than {SET_MAX_BYTES // 1024} KiB")
+            if time.monotonic() > ends_at:
+                raise TimeoutError
+    return json.loads(body)
+
+
+def _fitting(document: Any, *, algorithm: str) -> dict[str | None, jwt.PyJWK]:
+    """Return the keys of a set that verify signatures of this algorithm, by their ids. Others may stand beside them."""
+    listed = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(listed, list) or len(listed) > KEYS_MAX:
+        raise ValueError(f'no object with "keys", a list of at most {KEYS_MAX}')
+    found: dict[str | None, jwt.PyJWK] = {}
+    for kid, key in _public_keys(listed, algorithm):
+        found.setdefault(kid, key)
+    if not found:
+        raise ValueError(f"no key that fits {algorithm}")
+    return found
+
+
+def _public_keys(listed: Iterable[Any], algorithm: str) -> Iterable[tuple[str | None, jwt.PyJWK]]:
+    for item in listed:
+        if not isinstance(item, dict) or item.get("kty") == "oct":
+            continue
+        kid = item.get("kid")
+        is_for_this = item.get("alg", algorithm) == algorithm and item.get("use", "sig") == "sig"
+        if not is_for_this or not isinstance(kid, str | None):
+            continue
+        try:
+            key = jwt.PyJWK(item, algorithm)
+            is_weak = key.Algorithm.check_key_length(key.key)
+        except Exception:  # noqa: BLE001, S112 a key of another kind may raise anything
+            continue
+        if not is_weak:
+            yield kid, key
+
+
+def _reason(error: Exception) -> str:
+    """Return what to log. The messages of libraries quote addresses, which may hold a password."""
+    return str(error) if type(error) is ValueError else type(error).__name__
+
+
+@cache
+def _key_set(url: str, algorithm: str) -> KeySet:
+    return KeySet(url=url, algorithm=algorithm)
+
+
+@cache
+def _file_key(path: str, algorithm: str) -> Any:
+    return read_key_file(path, algorithm=algorithm)

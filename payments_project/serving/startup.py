@@ -12,8 +12,6 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from rich.table import Table
 
-from access import keys
-
 logger = logging.getLogger(__name__)
 
 DEVELOPMENT_LOGIN = ("admin", "admin")
@@ -31,6 +29,8 @@ def prepare_database(*, may_migrate: bool) -> None:
             call_command("migrate", verbosity=0)
         if may_migrate and settings.DEBUG:
             _make_development_login()
+        from access import keys  # noqa: PLC0415 models: `deploy.cluster` imports this before it sets Django up
+
         if not settings.API_KEYS and not keys.is_any_usable():
             logger.warning(
                 "No backend can ask for a payment, because there is no API key. Make one with `manage.py api_key create`."

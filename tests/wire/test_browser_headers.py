@@ -5,6 +5,8 @@ import pytest
 from payments_project.middleware.headers import NOTHING
 from tests.support import backend
 from tests.support.raw_http import Answers, head, line
+from tests.support.server import eventually
+from tests.support.services import STACK
 
 ALWAYS = {
     "cross-origin-opener-policy": "same-origin",
@@ -131,8 +133,23 @@ def test_a_page_of_another_origin_is_refused_and_the_setting_named(public, origi
     assert "ALLOWED_ORIGINS" in text
 
 
+def test_refusals_of_a_page_are_logged_once_a_minute(public):
+    for _ in range(3):
+        _handshake(public, "https://evil.example")
+
+    eventually(lambda: "was refused" in public.log)
+    assert public.log.count("was refused") == 1
+    assert "ERROR" not in public.log
+
+
 def test_without_the_setting_every_origin_connects(server):
     assert _handshake(server, "https://evil.example")[0] == 101
+
+
+if STACK == "services":
+
+    def test_a_production_warns_where_the_log_of_postgresql_gets_rows(public):
+        assert "Let it start with log_min_error_statement=panic" in public.log
 
 
 @pytest.mark.parametrize("field", ["successUrl", "cancelUrl"])

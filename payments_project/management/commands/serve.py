@@ -7,10 +7,12 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 from rich.console import Console
 
 from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
+from payments_project.postgresql import server_log
 from payments_project.serving import process, uvicorn
 from payments_project.serving.listening import adopt, listen
 from payments_project.serving.startup import banner, prepare_database
@@ -47,8 +49,10 @@ class Command(BaseCommand):
         else:  # one of several processes: the process manager has prepared the database once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
-        if problem := redis_check.problem():
+        problems = [redis_check.problem(), "" if settings.DEBUG else server_log.problem()]
+        for problem in filter(None, problems):
             logger.warning(problem)
+        connection.close()
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 
         process.collect_less()

@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Left out: what brings its own PostgreSQL and Valkey, and what no database makes a difference to.
 RUN_ONCE := tests/chaos tests/outages tests/repository tests/servers \
 	notifications/tests/fanout/test_listen.py notifications/tests/fanout/test_redis_layer.py
-EMBEDDED := tests notifications database $(RUN_ONCE:%=--ignore %) \
+EMBEDDED := tests access notifications database $(RUN_ONCE:%=--ignore %) \
 	payments/tests/test_any_order.py payments/tests/webhooks/test_webhooks.py payments/tests/webhooks/test_batches.py
 IN_PARALLEL := -n 3 --dist loadfile
 # The variables that make chaos takes, as options; docs/chaos.md describes them.

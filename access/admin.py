@@ -1,4 +1,7 @@
-"""The admin of API keys: they are made, shown once, rotated and ended, and never edited or deleted."""
+"""The admin of API keys: they are made, shown once, rotated and ended, and never edited or deleted.
+
+Secrets of authenticator apps are kept out of the admin: whoever sees one has the codes.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -12,6 +15,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django_otp.plugins.otp_static.models import StaticDevice
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
 
 from access import keys
@@ -21,6 +26,8 @@ from access.models import ApiKey
 from access.scopes import Scope
 
 Done = tuple[ApiKey, KeyText | None]
+
+admin.site.unregister([StaticDevice, TOTPDevice])
 
 
 @admin.register(ApiKey)

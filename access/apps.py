@@ -8,3 +8,7 @@ class AccessConfig(AppConfig):
 
     name = "access"
     verbose_name = "Access"
+
+    def ready(self) -> None:
+        """Listen to logins."""
+        from access import logins, sessions  # noqa: F401, PLC0415 they need loaded apps

@@ -1,17 +1,21 @@
 """Refuse to start with settings that are not safe in production. Each refusal says what to set instead."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register, run_checks
+from django.core.checks import CheckMessage, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from notifications.auth import token_keys
 from payments.stripe import gateway
+from payments_project import network_checks  # noqa: F401 it registers its checks
+from payments_project.check_errors import error as _error
 from payments_project.environment import DEVELOPMENT_SECRET_KEY
+from payments_project.weak_keys import is_weak
 
 _KEY = re.compile(r"(sk|rk)_[A-Za-z0-9_]{8,}")
 _ORGANISATION_KEY = re.compile(r"(sk|rk)_org_")
@@ -21,6 +25,9 @@ SECRET_KEY_MIN_LENGTH = 50
 API_KEY_MIN_LENGTH = 20
 TOKEN_SECRET_MIN_LENGTH = 32
 """Characters. RFC 7518, section 3.2, requires a key no shorter than the hash."""
+NEW_BYTES_MIN = 22
+API_KEY_NEW_BYTES_MIN = 14
+"""See weak_keys."""
 
 
 def refuse_bad_settings() -> None:
@@ -32,24 +39,22 @@ def refuse_bad_settings() -> None:
         )
 
 
-def _error(number: int, message: str, hint: str) -> Error:
-    return Error(message, hint=hint, id=f"service.E{number:03}")
-
-
 @register("service")
 def check_secrets(**_: Any) -> Iterable[CheckMessage]:
-    """Refuse development keys and short keys in production."""
-    key = settings.SECRET_KEY
-    if not settings.DEBUG and (key == DEVELOPMENT_SECRET_KEY or len(key) < SECRET_KEY_MIN_LENGTH):
+    """Refuse development keys and weak keys in production, and one value for several secrets."""
+    if not settings.DEBUG and _is_bad_secret(settings.SECRET_KEY, length=SECRET_KEY_MIN_LENGTH):
         yield _error(
             1,
-            "SECRET_KEY is the development key, or short.",
+            "SECRET_KEY is the development key, short, or easily guessed.",
             f"Set SECRET_KEY to {SECRET_KEY_MIN_LENGTH} or more random characters.",
         )
-    if not settings.DEBUG and any(len(key) < API_KEY_MIN_LENGTH for key in settings.API_KEYS):
+    if not settings.DEBUG and any(
+        len(key) < API_KEY_MIN_LENGTH or is_weak(key, at_least=API_KEY_NEW_BYTES_MIN)
+        for key in settings.API_KEYS
+    ):
         yield _error(
             2,
-            "API_KEYS holds the development key, or a short one.",
+            "API_KEYS holds the development key, or one that is short or easily guessed.",
             f"Set API_KEYS to a key of {API_KEY_MIN_LENGTH} or more random characters, or unset it and make keys with "
             "`manage.py api_key create`.",
         )
@@ -59,11 +64,34 @@ def check_secrets(**_: Any) -> Iterable[CheckMessage]:
             "API_KEYS holds one key twice, so that it has two names.",
             "Set API_KEYS to a key of its own for each caller.",
         )
+    if not settings.DEBUG and (names := _names_of_shared_values()):
+        yield _error(
+            25,
+            f"{' and '.join(names)} have the same value, so that the holder of one has the others.",
+            "Set each to a random value of its own.",
+        )
+
+
+def _is_bad_secret(secret: str, *, length: int) -> bool:
+    return secret == DEVELOPMENT_SECRET_KEY or len(secret) < length or is_weak(secret, at_least=NEW_BYTES_MIN)
+
+
+def _names_of_shared_values() -> list[str]:
+    """Return the names of the settings that share a secret with another setting."""
+    secrets = {
+        "SECRET_KEY": [settings.SECRET_KEY],
+        "API_KEYS": settings.API_KEYS,
+        "NOTIFICATIONS_TOKEN_SECRET": [settings.NOTIFICATIONS_TOKEN_SECRET],
+        "STRIPE_SECRET_KEY": [settings.STRIPE_CONFIGURED_KEY],
+        "STRIPE_WEBHOOK_SECRETS": settings.STRIPE_WEBHOOK_SECRETS,
+    }
+    uses = Counter(value for values in secrets.values() for value in {*values} if value)
+    return [name for name, values in secrets.items() if any(uses[value] > 1 for value in values)]
 
 
 @register("service")
 def check_registration(**_: Any) -> Iterable[CheckMessage]:
-    """Refuse open registration in production, and tokens without a key or with a short secret."""
+    """Refuse open registration in production, and tokens without a key or with a weak secret."""
     secret = settings.NOTIFICATIONS_TOKEN_SECRET
     if settings.NOTIFICATIONS_AUTH == "open" and not settings.DEBUG:
         yield _error(
@@ -72,12 +100,16 @@ def check_registration(**_: Any) -> Iterable[CheckMessage]:
             "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET, or NOTIFICATIONS_AUTH=session.",
         )
     is_wanted = settings.NOTIFICATIONS_AUTH == "token"
-    if (is_wanted and not _token_keys()) or (secret and len(secret) < TOKEN_SECRET_MIN_LENGTH):
+    is_bad = secret and (
+        len(secret) < TOKEN_SECRET_MIN_LENGTH
+        or (not settings.DEBUG and _is_bad_secret(secret, length=TOKEN_SECRET_MIN_LENGTH))
+    )
+    if is_bad or (is_wanted and not _token_keys()):
         yield _error(
             5,
-            "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short."
+            "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing, short, or easily guessed."
             if is_wanted
-            else "NOTIFICATIONS_TOKEN_SECRET is short.",
+            else "NOTIFICATIONS_TOKEN_SECRET is short, or easily guessed.",
             f"Set NOTIFICATIONS_TOKEN_SECRET to {TOKEN_SECRET_MIN_LENGTH} or more random characters.",
         )
 

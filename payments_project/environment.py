@@ -3,7 +3,7 @@
 import os
 import re
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -82,6 +82,12 @@ TokenAlgorithm = Literal[
 CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
+def _networks(networks: list[str]) -> list[str]:
+    for network in networks:
+        ip_network(network)  # ValueError names it
+    return networks
+
+
 class Environment(BaseSettings):
     """All settings, with their defaults. A field's name is the name in the environment."""
 
@@ -91,6 +97,8 @@ class Environment(BaseSettings):
     """Development mode: development defaults are accepted."""
     SECRET_KEY: str = DEVELOPMENT_SECRET_KEY
     """Signs sessions and the sandbox's webhooks, and seals what goes through Redis."""
+    TRUSTED_PROXIES: Annotated[CommaSeparated, AfterValidator(_networks)] = []
+    """Addresses and networks of the proxies in front, whose X-Forwarded-For is trusted."""
     ALLOWED_HOSTS: CommaSeparated = ["localhost", "127.0.0.1", "[::1]"]
     """Host names the service answers to, separated by commas."""
     ALLOWED_ORIGINS: Annotated[list[Origin], NoDecode, BeforeValidator(_split)] = []
@@ -139,6 +147,8 @@ class Environment(BaseSettings):
     """The `typ` that the headers of tokens need to have. Empty: any, or none."""
     NOTIFICATIONS_CONNECTIONS: Literal["all", "latest"] = "all"
     """`all` connections of a user are served, or the `latest` alone."""
+    STAFF_SECOND_FACTOR: Literal["optional", "required"] = "optional"
+    """`optional`: staff with an authenticator app log in with its code. `required`: nobody else logs in."""
     STRIPE_SECRET_KEY: str = ""
     """Stripe's secret key (sk_… or rk_…)."""
     STRIPE_WEBHOOK_SECRETS: CommaSeparated = []
@@ -147,6 +157,8 @@ class Environment(BaseSettings):
     """Serve the built-in Stripe sandbox. Default: on with DEBUG and without STRIPE_SECRET_KEY."""
     STRIPE_API_BASE: AnyHttpUrl | None = None
     """Another address of Stripe's API, for test keys only. Default: Stripe's own."""
+    EXPOSE_DEVELOPMENT: bool = False
+    """Let DEBUG, or the sandbox, serve on an address that other machines reach."""
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least level that is logged on standard error."""
 

@@ -15,6 +15,7 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
 from django.urls import set_script_prefix
 
+from access import hashers, logins
 from payments.stripe.deadline import REQUEST_SECONDS, within
 from payments_project.middleware.prefix import path_below
 from payments_project.middleware.refusing import Refusal, answer
@@ -34,6 +35,30 @@ _POOLS = {
     ("",): ThreadPoolExecutor(THREADS, thread_name_prefix="django"),
 }
 """Threads by how the paths of their requests begin. The first that fits is taken."""
+_LOGINS = ThreadPoolExecutor(hashers.AT_ONCE, thread_name_prefix="logins")
+"""Threads for requests that hash a password. They take no more than their number of cores and of connections."""
+LOGINS_MAX = 32
+"""Such requests that a process takes at once, those that wait among them."""
+REFUSED_SECONDS = 1.0
+"""After which a refused login is answered. Whoever tries again and again then costs less."""
+_REFUSED = (429, 503)
+_HASHING = ("/admin/login", "/admin/password_change", "/admin/auth/user")
+_Work = Callable[[], list[dict[str, Any]]]
+
+
+def _pool(scope: Any) -> ThreadPoolExecutor:
+    path = path_below(scope)
+    if scope["method"] == "POST" and path.startswith(_HASHING):
+        return _LOGINS
+    return next(pool for beginnings, pool in _POOLS.items() if path.startswith(beginnings))
+
+
+async def _in_thread(pool: ThreadPoolExecutor, work: _Work) -> list[dict[str, Any]] | None:
+    """Return what `work` returns; None if no thread took it up in time."""
+    job = pool.submit(work)
+    answering = asyncio.wrap_future(job)
+    done, _ = await asyncio.wait({answering}, timeout=WAIT_SECONDS)
+    return None if not done and job.cancel() else await answering
 
 
 class Handler(ASGIHandler):
@@ -42,6 +67,8 @@ class Handler(ASGIHandler):
     A client that hangs up does not end its request. Streamed answers are read in the thread, as fast as the client
     reads.
     """
+
+    _logins = 0
 
     def load_middleware(self, is_async: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 Django's signature
         """Load the middleware for calls in a thread."""
@@ -62,17 +89,29 @@ class Handler(ASGIHandler):
             with within(REQUEST_SECONDS - (time.monotonic() - arrived)):  # the wait for a thread counts
                 return self._answer(scope, body, send_from_thread)
 
-        path = path_below(scope)
-        pool = next(pool for beginnings, pool in _POOLS.items() if path.startswith(beginnings))
-        job = pool.submit(work)
-        answering = asyncio.wrap_future(job)
-        done, _ = await asyncio.wait({answering}, timeout=WAIT_SECONDS)
-        if not done and job.cancel():  # no thread has taken it up
+        pool = _pool(scope)
+        is_login = pool is _LOGINS
+        messages = await (self._log_in(work) if is_login else _in_thread(pool, work))
+        if messages is None:  # no thread has taken it up
             body.close()
-            await answer(BUSY, receive=receive, send=send, is_whole=True)
-            return
-        for message in await answering:
+            if not is_login:
+                await answer(BUSY, receive=receive, send=send, is_whole=True)
+                return
+            messages = [*_messages(logins.busy())]
+        if is_login and messages and messages[0]["status"] in _REFUSED:
+            await asyncio.sleep(REFUSED_SECONDS)
+        for message in messages:
             await send(message)
+
+    async def _log_in(self, work: _Work) -> list[dict[str, Any]] | None:
+        """Do the work of a request that may hash a password. Return None if too many wait."""
+        if self._logins >= LOGINS_MAX:
+            return None
+        self._logins += 1
+        try:
+            return await _in_thread(_LOGINS, work)
+        finally:
+            self._logins -= 1
 
     def _answer(self, scope: Any, body: Any, send: Callable[[dict[str, Any]], None]) -> list[dict[str, Any]]:
         """Return the messages of the answer. A streamed answer is sent piece by piece; then return no messages."""

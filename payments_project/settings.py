@@ -25,12 +25,18 @@ FORCE_SCRIPT_NAME = PREFIX or None
 APP_SCHEME = env.APP_SCHEME
 WORKERS = env.WORKERS
 STRIPE_SANDBOX = env.STRIPE_SANDBOX if env.STRIPE_SANDBOX is not None else DEBUG and not env.STRIPE_SECRET_KEY
+EXPOSE_DEVELOPMENT = env.EXPOSE_DEVELOPMENT
+TRUSTED_PROXIES = env.TRUSTED_PROXIES
+STAFF_SECOND_FACTOR = env.STAFF_SECOND_FACTOR
 WEBSOCKET_PING_SECONDS = env.WEBSOCKET_PING_SECONDS
 
 INSTALLED_APPS = [
     "payments_project",
     # Gives `runserver` WebSockets. Not in production: it loads Twisted, 17 MiB in each process.
     *(["daphne"] if DEBUG else []),
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "access",
     "notifications",
     "payments",
@@ -51,10 +57,12 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "payments_project.middleware.hosts.known_hosts",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "access.sessions.note_use",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "access.logins.Limited",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -151,8 +159,25 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PREFIX or "/"  # other services may share the host name
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.removesuffix(PREFIX)]
-SECURE_HSTS_SECONDS = 365 * 24 * 3600 if SESSION_COOKIE_SECURE else 0
+SECURE_HSTS_SECONDS = 365 * 86400 if PUBLIC_URL.startswith("https://") else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PUBLIC_URL.startswith("https://") else None
+
+AUTHENTICATION_BACKENDS = ["access.logins.Backend"]
+PASSWORD_HASHERS = ["access.hashers.Argon2", "access.hashers.PBKDF2"]
+_VALIDATION = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": f"{_VALIDATION}.UserAttributeSimilarityValidator"},
+    {"NAME": f"{_VALIDATION}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": f"{_VALIDATION}.CommonPasswordValidator"},
+    {"NAME": f"{_VALIDATION}.NumericPasswordValidator"},
+]
+SESSION_ENGINE = "access.sessions"
+SESSION_COOKIE_AGE = 3600  # seconds without a use; access.sessions has the longest life
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+OTP_TOTP_ISSUER = "Payments"
+# TLS is the proxy's, which redirects to it; probes and workers are asked without it. Whether other names below this one
+# speak TLS, and whether browsers shall know before the first visit, is for the owner of the domain to say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 
 LOGGING = logging_of(env.LOG_LEVEL)
 

@@ -59,8 +59,8 @@ def prepare(plan: Plan) -> dict[str, str]:
     postgresql = PostgreSQL(folder=plan.folder / "postgresql", port=plan.postgresql_port)
     with postgresql.running():
         postgresql.create_database(name="payments", password=plan.password)
-        prepare_database(may_migrate=True)
-    Console().print(cluster_banner(plan))
+        password = prepare_database(may_migrate=True)
+    Console().print(cluster_banner(plan, password=password))
     return variables(plan, postgresql)
 
 
@@ -108,8 +108,8 @@ def variables(plan: Plan, postgresql: PostgreSQL) -> dict[str, str]:
     }
 
 
-def cluster_banner(plan: Plan) -> Table:
-    """Return a table of all addresses and commands, for the terminal."""
+def cluster_banner(plan: Plan, *, password: str | None) -> Table:
+    """Return a table of all addresses and commands, for the terminal. `password`: see `banner`."""
     folder = os.path.relpath(plan.folder)
     rows = {
         "Workers": str(plan.workers),
@@ -122,7 +122,7 @@ def cluster_banner(plan: Plan) -> Table:
         "See and control": f".venv/bin/supervisorctl -s unix://{plan.folder}/supervisor.sock status",
         "Stop": "Ctrl-C",
     }
-    return banner(rows)
+    return banner(rows, password=password)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from django.core.management.base import CommandError
 from rich.console import Console
 from supervisor.xmlrpc import SupervisorTransport
 
-from payments_project.serving.startup import prepare_database
+from payments_project.serving.startup import DEVELOPMENT_NAME, prepare_database
 
 from .plan import cluster_folder, load_settings
 
@@ -30,7 +30,8 @@ def main() -> None:
         folder = cluster_folder()
         with connected(folder) as supervisor, alone(folder):
             load_settings(settings_of(folder))
-            prepare_database(may_migrate=True)
+            if password := prepare_database(may_migrate=True):
+                print(f"Admin login: {DEVELOPMENT_NAME} / {password}, shown this once")  # noqa: T201
             restart_workers(folder=folder, supervisor=supervisor)
     except (CommandError, ImproperlyConfigured) as error:
         sys.exit(str(error))

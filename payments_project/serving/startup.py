@@ -1,24 +1,29 @@
 """What comes before serving: the database is prepared, and whoever starts the service reads where everything is."""
 
-import logging
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import check_password
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from rich.table import Table
 
-logger = logging.getLogger(__name__)
+DEVELOPMENT_NAME = "admin"
+"""Of the login that the service makes."""
+KNOWN_PASSWORD = "admin"  # noqa: S105
+"""It was the password of that login in earlier versions."""
 
-DEVELOPMENT_LOGIN = ("admin", "admin")
 
+def prepare_database(*, may_migrate: bool) -> str | None:
+    """Migrate and make a login in development; in production refuse a database that is behind, or has a known login.
 
-def prepare_database(*, may_migrate: bool) -> None:
-    """Migrate, and in development create a login; or refuse a database that is behind. Raises CommandError."""
+    Return the password of a login that was made, or None. Nobody can read it later. Raises CommandError.
+    """
     with use_database():
         check_connection()
         executor = MigrationExecutor(connection)
@@ -27,14 +32,9 @@ def prepare_database(*, may_migrate: bool) -> None:
             raise CommandError("The database is behind this version: run `manage.py migrate` first.")
         if is_behind:
             call_command("migrate", verbosity=0)
-        if may_migrate and settings.DEBUG:
-            _make_development_login()
-        from access import keys  # noqa: PLC0415 models: `deploy.cluster` imports this before it sets Django up
-
-        if not settings.API_KEYS and not keys.is_any_usable():
-            logger.warning(
-                "No backend can ask for a payment, because there is no API key. Make one with `manage.py api_key create`."
-            )
+        if not settings.DEBUG:
+            _refuse_known_password()
+        return _make_development_login() if may_migrate and settings.DEBUG else None
 
 
 @contextmanager
@@ -59,16 +59,43 @@ def check_connection() -> None:
         probe.close()
 
 
-def _make_development_login() -> None:
-    """Create the login that the banner shows, unless it exists."""
+def _make_development_login() -> str | None:
+    """Make a superuser with a random password in a database without users; return the password, or None.
+
+    An earlier version's login, whose password everybody knows, gets a random one too.
+    """
     users = get_user_model().objects
-    name, password = DEVELOPMENT_LOGIN
-    if not users.filter(username=name).exists():
-        users.create_superuser(username=name, email="", password=password)
+    password = secrets.token_urlsafe(12)
+    if _has_known_password():
+        user = users.get(username=DEVELOPMENT_NAME)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        return password
+    if users.exists():
+        return None
+    users.create_superuser(username=DEVELOPMENT_NAME, email="", password=password)
+    return password
 
 
-def banner(more: dict[str, str]) -> Table:
-    """Return a table of all addresses and development keys, and `more` rows, for the terminal."""
+def _refuse_known_password() -> None:
+    """Raise CommandError if the login of development has the password that everybody knows."""
+    if _has_known_password():
+        raise CommandError(
+            f"The user {DEVELOPMENT_NAME} has the password of development, which everybody knows: "
+            f"run `manage.py changepassword {DEVELOPMENT_NAME}` first."
+        )
+
+
+def _has_known_password() -> bool:
+    user = get_user_model().objects.filter(username=DEVELOPMENT_NAME, is_active=True).first()
+    return user is not None and check_password(KNOWN_PASSWORD, user.password)
+
+
+def banner(more: dict[str, str], *, password: str | None) -> Table:
+    """Return a table of all addresses and development keys, and `more` rows, for the terminal.
+
+    `password`: that of the development login, if it was just made.
+    """
     url = settings.PUBLIC_URL
     rows = {
         "Demo page" if settings.DEBUG else "Page": f"{url}/",
@@ -78,7 +105,8 @@ def banner(more: dict[str, str]) -> Table:
         "Health": f"{url}/healthz",
     }
     if settings.DEBUG:
-        rows["Admin login"] = " / ".join(DEVELOPMENT_LOGIN)
+        known = f"{password}, shown this once" if password else "as it was shown when the login was made"
+        rows["Admin login"] = f"{DEVELOPMENT_NAME} / {known}"
         rows["API key"] = f"Authorization: Bearer {settings.API_KEYS[0]}"
     if settings.STRIPE_SANDBOX:
         rows["Stripe"] = f"sandbox, {url}/sandbox/"

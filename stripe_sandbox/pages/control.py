@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import ObjectDoesNotExist
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -25,9 +26,13 @@ from stripe_sandbox.pages.display import format_money, ride_of, state_of
 _SHOWN = 50
 
 
+PERMISSION = "sandbox.change_session"
+"""To see the control page, and to do all that it offers, without DEBUG."""
+
+
 def _staff_unless_debug(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Let everyone in with DEBUG, and only staff without."""
-    for_staff = staff_member_required(view)
+    """Let everyone in with DEBUG, and only staff with the permission without."""
+    for_staff = staff_member_required(permission_required(PERMISSION, raise_exception=True)(view))
 
     @wraps(view)
     def guarded(request: HttpRequest) -> HttpResponse:

@@ -6,6 +6,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
@@ -312,19 +313,31 @@ def test_the_control_page_names_rides_that_their_items_do_not(client, settings, 
     assert "Ride to &lt;Oz&gt;, Ride ride_7" in client.get("/sandbox/").content.decode()
 
 
-def test_elsewhere_it_is_for_staff(client, settings, new_session):
+DROP = {"action": "set_mode", "mode": "drop"}
+
+
+def test_elsewhere_it_is_for_staff_with_the_permission(client, settings, new_session):
     settings.DEBUG = False
     users = get_user_model().objects
     new_session()
+    rider = users.create(username="rider")
+    rider.user_permissions.add(
+        Permission.objects.get(codename="change_session", content_type__app_label="sandbox")
+    )
+    look, act = (lambda: client.get("/sandbox/")), (lambda: client.post("/sandbox/", DROP))
 
-    client.force_login(users.create_user("rider"))
-    for_riders = [client.get("/sandbox/"), client.post("/sandbox/", {"action": "set_mode", "mode": "drop"})]
-    client.force_login(users.create_user("clerk", is_staff=True))
-    for_staff = client.get("/sandbox/")
+    client.force_login(rider)
+    for_riders = [look(), act()]
+    client.force_login(users.create(username="clerk", is_staff=True))
+    for_clerks = [look(), act()]
+    rider.is_staff = True
+    rider.save()
+    client.force_login(rider)
 
     assert [response.status_code for response in for_riders] == [302, 302]
+    assert [response.status_code for response in for_clerks] == [403, 403]
     assert behaviour.get_mode() == behaviour.Mode.NORMAL
-    assert for_staff.status_code == 200
+    assert (look().status_code, act().status_code) == (200, 303)
 
 
 def test_a_forged_form_does_nothing(browser, settings):

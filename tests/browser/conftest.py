@@ -22,26 +22,34 @@ expect.set_options(timeout=15_000)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    """The address of `manage.py serve` with its embedded defaults, an empty database and no .env file."""
+def server_environment(tmp_path_factory):
+    """The environment of the server: embedded defaults, an empty database and no .env file."""
     folder = tmp_path_factory.mktemp("server")
-    port = free_port()
     environment = {name: os.environ[name] for name in ("PATH", "HOME", "VIRTUAL_ENV") if name in os.environ}
-    environment |= {
-        "PORT": str(port),
+    return environment | {
+        "PORT": str(free_port()),
         "DEBUG": "1",
         "ENV_FILE": "",
         "APP_SCHEME": "rides",
+        "TRUSTED_PROXIES": "127.0.0.1,::1",
         "DATABASE_URL": f"sqlite:///{folder}/db.sqlite3",
     }
+
+
+@pytest.fixture(scope="session")
+def server(server_environment, tmp_path_factory):
+    """The address of `manage.py serve`."""
+    path = tmp_path_factory.mktemp("log") / "log"
     command = [sys.executable, "manage.py", "serve"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    url = f"http://localhost:{port}"
+    with path.open("w") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=server_environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    url = f"http://localhost:{server_environment['PORT']}"
     try:
-        _wait_until_healthy(url, process, folder / "log")
+        _wait_until_healthy(url, process, path)
         yield url
-        assert process.poll() is None, f"The server ended: {(folder / 'log').read_text()}"
+        assert process.poll() is None, f"The server ended: {path.read_text()}"
     finally:
         process.terminate()
         process.wait(timeout=15)

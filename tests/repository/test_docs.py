@@ -91,7 +91,8 @@ def test_the_example_of_a_settings_file_names_settings_alone():
 
 
 def test_every_start_check_is_described():
-    numbers = [number for number, *_ in calls("payments_project/checks.py", "_error")]
+    modules = (("payments_project/checks.py", "_error"), ("payments_project/network_checks.py", "error"))
+    numbers = [number for module in modules for number, *_ in calls(*module)]
     described = {row[0] for row in rows("docs/settings.md")}
     assert numbers
     assert {f"`service.E{number:03}`" for number in numbers} <= described

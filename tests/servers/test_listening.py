@@ -38,7 +38,7 @@ HOSTS = {"0.0.0.0": "localhost", "127.0.0.2": "127.0.0.2"} | (
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_service_on_one_address_serves_its_sandbox_and_its_links_there(serve, connect, host):
-    server = serve(HOST=host, local_host=HOSTS[host])
+    server = serve(HOST=host, local_host=HOSTS[host], EXPOSE_DEVELOPMENT="1")
     client = connect(server)
     user_id = uuid.uuid4().hex
     assert client.register(user_id) == registered(user_id)

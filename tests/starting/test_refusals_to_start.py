@@ -7,16 +7,8 @@ import pytest
 
 from tests.support.database import empty_database
 from tests.support.ports import free_port
+from tests.support.production import PRODUCTION
 from tests.support.server import run
-
-PRODUCTION = {
-    "DEBUG": "0",
-    "SECRET_KEY": "a secret key for tests that is longer than fifty characters",
-    "API_KEYS": "a-key-for-tests-of-some-length",
-    "NOTIFICATIONS_TOKEN_SECRET": "a secret for tests that is long enough",
-    "STRIPE_SECRET_KEY": "sk_test_12345678",
-    "STRIPE_WEBHOOK_SECRETS": "whsec_12345678",
-}
 
 REFUSALS = {
     "a port that is no number": (
@@ -31,14 +23,14 @@ REFUSALS = {
         ),
     ),
     "an address that needs an interface": (
-        {"HOST": "fe80::1"},
+        {"HOST": "fe80::1", "EXPOSE_DEVELOPMENT": "1"},
         (
             "CommandError: HOST is fe80::1, which is no address of this machine. "
             "Set HOST to localhost, to an address of this machine, or to 0.0.0.0 for all of them."
         ),
     ),
     "an address of another machine": (
-        {"HOST": "192.0.2.1"},
+        {"HOST": "192.0.2.1", "EXPOSE_DEVELOPMENT": "1"},
         (
             "CommandError: HOST is 192.0.2.1, which is no address of this machine. "
             "Set HOST to localhost, to an address of this machine, or to 0.0.0.0 for all of them."
@@ -70,12 +62,12 @@ REFUSALS = {
     "development's keys in production": (
         {"DEBUG": "0", "SECRET_KEY": "", "API_KEYS": "dev-key"},
         (
-            "CommandError: SECRET_KEY is the development key, or short. "
+            "CommandError: SECRET_KEY is the development key, short, or easily guessed. "
             "Set SECRET_KEY to 50 or more random characters.\n"
-            "API_KEYS holds the development key, or a short one. "
+            "API_KEYS holds the development key, or one that is short or easily guessed. "
             "Set API_KEYS to a key of 20 or more random characters, or unset it and make keys with "
             "`manage.py api_key create`.\n"
-            "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
+            "NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing, short, or easily guessed. "
             "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters.\n"
             "STRIPE_SECRET_KEY is empty, so that nothing can be paid. Set STRIPE_SECRET_KEY and "
             "STRIPE_WEBHOOK_SECRETS, or STRIPE_SANDBOX=1 to try without Stripe."
@@ -84,7 +76,7 @@ REFUSALS = {
     "tokens without a secret": (
         {"NOTIFICATIONS_AUTH": "token"},
         (
-            "CommandError: NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing or short. "
+            "CommandError: NOTIFICATIONS_AUTH is token, and NOTIFICATIONS_TOKEN_SECRET is missing, short, or easily guessed. "
             "Set NOTIFICATIONS_TOKEN_SECRET to 32 or more random characters."
         ),
     ),

@@ -19,6 +19,8 @@ ENDPOINTS = {
     "POST /api/payments/{payment_id}/cancel": (Scope.PAYMENTS_WRITE, 200),
     "POST /api/payments/{payment_id}/refund": (Scope.REFUNDS_WRITE, 409),
     "GET /api/users/{user_id}/notifications": (Scope.LINKS_READ, 200),
+    "POST /api/users/{user_id}/token": (Scope.TOKENS_MINT, 200),
+    "POST /api/users/{user_id}/disconnect": (Scope.TOKENS_MINT, 204),
     "GET /metrics": (Scope.METRICS_READ, 200),
 }
 """The scope of each, and the status of an answer to who has it: an unpaid payment has nothing to refund."""

@@ -39,6 +39,7 @@ def public(serve, server):
         API_KEYS=key,
         PUBLIC_URL="https://pay.example",
         STRIPE_SANDBOX="1",
+        EXPOSE_DEVELOPMENT="1",
         NOTIFICATIONS_TOKEN_SECRET="Hn5wZ8kTq3Xr7VbYc1MjL9sPd2GfR6aE",
         ALLOWED_ORIGINS="https://app.example,https://.riders.example:8443,capacitor://localhost",
         RETURN_HOSTS="shop.example,.riders.example",

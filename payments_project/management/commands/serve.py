@@ -7,15 +7,15 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
 from rich.console import Console
 
+from access import keys
 from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
 from payments_project.postgresql import server_log
 from payments_project.serving import process, uvicorn
 from payments_project.serving.listening import adopt, listen
-from payments_project.serving.startup import banner, prepare_database
+from payments_project.serving.startup import banner, prepare_database, use_database
 
 logger = logging.getLogger(__name__)
 
@@ -42,17 +42,17 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         if fd is None:
             sockets = listen(host=settings.HOST, port=settings.PORT)
-            prepare_database(may_migrate=settings.DEBUG)
+            password = prepare_database(may_migrate=settings.DEBUG)
             console = Console(markup=False)  # it would take [fd00::2] for markup
-            console.print(banner({}))
+            console.print(banner({}, password=password))
             console.print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)
         else:  # one of several processes: the process manager has prepared the database once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
-        problems = [redis_check.problem(), "" if settings.DEBUG else server_log.problem()]
+        with use_database():
+            problems = [redis_check.problem(), keys.problem(), "" if settings.DEBUG else server_log.problem()]
         for problem in filter(None, problems):
             logger.warning(problem)
-        connection.close()
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 
         process.collect_less()

@@ -1,0 +1,71 @@
+"""Find the address that a client is counted by."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+UNKNOWN = "unknown"
+"""The address of a client without one, as on a Unix socket."""
+NETWORK_BITS = 64
+"""Of an IPv6 address. A client has all addresses of such a network (RFC 6177)."""
+
+_Address = IPv4Address | IPv6Address
+_Network = IPv4Network | IPv6Network
+
+
+def client_address(connection: HttpRequest | Mapping[str, Any]) -> str:
+    """Return the address of a client: its IPv4 address, the /64 network of its IPv6 address, or UNKNOWN.
+
+    `connection` is a request, or the ASGI scope of a request or WebSocket. X-Forwarded-For counts only where the
+    connection comes from one of TRUSTED_PROXIES. It is read from its end, as far as trusted proxies wrote it: a client
+    may send any beginning.
+    """
+    peer, forwarded = _hops(connection)
+    address = _parsed(peer)
+    trusted = _networks(tuple(settings.TRUSTED_PROXIES))
+    for hop in reversed(forwarded.split(",")):
+        if address is None or not any(address in network for network in trusted):
+            break
+        if (before := _parsed(hop)) is None:
+            break
+        address = before
+    return _shown(address)
+
+
+def _hops(connection: HttpRequest | Mapping[str, Any]) -> tuple[str, str]:
+    """Return the address of the other end, and X-Forwarded-For."""
+    if isinstance(connection, HttpRequest):
+        return connection.META.get("REMOTE_ADDR") or "", connection.META.get("HTTP_X_FORWARDED_FOR", "")
+    values = [value for name, value in connection.get("headers", ()) if name.lower() == b"x-forwarded-for"]
+    return (connection.get("client") or [""])[0], b",".join(values).decode("latin1")
+
+
+def _parsed(text: str) -> _Address | None:
+    """Return an address, without a port. An IPv4 address that is written as one of IPv6 is one of IPv4."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+@lru_cache(maxsize=8)
+def _networks(texts: tuple[str, ...]) -> tuple[_Network, ...]:
+    return tuple(ip_network(text) for text in texts)
+
+
+def _shown(address: _Address | None) -> str:
+    if address is None:
+        return UNKNOWN
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, NETWORK_BITS), strict=False))
+    return str(address)

@@ -1,0 +1,112 @@
+"""Let staff log in: attempts are limited before a password is looked at."""
+
+import hashlib
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import User
+from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from limits import RateLimitItemPerMinute
+from prometheus_client import Counter
+
+from access import limits
+from access.addresses import client_address
+
+PER_ADDRESS = RateLimitItemPerMinute(10)
+"""Attempts of one address, for whatever names."""
+PER_NAME = RateLimitItemPerMinute(10, 10)
+"""Attempts for one name, from whatever addresses. A login starts the count anew."""
+BUSY_SECONDS = 5
+"""After which to try again while the process has too many logins to look at."""
+
+LOGINS = Counter("payments_staff_logins_total", "Attempts of staff to log in.", ["outcome"])
+for _outcome in ("succeeded", "refused", "limited", "busy"):
+    LOGINS.labels(_outcome)
+
+
+class TooManyLogins(Exception):
+    """An attempt is not looked at. `seconds` is when to try again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"Too many logins: try again in {seconds} seconds.")
+        self.seconds = seconds
+
+
+class Backend(ModelBackend):
+    """Django's backend, which raises TooManyLogins beyond the limits.
+
+    A right password and a wrong one are refused alike then: neither is looked at, and the database is not asked.
+    """
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: Any,
+    ) -> User | None:
+        """Return the user with this name and password, or None. Without a request, as in commands, nothing is limited."""
+        if request is not None and username is not None:
+            seconds = limits.hit(PER_ADDRESS, "login-address", client_address(request))
+            seconds = seconds or limits.hit(PER_NAME, "login-name", _key(username))
+            if seconds:
+                raise TooManyLogins(seconds)
+        return super().authenticate(request, username, password, **kwargs)
+
+
+class Limited:
+    """Middleware: answers TooManyLogins with 429 and a page."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer a request."""
+        return self._get_response(request)
+
+    def process_exception(self, _: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Return the page, or None for other exceptions."""
+        if not isinstance(exception, TooManyLogins):
+            return None
+        LOGINS.labels("limited").inc()
+        return _refusal(429, exception.seconds)
+
+
+def busy() -> HttpResponse:
+    """Return the answer to a login for which the process has no room at present."""
+    LOGINS.labels("busy").inc()
+    return _refusal(503, BUSY_SECONDS)
+
+
+def _refusal(status: int, seconds: int) -> HttpResponse:
+    headers = {"Retry-After": str(seconds), "Cache-Control": "no-store"}
+    return HttpResponse(_page(seconds), status=status, headers=headers)
+
+
+@lru_cache(maxsize=64)
+def _page(seconds: int) -> str:
+    return render_to_string("access/too_many_logins.html", {"seconds": seconds})
+
+
+def _key(name: str) -> str:
+    """Return a key of bounded length. Names that differ by case alone, or look alike to the database, have the same."""
+    return hashlib.sha256(unicodedata.normalize("NFKC", name).casefold().encode(errors="replace")).hexdigest()
+
+
+def _logged_in(user: AbstractBaseUser, **_: Any) -> None:
+    LOGINS.labels("succeeded").inc()
+    limits.clear(PER_NAME, "login-name", _key(user.get_username()))
+
+
+def _failed(**_: Any) -> None:
+    LOGINS.labels("refused").inc()
+
+
+user_logged_in.connect(_logged_in, dispatch_uid="access.logins")
+user_login_failed.connect(_failed, dispatch_uid="access.logins")

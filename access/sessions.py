@@ -1,0 +1,52 @@
+"""Sessions of staff: they end when nobody uses them, and in any case before long.
+
+Django's store in the database, as SESSION_ENGINE.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.signals import user_logged_in
+from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionStore
+from django.http import HttpRequest, HttpResponse
+
+LONGEST_SECONDS = 12 * 3600
+"""From the login on."""
+NOTED_SECONDS = 60
+"""How often a use is written down."""
+_BEGAN, _USED = "began", "used"
+"""Names in a session: times in seconds since 1970."""
+
+
+class SessionStore(DatabaseSessionStore):
+    """The store. A session is not loaded once its time is up, whatever cookie the browser sends."""
+
+    def get_session_cookie_age(self) -> int:
+        """Return how long the session lasts from now on, in seconds: SESSION_COOKIE_AGE, or what is left of the longest."""
+        began = self.get(_BEGAN)
+        if began is None:
+            return settings.SESSION_COOKIE_AGE
+        return max(0, min(settings.SESSION_COOKIE_AGE, int(began + LONGEST_SECONDS - time.time())))
+
+
+def note_use(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Let a session that a view has used last from now on, as middleware."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        session = request.session
+        if session.accessed and _BEGAN in session and time.time() - session.get(_USED, 0) >= NOTED_SECONDS:
+            session[_USED] = int(time.time())
+        return response
+
+    return middleware
+
+
+def _begin(request: HttpRequest | None, **_: Any) -> None:
+    if request is not None:
+        request.session[_BEGAN] = request.session[_USED] = int(time.time())
+
+
+user_logged_in.connect(_begin, dispatch_uid="access.sessions")

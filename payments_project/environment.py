@@ -153,6 +153,8 @@ class Environment(BaseSettings):
     """Stripe's secret key (sk_… or rk_…)."""
     STRIPE_WEBHOOK_SECRETS: CommaSeparated = []
     """Signing secrets of the webhook endpoint (whsec_…), separated by commas."""
+    REFUND_APPROVAL_ABOVE: int | None = Field(default=None, ge=0)
+    """Sum in minor units above which a refund by staff waits for a second person. Default: never."""
     STRIPE_SANDBOX: bool | None = None
     """Serve the built-in Stripe sandbox. Default: on with DEBUG and without STRIPE_SECRET_KEY."""
     STRIPE_API_BASE: AnyHttpUrl | None = None

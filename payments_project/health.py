@@ -45,7 +45,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
         text = "The database did not answer, which knows the key. A key of API_KEYS works meanwhile.\n"
         return HttpResponse(text, status=503, content_type="text/plain")
     if caller is None:
-        response = HttpResponse("Send the header `Authorization: Bearer KEY`.\n", status=401)
+        text = "Send the header `Authorization: Bearer KEY`.\n"
+        response = HttpResponse(text, status=401, content_type="text/plain")
         response["WWW-Authenticate"] = "Bearer"
         return response
     if Scope.METRICS_READ not in caller.scopes:

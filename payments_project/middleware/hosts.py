@@ -12,6 +12,8 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from payments_project.middleware.refusing import refuse_handshake
+
 logger = logging.getLogger(__name__)
 
 NAME_MAX = 100
@@ -44,24 +46,13 @@ class KnownHosts:
         self._application = application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve a connection, or refuse it before it is accepted. Servers that send no answer then send 403."""
+        """Serve a connection, or refuse it before it is accepted."""
         name = _unknown(_request(scope))
         if name is None:
             await self._application(scope, receive, send)
             return
         _log(name)
-        await receive()
-        if "websocket.http.response" not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": 1000, "reason": None})
-            return
-        body = f"{_message(name)}\n".encode()
-        headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "websocket.http.response.start", "status": 400, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": body})
+        await refuse_handshake(400, _message(name), scope=scope, receive=receive, send=send)
 
 
 def _request(scope: Any) -> HttpRequest:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import orjson
 from prometheus_client import Counter
 
+from payments_project.middleware.headers import safe_fields
+
 LINGER_SECONDS = 5.0
 """How long a refused client may go on sending. If the connection were closed at once, the client would lose the answer."""
 LINGER_QUIET_SECONDS = 0.5
@@ -40,6 +42,7 @@ class Refusal(NamedTuple):
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(self.body)),
             (b"connection", b"close"),
+            *safe_fields(),
         ]
         if self.status == 503:  # noqa: PLR2004
             headers.append((b"retry-after", RETRY_AFTER))
@@ -68,3 +71,20 @@ async def _drop_rest(receive: Any) -> None:
             message = await receive()
         left -= len(message.get("body", b""))
         more = message["type"] == "http.request" and message.get("more_body", False)
+
+
+async def refuse_handshake(status: int, text: str, *, scope: Any, receive: Any, send: Any) -> None:
+    """Answer the handshake of a WebSocket with a line of text. Servers that send no answer then send 403."""
+    await receive()
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1000, "reason": None})
+        return
+    body = f"{text}\n".encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+        *safe_fields(),
+    ]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})

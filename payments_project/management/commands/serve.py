@@ -12,6 +12,7 @@ from rich.console import Console
 from access import keys
 from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
+from payments_project.postgresql import server_log
 from payments_project.serving import process, uvicorn
 from payments_project.serving.listening import adopt, listen
 from payments_project.serving.startup import banner, prepare_database, use_database
@@ -49,7 +50,7 @@ class Command(BaseCommand):
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
         with use_database():
-            problems = [redis_check.problem(), keys.problem()]
+            problems = [redis_check.problem(), keys.problem(), "" if settings.DEBUG else server_log.problem()]
         for problem in filter(None, problems):
             logger.warning(problem)
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked

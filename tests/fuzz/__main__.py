@@ -59,21 +59,22 @@ def parse() -> argparse.Namespace:
 
 
 def run(target, options, console):
-    """Run one round of each campaign, then each in rounds until its share of the time is over; return a row for each.
+    """Warm up with each campaign, then run each in rounds until its share of the time is over; return a row for each.
 
-    So what a part loads at its first use, and what the allocator keeps of the most that was held at once, is there
-    before the memory is compared.
+    So what a part loads at its first use, and what the process keeps of the most that was held at once, is there before
+    the memory is compared.
     """
     rounds = {campaign: [] for campaign in CAMPAIGNS}
     for campaign in CAMPAIGNS:
-        rounds[campaign].append(attack(target, campaign, seed=options.seed, inputs=campaign.at_length))
+        for seed in range(options.seed, options.seed + campaign.warm_up):
+            rounds[campaign].append(attack(target, campaign, seed=seed, inputs=campaign.at_length))
     for campaign, done in rounds.items():
         ends = time.monotonic() + options.seconds / len(CAMPAIGNS)
-        while (len(done) < 2 or time.monotonic() < ends) and not done[-1].crashes:
+        while (len(done) == campaign.warm_up or time.monotonic() < ends) and not done[-1].crashes:
             seed = options.seed + len(done)
             done.append(attack(target, campaign, seed=seed, inputs=campaign.at_length))
         console.print(f"{campaign.name}: {len(done)} rounds", highlight=False)
-    rows = [report.Row.of(campaign.name, done) for campaign, done in rounds.items()]
+    rows = [report.Row.of(campaign, done) for campaign, done in rounds.items()]
     try:
         target.journey()
     except (AssertionError, OSError) as error:

@@ -4,10 +4,13 @@ import socket
 import uuid
 from contextlib import ExitStack
 
+import psutil
+
 from tests.fuzz import wire
 from tests.fuzz.websocket_nonsense import GOOD, _request
 from tests.support import frames
 from tests.support.client import connected
+from tests.support.server import eventually
 
 BEGINNINGS = [
     b"",
@@ -17,11 +20,14 @@ BEGINNINGS = [
     _request(GOOD),
     _request(GOOD),
 ]
+SPARE = 50
+"""Descriptors that a process opens meanwhile for itself, such as connections to its database."""
 
 
 def run(target, tally, *, seed, inputs):
     """Open connections and hold them; who is in is served meanwhile, and who comes with good manners too."""
-    user_id = f"user-{uuid.uuid4().hex}"
+    user_id, process = f"user-{uuid.uuid4().hex}", psutil.Process(target.server.pid)
+    at_start = process.num_fds()
     with connected(target.server) as client, ExitStack() as stack:
         client.register(user_id, token=target.token(user_id))
         for number in range(inputs):
@@ -35,3 +41,5 @@ def run(target, tally, *, seed, inputs):
         payment = target.ask(user_id)
         assert client.receive() == frames.link(payment)
         target.journey()
+    # What is still being closed would be counted as kept.
+    eventually(lambda: process.num_fds() < at_start + SPARE, seconds=60)

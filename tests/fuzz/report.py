@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rich.table import Table
 
 GROWTH_MAX = 64
-"""MiB that the process may have more after any campaign than after the first round of all.
+"""MiB that the process may have more after any campaign than after the warm-up.
 
 It is the bound of all bodies that a process holds: what was once given to it, the allocator may keep.
 """
@@ -41,8 +41,9 @@ class Row:
     notes: dict
 
     @classmethod
-    def of(cls, name, rounds):
-        """Return the sum of rounds."""
+    def of(cls, campaign, rounds):
+        """Return the sum of rounds; the memory before is that after the warm-up."""
+        name = campaign.name
         tallies = [each.tally for each in rounds]
         stored = [f"{name}: rows were stored: {each.stored}" for each in rounds if each.stored]
         return cls(
@@ -54,7 +55,7 @@ class Row:
             ),
             crashes=sum(each.crashes for each in rounds),
             tracebacks=sum(each.tracebacks for each in rounds),
-            before=rounds[1].before if len(rounds) > 1 else rounds[0].before,
+            before=rounds[min(campaign.warm_up, len(rounds) - 1)].before,
             after=rounds[-1].after,
             log_bytes=sum(each.log_bytes for each in rounds),
             faults=[fault for each in rounds for fault in each.faults] + stored,

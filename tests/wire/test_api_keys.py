@@ -262,7 +262,7 @@ def test_a_token_that_proves_no_user_lets_nobody_in(guarded, forged):
 
 
 def test_a_user_reads_the_own_notifications_page_by_page(guarded, connect, user_id):
-    user_id = f"{user_id} / ü?"
+    user_id = f"{user_id} / ü?\n."
     path = f"/api/users/{quote(user_id, safe='')}/notifications"
     payments = [backend.ask(guarded, user_id) for _ in range(3)]
     me = keys.token(user_id)

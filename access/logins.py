@@ -2,7 +2,7 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from prometheus_client import Counter
 
 from access import limits
 from access.addresses import client_address
+from access.refusals import Kind, refused
 
 PER_ADDRESS = RateLimitItemPerMinute(10)
 """Attempts of one address, for whatever names."""
@@ -70,17 +71,19 @@ class Limited:
         """Answer a request."""
         return self._get_response(request)
 
-    def process_exception(self, _: HttpRequest, exception: Exception) -> HttpResponse | None:
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Return the page, or None for other exceptions."""
         if not isinstance(exception, TooManyLogins):
             return None
         LOGINS.labels("limited").inc()
+        refused(Kind.LIMIT, request)
         return _refusal(429, exception.seconds)
 
 
-def busy() -> HttpResponse:
-    """Return the answer to a login for which the process has no room at present."""
+def busy(scope: Mapping[str, Any]) -> HttpResponse:
+    """Return the answer to a login for which the process has no room at present, by its ASGI scope."""
     LOGINS.labels("busy").inc()
+    refused(Kind.LIMIT, scope)
     return _refusal(503, BUSY_SECONDS)
 
 
@@ -104,8 +107,10 @@ def _logged_in(user: AbstractBaseUser, **_: Any) -> None:
     limits.clear(PER_NAME, "login-name", _key(user.get_username()))
 
 
-def _failed(**_: Any) -> None:
+def _failed(request: HttpRequest | None, **_: Any) -> None:
     LOGINS.labels("refused").inc()
+    if request is not None:
+        refused(Kind.LOGIN, request)
 
 
 user_logged_in.connect(_logged_in, dispatch_uid="access.logins")

@@ -10,6 +10,7 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.db import Error as DatabaseError
 
+from access.refusals import Kind, refused
 from database.errors import describe
 from notifications import metrics, protocol
 from notifications.auth import grants, handshake
@@ -76,7 +77,7 @@ class NotificationConsumer(AsyncConsumer):
     async def websocket_connect(self, message: dict[str, Any]) -> None:  # noqa: ARG002 Channels' signature
         """Accept the client, or refuse it with HTTP 403. Close it at once while the process drains."""
         if not grants.may_connect(self._handshake):
-            logger.warning("A page of another origin than PUBLIC_URL's was refused a connection.")
+            refused(Kind.ORIGIN, self.scope)
             await self._socket.close(CloseCode.UNAUTHORIZED)
             raise StopConsumer
         self._expect_registration()
@@ -112,6 +113,7 @@ class NotificationConsumer(AsyncConsumer):
             )
         except grants.UnauthorizedError as error:
             metrics.REGISTRATIONS.labels("unauthorized").inc()
+            refused(Kind.TOKEN, self.scope)
             await self._send_away(str(error))
         except (grants.KeysUnavailableError, DatabaseError) as error:
             await self._leave_to_register()

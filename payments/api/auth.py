@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from ninja.security import HttpBearer
 
 from access.callers import Caller, bearer, caller_of
+from access.refusals import Kind, refused
 from access.scopes import Scope
 from notifications.auth.grants import UnauthorizedError, user_of
 from notifications.protocol import InvalidUserIdError, check_user_id
@@ -60,8 +61,10 @@ class ApiKey(HttpBearer):
         """Return the caller, or None if the token is not known. Raises MissingScope."""
         caller = caller_of(token) or _user(token)
         if caller is None:
+            refused(Kind.API_KEY, request)
             return None
         if self._scope not in caller.scopes or (isinstance(caller, User) and not self._users):
+            refused(Kind.SCOPE, request)
             raise MissingScope(self._scope, caller=caller)
         return caller
 

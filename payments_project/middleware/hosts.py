@@ -4,13 +4,15 @@ Django would answer with a bare 400, or with a traceback if DEBUG is on, and log
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+
+from access.refusals import Kind, refused
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ def known_hosts(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         name = _unknown(request)
         if name is None:
             return get_response(request)
-        _log(name)
+        _log(name, request)
         return _refusal(request, name)
 
     return checked
@@ -49,7 +51,7 @@ class KnownHosts:
         if name is None:
             await self._application(scope, receive, send)
             return
-        _log(name)
+        _log(name, scope)
         await receive()
         if "websocket.http.response" not in scope.get("extensions", {}):
             await send({"type": "websocket.close", "code": 1000, "reason": None})
@@ -84,7 +86,8 @@ def _unknown(request: HttpRequest) -> str | None:
     return None
 
 
-def _log(name: str) -> None:
+def _log(name: str, connection: HttpRequest | Mapping[str, Any]) -> None:
+    refused(Kind.HOST, connection)
     logger.warning(
         "A request for the host %s was refused. If that is this service, add it to ALLOWED_HOSTS.", name
     )

@@ -12,17 +12,12 @@ from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from limits import RateLimitItemPerMinute
 from prometheus_client import Counter
 
 from access import limits
 from access.addresses import client_address
 from access.refusals import Kind, refused
 
-PER_ADDRESS = RateLimitItemPerMinute(10)
-"""Attempts of one address, for whatever names."""
-PER_NAME = RateLimitItemPerMinute(10, 10)
-"""Attempts for one name, from whatever addresses. A login starts the count anew."""
 BUSY_SECONDS = 5
 """After which to try again while the process has too many logins to look at."""
 
@@ -54,8 +49,8 @@ class Backend(ModelBackend):
     ) -> User | None:
         """Return the user with this name and password, or None. Without a request, as in commands, nothing is limited."""
         if request is not None and username is not None:
-            seconds = limits.hit(PER_ADDRESS, "login-address", client_address(request))
-            seconds = seconds or limits.hit(PER_NAME, "login-name", _key(username))
+            seconds = limits.hit("logins-per-address", client_address(request))
+            seconds = seconds or limits.hit("logins-per-name", _key(username))
             if seconds:
                 raise TooManyLogins(seconds)
         return super().authenticate(request, username, password, **kwargs)
@@ -104,7 +99,7 @@ def _key(name: str) -> str:
 
 def _logged_in(user: AbstractBaseUser, **_: Any) -> None:
     LOGINS.labels("succeeded").inc()
-    limits.clear(PER_NAME, "login-name", _key(user.get_username()))
+    limits.clear("logins-per-name", _key(user.get_username()))
 
 
 def _failed(request: HttpRequest | None, **_: Any) -> None:

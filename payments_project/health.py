@@ -6,9 +6,11 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from access.callers import bearer, caller_of
+from access.limits import LimitReached
 from access.refusals import Kind, refused
 from access.scopes import Scope
 from notifications.delivery import hub
+from payments.api.auth import limit_failures
 
 
 @require_safe
@@ -47,6 +49,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
         return HttpResponse(text, status=503, content_type="text/plain")
     if caller is None:
         refused(Kind.API_KEY, request)
+        try:
+            limit_failures(request)
+        except LimitReached as error:
+            return HttpResponse(f"{error}\n", status=429, headers={"Retry-After": str(error.seconds)})
         response = HttpResponse("Send the header `Authorization: Bearer KEY`.\n", status=401)
         response["WWW-Authenticate"] = "Bearer"
         return response

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from access.refusals import Kind, refused
+from payments_project.middleware import handshakes
 
 logger = logging.getLogger(__name__)
 
@@ -52,18 +53,7 @@ class KnownHosts:
             await self._application(scope, receive, send)
             return
         _log(name, scope)
-        await receive()
-        if "websocket.http.response" not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": 1000, "reason": None})
-            return
-        body = f"{_message(name)}\n".encode()
-        headers = [
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "websocket.http.response.start", "status": 400, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": body})
+        await handshakes.refuse(scope, receive, send, status=400, text=_message(name))
 
 
 def _request(scope: Any) -> HttpRequest:

@@ -41,7 +41,7 @@ class Refusal(NamedTuple):
             (b"content-length", b"%d" % len(self.body)),
             (b"connection", b"close"),
         ]
-        if self.status == 503:  # noqa: PLR2004
+        if self.status in {429, 503}:
             headers.append((b"retry-after", RETRY_AFTER))
         return headers
 

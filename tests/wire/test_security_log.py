@@ -29,7 +29,6 @@ def server(serve):
     return serve(
         NOTIFICATIONS_AUTH="token",
         NOTIFICATIONS_TOKEN_SECRET=SECRET,
-        LIMITS="failures-per-address=1000000,logins-per-address=1000000",
         LOG_LEVEL="DEBUG",
     )
 

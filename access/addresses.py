@@ -36,6 +36,14 @@ def client_address(connection: HttpRequest | Mapping[str, Any]) -> str:
     return _shown(address)
 
 
+def is_trusted_proxy(address: str) -> bool:
+    """Return whether connections from this address carry those of other clients, see TRUSTED_PROXIES."""
+    parsed = _parsed(address)
+    return parsed is not None and any(
+        parsed in network for network in _networks(tuple(settings.TRUSTED_PROXIES))
+    )
+
+
 def _hops(connection: HttpRequest | Mapping[str, Any]) -> tuple[str, str]:
     """Return the address of the other end, and X-Forwarded-For."""
     if isinstance(connection, HttpRequest):

@@ -1,16 +1,22 @@
-"""Count what clients do, in Redis for all processes together, else in the memory of each."""
+"""Count what clients do, in Redis for all processes together, else in the memory of each.
 
+Names of limits are those of `bounds`.
+"""
+
+import hashlib
 import logging
 import threading
 import time
-from functools import cache
+from functools import cache, lru_cache
 from math import ceil
 
 from django.conf import settings
-from limits import RateLimitItem
+from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
+
+from access.bounds import BOUNDS
 
 logger = logging.getLogger(__name__)
 
@@ -19,20 +25,46 @@ REDIS_SECONDS = 0.25
 PAUSE_SECONDS = 5.0
 """How long Redis is left alone after it failed. Each process counts for itself meanwhile."""
 
+RETRY_SECONDS = 30
+"""After which to try again where a limit bounds how much there is at once."""
+
 _away_until = 0.0
 _lock = threading.Lock()
 
 
-def hit(limit: RateLimitItem, *names: str) -> int:
-    """Count one for `names`; return 0 within the limit, else the seconds after which to try again. Then nothing counts.
+class LimitReached(Exception):
+    """A client does more than it may. `seconds` is when to try again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"Too many requests. Try again in {seconds} seconds.")
+        self.seconds = seconds
+
+
+def at_once(name: str) -> int:
+    """Return how many of something a client may have at once."""
+    return int(settings.LIMITS[name])
+
+
+def hit(name: str, *clients: str) -> int:
+    """Count one for a client; return 0 within the limit, else the seconds after which to try again. Then nothing counts.
 
     Never raises, and takes a second at most: without Redis this process counts alone.
     """
-    for counter in _counters():
+    return _hit(name, clients, _counters())
+
+
+def hit_here(name: str, *clients: str) -> int:
+    """As `hit`, for this process alone: it waits for nothing, so the event loop may call it."""
+    return _hit(name, clients, [_memory()])
+
+
+def _hit(name: str, clients: tuple[str, ...], counters: list[SlidingWindowCounterRateLimiter]) -> int:
+    limit = _item(name, settings.LIMITS[name])
+    for counter in counters:
         try:
-            if counter.hit(limit, *names):
+            if counter.hit(limit, name, *clients):
                 return 0
-            reset = counter.get_window_stats(limit, *names).reset_time
+            reset = counter.get_window_stats(limit, name, *clients).reset_time
         except StorageError as error:
             _leave_alone(error)
             continue
@@ -40,11 +72,12 @@ def hit(limit: RateLimitItem, *names: str) -> int:
     return 0
 
 
-def clear(limit: RateLimitItem, *names: str) -> None:
-    """Forget what was counted for `names`."""
+def clear(name: str, *clients: str) -> None:
+    """Forget what was counted for a client."""
+    limit = _item(name, settings.LIMITS[name])
     for counter in _counters():
         try:
-            counter.clear(limit, *names)
+            counter.clear(limit, name, *clients)
         except StorageError as error:
             _leave_alone(error)
 
@@ -56,6 +89,11 @@ def _counters() -> list[SlidingWindowCounterRateLimiter]:
         return [*([_redis(settings.REDIS_URL)] if is_there else []), _memory()]
 
 
+@lru_cache(maxsize=64)
+def _item(name: str, amount: int) -> RateLimitItem:
+    return RateLimitItemPerSecond(amount, BOUNDS[name].seconds)
+
+
 @cache
 def _memory() -> SlidingWindowCounterRateLimiter:
     return SlidingWindowCounterRateLimiter(MemoryStorage(wrap_exceptions=True))
@@ -65,7 +103,8 @@ def _memory() -> SlidingWindowCounterRateLimiter:
 def _redis(url: str) -> SlidingWindowCounterRateLimiter:
     storage = RedisStorage(
         url.replace("unix://", "redis+unix://", 1),
-        key_prefix="payments-limits",
+        # Several deployments may share a Redis: each counts its own clients.
+        key_prefix=f"payments-limits-{hashlib.sha256(settings.SECRET_KEY.encode()).hexdigest()[:16]}",
         wrap_exceptions=True,
         socket_timeout=REDIS_SECONDS,
         socket_connect_timeout=REDIS_SECONDS,

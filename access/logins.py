@@ -2,7 +2,7 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -12,16 +12,12 @@ from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
-from limits import RateLimitItemPerMinute
 from prometheus_client import Counter
 
 from access import limits
 from access.addresses import client_address
+from access.refusals import Kind, refused
 
-PER_ADDRESS = RateLimitItemPerMinute(10)
-"""Attempts of one address, for whatever names."""
-PER_NAME = RateLimitItemPerMinute(10, 10)
-"""Attempts for one name, from whatever addresses. A login starts the count anew."""
 BUSY_SECONDS = 5
 """After which to try again while the process has too many logins to look at."""
 
@@ -53,8 +49,8 @@ class Backend(ModelBackend):
     ) -> User | None:
         """Return the user with this name and password, or None. Without a request, as in commands, nothing is limited."""
         if request is not None and username is not None:
-            seconds = limits.hit(PER_ADDRESS, "login-address", client_address(request))
-            seconds = seconds or limits.hit(PER_NAME, "login-name", _key(username))
+            seconds = limits.hit("logins-per-address", client_address(request))
+            seconds = seconds or limits.hit("logins-per-name", _key(username))
             if seconds:
                 raise TooManyLogins(seconds)
         return super().authenticate(request, username, password, **kwargs)
@@ -70,17 +66,19 @@ class Limited:
         """Answer a request."""
         return self._get_response(request)
 
-    def process_exception(self, _: HttpRequest, exception: Exception) -> HttpResponse | None:
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Return the page, or None for other exceptions."""
         if not isinstance(exception, TooManyLogins):
             return None
         LOGINS.labels("limited").inc()
+        refused(Kind.LIMIT, request)
         return _refusal(429, exception.seconds)
 
 
-def busy() -> HttpResponse:
-    """Return the answer to a login for which the process has no room at present."""
+def busy(scope: Mapping[str, Any]) -> HttpResponse:
+    """Return the answer to a login for which the process has no room at present, by its ASGI scope."""
     LOGINS.labels("busy").inc()
+    refused(Kind.LIMIT, scope)
     return _refusal(503, BUSY_SECONDS)
 
 
@@ -101,11 +99,13 @@ def _key(name: str) -> str:
 
 def _logged_in(user: AbstractBaseUser, **_: Any) -> None:
     LOGINS.labels("succeeded").inc()
-    limits.clear(PER_NAME, "login-name", _key(user.get_username()))
+    limits.clear("logins-per-name", _key(user.get_username()))
 
 
-def _failed(**_: Any) -> None:
+def _failed(request: HttpRequest | None, **_: Any) -> None:
     LOGINS.labels("refused").inc()
+    if request is not None:
+        refused(Kind.LOGIN, request)
 
 
 user_logged_in.connect(_logged_in, dispatch_uid="access.logins")

@@ -48,6 +48,18 @@ class Subject:
         self.seed(database_url=self.database_url, rides=rides)
 
 
+LIMITS = ",".join(
+    f"{name}=1000000"
+    for name in (
+        "connections-per-address",
+        "connections-per-user",
+        "registrations-per-address",
+        "calls-per-key",
+    )
+)
+"""All clients come from one address, and all calls with one key."""
+
+
 def service(
     *, name: str, root: Path, services: Services, port: int, workers: int, changes: Mapping[str, str] = {}
 ) -> Subject:
@@ -71,6 +83,7 @@ def service(
             "STRIPE_WEBHOOK_SECRETS": WEBHOOK_SECRET,
             "STRIPE_API_BASE": services.stripe_url,
             "LOG_LEVEL": "WARNING",
+            "LIMITS": LIMITS,
         }
         | dict(changes)
     )

@@ -10,6 +10,9 @@ from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.db import Error as DatabaseError
 
+from access import limits
+from access.addresses import client_address
+from access.refusals import Kind, refused
 from database.errors import describe
 from notifications import metrics, protocol
 from notifications.auth import grants, handshake
@@ -76,7 +79,7 @@ class NotificationConsumer(AsyncConsumer):
     async def websocket_connect(self, message: dict[str, Any]) -> None:  # noqa: ARG002 Channels' signature
         """Accept the client, or refuse it with HTTP 403. Close it at once while the process drains."""
         if not grants.may_connect(self._handshake):
-            logger.warning("A page of another origin than PUBLIC_URL's was refused a connection.")
+            refused(Kind.ORIGIN, self.scope)
             await self._socket.close(CloseCode.UNAUTHORIZED)
             raise StopConsumer
         self._expect_registration()
@@ -106,13 +109,19 @@ class NotificationConsumer(AsyncConsumer):
         raise StopConsumer
 
     async def _authorize_and_register(self, request: protocol.Register) -> None:
+        address = client_address(self.scope)
+        if seconds := limits.hit_here("registrations-per-address", address):
+            await self._turn_away(seconds)
+            return
         try:
             grant = await grants.authorize(
                 user_id=request.user_id, token=request.token, handshake=self._handshake
             )
         except grants.UnauthorizedError as error:
             metrics.REGISTRATIONS.labels("unauthorized").inc()
-            await self._send_away(str(error))
+            refused(Kind.TOKEN, self.scope)
+            seconds = await asyncio.to_thread(limits.hit, "failures-per-address", "socket", address)
+            await (self._turn_away(seconds) if seconds else self._send_away(str(error)))
         except (grants.KeysUnavailableError, DatabaseError) as error:
             await self._leave_to_register()
             await self._fail(error)
@@ -131,6 +140,15 @@ class NotificationConsumer(AsyncConsumer):
         with suppress(ClientGoneError):
             await self._socket.send(protocol.error(message=reason, code="unauthorized"))
         await self._socket.close(CloseCode.UNAUTHORIZED)
+
+    async def _turn_away(self, seconds: int) -> None:
+        """Close the connection of a client that does more than it may, and say when to try again."""
+        metrics.REGISTRATIONS.labels("limited").inc()
+        refused(Kind.LIMIT, self.scope)
+        message = f"Too many registrations. Try again in {seconds} seconds."
+        with suppress(ClientGoneError):
+            await self._socket.send(protocol.rate_limited(message, seconds=seconds))
+        await self._socket.close(CloseCode.TOO_MANY, reason=message)
 
     async def _leave_to_register(self) -> None:
         """Leave the feed of an earlier registration. The client has to register again in time."""
@@ -153,6 +171,10 @@ class NotificationConsumer(AsyncConsumer):
             await self._hub.register(subscription)
         except ClientGoneError:
             raise
+        except limits.LimitReached as error:
+            self._permission.end()
+            self._leave()
+            await self._turn_away(error.seconds)
         except Exception as error:  # noqa: BLE001 it is logged
             await self._fail(error)
         else:
@@ -191,6 +213,7 @@ class NotificationConsumer(AsyncConsumer):
             self._deadline.cancel()
 
     def _expire(self) -> None:
+        refused(Kind.LIMIT, self.scope)
         self._farewell = asyncio.create_task(self._socket.close(CloseCode.REGISTRATION_TIMEOUT))
 
 

@@ -5,7 +5,7 @@ from prometheus_client import Counter, Gauge
 CONNECTIONS = Gauge("notifications_connections", "WebSocket connections that are open.")
 REGISTRATIONS = Counter(
     "notifications_registrations",
-    "Registrations, by outcome: registered, unauthorized, unavailable.",
+    "Registrations, by outcome: registered, unauthorized, limited, unavailable.",
     ["outcome"],
 )
 SENT = Counter(

@@ -53,7 +53,7 @@ class CloseCode(enum.IntEnum):
     TOO_SLOW = 4413
     """The client did not read its frames in time. Connect again."""
     TOO_MANY = 4429
-    """The client sent too many frames. Connect again, and send less."""
+    """The client did more than it may: it sent too many frames, or registered too often. Connect again later."""
 
 
 class _Message(BaseModel):
@@ -122,6 +122,11 @@ def registration_success(*, user_id: str, **of_resuming: object) -> str:
 def error(*, message: str, code: str) -> str:
     """Return an error frame. `code` is for programs, `message` for people."""
     return encode({"type": "error", "message": message, "code": code})
+
+
+def rate_limited(message: str, *, seconds: int) -> str:
+    """Return the error frame of a client that does more than it may. `seconds`: when to try again."""
+    return encode({"type": "error", "message": message, "code": "rate_limited", "retryAfter": seconds})
 
 
 INVALID_MESSAGE = encode(

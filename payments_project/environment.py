@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from access import bounds
 from payments_project.secret_files import secrets_in_files
 from payments_project.web_names import Origin, ReturnHost
 
@@ -88,6 +89,11 @@ def _networks(networks: list[str]) -> list[str]:
     return networks
 
 
+def _limits(items: list[str]) -> list[str]:
+    bounds.read(items)  # ValueError says what is wrong
+    return items
+
+
 class Environment(BaseSettings):
     """All settings, with their defaults. A field's name is the name in the environment."""
 
@@ -159,6 +165,8 @@ class Environment(BaseSettings):
     """Serve the built-in Stripe sandbox. Default: on with DEBUG and without STRIPE_SECRET_KEY."""
     STRIPE_API_BASE: AnyHttpUrl | None = None
     """Another address of Stripe's API, for test keys only. Default: Stripe's own."""
+    LIMITS: Annotated[CommaSeparated, AfterValidator(_limits)] = []
+    """Limits that differ from their defaults, as NAME=AMOUNT, separated by commas."""
     EXPOSE_DEVELOPMENT: bool = False
     """Let DEBUG, or the sandbox, serve on an address that other machines reach."""
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -97,7 +97,7 @@ class Handler(ASGIHandler):
             if not is_login:
                 await answer(BUSY, receive=receive, send=send, is_whole=True)
                 return
-            messages = [*_messages(logins.busy())]
+            messages = [*_messages(logins.busy(scope))]
         if is_login and messages and messages[0]["status"] in _REFUSED:
             await asyncio.sleep(REFUSED_SECONDS)
         for message in messages:

@@ -6,8 +6,11 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from access.callers import bearer, caller_of
+from access.limits import LimitReached
+from access.refusals import Kind, refused
 from access.scopes import Scope
 from notifications.delivery import hub
+from payments.api.auth import limit_failures
 
 
 @require_safe
@@ -45,11 +48,22 @@ def metrics(request: HttpRequest) -> HttpResponse:
         text = "The database did not answer, which knows the key. A key of API_KEYS works meanwhile.\n"
         return HttpResponse(text, status=503, content_type="text/plain")
     if caller is None:
+        refused(Kind.API_KEY, request)
+        try:
+            limit_failures(request)
+        except LimitReached as error:
+            return HttpResponse(
+                f"{error}\n",
+                status=429,
+                headers={"Retry-After": str(error.seconds)},
+                content_type="text/plain",
+            )
         text = "Send the header `Authorization: Bearer KEY`.\n"
         response = HttpResponse(text, status=401, content_type="text/plain")
         response["WWW-Authenticate"] = "Bearer"
         return response
     if Scope.METRICS_READ not in caller.scopes:
+        refused(Kind.SCOPE, request)
         text = f"missing_scope: send a key with the scope {Scope.METRICS_READ}.\n"
         return HttpResponse(text, status=403, content_type="text/plain")
     return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)

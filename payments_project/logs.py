@@ -5,38 +5,69 @@ import time
 from operator import attrgetter
 from typing import Any
 
+from access.escaping import escape
+
 SECONDS = 60
+
+
+MESSAGES_MAX = 1000
+"""How many messages are remembered. A library may write texts of strangers into its messages, each a new one."""
 
 
 class OnceAMinute(logging.Filter):
     """Passes each message once a minute, whatever its arguments, but once for each `reason` in the record's `extra`.
 
-    A record with a traceback always passes.
+    So is each traceback: by its exception, and the line that raised it.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._due: dict[tuple[str, str | None], float] = {}
+        self._due: dict[tuple[Any, ...], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to log the record."""
         now = time.monotonic()
-        if record.exc_info:
-            return True
-        key = (record.msg, getattr(record, "reason", None))
+        key = (record.msg, getattr(record, "reason", None), *_origin(record))
         if now < self._due.get(key, now):
+            return False
+        if len(self._due) >= MESSAGES_MAX:
+            self._due = {known: due for known, due in self._due.items() if due > now}
+        if len(self._due) >= MESSAGES_MAX:
             return False
         self._due[key] = now + SECONDS
         return True
 
 
-class LibrariesOnceAMinute(OnceAMinute):
-    """Passes each warning of a library once a minute: a library warns at each call that meets an outage."""
+def _origin(record: logging.LogRecord) -> tuple[Any, ...]:
+    """Return the kind of a record's exception and the place that raised it; nothing if it has none."""
+    if not record.exc_info or record.exc_info[0] is None:
+        return ()
+    kind, _, traceback = record.exc_info
+    while traceback and traceback.tb_next:
+        traceback = traceback.tb_next
+    return (kind, traceback and (traceback.tb_frame.f_code.co_filename, traceback.tb_lineno))
+
+
+class Bounded(OnceAMinute):
+    """Passes each traceback once a minute, and each warning of a library: these come with each call or request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to log the record."""
         is_ours = record.name.partition(".")[0] in _OURS
-        return is_ours or record.levelno < logging.WARNING or super().filter(record)
+        is_free = record.levelno < logging.WARNING or is_ours
+        return (is_free and not record.exc_info) or super().filter(record)
+
+
+class Line(logging.Formatter):
+    """Writes a record as one line, and a traceback as lines that are indented: no text can forge a record."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 logging's name
+        """Return the line, with control characters escaped."""
+        return escape(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 logging's name
+        """Return the lines of a traceback."""
+        return "\n".join(f"  {escape(line)}" for line in super().formatException(ei).split("\n"))
 
 
 _OURS = {
@@ -75,19 +106,24 @@ def logging_of(level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "filters": {
             "once_a_minute": {"()": OnceAMinute},
-            "libraries": {"()": LibrariesOnceAMinute},
+            "bounded": {"()": Bounded},
             # Passes exceptions that no code handled: the service logs its own refusals itself.
             "unforeseen": {"()": "django.utils.log.CallbackFilter", "callback": attrgetter("exc_info")},
         },
-        "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+        "formatters": {
+            "line": {"()": Line, "format": "{asctime} {levelname} {name}: {message}", "style": "{"}
+        },
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["libraries"]}
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["bounded"]},
+            "refusals": {"class": "access.refusals.RefusalHandler"},
         },
         "root": {"handlers": ["stderr"], "level": level},
         # Request paths may hold Checkout session ids of the sandbox, and a 4xx concerns the client alone.
         "loggers": {
             "django": {"handlers": []},  # its own handler would write each line a second time
             "django.request": {"level": "ERROR", "filters": ["unforeseen"]},
+            # It logs a line, or a traceback, for each request that it refuses.
+            "django.security": {"handlers": ["refusals"], "propagate": False},
             "daphne": {"level": "ERROR"},  # its warnings quote paths
             "uvicorn": {"level": "ERROR"},  # so does its line for each WebSocket
             "push_response": {"level": "WARNING"},  # redis-py's: it logs messages, with their links

@@ -4,6 +4,7 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit
 
+from access import bounds
 from payments_project.databases import database
 from payments_project.environment import BASE_DIR, DEVELOPMENT_API_KEY, local_host, read_environment
 from payments_project.logs import logging_of
@@ -117,6 +118,7 @@ if REDIS_URL:
         },
     }
 
+LIMITS = bounds.read(env.LIMITS)
 API_KEYS = env.API_KEYS or ([DEVELOPMENT_API_KEY] if DEBUG else [])
 API_DOCS = env.API_DOCS if env.API_DOCS is not None else DEBUG
 NOTIFICATIONS_AUTH = env.NOTIFICATIONS_AUTH or ("open" if DEBUG else "token")

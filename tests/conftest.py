@@ -62,7 +62,7 @@ manage.main()
 @pytest.fixture(scope="session")
 def impatient(serve):
     """A server with less patience than usual, and few files to open."""
-    return serve("-c", IMPATIENT)
+    return serve("-c", IMPATIENT, TRUSTED_PROXIES="127.0.0.1,::1")  # an address may not have all
 
 
 @pytest.fixture

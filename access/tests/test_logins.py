@@ -9,6 +9,7 @@ from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from access import logins
+from access.bounds import BOUNDS
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a-password-of-enough-length"
@@ -48,7 +49,7 @@ def test_a_right_password_logs_in_and_a_wrong_one_does_not(log_in):
 
 
 def test_beyond_the_limit_of_an_address_no_password_is_looked_at(log_in, clerk, django_assert_num_queries):
-    for _ in range(logins.PER_ADDRESS.amount):
+    for _ in range(BOUNDS["logins-per-address"].amount):
         assert log_in("another", name=uuid.uuid4().hex).status_code == 200
 
     with django_assert_num_queries(0):
@@ -62,7 +63,7 @@ def test_beyond_the_limit_of_an_address_no_password_is_looked_at(log_in, clerk, 
 
 
 def test_beyond_the_limit_of_a_name_no_password_is_looked_at_wherever_it_comes_from(log_in, clerk):
-    for _ in range(logins.PER_NAME.amount):
+    for _ in range(BOUNDS["logins-per-name"].amount):
         assert log_in("another", address=address()).status_code == 200
 
     right, wrong = log_in(address=address()), log_in("another", address=address())
@@ -73,7 +74,7 @@ def test_beyond_the_limit_of_a_name_no_password_is_looked_at_wherever_it_comes_f
 
 def test_a_login_starts_the_count_of_its_name_anew(log_in):
     for _ in range(2):
-        for _ in range(logins.PER_NAME.amount - 1):
+        for _ in range(BOUNDS["logins-per-name"].amount - 1):
             log_in("another", address=address())
         assert log_in(address=address()).status_code == 302
 

@@ -73,6 +73,7 @@ export class PaymentNotifications extends EventTarget {
   #pinging;
   #deadline;
   #retry;
+  #pause = 0;
 
   /** @param {Options} options */
   constructor(options) {
@@ -132,8 +133,14 @@ export class PaymentNotifications extends EventTarget {
     if (this.#status === "registered") clearTimeout(this.#deadline); // whatever it says, the connection lives
     if (frame.type === "registration_success") this.#registered(frame);
     else if (frame.type === "pong") this.#losses = 0;
-    else if (frame.type === "error") this.#emit("error", frame);
+    else if (frame.type === "error") this.#refused(frame);
     else this.#notified(frame);
+  }
+
+  /** A client that did more than it may comes back after the time that the service names. */
+  #refused(frame) {
+    if (frame.retryAfter > 0) this.#pause = frame.retryAfter * 1000;
+    this.#emit("error", frame);
   }
 
   #registered({ lastSeq, resumed, epoch }) {
@@ -172,7 +179,8 @@ export class PaymentNotifications extends EventTarget {
     this.#hangUp();
     const isPlanned = code === GOING_AWAY || canRenew;
     const bound = isPlanned ? FIRST_DELAY : FIRST_DELAY * 2 ** this.#losses;
-    const retryIn = Math.random() * Math.min(LONGEST_DELAY, bound);
+    const retryIn = this.#pause + Math.random() * Math.min(LONGEST_DELAY, bound);
+    this.#pause = 0;
     if (!isPlanned) this.#losses += 1;
     this.#retry = setTimeout(() => this.#connect(), retryIn);
     this.#report("disconnected", { code, retryIn });

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from django.db import OperationalError
 
+from access import limits
 from database.threads import in_thread, in_writing_thread
 from notifications import installation
 from notifications.delivery import history
@@ -66,9 +67,11 @@ class Hub:
         """Join the user's group, then read the feed state and confirm the registration.
 
         In this order a notification that is committed in between arrives by both, not by neither. Raises
-        ClientGoneError, and a DatabaseError before anything is sent.
+        ClientGoneError; and LimitReached and a DatabaseError, before anything is sent.
         """
         state = await self._join_and_read(subscription)
+        if subscription.is_behind(state):
+            await _count_replay(subscription.user_id)
         if subscription.is_exclusive:  # before the confirmation: of two clients the later to register wins
             await in_writing_thread(
                 history.set_latest_connection,
@@ -114,12 +117,19 @@ class Hub:
                 identity = await in_thread(installation.current)
             subscription.epoch = identity.epoch
             subscription.group = publish.group_name(subscription.user_id, identity)
+            self._refuse_many(subscription)
             await asyncio.wait({self._join_group(subscription)}, timeout=TIMEOUT_SECONDS)
             state = await self.reads.read_state(user_id=subscription.user_id)
             if state.epoch == identity.epoch:
                 return state
             self._leave_group(subscription)
         raise OperationalError("The database's address leads to several servers in turn.")
+
+    def _refuse_many(self, subscription: Subscription) -> None:
+        """Raise LimitReached if the user has as many connections here as it may. A newest one replaces the others."""
+        members = self._groups.get(subscription.group, ())
+        if len(members) >= limits.at_once("connections-per-user") and not subscription.is_exclusive:
+            raise limits.LimitReached(limits.RETRY_SECONDS)
 
     def _join_group(self, subscription: Subscription) -> asyncio.Task[None]:
         """Route the group's messages to a connection; return a task that ends once the layer was asked for them."""
@@ -146,6 +156,12 @@ class Hub:
                 subscription.wake(seq, text)
             except Exception:
                 logger.exception("A connection could not take a notification.")
+
+
+async def _count_replay(user_id: str) -> None:
+    """Count that a user asks for what was missed. Raises LimitReached."""
+    if seconds := await asyncio.to_thread(limits.hit, "replays-per-user", user_id):
+        raise limits.LimitReached(seconds)
 
 
 def current() -> Hub:

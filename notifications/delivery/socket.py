@@ -34,10 +34,10 @@ class Socket:
         """Send a frame, or raise ClientGoneError."""
         await self._transmit({"type": "websocket.send", "text": text})
 
-    async def close(self, code: CloseCode) -> None:
-        """Close the connection, unless it has ended."""
+    async def close(self, code: CloseCode, *, reason: str = "") -> None:
+        """Close the connection, unless it has ended. `reason` is for people, of at most 123 bytes."""
         with suppress(ClientGoneError):
-            await self._transmit({"type": "websocket.close", "code": int(code)})
+            await self._transmit({"type": "websocket.close", "code": int(code), "reason": reason})
             metrics.CLOSED.labels(int(code)).inc()
 
     async def _transmit(self, event: dict[str, Any]) -> None:

@@ -47,7 +47,8 @@ class Subscription:
         self.is_stopped = False
         self.confirming: asyncio.Future[None] | None = None
         self._disconnects = 0
-        self._is_plain = request.last_seq is None
+        self._last_seq = request.last_seq
+        self._is_plain = self._last_seq is None
         claim = connection_id if self.is_exclusive else None
         after = sent if request.last_seq is None else Place(request.last_seq, request.epoch)
         self.cursor = Cursor(after=after, is_plain=self._is_plain, connection_id=claim)
@@ -63,6 +64,10 @@ class Subscription:
     def is_live(self) -> bool:
         """Whether it has taken its place in the feed and has not ended."""
         return self.cursor.is_placed and not self.is_stopped
+
+    def is_behind(self, state: FeedState) -> bool:
+        """Return whether the client asks for what came after the number that it sent."""
+        return self._last_seq is not None and self._last_seq < state.newest
 
     async def confirm(self, state: FeedState) -> None:
         """Take the place in the feed, and confirm the registration. Raises ClientGoneError."""

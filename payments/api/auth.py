@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
+from access import limits
+from access.addresses import client_address
 from access.callers import Caller, bearer, caller_of
+from access.refusals import Kind, refused
 from access.scopes import Scope
 from notifications.auth.grants import UnauthorizedError, user_of
 from notifications.protocol import InvalidUserIdError, check_user_id
@@ -57,13 +60,35 @@ class ApiKey(HttpBearer):
         return self.authenticate(request, bearer(request.headers.get("Authorization", "")))
 
     def authenticate(self, request: HttpRequest, token: str) -> Caller | User | None:
-        """Return the caller, or None if the token is not known. Raises MissingScope."""
+        """Return the caller, or None if the token is not known. Raises MissingScope and LimitReached."""
         caller = caller_of(token) or _user(token)
         if caller is None:
+            refused(Kind.API_KEY, request)
+            limit_failures(request)
             return None
         if self._scope not in caller.scopes or (isinstance(caller, User) and not self._users):
+            refused(Kind.SCOPE, request)
             raise MissingScope(self._scope, caller=caller)
+        _limit_calls(request, caller)
         return caller
+
+
+def limit_failures(request: HttpRequest) -> None:
+    """Count a call that was refused. Raises LimitReached. Calls with a right key from the same address are served on."""
+    if seconds := limits.hit("failures-per-address", "api", client_address(request)):
+        refused(Kind.LIMIT, request)
+        raise limits.LimitReached(seconds)
+
+
+def _limit_calls(request: HttpRequest, caller: Caller | User) -> None:
+    """Count a call. Raises LimitReached."""
+    if isinstance(caller, User):
+        seconds = limits.hit("calls-per-user", caller.user_id)
+    else:
+        seconds = limits.hit("calls-per-key", caller.name)
+    if seconds:
+        refused(Kind.LIMIT, request)
+        raise limits.LimitReached(seconds)
 
 
 def _user(token: str) -> User | None:

@@ -57,7 +57,7 @@ _IdempotencyKey = Annotated[
     ),
 ]
 _ABSENT_BODY = 'send `{}` to refund all that is left, or an amount such as `{"amount": 500}`'
-_ERRORS = dict.fromkeys((401, 403, 404, 409, 422, 502, 503), ErrorOut)
+_ERRORS = dict.fromkeys((401, 403, 404, 409, 422, 429, 502, 503), ErrorOut)
 
 
 _WRITE = ApiKey(Scope.PAYMENTS_WRITE)

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import BaseModel, Field
 
+from access.limits import LimitReached
 from database.errors import describe
 from notifications.auth.grants import KeysUnavailableError
 from payments.api.auth import MissingScope, OtherUser
@@ -120,6 +121,9 @@ def _refused(request: HttpRequest, error: gateway.StripeError) -> HttpResponse:
 
 HANDLERS: Mapping[type[Exception], Handler] = {
     AuthenticationError: lambda *_: _refuse(401, "unauthorized", headers={"WWW-Authenticate": "Bearer"}),
+    LimitReached: lambda _, error: _refuse(
+        429, "rate_limited", str(error), headers={"Retry-After": str(error.seconds)}
+    ),
     MissingScope: lambda _, error: _refuse(403, "missing_scope", str(error), scope=error.scope.value),
     OtherUser: lambda *_: _refuse(403, "other_user"),
     KeysUnavailableError: lambda *_: _refuse(

@@ -44,6 +44,7 @@ _ERRORS: dict[str, dict[str, Any]] = {
         "message": "Stripe refused: Amount must be no more than $999,999.99",
         "stripeCode": "amount_too_large",
     },
+    "429": {"code": "rate_limited", "message": "Too many requests. Try again in 17 seconds."},
     "503": _fixed("unavailable"),
 }
 _ANY_REQUEST = {

@@ -10,6 +10,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
+from access.escaping import escape
 from payments.models import WebhookEvent
 from payments.webhooks.apply import EventResult
 
@@ -45,7 +46,7 @@ def write_result(command: BaseCommand, result: EventResult) -> int:
     """Write which statuses an event changed, or why it failed; return how many statuses it changed."""
     for change in result.changes:
         ride = f"payment {change.payment.pk}, ride {change.payment.ride_id}"
-        command.stdout.write(f"{ride}: {change.before} → {change.after} ({result.event_id})")
+        command.stdout.write(escape(f"{ride}: {change.before} → {change.after} ({result.event_id})"))
     if result.state == WebhookEvent.State.FAILED:
-        command.stderr.write(f"{result.event_id}: {result.error}")
+        command.stderr.write(escape(f"{result.event_id}: {result.error}"))
     return len(result.changes)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 from django.db import OperationalError
 
+from access.refusals import Kind, refused
 from payments.api.errors import log_outage
 from payments.metrics import REFUSED
 from payments.models import WebhookEvent
@@ -42,6 +43,8 @@ async def stripe_webhook(scope: Any, receive: Any, send: Any) -> None:
         )
     except HungUpError:
         return
+    if answered.content.get("error", {}).get("code") in signatures.CODES:
+        refused(Kind.SIGNATURE, scope)
     body = orjson.dumps(answered.content)
     described = {"content-type": "application/json", "content-length": str(len(body))}
     headers = {**described, **answered.headers}

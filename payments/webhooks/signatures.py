@@ -54,6 +54,12 @@ class SignatureOfAnotherTime(InvalidSignature):
         )
 
 
+CODES = frozenset(
+    {"invalid_signature", "unsigned", "unreadable_signature", "signature_too_old", "signature_too_new"}
+)
+"""Those of what is not known to be Stripe's."""
+
+
 class Signature(NamedTuple):
     """What a header says: the time of signing as it is signed, in seconds since 1970, and signatures in hexadecimal."""
 

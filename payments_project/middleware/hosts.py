@@ -4,7 +4,7 @@ Django would answer with a bare 400, or with a traceback if DEBUG is on, and log
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +12,8 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
-from payments_project.middleware.refusing import refuse_handshake
+from access.refusals import Kind, refused
+from payments_project.middleware import handshakes
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def known_hosts(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
         name = _unknown(request)
         if name is None:
             return get_response(request)
-        _log(name)
+        _log(name, request)
         return _refusal(request, name)
 
     return checked
@@ -51,8 +52,8 @@ class KnownHosts:
         if name is None:
             await self._application(scope, receive, send)
             return
-        _log(name)
-        await refuse_handshake(400, _message(name), scope=scope, receive=receive, send=send)
+        _log(name, scope)
+        await handshakes.refuse(scope, receive, send, status=400, text=_message(name))
 
 
 def _request(scope: Any) -> HttpRequest:
@@ -75,7 +76,8 @@ def _unknown(request: HttpRequest) -> str | None:
     return None
 
 
-def _log(name: str) -> None:
+def _log(name: str, connection: HttpRequest | Mapping[str, Any]) -> None:
+    refused(Kind.HOST, connection)
     logger.warning(
         "A request for the host %s was refused. If that is this service, add it to ALLOWED_HOSTS.", name
     )

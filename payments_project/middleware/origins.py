@@ -10,8 +10,9 @@ from typing import Any
 from django.conf import settings
 from django.utils.http import is_same_domain
 
+from access.refusals import Kind, refused
+from payments_project.middleware import handshakes
 from payments_project.middleware.hosts import NAME_MAX
-from payments_project.middleware.refusing import refuse_handshake
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ class AllowedOrigins:
             shown,
         )
         text = f"Pages of {shown} may not connect. If they should, add that origin to ALLOWED_ORIGINS."
-        await refuse_handshake(403, text, scope=scope, receive=receive, send=send)
+        refused(Kind.ORIGIN, scope)
+        await handshakes.refuse(scope, receive, send, status=403, text=text)
 
 
 def is_allowed(origin: str, allowed: list[str]) -> bool:

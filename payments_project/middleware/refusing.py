@@ -44,7 +44,7 @@ class Refusal(NamedTuple):
             (b"connection", b"close"),
             *safe_fields(),
         ]
-        if self.status == 503:  # noqa: PLR2004
+        if self.status in {429, 503}:
             headers.append((b"retry-after", RETRY_AFTER))
         return headers
 
@@ -71,20 +71,3 @@ async def _drop_rest(receive: Any) -> None:
             message = await receive()
         left -= len(message.get("body", b""))
         more = message["type"] == "http.request" and message.get("more_body", False)
-
-
-async def refuse_handshake(status: int, text: str, *, scope: Any, receive: Any, send: Any) -> None:
-    """Answer the handshake of a WebSocket with a line of text. Servers that send no answer then send 403."""
-    await receive()
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 1000, "reason": None})
-        return
-    body = f"{text}\n".encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-        *safe_fields(),
-    ]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})

@@ -12,12 +12,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from payments_project.middleware.refusing import LINGER_MAX_BYTES, LINGER_SECONDS, REFUSED, Refusal, answer
 from payments_project.serving.http_parser import RequestParser
 from payments_project.serving.limits import KEEP_ALIVE_SECONDS, PIECE_BYTES, REQUEST_SECONDS
+from payments_project.serving.peers import Peer
 from payments_project.serving.process import connections_max
 from payments_project.serving.transport import QuietTransport
 
 logger = logging.getLogger(__name__)
 
 FULL = Refusal(503, "full", "Too many connections are open. Connect again in a moment.")
+TOO_MANY = Refusal(429, "rate_limited", "Too many connections of one address are open. Connect again later.")
 
 _STAND_IN = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % LINGER_MAX_BYTES
 
@@ -54,17 +56,22 @@ class HTTPProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock, or refuse the connection if too many are open."""
         super().connection_made(cast("asyncio.Transport", QuietTransport(transport)))
+        self._peer = Peer(self.client)
         self.flow = Flow(self.transport)
         self._expect_more(within=REQUEST_SECONDS)
         if len(self.connections) > connections_max():
             logger.warning("Connections are refused: %d are open already.", connections_max())
             self._write(FULL)
             self.transport.close()
+        elif not self._peer.enter():
+            self._write(TOO_MANY)
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock and drop the held bytes."""
         self._expect_nothing()
         self._held = b""
+        self._peer.leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -153,6 +160,7 @@ class HTTPProtocol(HttpToolsProtocol):
                 return
             if self.transport.get_protocol() is not self:  # a WebSocket now
                 self._expect_nothing()
+                self._peer.leave()
                 return
         self._held = data[at:]
         if self._held:

@@ -9,6 +9,7 @@ from websockets.frames import CloseCode as StandardCode
 from websockets.frames import Frame
 from websockets.protocol import State
 
+from access.refusals import Kind, refused
 from notifications import metrics
 from notifications.protocol import CloseCode
 from payments_project.serving.limits import (
@@ -150,18 +151,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._allowance = min(float(FRAMES_AT_ONCE), self._allowance + earned) - 1
         self._counted_at = now
         if self._allowance < 0:
-            self._send_away(CloseCode.TOO_MANY)
+            refused(Kind.LIMIT, self.scope)
+            seconds = FRAMES_AT_ONCE // FRAMES_A_SECOND
+            self._send_away(CloseCode.TOO_MANY, f"Too many frames. Try again in {seconds} seconds.")
         return not self._is_over
 
-    def _send_away(self, code: int) -> None:
-        """Close with a code, and read nothing more from the client."""
+    def _send_away(self, code: int, reason: str = "") -> None:
+        """Close with a code and a reason, and read nothing more from the client."""
         self._is_over = True
-        self._close(code)
+        self._close(code, reason)
         self.read_paused = False  # else uvicorn resumes reading once the application has taken a message
         self.transport.pause_reading()
 
-    def _close(self, code: int) -> None:
-        """Close with a code, in case the client reads on, and cut it off soon."""
+    def _close(self, code: int, reason: str = "") -> None:
+        """Close with a code and a reason, in case the client reads on, and cut it off soon."""
         self.stop_keepalive()
         if not self.close_sent and not self.transport.is_closing():
             metrics.CLOSED.labels(code).inc()
@@ -169,7 +172,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 {"type": "websocket.disconnect", "code": int(StandardCode.ABNORMAL_CLOSURE)}
             )
             if self.conn.state is State.OPEN:  # else the client's own close frame has arrived
-                self.conn.send_close(code)
+                self.conn.send_close(code, reason)
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
         self._end_soon()

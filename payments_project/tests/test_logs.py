@@ -1,19 +1,20 @@
 """What reaches the log in an outage: one line a minute for each message, from libraries as well."""
 
 import logging
+import sys
 
-from payments_project.logs import LibrariesOnceAMinute, logging_of
+from payments_project.logs import MESSAGES_MAX, Bounded, Line, logging_of
 
 
 def written(name, *messages, level=logging.WARNING):
     """Return which messages of a logger the service's handler writes."""
-    libraries = LibrariesOnceAMinute()
+    bounded = Bounded()
     records = [logging.makeLogRecord({"name": name, "msg": msg, "levelno": level}) for msg in messages]
-    return [record.msg for record in records if libraries.filter(record)]
+    return [record.msg for record in records if bounded.filter(record)]
 
 
 def test_a_library_that_warns_at_each_call_is_heard_once_a_minute():
-    assert logging_of("INFO")["handlers"]["stderr"]["filters"] == ["libraries"]
+    assert logging_of("INFO")["handlers"]["stderr"]["filters"] == ["bounded"]
     assert written("urllib3.connectionpool", "full", "full", "cut", "full") == ["full", "cut"]
     assert written("psycopg.pool", "full", "full") == ["full"]
 
@@ -21,3 +22,43 @@ def test_a_library_that_warns_at_each_call_is_heard_once_a_minute():
 def test_the_services_own_lines_and_what_is_no_warning_are_all_written():
     assert written("payments.checkout.create", "made", "made") == ["made", "made"]
     assert written("django.server", "GET", "GET", level=logging.INFO) == ["GET", "GET"]
+
+
+def error(record_of, message="Broken"):
+    """Return a record with the traceback of what `record_of` raises."""
+    try:
+        record_of()
+    except ValueError:
+        return logging.makeLogRecord(
+            {"name": "payments", "msg": message, "levelno": logging.ERROR, "exc_info": sys.exc_info()}
+        )
+    raise AssertionError
+
+
+def breaks(text="text"):
+    raise ValueError(text)
+
+
+def test_a_traceback_is_written_once_a_minute_for_each_place():
+    bounded = Bounded()
+    assert [bounded.filter(error(breaks)) for _ in range(3)] == [True, False, False]
+    assert bounded.filter(error(lambda: int("x")))
+    assert not bounded.filter(error(lambda: breaks("of another text")))
+
+
+def test_a_library_whose_messages_are_all_different_is_not_remembered_for_ever():
+    passed = written("autobahn", *map(str, range(MESSAGES_MAX + 100)))
+    assert len(passed) == MESSAGES_MAX
+
+
+def test_no_text_can_forge_a_line_of_the_log_or_move_the_cursor_of_a_terminal():
+    line = logging_of("INFO")["formatters"]["line"]
+    formatter = Line(line["format"], style=line["style"])
+    record = error(lambda: breaks("x\n2026-01-01 ERROR forged \x1b[2J"), "of %s")
+    record.args = ("evt\n2026-01-01 ERROR forged \x9b2J\u202e",)
+
+    first, *traceback = formatter.format(record).split("\n")
+
+    assert first.endswith(r"of evt\n2026-01-01 ERROR forged \x9b2J\u202e")
+    assert any(r"ERROR forged \x1b[2J" in each for each in traceback)
+    assert all(each.startswith("  ") for each in traceback)

@@ -12,6 +12,7 @@ from django.core.management import get_commands, load_command_class
 from django.db import connection, transaction
 from prometheus_client import REGISTRY
 
+from access.bounds import BOUNDS
 from notifications import feed, protocol
 from notifications.models import Notification
 from payments import announcements
@@ -352,3 +353,9 @@ def test_every_make_target_exists(path):
     }
     assert {"run", "test"} <= named
     assert named <= targets
+
+
+def test_every_limit_is_described_with_its_default():
+    described = {row[0].strip("`"): row[1] for row in rows("docs/operating.md") if len(row) == 4}
+    for name, bound in BOUNDS.items():
+        assert described[name].startswith(f"{bound.amount} "), name

@@ -11,15 +11,19 @@ from tests.support import backend, frames, sandbox
 
 
 @contextmanager
-def connected(server, path="/basic/ws", *, through=None, subprotocols=None, page=None, cookie=None):
+def connected(
+    server, path="/basic/ws", *, through=None, subprotocols=None, page=None, cookie=None, forwarded_for=None
+):
     """A client that is connected, and not registered yet; `through`: by way of a proxy.
 
-    `page`: the origin of the page that connects; `cookie`: what the browser sends with it.
+    `page`: the origin of the page that connects; `cookie`: what the browser sends with it; `forwarded_for`: the address
+    that a proxy names.
     """
     origin = f"ws://127.0.0.1:{through.port}" if through else server.url.replace("http", "ws", 1)
     url = origin + path
     options = {"ping_interval": None, "close_timeout": 5, "max_size": None, "origin": page}
-    options["additional_headers"] = {"Cookie": cookie} if cookie else None
+    fields = {"Cookie": cookie, "X-Forwarded-For": forwarded_for}
+    options["additional_headers"] = {name: value for name, value in fields.items() if value}
     with connect(url, proxy=None, subprotocols=subprotocols, **options) as socket:
         yield Client(server, socket)
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from tests.support.ports import free_port
 
 STACK = os.environ.get("TEST_STACK", "services")
+LIMITS = "registrations-per-address=1000000,failures-per-address=1000000,calls-per-key=1000000"
+"""All tests come from one address, and count in one Redis."""
 
 
 def _folder(prefix: str) -> Path:
@@ -65,6 +67,7 @@ def _prepare_environment() -> None:
     os.environ["DATABASE_URL"] = database_url
     os.environ["REDIS_URL"] = redis_url
     os.environ["LOG_LEVEL"] = "WARNING"
+    os.environ["LIMITS"] = LIMITS
 
 
 _prepare_environment()

@@ -16,7 +16,7 @@ BOUNDS = {
     "registrations-per-address": Bound(6000, 60),
     "failures-per-address": Bound(100, 60),
     "replays-per-user": Bound(60, 60),
-    "calls-per-key": Bound(6000, 60),
+    "calls-per-key": Bound(60_000, 60),
     "calls-per-user": Bound(300, 60),
     "logins-per-address": Bound(10, 60),
     "logins-per-name": Bound(10, 600),

@@ -204,6 +204,21 @@ def test_the_wait_between_tries_doubles_up_to_thirty_seconds(service):
     assert waits == pytest.approx([wait * 0.999 for wait in (1e3, 2e3, 4e3, 8e3, 16e3, 30e3, 30e3)])
 
 
+def test_after_a_limit_it_waits_as_long_as_the_service_says(service):
+    start(service)
+    service.until_registering()
+    service.send(type="error", message="Too many registrations.", code="rate_limited", retryAfter=17)
+    service.until(lambda: service.told("error"))
+    service.sockets[-1].close(code=4429)
+    service.until(lambda: service.status() == "disconnected")
+
+    assert 17_000 <= service.told("status")[-1]["retryIn"] <= 18_000
+    service.pass_time(16_900)
+    assert len(service.sockets) == 1
+    service.pass_time(1_200)
+    service.accept_registration(times=2)
+
+
 def test_a_connection_that_proved_itself_makes_the_next_wait_short_again(service):
     service.page.evaluate("Math.random = () => 0.999")
     start(service)

@@ -6,6 +6,11 @@ LINE_MAX = 300
 """Characters of a text that is logged."""
 
 
+def sqlstate(error: BaseException) -> str:
+    """Return PostgreSQL's code of an error, of five characters; empty: it has none."""
+    return str(getattr(error.__cause__ or error, "sqlstate", None) or "")
+
+
 def describe(error: BaseException) -> str:
     """Return the error's name, with the database's own name and code if there is one.
 

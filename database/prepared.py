@@ -65,7 +65,7 @@ class _Statement:
     def execute(self, text: str, parameters: tuple[str, ...]) -> None:
         raw, pgconn = self._raw, self._raw.pgconn
         if not raw.autocommit and pgconn.transaction_status == pq.TransactionStatus.IDLE:
-            _checked(raw, pgconn.exec_(b"BEGIN"))  # as psycopg's cursors do before the first statement
+            _checked(raw, pgconn.exec_(_begin(raw)))  # as psycopg's cursors do before the first statement
         if raw not in _prepared:
             _prepared[raw] = {} if _keeps_statements(raw) else None
         names = _prepared[raw]
@@ -79,6 +79,11 @@ class _Statement:
             _checked(raw, pgconn.prepare(name, _numbered(text)))
             names[text] = name
         self.rows = _rows(_checked(raw, pgconn.exec_prepared(names[text], values)))
+
+
+def _begin(raw: Any) -> bytes:
+    level = raw.isolation_level  # of OPTIONS; None: as the database has it
+    return f"BEGIN ISOLATION LEVEL {level.name.replace('_', ' ')}".encode() if level else b"BEGIN"
 
 
 def _keeps_statements(raw: Any) -> bool:

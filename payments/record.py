@@ -15,7 +15,7 @@ from payments.facts import Facts
 from payments.forgotten import is_pseudonym, without_person
 from payments.merging import merge
 from payments.metrics import UNKNOWN_VALUES
-from payments.models import Intent, Payment, StatusChange, WebhookEvent
+from payments.models import Intent, Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.status import attention, derive, holds_ride
 
 _state = attrgetter("facts", "status", "attention", "ride_claim", "session_id", "payment_intent_id")
@@ -70,6 +70,7 @@ def apply_facts(
     cause: StatusChange.Cause,
     foreign: Collection[str] = (),
     events: Sequence[WebhookEvent] = (),
+    refunds: Sequence[RefundRequest] = (),
     versions: Mapping[uuid.UUID, str] | None = None,
     briefly: bool = False,
 ) -> list[StatusChange]:
@@ -77,7 +78,7 @@ def apply_facts(
 
     The caller has locked the payments and is in a transaction, or gives `versions`: for that, `briefly` and what is raised
     see `writes.write`. `foreign`: payment intents that another integration made. `events`: new ones, which are inserted.
-    On PostgreSQL it is one statement.
+    `refunds`: what Stripe made of requests, which is noted on those that lack it. On PostgreSQL it is one statement.
     """
     unknown = _new_unknown(updates)
     changed, changes = work_out(updates, cause=cause)
@@ -85,7 +86,7 @@ def apply_facts(
     announced = [change for change in _net(changes) if change.payment.session_id]
     news, intents = announcements.statuses(announced), _intents(updates, foreign)
     numbers = writes.write(
-        writes.Additions(events, changed, intents, changes, announced, news, versions, briefly)
+        writes.Additions(events, changed, intents, changes, refunds, announced, news, versions, briefly)
     )
     feed.wake_after_commit(news, numbers)
     for _, value in unknown:

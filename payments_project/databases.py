@@ -4,6 +4,7 @@ from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import IsolationLevel
 from psycopg_pool import ConnectionPool
 
 from payments_project.environment import BASE_DIR
@@ -26,8 +27,12 @@ POSTGRESQL = {
     "tcp_user_timeout": 15_000,
     # Of several addresses, and after a failover, connect only to the server that takes writes.
     "target_session_attrs": "read-write",
+    # The statements of events count on it; a database or a role may have another default. `options` sets it for what is
+    # in no transaction, and this also behind a pooler that drops `options`.
+    "isolation_level": IsolationLevel.READ_COMMITTED,
     # A process that stops in the middle of a transaction must not hold up the others for long.
-    "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
+    "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
+    " -c default_transaction_isolation=read\\ committed",
 }
 """Options of PostgreSQL. Those in DATABASE_URL take precedence."""
 

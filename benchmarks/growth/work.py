@@ -18,7 +18,7 @@ from notifications.delivery import history
 from notifications.delivery.receipts import UptimeClock
 from notifications.delivery.reconciler import Reconciler
 from payments.reconciliation import incomplete, missing_events, stale_payments
-from payments.webhooks import apply, ingest, known, replay, signatures
+from payments.webhooks import ingest, known, parked, replay, signatures
 from payments.webhooks import retention as events_retention
 
 PAGE_SIZE = 100
@@ -118,7 +118,7 @@ def schedule(sample: Sample) -> Iterator[Work]:
     yield Work(name="missed.since_last_fetch", do=lambda _: missing_events.since_last_fetch())
     yield Work(
         name="webhooks.no_longer_waiting",
-        do=lambda _: apply.no_longer_waiting(),
+        do=lambda _: parked.no_longer_waiting(),
         times=20,
     )
     yield Work(

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from payments.models import FetchedUntil, Payment, StatusChange, WebhookEvent
 from payments.stripe import events, gateway, transport
-from payments.webhooks import apply, envelope, replay
+from payments.webhooks import apply, envelope, parked, replay
 
 OVERLAP = timedelta(hours=1)
 """How far a fetch overlaps the one before: Stripe lists events with a delay, and clocks differ."""
@@ -50,7 +50,7 @@ def since_last_fetch() -> datetime:
 
 def apply_stored(*, dry_run: bool) -> Iterator[Step]:
     """Apply stored events that failed or were never applied, and parked ones whose payment is known by now."""
-    event_ids = [*replay.select(replay.Selection(failed=True)), *apply.no_longer_waiting()]
+    event_ids = [*replay.select(replay.Selection(failed=True)), *parked.no_longer_waiting()]
     for outcomes in replay.replay(event_ids, dry_run=dry_run, cause=_CAUSE):
         yield Step(stored_before=outcomes)
 

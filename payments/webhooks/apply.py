@@ -7,27 +7,27 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
+from django.db.models import F
 
+from database.errors import sqlstate
 from payments import record, sql, writes
-from payments.models import Intent, Payment, RefundRequest, StatusChange, WebhookEvent
+from payments.models import Payment, StatusChange, WebhookEvent
+from payments.webhooks import parked
 from payments.webhooks.known import lock_stored, look_up
 from payments.webhooks.matching import match
+from payments.webhooks.refund_requests import answered
 from payments.writes import ChangedError
 
 logger = logging.getLogger(__name__)
 
-_DIGITS_MAX = 18
-"""Of a number that this service gave to a refund."""
-
 TRIES = 4
 """Of a transaction that found another one's work where there was none when it looked."""
-CHANGED = (ChangedError, IntegrityError)
+_CONFLICTS = {"40001", "40P01"}
+"""SQLSTATEs of a conflict with another transaction, which is over: a snapshot that is too old, and a deadlock."""
 
 State = WebhookEvent.State
 Cause = StatusChange.Cause
@@ -44,26 +44,62 @@ class EventResult:
     changes: list[StatusChange] = field(default_factory=list)
 
 
-def apply(event_ids: Sequence[str], *, cause: Cause = Cause.EVENT, tries: int = TRIES) -> list[EventResult]:
+def is_conflict(error: Exception) -> bool:
+    """Return whether another transaction's work was met: what is read anew is found as it is then."""
+    return isinstance(error, ChangedError | IntegrityError) or sqlstate(error) in _CONFLICTS
+
+
+def apply(
+    event_ids: Sequence[str], *, cause: Cause = Cause.EVENT, briefly: bool = False, tries: int = TRIES
+) -> list[EventResult]:
     """Apply stored events in one transaction; where that fails, each in its own, so that a bad one fails alone.
 
     What was applied before adds nothing new. Returns a result for each event, then one for each parked event that
     could be applied now because of them.
+
+    Raises OperationalError where a lock, or the database, kept an event from being applied. It stays as it is, and the
+    others are applied all the same. `briefly`: wait for a lock for a quarter of a second, and then apply none.
     """
     try:
         with transaction.atomic():
-            rows, known = lock_stored(event_ids)
+            rows, known = lock_stored(event_ids, briefly=briefly)
+            before = {row.pk: _place(row) for row in rows}
             matched = match(rows, known)
             writes.update_events(rows)
-            answer_refund_requests(matched.updates)
-            changes = record.apply_facts(matched.updates, foreign=matched.foreign, cause=cause)
-    except Exception as error:  # noqa: BLE001 whatever it is, the event is kept as failed
-        if tries > 1 and isinstance(error, CHANGED):
-            return apply(event_ids, cause=cause, tries=tries - 1)
-        if len(event_ids) > 1:
-            return [result for event_id in event_ids for result in apply([event_id], cause=cause)]
-        return [keep_failed(event_ids[0], error)]
-    return results(rows, changes) + apply_waiting_for(rows, cause=cause)
+            changes = record.apply_facts(
+                matched.updates, foreign=matched.foreign, refunds=answered(matched.updates), cause=cause
+            )
+    except Exception as error:
+        if tries > 1 and is_conflict(error):
+            return apply(event_ids, cause=cause, briefly=briefly, tries=tries - 1)
+        passes = isinstance(error, OperationalError)
+        if passes and (briefly or len(event_ids) == 1 or not connection.is_usable()):
+            raise
+        if len(event_ids) == 1:
+            return [keep_failed(event_ids[0], error)]
+        return _apply_each(event_ids, cause=cause)
+    # One that is parked where it was has made nothing known, and whatever does so finds it there.
+    news = [row for row in rows if row.state != State.PARKED or _place(row) != before[row.pk]]
+    return results(rows, changes) + apply_waiting_for(news, cause=cause, briefly=briefly)
+
+
+def _apply_each(event_ids: Sequence[str], *, cause: Cause) -> list[EventResult]:
+    became, passing = [], None
+    for event_id in event_ids:
+        try:
+            became += apply([event_id], cause=cause)
+        except OperationalError as error:
+            if not connection.is_usable():
+                raise
+            passing = error
+    if passing:
+        raise passing
+    return became
+
+
+def _place(row: WebhookEvent) -> tuple[str, Any, str]:
+    """Return by what another transaction finds an event that is parked."""
+    return row.state, row.payment_id, row.payment_intent_id
 
 
 def preview(rows: Iterable[WebhookEvent]) -> list[EventResult]:
@@ -87,58 +123,38 @@ def preview(rows: Iterable[WebhookEvent]) -> list[EventResult]:
 
 
 def apply_parked(payment: Payment, *, cause: Cause = Cause.EVENT) -> list[EventResult]:
-    """Apply the events that had to wait until this payment, and its session, was known."""
+    """Apply the events that had to wait until this payment, and its session, was known.
+
+    Raises OperationalError as `apply` does: call it again, or they are left to the next `fetch_webhooks`.
+    """
     return _apply_waiting(
         payments={payment.pk}, intents={payment.payment_intent_id or ""} - {""}, cause=cause
     )
 
 
-def no_longer_waiting() -> list[str]:
-    """Return the ids of parked events that can be applied, because their payment is known by now."""
-    return _waiting(Payment.objects.all(), Intent.objects.all())
+def apply_waiting_for(
+    rows: Sequence[WebhookEvent], *, cause: Cause = Cause.EVENT, briefly: bool = False
+) -> list[EventResult]:
+    """Apply parked events whose payment is known by now. For `briefly` and what is raised see `apply`.
 
-
-def give_up_waiting(*, before: datetime) -> int:
-    """Ignore events that have been parked since before this moment (UTC); return how many.
-
-    Stripe sends no event any more that would make their payment known.
+    It looks after the commit of what may have made the payment known, and also after the commit of what may have parked
+    an event meanwhile: whichever of the two commits last finds the other.
     """
-    parked = WebhookEvent.objects.filter(state=State.PARKED, received_at__lt=before)
-    return parked.update(
-        state=State.IGNORED,
-        reason=WebhookEvent.Reason.UNMATCHED,
-        error="No payment of this service came to be known for it while Stripe keeps events.",
-    )
+    payments, intents = _made_known(rows)
+    return _apply_waiting(payments=payments, intents=intents, cause=cause, briefly=briefly)
 
 
-def apply_waiting_for(rows: Sequence[WebhookEvent], *, cause: Cause = Cause.EVENT) -> list[EventResult]:
-    """Apply parked events whose payment is known by now.
-
-    It looks after the commit of what may have made the payment known, and also after the commit of what may
-    have parked an event meanwhile: whichever of the two commits last finds the other. An event that was parked
-    again is not followed: it made nothing known.
-    """
-    news = [row for row in rows if row.state != State.PARKED or row.attempts == 1]
-    payments = {row.payment_id for row in news if row.payment_id}
-    intents = {row.payment_intent_id for row in news}
-    intents |= {row.payment.payment_intent_id or "" for row in news if row.payment}
-    return _apply_waiting(payments=payments, intents=intents - {""}, cause=cause)
+def is_waited_for(row: WebhookEvent) -> bool:
+    """Return whether a parked event can be applied because of this one."""
+    payments, intents = _made_known([row])
+    return bool(parked.applicable(payments=payments, intents=intents))
 
 
-def answer_refund_requests(updates: Iterable[record.Update]) -> None:
-    """Note on refunds that were asked for here which of Stripe's they are, should Stripe's answer have got lost.
-
-    That is so whatever becomes of the events.
-    """
-    for update in updates:
-        obj = update.event.content["data"]["object"] if update.event else {}
-        request = str((obj.get("metadata") or {}).get("refund_request", ""))
-        if obj.get("object") == "refund" and request.isdecimal() and len(request) <= _DIGITS_MAX:
-            # A database that was restored gives numbers out again.
-            same = RefundRequest.objects.filter(pk=int(request), amount=obj["amount"], refund_id="")
-            same.filter(payment=update.payment).update(
-                refund_id=obj["id"], refund_status=(obj["status"] or "")[:20]
-            )
+def _made_known(rows: Sequence[WebhookEvent]) -> tuple[set[Any], set[str]]:
+    """Return the payments and the payment intents that events may have made known."""
+    intents = {row.payment_intent_id for row in rows}
+    intents |= {row.payment.payment_intent_id or "" for row in rows if row.payment}
+    return {row.payment_id for row in rows if row.payment_id}, intents - {""}
 
 
 def results(rows: Sequence[WebhookEvent], changes: Sequence[StatusChange] = ()) -> list[EventResult]:
@@ -172,25 +188,13 @@ def keep_failed(event_id: str, error: Exception) -> EventResult:
 
 
 def _apply_waiting(
-    *, payments: AbstractSet[Any], intents: AbstractSet[str], cause: Cause
+    *, payments: AbstractSet[Any], intents: AbstractSet[str], cause: Cause, briefly: bool = False
 ) -> list[EventResult]:
     """Apply parked events that name one of these payments or payment intents."""
     if not (payments or intents) or not sql.is_parked(payments=payments, intents=intents):
         return []
-    event_ids = _waiting(
-        Payment.objects.filter(pk__in=payments), Intent.objects.filter(intent_id__in=intents)
-    )
-    return apply(event_ids, cause=cause) if event_ids else []
-
-
-def _waiting(payments: QuerySet[Payment], intents: QuerySet[Intent]) -> list[str]:
-    """Return the ids of events that are parked for one of these, of those that are decided."""
-    of_payments = payments.filter(session_id__isnull=False)
-    of_intents = intents.filter(Q(payment=None) | Q(payment__session_id__isnull=False)).values("intent_id")
-    parked = WebhookEvent.objects.filter(state=State.PARKED).values_list("pk", "event_id").order_by()
-    # With OR in place of a union no index serves either side.
-    waiting = parked.filter(payment__in=of_payments).union(parked.filter(payment_intent_id__in=of_intents))
-    return [event_id for _, event_id in waiting.order_by("pk")]
+    event_ids = parked.applicable(payments=payments, intents=intents)
+    return apply(event_ids, cause=cause, briefly=briefly) if event_ids else []
 
 
 def _failed(event_id: str, error: Exception) -> EventResult:

@@ -13,7 +13,9 @@ import asyncio
 import queue
 import threading
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from weakref import WeakSet
 
 from django.db import OperationalError, connection
@@ -35,6 +37,7 @@ IDLE_SECONDS = 1.0
 """How long a writer waits for an event before it ends. Its connection then goes back to the pool, which looks after it."""
 
 _Waiting = tuple[WebhookEvent, "asyncio.Future[EventResult]"]
+_Work = Callable[[list[WebhookEvent]], Sequence[EventResult | None]]
 
 _queue: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
 _lock = threading.Lock()
@@ -135,40 +138,42 @@ def _batch(first: _Waiting) -> list[_Waiting]:
 
 
 def _write_batch(batch: list[_Waiting]) -> None:
-    """Write a batch in one transaction. If that fails, write each event alone, those blocked by a lock last."""
-    if not batch:
-        return
-    try:
-        _write(batch, together=len(batch) > 1)
-    except ingest.NotTogetherError:
-        blocked = []
-        for waiting in batch:
-            try:
-                _write([waiting], together=True)
-            except ingest.NotTogetherError:
-                blocked.append(waiting)
-        for waiting in blocked:
-            _write([waiting], together=False)
+    """Write a batch in one transaction, or where that fails each event alone. What waits for a lock comes last.
+
+    So one that waits holds up no other: events are answered before those that wait briefly, and these before the rest.
+    """
+    left = batch
+    if len(left) > 1:
+        left = _try(left, partial(ingest.write, together=True))
+        for work in (partial(ingest.write, together=True, tries=1), partial(ingest.ingest, together=True)):
+            left = [still for waiting in left for still in _try([waiting], work)]
+    for waiting in left:
+        _try([waiting], ingest.ingest)
 
 
-def _write(batch: list[_Waiting], *, together: bool) -> None:
-    """Write events in one transaction, and answer each. Raises ingest.NotTogetherError, with none answered."""
-    results: list[EventResult | Exception]
+def _try(batch: list[_Waiting], work: _Work) -> list[_Waiting]:
+    """Answer the events of which `work` returns the results; return the others, or all where it cannot go on."""
+    results: Sequence[EventResult | Exception | None]
     me = threading.current_thread()
     _writers[me] = time.monotonic()
     try:
-        results = [*ingest.ingest([row for row, _ in batch], together=together)]
+        results = work([row for row, _ in batch])
     except ingest.NotTogetherError:
-        raise
+        return batch
     except Exception as error:  # noqa: BLE001 whatever it is, each request answers it
         results = [error] * len(batch)
     finally:
         _writers[me] = None
         if connection.errors_occurred:
             connection.close()  # the pool looks whether it is still good
-    for (_, future), result in zip(batch, results, strict=True):
+    left = []
+    for (row, future), result in zip(batch, results, strict=True):
+        if result is None:
+            left.append((row, future))
+            continue
         with suppress(RuntimeError):  # its event loop has ended
             future.get_loop().call_soon_threadsafe(_settle, future, result)
+    return left
 
 
 def _settle(future: "asyncio.Future[EventResult]", result: EventResult | Exception) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from django.db.models import F, QuerySet
@@ -92,10 +93,13 @@ def store(row: WebhookEvent) -> WebhookEvent:
 
 
 def store_fetched(rows: Sequence[WebhookEvent]) -> None:
-    """Store events that Stripe was asked for, in this order. See `_take_copy` of those that are there already."""
+    """Store events that Stripe was asked for. See `_take_copy` of those that are there already."""
     for row in rows:
         row.deliveries = 0
-    WebhookEvent.objects.bulk_create(rows, ignore_conflicts=True)
+    in_order = sorted(
+        rows, key=attrgetter("event_id")
+    )  # as `writes.write` inserts: or they could wait for each other
+    WebhookEvent.objects.bulk_create(in_order, ignore_conflicts=True)
     ids = [row.event_id for row in rows]
     known = set(_not_applied().filter(event_id__in=ids).values_list("event_id", flat=True))
     for row in rows:

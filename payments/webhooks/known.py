@@ -47,18 +47,20 @@ class Known:
         return self.payments.get(key) if key else None
 
 
-def lock_stored(event_ids: Sequence[str]) -> tuple[list[WebhookEvent], Known]:
-    """Lock the payments that stored events name, then the events; return the events as they came, and what is known.
+def lock_stored(event_ids: Sequence[str], *, briefly: bool) -> tuple[list[WebhookEvent], Known]:
+    """Lock the payments that stored events name, then the events; return the events in the order given.
 
-    Raises ChangedError where a copy in another version took the place of one meanwhile.
+    Returns what is known, too. `briefly`: see `sql.look_up`. Raises ChangedError where a copy in another version took the
+    place of an event meanwhile.
     """
     events_ = WebhookEvent.objects.filter(event_id__in=event_ids).order_by("pk")
     before = list(events_)
-    known = look_up(before, lock=True)
+    known = look_up(before, lock=True, briefly=briefly)
     rows = list(events_.select_for_update(no_key=True))
     if [row.body for row in rows] != [row.body for row in before]:
         raise ChangedError
-    return rows, known
+    place = {event_id: place for place, event_id in enumerate(event_ids)}
+    return sorted(rows, key=lambda row: place[row.event_id]), known
 
 
 def look_up(rows: Collection[WebhookEvent], *, lock: bool, briefly: bool = False) -> Known:

@@ -1,6 +1,7 @@
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
+from database import prepared
 from payments_project.databases import POSTGRESQL, database
 from tests.support.services import STACK
 
@@ -19,6 +20,31 @@ def test_two_writers_of_sqlite_take_turns():
 
 
 if STACK == "services":
+
+    @pytest.mark.django_db(transaction=True)
+    def test_transactions_read_what_is_committed_whatever_the_database_has_by_default():
+        def level(execute):
+            return execute("SELECT current_setting('transaction_isolation')")
+
+        def through_django(sql):
+            with connection.cursor() as cursor:
+                cursor.execute(sql)
+                return cursor.fetchall()
+
+        assert level(through_django) == [("read committed",)]
+        through_django("SELECT set_config('default_transaction_isolation', 'repeatable read', false)")
+        try:
+            for execute in (through_django, prepared.execute):
+                with transaction.atomic():
+                    assert level(execute) == [("read committed",)]
+        finally:
+            connection.close()
+
+    @pytest.mark.django_db
+    def test_sessions_read_what_is_committed():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT source FROM pg_settings WHERE name = 'default_transaction_isolation'")
+            assert cursor.fetchone() == ("client",)
 
     @pytest.mark.django_db
     def test_postgresql_ends_what_waits_or_stands_still():

@@ -19,7 +19,7 @@ from payments.models import Payment
 from payments.reconciliation import incomplete, missing_events, stale_payments
 from payments.reconciliation.each import End, Result, Row, each
 from payments.stripe import events, gateway
-from payments.webhooks import apply
+from payments.webhooks import parked
 
 PENDING_MINUTES = 60
 
@@ -102,7 +102,7 @@ class Command(BaseCommand):
         self._summary.listed = 0
         if window is None:
             if not dry_run:
-                self._summary.unmatched = apply.give_up_waiting(before=began - gateway.EVENTS_KEPT)
+                self._summary.unmatched = parked.give_up_waiting(before=began - gateway.EVENTS_KEPT)
             self._summary.old_failures = missing_events.reported_failures()
             self._count("Stored events", missing_events.apply_stored(dry_run=dry_run))
         since_last = missing_events.Window(since=missing_events.since_last_fetch())

@@ -7,7 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
+from database.errors import describe
 from payments.management.terminal import count, moment, progress, write_result
 from payments.webhooks.replay import Selection, replay, select
 
@@ -48,7 +50,12 @@ class Command(BaseCommand):
         event_ids = select(selection)
         if unknown := sorted(set(options["event_ids"]) - set(event_ids)):
             raise CommandError(f"No such event, or another option leaves it out: {', '.join(unknown)}.")
-        states, changes = self._replay(event_ids, options)
+        try:
+            states, changes = self._replay(event_ids, options)
+        except DatabaseError as error:
+            raise CommandError(
+                f"The database failed ({describe(error)}). What was done stays done: run the command again."
+            ) from error
         counts = ", ".join(f"{number} {state}" for state, number in sorted(states.items())) or "none"
         would = "would change" if options["dry_run"] else "changed"
         self.stdout.write(f"{states.total()} events ({counts}); {changes} statuses {would}.")

@@ -16,7 +16,7 @@ from payments.tests import broken_stripe
 from payments.tests import stripe_events as stripe
 from payments.tests.fetching import fetch, pay, start, status
 from payments.tests.wire import frames
-from payments.webhooks import apply, envelope
+from payments.webhooks import apply, envelope, parked
 from payments.webhooks.scrubbing import scrub
 from stripe_sandbox.checkout import lifecycle, refunds
 from stripe_sandbox.models import Event
@@ -198,7 +198,7 @@ def test_an_event_stays_parked_no_longer_than_its_payment_is_unknown(make_paymen
 def test_looking_for_what_waits_reads_neither_table_for_each_row_of_the_other():
     """Which PostgreSQL would do, for hours, where a subquery is too large to be kept in memory."""
     with CaptureQueriesContext(connection) as queries:
-        apply.no_longer_waiting()
+        parked.no_longer_waiting()
     with connection.cursor() as cursor:
         cursor.execute("EXPLAIN " + queries.captured_queries[-1]["sql"])
         plan = "\n".join(str(row) for row in cursor.fetchall())
@@ -280,3 +280,21 @@ def test_when_stripe_is_away_it_says_so(settings):
 
 def test_every_handled_type_is_asked_for():
     assert set(events.handled_types()) == set(events._FACTS)
+
+
+def test_fetched_events_are_inserted_in_the_order_of_their_ids_and_applied_in_that_given(make_payment):
+    """As deliveries insert theirs: else two of them could wait for each other."""
+    payment = make_payment()
+    taken = [*stripe.paid(payment), stripe.event(payment, "charge.refunded", amount_refunded=3)]
+    rows = [envelope.read(body) for body in stripe.bodies(taken)]
+    for row, letter in zip(rows, "cba", strict=True):
+        row.event_id = f"evt_{letter}"
+    envelope.store_fetched(rows)
+    stored = list(WebhookEvent.objects.order_by("pk").values_list("event_id", flat=True))
+    assert stored == ["evt_a", "evt_b", "evt_c"]
+    results = apply.apply([row.event_id for row in rows])
+    assert [(result.event_id, result.state) for result in results] == [
+        ("evt_c", "applied"),
+        ("evt_b", "applied"),
+        ("evt_a", "applied"),
+    ]

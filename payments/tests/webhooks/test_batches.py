@@ -258,6 +258,33 @@ def test_an_event_that_waits_for_a_lock_holds_up_none_that_came_with_it(make_pay
         assert asyncio.run(all_three()).state == "applied"
 
 
+@on_postgresql
+def test_events_that_come_again_for_a_locked_payment_hold_up_none_that_came_with_them(
+    make_payment, writes, locked
+):
+    first, free, held = make_payment(), make_payment(), make_payment()
+    again = stripe.bodies(stripe.paid(held))
+    for body in again:
+        envelope.store(envelope.read(body))
+    WebhookEvent.objects.update(state="failed", attempts=1)
+    bodies = [*stripe.bodies([stripe.paid(first)[1]]), *again, *stripe.bodies([stripe.paid(free)[1]])]
+
+    async def all_of_them():
+        asyncio.create_task(answer(bodies[0]))  # noqa: RUF006 it is written long before the end
+        await asyncio.to_thread(writes.began.wait, 10)
+        waiting = [asyncio.create_task(answer(body)) for body in bodies[1:]]
+        await asyncio.to_thread(eventually, lambda: batches._queue.qsize() == len(waiting))
+        writes.go.set()
+        assert (await waiting[-1]).state == "applied"
+        assert not any(each.done() for each in waiting[:-1])
+        release()
+        return await asyncio.gather(*waiting)
+
+    with locked(held) as release:
+        assert {result.state for result in asyncio.run(all_of_them())} == {"applied"}
+    assert set(WebhookEvent.objects.filter(payment=held).values_list("deliveries", flat=True)) == {2}
+
+
 def test_a_burst_above_capacity_is_written_by_one_writer(make_payment, writers, monkeypatch):
     """Each event waits for longer than a stall, and no transaction takes as long."""
     most = []

@@ -143,6 +143,44 @@ def test_an_event_whose_payment_is_being_changed_waits_for_the_change_and_is_wor
     assert payment.facts.keys() >= {"canceled", "paid"}
 
 
+def test_a_database_whose_snapshots_last_costs_no_event(make_payment):
+    """A pooler may drop what this service asks of a session, and a DBA may have another default."""
+    payment = make_payment()
+    refunds = [stripe.event(payment, "charge.refunded", amount_refunded=amount) for amount in (300, 1250)]
+    take_in(stripe.paid(payment)[1:])
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_isolation = 'repeatable read'")
+    try:
+        with between(lambda: elsewhere(take_in, refunds[:1])):
+            (result,) = take_in(refunds[1:])
+    finally:
+        connection.close()
+    assert result.state == "applied"
+    assert WebhookEvent.objects.filter(attempts=1, state="applied").count() == 3
+
+
+def test_an_event_whose_snapshot_is_too_old_when_it_has_waited_is_read_anew(make_payment):
+    payment, other = make_payment(user_id="rider"), make_payment(user_id="rider")
+    take_in(stripe.paid(make_payment(user_id="rider"))[1:])
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_isolation = 'repeatable read'")
+    running = []
+
+    def late(execute, sql, *more):
+        if WRITE in sql and not running:  # another event is written once the statement has its snapshot
+            running.append(pool.submit(elsewhere_in_thread, take_in, stripe.paid(other)[1:]))
+            sql = sql.replace("WITH ", "WITH late AS MATERIALIZED (SELECT pg_sleep(1)), ", 1)
+            sql = sql.replace("WHERE id = ANY", "WHERE (SELECT count(*) FROM late) = 1 AND id = ANY", 1)
+        return execute(sql, *more)
+
+    with ThreadPoolExecutor(1) as pool, connection.execute_wrapper(late):
+        (result,) = take_in(stripe.paid(payment)[1:])
+        running[0].result(20)
+    connection.close()
+    assert result.state == "applied"
+    assert seqs("rider") == [1, 2, 3]
+
+
 def waits_for_a_lock():
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
@@ -242,6 +280,60 @@ def test_an_event_that_parks_while_its_payment_becomes_known_is_applied(make_pay
         take_in([completed])
     assert parking.is_set()
     assert [frame["status"] for frame in wire.frames(payment.user_id)] == ["succeeded", "partially_refunded"]
+
+
+@contextmanager
+def while_it_is_applied(work):
+    """Run something once, before the first write of what became of stored events."""
+    left = [work]
+
+    def wrapper(execute, sql, *more):
+        if "UPDATE payments_webhookevent" in sql and left:
+            left.pop()()
+        return execute(sql, *more)
+
+    with connection.execute_wrapper(wrapper):
+        yield
+    assert not left
+
+
+def test_an_event_that_failed_before_and_parks_while_its_payment_becomes_known_is_applied(make_payment):
+    payment = make_payment()
+    refund = stripe.event(payment, "charge.refunded", amount_refunded=300)
+    take_in([refund])
+    WebhookEvent.objects.update(state="failed")
+    with while_it_is_applied(lambda: elsewhere(take_in, stripe.paid(payment)[1:])):
+        take_in([refund])
+    assert WebhookEvent.objects.get(event_id=refund["id"]).state == "applied"
+    assert [frame["status"] for frame in wire.frames(payment.user_id)] == ["succeeded", "partially_refunded"]
+
+
+def test_a_copy_that_parks_while_its_payment_becomes_known_is_applied(make_payment):
+    payment = make_payment()
+    refund = stripe.event(payment, "charge.refunded", amount_refunded=300)
+    take_in([refund | {"api_version": "2020-01-01"}])
+    assert WebhookEvent.objects.get().state == "parked"
+    with while_it_is_applied(lambda: elsewhere(take_in, stripe.paid(payment)[1:])):
+        take_in([refund])
+    assert WebhookEvent.objects.get(event_id=refund["id"]).state == "applied"
+
+
+def test_an_event_that_is_removed_while_it_comes_again_is_stored_anew(make_payment):
+    payment = make_payment()
+    event = stripe.paid(payment)[1]
+    take_in([event])
+    WebhookEvent.objects.update(state="failed")
+    left = [lambda: StatusChange.objects.all().delete(), lambda: WebhookEvent.objects.all().delete()]
+
+    def wrapper(execute, sql, *more):
+        while READ in sql and "FOR NO KEY UPDATE" in sql and left:
+            elsewhere(left.pop(0))
+        return execute(sql, *more)
+
+    with connection.execute_wrapper(wrapper):
+        (result,) = take_in([event])
+    assert (result.state, left) == ("applied", [])
+    assert list(WebhookEvent.objects.values_list("event_id", "deliveries")) == [(event["id"], 1)]
 
 
 def test_a_bad_event_writes_nothing_of_those_that_came_with_it(make_payment):

@@ -1,0 +1,49 @@
+"""The statements of an event can be read whole: statements.sql has them as they are sent."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from notifications import timeline
+from payments import sql, write_sql
+from tests.support.plans import on_postgresql
+
+KEPT = Path(__file__).with_name("statements.sql")
+
+CLAUSES = r" (?:FROM|WHERE|UNION ALL|ORDER BY|GROUP BY|ON CONFLICT|RETURNING|SET|SELECT|UPDATE(?= payments)) | \w+ AS \("
+
+pytestmark = [on_postgresql, pytest.mark.django_db]
+
+
+def printed():
+    """Return the statements that read an event, write all that it can add, and write what became of a stored one."""
+    every = ("unchanged", "event", "feed", "payment", "intent", "change", "refund")
+    texts = {
+        "What an event names is read (payments/sql.py). With a lock the part `payment` ends in FOR NO KEY UPDATE": sql.dialect(
+            sql._LOOK_UP.replace("{locked}", "")
+        ),
+        "What an event adds is written. What it does not add is left out": write_sql.together(
+            every, briefly=True
+        ),
+        "What became of stored events is written": write_sql.one(write_sql.EVENTS),
+    }
+    return "\n".join(f"-- {title}:\n{_in_lines(text)};\n" for title, text in texts.items())
+
+
+def _in_lines(text):
+    """Break a statement where a part begins, and within a part where a clause does, but in no smaller brackets."""
+    text = re.sub(r"\s+", " ", text.replace(timeline.of_writer(), "TIMELINE"))
+    text = text.replace("( ", "(").replace(" )", ")").replace(" ,", ",").strip()
+    lines, depth = [], 0
+    for piece in re.split(rf"({CLAUSES}|[()])", text):
+        depth += (piece == "(") - (piece == ")")
+        begins = re.fullmatch(CLAUSES, piece) and depth <= (0 if piece.endswith("AS (") else 1)
+        lines.append("\n" + "    " * depth + piece.lstrip() if begins else piece)
+        depth += piece.endswith("AS (")
+    return "".join(lines)
+
+
+def test_the_statements_of_an_event_are_those_that_are_kept_to_be_read():
+    """After a change that is meant, write what `printed` returns to statements.sql, and read it."""
+    assert printed() == KEPT.read_text()

@@ -7,6 +7,8 @@ from typing import Any
 from django.db import OperationalError
 
 SECONDS = 60
+REASONS_MAX = 200
+"""Messages and reasons that a filter remembers. A reason beyond them passes with its message alone."""
 
 
 class OnceAMinute(logging.Filter):
@@ -24,9 +26,11 @@ class OnceAMinute(logging.Filter):
         now = time.monotonic()
         if record.exc_info:
             return True
-        key = (record.msg, getattr(record, "reason", None))
-        if now < self._due.get(key, now):
+        reason = getattr(record, "reason", None)
+        key = (record.msg, reason if len(self._due) < REASONS_MAX else None)
+        if now < self._due.get((record.msg, reason), self._due.get(key, now)):
             return False
+        self._due = {known: due for known, due in self._due.items() if now < due}
         self._due[key] = now + SECONDS
         return True
 

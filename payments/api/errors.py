@@ -79,8 +79,9 @@ class IdempotencyKeyRequired(Exception):
 
 
 def log_outage(error: OperationalError) -> None:
-    """Log why the database did not serve a request. The log's filter lets it through once a minute."""
-    logger.error("The database did not answer: %s", describe(error))
+    """Log why the database did not serve a request. The log's filter passes each reason once a minute."""
+    reason = describe(error)
+    logger.error("The database did not answer: %s", reason, extra={"reason": reason})
 
 
 def _refuse(

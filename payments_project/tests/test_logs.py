@@ -1,8 +1,13 @@
 """What reaches the log in an outage: one line a minute for each message, from libraries as well."""
 
+import ast
 import logging
+import re
+from pathlib import Path
 
-from payments_project.logs import LibrariesOnceAMinute, logging_of
+from django.conf import settings
+
+from payments_project.logs import REASONS_MAX, LibrariesOnceAMinute, OnceAMinute, logging_of
 
 
 def written(name, *messages, level=logging.WARNING):
@@ -21,3 +26,36 @@ def test_a_library_that_warns_at_each_call_is_heard_once_a_minute():
 def test_the_services_own_lines_and_what_is_no_warning_are_all_written():
     assert written("payments.checkout.create", "made", "made") == ["made", "made"]
     assert written("django.server", "GET", "GET", level=logging.INFO) == ["GET", "GET"]
+
+
+def passed(once_a_minute, msg, reason):
+    return once_a_minute.filter(logging.makeLogRecord({"msg": msg, "reason": reason}))
+
+
+def test_each_reason_of_a_message_is_written_once_a_minute():
+    limit = OnceAMinute()
+    reasons = ["DiskFull", "AdminShutdown", "DiskFull", "AdminShutdown"]
+    assert [passed(limit, "away: %s", reason) for reason in reasons] == [True, True, False, False]
+
+
+def test_reasons_without_end_neither_fill_the_log_nor_the_memory():
+    limit = OnceAMinute()
+    written = sum(passed(limit, "away: %s", str(n)) for n in range(10 * REASONS_MAX))
+    assert REASONS_MAX <= written <= REASONS_MAX + 1
+
+
+def test_every_limited_line_that_says_why_hands_its_reason_to_the_limit():
+    """A second illness within the minute is another line: the first one's would hide it."""
+    lacking = []
+    for name in (name for name, how in logging_of("INFO")["loggers"].items() if "once_a_minute" in str(how)):
+        path = Path(settings.BASE_DIR, *name.split(".")).with_suffix(".py")
+        tree = ast.parse(path.read_text()) if path.exists() else ast.Module([], [])
+        lacking += [
+            f"{name}: {ast.unparse(call)}"
+            for call in ast.walk(tree)
+            if isinstance(call, ast.Call)
+            and ast.unparse(call.func) in {"logger.warning", "logger.error"}
+            and re.search("reason|error", " ".join(map(ast.unparse, call.args[1:])))
+            and "extra" not in {keyword.arg for keyword in call.keywords}
+        ]
+    assert lacking == []

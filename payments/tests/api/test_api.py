@@ -163,6 +163,19 @@ def test_a_wrong_order_is_refused_with_the_field_and_what_to_send(api, change, f
     assert not Payment.objects.exists()
 
 
+def test_many_unknown_fields_are_refused_with_those_that_there_are(api):
+    answer = api("post", "/payments", ORDER | {f"field{n}": n for n in range(100)})
+    (problem,) = answer.json()["error"]["fields"]
+    assert answer.status_code == 422
+    assert "rideId, userId, amount, currency, description, successUrl, cancelUrl" in problem["message"]
+
+
+def test_the_name_of_an_unknown_field_is_cut(api):
+    answer = api("post", "/payments", ORDER | {"x" * 10_000: 1})
+    (problem,) = answer.json()["error"]["fields"]
+    assert problem["field"] == "x" * 100
+
+
 @pytest.mark.parametrize(
     "body", ["", "not json", "[]", "null", '"text"', '{"rideId": "\\ud800"}', "[" * 50_000, "\x00"]
 )

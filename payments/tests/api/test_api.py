@@ -337,6 +337,46 @@ def test_a_wrong_list_is_refused_with_what_to_send(api, query):
     assert refusal(response) == (422, "invalid_request")
 
 
+PAYMENT = f"/payments/{uuid.UUID(int=0)}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("post", "/payments"),
+        ("get", "/payments"),
+        ("get", PAYMENT),
+        ("post", f"{PAYMENT}/cancel"),
+        ("post", f"{PAYMENT}/refund"),
+        ("get", "/users/u/notifications"),
+        ("post", "/users/u/token"),
+        ("post", "/users/u/disconnect"),
+    ],
+)
+def test_no_operation_passes_over_a_parameter_or_a_field_that_it_does_not_know(api, method, path):
+    good = ORDER if path == "/payments" else {"amount": 1} if path.endswith("refund") else {}
+    asked = [api(method, f"{path}?x=1", good, idempotency_key="k")]
+    if method == "post":
+        asked.append(api(method, path, good | {"x": 1}, idempotency_key="k"))
+    for answer in asked:
+        assert refusal(answer) == (422, "invalid_request")
+        assert [problem["field"].split(".")[-1] for problem in answer.json()["error"]["fields"]] == ["x"]
+    assert not Payment.objects.exists()
+
+
+@pytest.mark.parametrize("body", ["", {}])
+def test_an_operation_without_fields_takes_no_body_or_an_empty_one(api, body):
+    assert api("post", "/users/u/disconnect", body).status_code == 204
+
+
+@pytest.mark.parametrize("body", ["x", "[]", "null", "[" * 50_000, {str(n): n for n in range(1000)}])
+def test_any_other_body_is_refused_there_in_few_words(api, body):
+    answer = api("post", "/users/u/disconnect", body)
+    assert refusal(answer) == (422, "invalid_request")
+    assert "send no body" in answer.json()["error"]["message"]
+    assert len(answer.content) < 4096
+
+
 def test_a_thousand_and_one_parameters_are_refused_in_json(api, caplog):
     response = api("get", "/payments?" + "&".join(f"a{n}=1" for n in range(1001)))
     assert refusal(response) == (400, "invalid_request")

@@ -9,7 +9,9 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
+from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseSessionStore
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 
 LONGEST_SECONDS = 12 * 3600
@@ -29,6 +31,15 @@ class SessionStore(DatabaseSessionStore):
         if began is None:
             return settings.SESSION_COOKIE_AGE
         return max(0, min(settings.SESSION_COOKIE_AGE, int(began + LONGEST_SECONDS - time.time())))
+
+    def save(self, must_create: bool = False) -> None:  # noqa: FBT001, FBT002 Django's signature
+        """Write the session down. Raises OperationalError in an outage, of which Django makes a session that has ended."""
+        try:
+            super().save(must_create)
+        except UpdateError as error:
+            if isinstance(error.__context__, OperationalError):
+                raise error.__context__ from None
+            raise
 
 
 def note_use(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:

@@ -185,7 +185,8 @@ class NotificationConsumer(AsyncConsumer):
     async def _fail(self, error: Exception) -> None:
         # In an outage of the database each client that registers comes here: log one line, without a traceback.
         unforeseen = not isinstance(error, DatabaseError | grants.KeysUnavailableError)
-        logger.warning("A registration failed: %s", describe(error), exc_info=unforeseen)
+        reason = describe(error)
+        logger.warning("A registration failed: %s", reason, exc_info=unforeseen, extra={"reason": reason})
         metrics.REGISTRATIONS.labels("unavailable").inc()
         self._permission.end()
         self._leave()

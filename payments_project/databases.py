@@ -49,6 +49,8 @@ def database(url: str) -> dict[str, Any]:
     except ValueError:
         config = {"ENGINE": ""}
     options = config.setdefault("OPTIONS", {})
+    if url.rstrip("/") == "sqlite:":  # it would be in memory, and each thread would have one of its own
+        config["ENGINE"] = ""
     if config["ENGINE"] == "django.db.backends.sqlite3":
         if config["NAME"] != ":memory:":
             config["NAME"] = BASE_DIR / config["NAME"]

@@ -129,6 +129,8 @@ class Handler(ASGIHandler):
         finally:
             response.close()
             body.close()
+            if request is not None:  # it is part of cycles, with its user and messages, and holds the body
+                vars(request).clear()
 
 
 def _messages(response: Any) -> Iterator[dict[str, Any]]:

@@ -2,14 +2,13 @@
 
 import logging
 import time
-from operator import attrgetter
 from typing import Any
+
+from django.db import OperationalError
 
 from access.escaping import escape
 
 SECONDS = 60
-
-
 MESSAGES_MAX = 1000
 """How many messages are remembered. A library may write texts of strangers into its messages, each a new one."""
 
@@ -99,6 +98,12 @@ _ONCE_A_MINUTE = (
 )
 
 
+def _is_unforeseen(record: logging.LogRecord) -> bool:
+    """Return whether a record has an exception that no code handled: the service logs its own refusals itself."""
+    error = record.exc_info[1] if record.exc_info else None
+    return error is not None and not isinstance(error, OperationalError)
+
+
 def logging_of(level: str) -> dict[str, Any]:
     """Return Django's LOGGING for this level, on standard error."""
     return {
@@ -107,8 +112,7 @@ def logging_of(level: str) -> dict[str, Any]:
         "filters": {
             "once_a_minute": {"()": OnceAMinute},
             "bounded": {"()": Bounded},
-            # Passes exceptions that no code handled: the service logs its own refusals itself.
-            "unforeseen": {"()": "django.utils.log.CallbackFilter", "callback": attrgetter("exc_info")},
+            "unforeseen": {"()": "django.utils.log.CallbackFilter", "callback": _is_unforeseen},
         },
         "formatters": {
             "line": {"()": Line, "format": "{asctime} {levelname} {name}: {message}", "style": "{"}

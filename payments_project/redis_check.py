@@ -5,22 +5,38 @@ The service works without it, a second late, and uses it as soon as it is there.
 
 import redis
 from django.conf import settings
+from django.core.management.base import CommandError
 
+WAIT_SECONDS = 2
+"""How long a server may take for each answer: nobody is served meanwhile."""
 ADVICE = "Until it can be used each notification comes about a second late. Check REDIS_URL."
+
+_REASONS: dict[type[Exception], str] = {
+    redis.AuthenticationError: "it refuses the password",
+    redis.TimeoutError: "it does not answer",
+    redis.ResponseError: "it refuses a command; it has to be Redis 6 or newer, or Valkey",
+    redis.InvalidResponse: "what answers there is no Redis",
+    ValueError: "REDIS_URL is no address of a server",
+}
+"""The first that fits is said."""
 
 
 def problem() -> str:
     """Return why Redis cannot be used, in a sentence or two; empty if it can, or none is configured.
 
-    Redis's own texts are left out: some of its errors quote the password.
+    Redis's own texts are left out: some of its errors quote the password. Raises CommandError if no server could ever be
+    used, since the address has a parameter that connections do not have.
     """
     if not settings.REDIS_URL:
         return ""
     try:
-        with redis.Redis.from_url(
-            settings.REDIS_URL, protocol=3, retry=None, **settings.REDIS_CONNECTION
-        ) as client:
+        options = settings.REDIS_CONNECTION | {"socket_timeout": WAIT_SECONDS}
+        with redis.Redis.from_url(settings.REDIS_URL, protocol=3, retry=None, **options) as client:
             client.ping()
+    except TypeError:
+        raise CommandError(
+            "REDIS_URL has a parameter that is not known. Set it to redis://:PASSWORD@HOST:PORT/NUMBER."
+        ) from None
     except (redis.RedisError, OSError, ValueError) as error:
         return f"Redis cannot be used: {_reason(error)}. {ADVICE}"
     return ""
@@ -33,13 +49,6 @@ def _reason(error: Exception) -> str:
         cause = cause.__cause__ or cause.__context__
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror[0].lower() + cause.strerror[1:]
-    match error:
-        case redis.AuthenticationError():
-            return "it refuses the password"
-        case redis.TimeoutError():
-            return "it does not answer"
-        case redis.ResponseError():
-            return "it refuses a command; it has to be Redis 6 or newer, or Valkey"
-        case ValueError():
-            return "REDIS_URL is no address of a server"
-    return type(error).__name__
+    if isinstance(error, redis.ResponseError) and "DB index" in str(error):
+        return "it has no database with the number in REDIS_URL"
+    return next((words for kind, words in _REASONS.items() if isinstance(error, kind)), type(error).__name__)

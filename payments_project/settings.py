@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "payments_project.middleware.api_errors.json_errors",
     "django.middleware.security.SecurityMiddleware",
     "payments_project.middleware.hosts.known_hosts",
+    "payments_project.middleware.outages.outages",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "access.sessions.note_use",
     "django.middleware.common.CommonMiddleware",

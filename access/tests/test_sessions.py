@@ -3,6 +3,7 @@ import time
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.db import OperationalError, connection
 
 from access.sessions import LONGEST_SECONDS
 
@@ -72,3 +73,16 @@ def test_a_visitor_gets_no_session_and_an_unknown_one_is_no_error(client):
     assert client.get("/").status_code == 200
     assert client.get("/admin/login/").status_code == 200
     assert Session.objects.count() == 0
+
+
+def test_a_session_that_cannot_be_written_has_not_ended(browser):
+    def refuse(execute, sql, params, many, context):
+        if sql.startswith("UPDATE") and "django_session" in sql:
+            raise OperationalError("The database only reads.")
+        return execute(sql, params, many, context)
+
+    later(browser, 600)
+    browser.raise_request_exception = False
+    with connection.execute_wrapper(refuse):
+        assert browser.get("/admin/").status_code == 503
+    assert is_in(browser)

@@ -143,7 +143,10 @@ class KeySet:
         except Exception as error:  # noqa: BLE001 whatever it is, the keys before stay
             self.has_failed = True
             metrics.KEY_FAILURES.inc()
-            logger.warning("NOTIFICATIONS_TOKEN_JWKS_URL did not give keys: %s", _reason(error))
+            reason = _reason(error)
+            logger.warning(
+                "NOTIFICATIONS_TOKEN_JWKS_URL did not give keys: %s", reason, extra={"reason": reason}
+            )
         else:
             self._keys, self._fetched_at, self.has_failed = keys, time.monotonic(), False
         with self._lock:

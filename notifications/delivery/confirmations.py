@@ -74,7 +74,12 @@ class Confirmations:
         try:
             return await in_writing_thread(history.confirm, numbers, epoch=epoch)
         except DatabaseError as error:
-            logger.warning("Confirmations could not be written, and are tried again: %s", describe(error))
+            reason = describe(error)
+            logger.warning(
+                "Confirmations could not be written, and are tried again: %s",
+                reason,
+                extra={"reason": reason},
+            )
             return set(numbers)
 
     def _settle(self, confirmation: _Confirmation, *, is_left: bool) -> None:

@@ -46,8 +46,8 @@ class FeedState(NamedTuple):
         `epoch` is the epoch of the number. None: the client did not send one, so the number may be of any epoch. Only
         0, for a client that has got nothing, means the same in every epoch.
         """
-        is_known = self.is_first_epoch or seq == 0 if epoch is None else epoch == self.epoch
-        return is_known and self.is_kept_after(seq)
+        is_of_this = self.is_first_epoch if epoch is None else epoch == self.epoch
+        return (seq == 0 or is_of_this) and self.is_kept_after(seq)
 
     def is_kept_after(self, seq: int) -> bool:
         """Return whether everything after this number is still stored."""

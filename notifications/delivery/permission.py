@@ -81,7 +81,8 @@ class LoginsWatch:
             try:
                 await self._compare()
             except DatabaseError as error:
-                logger.warning("The logins cannot be read: %s", describe(error))
+                reason = describe(error)
+                logger.warning("The logins cannot be read: %s", reason, extra={"reason": reason})
             except Exception:
                 logger.exception("The logins could not be compared.")
 

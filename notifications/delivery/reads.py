@@ -29,7 +29,10 @@ async def read_page(page: Page, *, user_id: str, epoch: str) -> list[tuple[int, 
         return await in_thread(history.read_after, user_id=user_id, seq=page.after, limit=limit, epoch=epoch)
     except DatabaseError as error:
         metrics.READ_FAILURES.inc()
-        logger.warning("A feed could not be read: %s; the reconciler tries again.", describe(error))
+        reason = describe(error)
+        logger.warning(
+            "A feed could not be read: %s; the reconciler tries again.", reason, extra={"reason": reason}
+        )
         return None
 
 
@@ -38,5 +41,8 @@ async def has_lost(doubt: Doubt, *, user_id: str, epoch: str) -> bool | None:
     try:
         return await in_writing_thread(losses.has_lost, doubt, user_id=user_id, epoch=epoch)
     except DatabaseError as error:
-        logger.warning("A feed seems to have lost numbers (%s); asking again.", describe(error))
+        reason = describe(error)
+        logger.warning(
+            "A feed seems to have lost numbers (%s); asking again.", reason, extra={"reason": reason}
+        )
         return None

@@ -21,6 +21,8 @@ from payments.stripe import gateway
 
 logger = logging.getLogger(__name__)
 
+NAME_MAX = 100
+"""Characters of the name of a wrong field: the client chooses it."""
 RETRY_AFTER_SECONDS = 5
 """When to repeat a request, unless Stripe says when."""
 MESSAGES = {
@@ -80,8 +82,9 @@ class IdempotencyKeyRequired(Exception):
 
 
 def log_outage(error: OperationalError) -> None:
-    """Log why the database did not serve a request. The log's filter lets it through once a minute."""
-    logger.error("The database did not answer: %s", describe(error))
+    """Log why the database did not serve a request. The log's filter passes each reason once a minute."""
+    reason = describe(error)
+    logger.error("The database did not answer: %s", reason, extra={"reason": reason})
 
 
 def _refuse(
@@ -91,12 +94,15 @@ def _refuse(
     return JsonResponse({"error": content}, status=status, headers={**NOT_STORED, **(headers or {})})
 
 
+def _name(path: tuple[Any, ...]) -> str:
+    """Return a field's name. A name that the client made up is cut."""
+    return ".".join(str(part) for part in path if part not in {"body", "query", "header"})[:NAME_MAX]
+
+
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     fields = [
         {
-            "field": ".".join(
-                str(part) for part in problem["loc"] if part not in {"body", "query", "header"}
-            ),
+            "field": _name(problem["loc"]),
             "message": problem["msg"].removeprefix("Value error, "),
         }
         for problem in error.errors

@@ -1,5 +1,7 @@
 """Examples of the API page: requests that succeed as they are, and a response for each error."""
 
+import traceback
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -95,9 +97,28 @@ class Api(NinjaAPI):
             response[name] = value
         return response
 
-    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """Return the OpenAPI description with all answers, and an example for each error."""
-        schema = super().get_openapi_schema(**options)
+    def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
+        """Return the answer to an error, and forget what the request brought.
+
+        Ninja keeps the errors of fields in variables of the very frames that they hold: a body of a MiB would stay until
+        the garbage collector comes.
+        """
+        response = super().on_exception(request, exc)
+        traceback.clear_frames(exc.__traceback__)
+        return response
+
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        """Return the OpenAPI description with all answers, and an example for each error.
+
+        It is built once: that takes a second of CPU.
+        """
+        return self._described(path_prefix or self.get_root_path(path_params or {}))
+
+    @lru_cache(maxsize=4)  # noqa: B019 there is one API, which lasts as long as the process
+    def _described(self, path_prefix: str) -> OpenAPISchema:
+        schema = super().get_openapi_schema(path_prefix=path_prefix)
         for methods in schema["paths"].values():
             for operation in methods.values():
                 _illustrate(operation)

@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -35,6 +35,9 @@ _PRINTABLE = _without(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", "control characters a
 _IN_ORDER = _without(r"[\u202a-\u202e]", "characters that override its direction")
 """These reorder the text around them. Right-to-left scripts need only marks and isolates (UAX 9)."""
 
+FIELDS_MAX = 20
+"""Fields of a body, of which no wrong one is left out of the answer."""
+
 UserId = Annotated[str, Field(min_length=1, max_length=128), _STORABLE]
 """A user id as the WebSocket takes it for registration."""
 RideId = Annotated[str, Field(min_length=1, max_length=128), _PRINTABLE]
@@ -45,6 +48,15 @@ class RequestBody(BaseModel):
     """A request's body, accepted only in the spelling of docs/api.md."""
 
     model_config = ConfigDict(strict=True, extra="forbid", alias_generator=to_camel)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, content: Any) -> Any:
+        """Refuse many fields with one error: a body has room for 100,000, each of which would have its own."""
+        if isinstance(content, dict) and len(content) > FIELDS_MAX:
+            known = ", ".join(map(to_camel, cls.model_fields))
+            raise ValueError(f"send no other fields than these: {known}")
+        return content
 
 
 class ResponseBody(Part):

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 from contextlib import ExitStack
+from ipaddress import ip_address
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -33,6 +34,8 @@ def listen(*, host: str, port: int) -> list[socket.socket]:
     with ExitStack() as opened:
         sockets = []
         for family, address in _addresses(host, port):
+            if _is_of_many(address[0]):
+                continue
             try:
                 sock = _open(family, address)
             except OSError as error:
@@ -53,6 +56,12 @@ def _addresses(host: str, port: int) -> list[tuple[socket.AddressFamily, Any]]:
         raise CommandError(f"HOST is {host}, which is no known name. {_HOSTS}") from None
     # /etc/hosts may name an address twice
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
+def _is_of_many(address: str) -> bool:
+    """Return whether an address is that of many machines at once: it can be listened on, and never be reached."""
+    ip = ip_address(address)
+    return ip.is_multicast or str(ip) == "255.255.255.255"
 
 
 def _open(family: socket.AddressFamily, address: Any) -> socket.socket:

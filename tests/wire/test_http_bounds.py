@@ -204,6 +204,30 @@ def test_who_holds_bodies_back_gives_way_to_who_sends(server):
         assert answers.fields["Retry-After"] == "5"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"x" * 1_000_000, id="no JSON"),
+        pytest.param(json.dumps(dict.fromkeys(map(str, range(60_000)), 1)).encode(), id="many fields"),
+        pytest.param(json.dumps({"x" * 900_000: 1}).encode(), id="a long name"),
+        pytest.param(json.dumps({"rideId": "x" * 900_000}).encode(), id="a long value"),
+        pytest.param(b"[" * 900_000, id="deep"),
+    ],
+)
+def test_bodies_that_are_refused_leave_nothing_behind(server, body):
+    def send():
+        answer = server.http.post("/api/payments", content=body, headers=backend.KEY)
+        assert answer.status_code in {400, 422}
+        assert len(answer.content) < 8_192
+
+    for _ in range(5):
+        send()
+    at_start = server.memory()
+    for _ in range(40):
+        send()
+    assert server.memory() - at_start < 10
+
+
 def test_many_requests_at_once_are_answered_one_after_the_other_and_others_meanwhile(server):
     at_start, number = server.memory(), 250
     with line(server) as sock:

@@ -125,7 +125,7 @@ async def test_with_a_new_epoch_everybody_is_sent_away_however_far_the_numbers_h
     assert [await client.read_close() for client in (plain, counting, other)] == [4412] * 3
     again = await connect()
     answer = await again.register(lastSeq=0, epoch=old)
-    assert (answer["resumed"], answer["epoch"] != old) == (False, True)
+    assert (answer["resumed"], answer["epoch"] != old) == (True, True)
     await told(1)
     assert await again.read() == {"n": 1, "seq": 1}
 
@@ -160,6 +160,24 @@ async def test_once_an_epoch_has_ended_a_number_without_one_may_be_of_it(connect
     assert (answer["lastSeq"], answer["resumed"]) == (1 + new, True)  # who has got nothing is sent everything
 
 
+@pytest.mark.parametrize("end_epoch", [lose_epoch, begin_by_command])
+async def test_a_client_that_has_got_nothing_is_sent_everything_whichever_epoch_it_knows(
+    connect, told, end_epoch
+):
+    client = await connect()
+    old = (await client.register(lastSeq=0))["epoch"]
+    await end_epoch()
+    await told(1, 2)
+
+    for epoch in (old, "never heard of", None):
+        again = await connect()
+        answer = await again.register(lastSeq=0, **({"epoch": epoch} if epoch else {}))
+        assert (answer["lastSeq"], answer["resumed"]) == (2, True)
+        assert await again.read() == {"n": 1, "seq": 1}
+        assert await again.read() == {"n": 2, "seq": 2}
+        assert (await (await connect()).register(lastSeq=1, epoch=old))["resumed"] is False
+
+
 async def test_where_the_command_is_the_first_that_makes_the_row_numbers_were_given_before(connect, told):
     await told(1)
     await database_sync_to_async(Installation.objects.all().delete)()
@@ -173,7 +191,8 @@ async def test_the_command_sends_everybody_away_and_they_come_back(connect, told
     await begin_by_command()
     assert await client.read_close() == 4412
     client = await connect()
-    assert (await client.register(lastSeq=0, epoch=epoch))["resumed"] is False
+    answer = await client.register(lastSeq=0, epoch=epoch)
+    assert (answer["resumed"], answer["epoch"] != epoch) == (True, True)
     await told(1)
     assert await client.read() == {"n": 1, "seq": 1}
 

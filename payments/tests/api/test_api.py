@@ -163,6 +163,19 @@ def test_a_wrong_order_is_refused_with_the_field_and_what_to_send(api, change, f
     assert not Payment.objects.exists()
 
 
+def test_many_unknown_fields_are_refused_with_those_that_there_are(api):
+    answer = api("post", "/payments", ORDER | {f"field{n}": n for n in range(100)})
+    (problem,) = answer.json()["error"]["fields"]
+    assert answer.status_code == 422
+    assert "rideId, userId, amount, currency, description, successUrl, cancelUrl" in problem["message"]
+
+
+def test_the_name_of_an_unknown_field_is_cut(api):
+    answer = api("post", "/payments", ORDER | {"x" * 10_000: 1})
+    (problem,) = answer.json()["error"]["fields"]
+    assert problem["field"] == "x" * 100
+
+
 @pytest.mark.parametrize(
     "body", ["", "not json", "[]", "null", '"text"', '{"rideId": "\\ud800"}', "[" * 50_000, "\x00"]
 )
@@ -322,6 +335,46 @@ def test_a_page_further_on_is_found_without_reading_those_before_it(api, make_pa
 def test_a_wrong_list_is_refused_with_what_to_send(api, query):
     response = api("get", f"/payments?{query}")
     assert refusal(response) == (422, "invalid_request")
+
+
+PAYMENT = f"/payments/{uuid.UUID(int=0)}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("post", "/payments"),
+        ("get", "/payments"),
+        ("get", PAYMENT),
+        ("post", f"{PAYMENT}/cancel"),
+        ("post", f"{PAYMENT}/refund"),
+        ("get", "/users/u/notifications"),
+        ("post", "/users/u/token"),
+        ("post", "/users/u/disconnect"),
+    ],
+)
+def test_no_operation_passes_over_a_parameter_or_a_field_that_it_does_not_know(api, method, path):
+    good = ORDER if path == "/payments" else {"amount": 1} if path.endswith("refund") else {}
+    asked = [api(method, f"{path}?x=1", good, idempotency_key="k")]
+    if method == "post":
+        asked.append(api(method, path, good | {"x": 1}, idempotency_key="k"))
+    for answer in asked:
+        assert refusal(answer) == (422, "invalid_request")
+        assert [problem["field"].split(".")[-1] for problem in answer.json()["error"]["fields"]] == ["x"]
+    assert not Payment.objects.exists()
+
+
+@pytest.mark.parametrize("body", ["", {}])
+def test_an_operation_without_fields_takes_no_body_or_an_empty_one(api, body):
+    assert api("post", "/users/u/disconnect", body).status_code == 204
+
+
+@pytest.mark.parametrize("body", ["x", "[]", "null", "[" * 50_000, {str(n): n for n in range(1000)}])
+def test_any_other_body_is_refused_there_in_few_words(api, body):
+    answer = api("post", "/users/u/disconnect", body)
+    assert refusal(answer) == (422, "invalid_request")
+    assert "send no body" in answer.json()["error"]["message"]
+    assert len(answer.content) < 4096
 
 
 def test_a_thousand_and_one_parameters_are_refused_in_json(api, caplog):

@@ -17,6 +17,7 @@ from notifications import retention as notifications_retention
 from notifications.delivery import history
 from notifications.delivery.receipts import UptimeClock
 from notifications.delivery.reconciler import Reconciler
+from notifications.delivery.states import FeedState
 from payments.reconciliation import incomplete, missing_events, stale_payments
 from payments.webhooks import apply, ingest, known, replay, signatures
 from payments.webhooks import retention as events_retention
@@ -80,9 +81,9 @@ def sockets(sample: Sample) -> Iterator[Work]:
         times=20,
     )
     yield Work(
-        name="history.read_heads of 500 users",
+        name="history.read_rows of 500 users",
         draw=lambda: sample.users(500),
-        do=lambda user_ids: history.read_heads(user_ids=user_ids),
+        do=lambda user_ids: history.read_rows(user_ids=user_ids),
     )
     yield Work(
         name="the reconciler's round, 1,000 connections",
@@ -171,7 +172,7 @@ class _Connection:
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
 
-    def compare(self, head: history.FeedHead, *, sent: int) -> None:
+    def compare(self, state: FeedState, *, sent: int) -> None:
         pass
 
 

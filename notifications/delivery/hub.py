@@ -18,12 +18,12 @@ from database.threads import in_thread, in_writing_thread
 from notifications import installation
 from notifications.delivery import history
 from notifications.delivery.confirmations import Confirmations
-from notifications.delivery.history import FeedState
 from notifications.delivery.permission import LoginsWatch
 from notifications.delivery.receipts import UptimeClock
 from notifications.delivery.reconciler import Reconciler
 from notifications.delivery.registration_reads import RegistrationReads
 from notifications.delivery.socket import Socket, close_all
+from notifications.delivery.states import FeedState
 from notifications.delivery.subscription import Subscription
 from notifications.fanout import publish, seal
 from notifications.fanout.breaker import TIMEOUT_SECONDS

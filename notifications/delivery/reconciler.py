@@ -56,9 +56,9 @@ class Reconciler:
         self._soon.put(group)
 
     async def compare(self, groups: Sequence[str]) -> None:
-        """Compare the connections of these groups with the heads of their users' feeds. Raises a DatabaseError.
+        """Compare the connections of these groups with their users' feeds. Raises a DatabaseError.
 
-        Connections that take their place while the heads are read are left out: they may be ahead of them.
+        Connections that take their place while the feeds are read are left out: they may be ahead of them.
         """
         ended: list[Subscription] = []
         for start in range(0, len(groups), CHUNK_SIZE):
@@ -66,10 +66,11 @@ class Reconciler:
             members = [one for group in chunk for one in self._groups.get(group, ()) if one.is_live]
             sent = [(subscription, subscription.cursor.seq) for subscription in members]
             user_ids = list({subscription.user_id for subscription in members})
-            epoch, heads = await in_thread(history.read_truth, user_ids=user_ids)
+            states = await in_thread(history.read_rows, user_ids=user_ids)
             for subscription, seq in sent:
-                if subscription.epoch == epoch:
-                    subscription.compare(heads[subscription.user_id], sent=seq)
+                state = states[subscription.user_id]
+                if subscription.epoch == state.epoch:
+                    subscription.compare(state, sent=seq)
                 elif subscription.is_live:
                     ended.append(subscription)
         if ended:

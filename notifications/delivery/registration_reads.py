@@ -12,7 +12,7 @@ from django.db import OperationalError
 from database.threads import in_thread
 from notifications.batching import Batcher
 from notifications.delivery import history
-from notifications.delivery.history import FeedState
+from notifications.delivery.states import FeedState
 
 BATCH_SIZE = 500
 WAITING_MAX = 100_000

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from benchmarks.growth.plans import explain
 from notifications import feed, installation
 from notifications.delivery import history
-from notifications.delivery.history import FeedHead, FeedState
+from notifications.delivery.states import FeedState
 from notifications.feed import OutsideTransactionError
 from notifications.models import Feed, Notification
 from notifications.protocol import InvalidUserIdError
@@ -201,12 +201,23 @@ def test_a_gap_is_kept_when_its_first_notification_is(position, seq, kept):
 
 def test_the_newest_connection_claims_a_feed_and_changes_nothing_else_of_it():
     history.set_latest_connection(user_id="user_123", connection_id="a")
-    assert history.read_heads(user_ids=["user_123"]) == {"user_123": FeedHead(0, "a")}
+    [state] = history.read_rows(user_ids=["user_123"]).values()
+    assert (state.newest, state.latest_connection) == (0, "a")
     notify_and_commit()
     history.set_latest_connection(user_id="user_123", connection_id="b")
     notify_and_commit(user_id="other")
-    heads = history.read_heads(user_ids=["user_123", "other", "nobody"])
-    assert heads == {"user_123": FeedHead(1, "b"), "other": FeedHead(1, "")}
+    states = history.read_rows(user_ids=["user_123", "other", "nobody"])
+    assert {user_id: (state.newest, state.latest_connection) for user_id, state in states.items()} == {
+        "user_123": (1, "b"),
+        "other": (1, ""),
+        "nobody": (0, ""),
+    }
+
+
+def test_a_comparison_reads_what_a_registration_reads_but_for_the_oldest_number():
+    Feed.objects.create(user_id="user_123", last_seq=3, confirmed_seq=2, disconnects=1, latest_connection="a")
+    users = ["user_123", "nobody"]
+    assert history.read_rows(user_ids=users) == history.read_states(user_ids=users)
 
 
 @on_postgresql

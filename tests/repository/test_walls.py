@@ -72,3 +72,13 @@ def test_an_import_through_a_wall_is_refused_and_one_through_a_door_is_not(copy,
 
     assert bool(names) is bool(wall)
     assert not wall or any(name.startswith(wall) for name in names)
+
+
+@pytest.mark.parametrize("module", ["delivery.cursor", "delivery.receipts", "delivery.states", "protocol"])
+def test_what_does_no_io_is_imported_without_settings(module):
+    """A test of it needs no Django, no event loop and no database."""
+    imported = f"import sys, notifications.{module}; assert not {{'django', 'channels', 'asyncio'}} & set(sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", imported], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr

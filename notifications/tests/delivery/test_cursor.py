@@ -7,14 +7,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from notifications.delivery import cursor as cursors
 from notifications.delivery.cursor import Cursor, Doubt, Place
-from notifications.delivery.history import FeedHead, FeedState
+from notifications.delivery.states import FeedState
 
 EPOCH = "epoch"
 
 
-def state(newest, *, confirmed=0, oldest=1, epoch=EPOCH):
+def state(newest, *, confirmed=0, oldest=1, epoch=EPOCH, latest=""):
     """Return the state of a feed, in the epoch that is the first."""
-    return FeedState(newest, oldest if newest else None, confirmed, epoch, is_first_epoch=True)
+    kept = oldest if newest else None
+    return FeedState(newest, kept, confirmed, epoch, is_first_epoch=True, latest_connection=latest)
 
 
 def text(seq):
@@ -67,7 +68,7 @@ class Delivery(RuleBasedStateMachine):
     @precondition(lambda self: self.cursor.is_placed)
     @rule()
     def the_reconciler_compares(self):
-        assert self.cursor.compare(FeedHead(self.newest, ""), sent=self.cursor.seq) is False
+        assert self.cursor.compare(state(self.newest), sent=self.cursor.seq) is False
         self.cursor.learn(self.newest)
 
     @precondition(lambda self: self.page is None and self.cursor.is_behind())
@@ -249,7 +250,7 @@ def test_only_the_numbers_that_were_sent_last_are_remembered():
 
 def test_a_row_that_ends_before_what_was_sent_is_a_doubt():
     cursor = placed(5)
-    assert cursor.compare(FeedHead(4, ""), sent=5) is False
+    assert cursor.compare(state(4), sent=5) is False
     assert cursor.doubt == Doubt(5)
 
 
@@ -257,7 +258,7 @@ def test_a_row_that_was_read_before_the_last_was_sent_is_none():
     cursor = placed(4)
     cursor.wake(5, text(5))
     send_next(cursor)
-    cursor.compare(FeedHead(4, ""), sent=4)
+    cursor.compare(state(4), sent=4)
     assert cursor.doubt is None
 
 
@@ -295,13 +296,13 @@ def test_a_wake_of_what_the_feed_does_not_have_moves_nothing():
 )
 def test_a_newer_connection_replaces_one_that_is_exclusive(own, latest, is_replaced, doubt):
     cursor = placed(connection_id=own)
-    assert cursor.compare(FeedHead(0, latest), sent=0) is is_replaced
+    assert cursor.compare(state(0, latest=latest), sent=0) is is_replaced
     assert cursor.doubt == doubt
 
 
 def test_a_row_that_has_lost_numbers_says_nothing_of_a_newer_connection():
     cursor = placed(5, connection_id="a")
-    assert cursor.compare(FeedHead(4, "b"), sent=5) is False
+    assert cursor.compare(state(4, latest="b"), sent=5) is False
     assert cursor.doubt == Doubt(5)
 
 

@@ -289,19 +289,19 @@ async def test_a_read_that_was_merely_late_ends_nothing(connect, told):
     assert await has_lost(Doubt(3), user_id="user_123", epoch=epoch) is True
 
 
-async def test_what_comes_while_heads_are_read_is_not_taken_for_lost(connect, monkeypatch):
+async def test_what_comes_while_feeds_are_read_is_not_taken_for_lost(connect, monkeypatch):
     client = await connect()
     await client.register()
-    read, numbers = history.read_truth, []
+    read, numbers = history.read_rows, []
 
     def read_and_be_late(**of_whom):
-        truth = read(**of_whom)
+        states = read(**of_whom)
         with transaction.atomic():
             numbers.append(feed.notify(user_id="user_123", frame={"n": 1}, collapse_key="", expires_at=None))
         time.sleep(0.1)  # in which the connection is sent it
-        return truth
+        return states
 
-    monkeypatch.setattr(history, "read_truth", read_and_be_late)
+    monkeypatch.setattr(history, "read_rows", read_and_be_late)
     for _ in range(2):
         assert await client.read() == {"n": 1}
     await until(lambda: len(numbers) > 2)

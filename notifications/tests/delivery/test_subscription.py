@@ -10,9 +10,9 @@ from django.db import OperationalError
 
 from notifications import metrics
 from notifications.delivery import cursor, history, hub, reconciler
-from notifications.delivery.history import FeedHead
 from notifications.delivery.registration_reads import RegistrationReads
 from notifications.delivery.socket import ClientGoneError, Socket
+from notifications.delivery.states import FeedState
 from notifications.delivery.subscription import Subscription
 from notifications.fanout import seal
 from notifications.fanout.publish import Wake
@@ -38,6 +38,11 @@ async def bring(*messages):
 
 def subscriptions():
     return [one for members in hub.current()._groups.values() for one in members]
+
+
+def row(newest, *, latest=""):
+    """Return the state of a feed as a comparison reads it."""
+    return FeedState(newest, None, 0, known().epoch, is_first_epoch=True, latest_connection=latest)
 
 
 class Server:
@@ -158,7 +163,7 @@ async def test_a_gap_that_cannot_be_read_is_sent_later_and_nothing_before_it(
     await bring(message(2, '{"n":2}'))
     assert socket.notifications == []
     await bring_table_back()
-    subscription.compare(FeedHead(2, ""), sent=0)
+    subscription.compare(row(2), sent=0)
     await until(lambda: socket.notifications == [{"n": 1}, {"n": 2}])
 
 
@@ -177,7 +182,7 @@ async def test_a_registration_stands_though_what_was_missed_cannot_be_read(
     subscription, _ = await subscribe(last_seq=0, send=send)
     assert json.loads(socket.texts[0])["resumed"] is True
     await bring_table_back()
-    subscription.compare(FeedHead(1, ""), sent=0)
+    subscription.compare(row(1), sent=0)
     await until(lambda: socket.notifications == [{"n": 1, "seq": 1}])
 
 
@@ -201,7 +206,7 @@ async def test_notifications_that_are_not_kept_are_passed(subscribe, tell_silent
     for _ in range(3):
         await tell_silently()
     await database_sync_to_async(Notification.objects.all().delete)()
-    subscription.compare(FeedHead(3, ""), sent=0)
+    subscription.compare(row(3), sent=0)
     await until(lambda: subscription.cursor.seq == 3)
     await bring(message(4, '{"n":4}'))
     assert socket.notifications == [{"n": 4}]
@@ -212,7 +217,7 @@ async def test_a_client_that_takes_nothing_holds_up_no_comparison(subscribe, tel
     await tell_silently(frame={"n": 1})
     socket.open.clear()
     for _ in range(3):
-        subscription.compare(FeedHead(1, ""), sent=0)
+        subscription.compare(row(1), sent=0)
     socket.open.set()
     await until(lambda: socket.notifications == [{"n": 1}])
 
@@ -221,7 +226,7 @@ async def test_a_comparison_and_a_wake_at_once_send_once(subscribe, tell_silentl
     subscription, socket = await subscribe()
     for n in (1, 2):
         await tell_silently(frame={"n": n})
-    subscription.compare(FeedHead(2, ""), sent=0)
+    subscription.compare(row(2), sent=0)
     await asyncio.gather(*(bring(message(seq, f'{{"n":{seq}}}')) for seq in (2, 1, 2)))
     await until(lambda: not subscription._is_pumping)
     assert socket.notifications == [{"n": 1}, {"n": 2}]
@@ -231,7 +236,7 @@ async def test_after_its_end_nothing_is_sent(subscribe, tell_silently):
     subscription, socket = await subscribe()
     await tell_silently()
     subscription.stop()
-    subscription.compare(FeedHead(1, ""), sent=0)
+    subscription.compare(row(1), sent=0)
     await bring(message(1))
     assert socket.notifications == []
 
@@ -247,9 +252,9 @@ async def test_a_client_that_has_gone_raises_nothing_but_that(subscribe):
 async def test_with_latest_a_subscription_that_is_not_the_newest_is_closed_once(subscribe, settings):
     settings.NOTIFICATIONS_CONNECTIONS = "latest"
     subscription, socket = await subscribe(connection_id="a")
-    subscription.compare(FeedHead(0, "a"), sent=0)
+    subscription.compare(row(0, latest="a"), sent=0)
     for _ in range(3):
-        subscription.compare(FeedHead(0, "b"), sent=0)
+        subscription.compare(row(0, latest="b"), sent=0)
     await until(lambda: socket.closed)
     assert socket.closed == [4409]
     await bring(message(1))
@@ -258,7 +263,7 @@ async def test_with_latest_a_subscription_that_is_not_the_newest_is_closed_once(
 
 async def test_with_all_nobody_is_replaced(subscribe):
     subscription, socket = await subscribe(connection_id="a")
-    subscription.compare(FeedHead(0, "b"), sent=0)
+    subscription.compare(row(0, latest="b"), sent=0)
     await bring(message(1))
     assert len(socket.notifications) == 1
     assert socket.closed == []
@@ -287,8 +292,8 @@ async def test_the_pump_sends_each_once_in_order_whatever_is_lost_late_or_fails(
         while late and chance.random() < 0.6:
             hub.current().listener._take(message(late[-1], f'{{"n":{late.pop()}}}'))
         if chance.random() < 0.1:
-            subscription.compare(FeedHead(n, ""), sent=subscription.cursor.seq)
+            subscription.compare(row(n), sent=subscription.cursor.seq)
     while subscription.cursor.seq < 40:
-        subscription.compare(FeedHead(40, ""), sent=subscription.cursor.seq)
+        subscription.compare(row(40), sent=subscription.cursor.seq)
         await asyncio.sleep(0.01)
     assert [frame["n"] for frame in socket.notifications] == list(range(1, 41))

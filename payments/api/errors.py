@@ -1,6 +1,5 @@
 """Turn each error into a response: a status, a code, and a sentence that says what to send instead."""
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from uuid import UUID
@@ -11,14 +10,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import BaseModel, Field
 
-from database.errors import describe
+from database.errors import log_outage
 from notifications.auth.grants import KeysUnavailableError
 from payments.api.auth import MissingScope, OtherUser
 from payments.checkout import cancel, create, refundable
 from payments.models import Payment
 from payments.stripe import gateway
-
-logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
 """When to repeat a request, unless Stripe says when."""
@@ -76,11 +73,6 @@ class ErrorOut(BaseModel):
 
 class IdempotencyKeyRequired(Exception):
     """The request pays money out, and came without an Idempotency-Key."""
-
-
-def log_outage(error: OperationalError) -> None:
-    """Log why the database did not serve a request. The log's filter lets it through once a minute."""
-    logger.error("The database did not answer: %s", describe(error))
 
 
 def _refuse(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 from django.db import OperationalError
 
-from payments.api.errors import log_outage
+from database.errors import log_outage
 from payments.metrics import REFUSED
 from payments.models import WebhookEvent
 from payments.webhooks import batches, envelope, ingest, signatures

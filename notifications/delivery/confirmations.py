@@ -37,7 +37,7 @@ class _Confirmation:
     user_id: str
     seq: int
     epoch: str
-    settled: "asyncio.Future[None]"
+    stored: "asyncio.Future[None]"
     tries: int = 0
 
 
@@ -49,13 +49,13 @@ class Confirmations:
 
     def add(self, *, user_id: str, seq: int, epoch: str) -> "asyncio.Future[None]":
         """Store a confirmation soon; return a future that is done once it is stored, or dropped."""
-        settled = asyncio.get_running_loop().create_future()
-        self._put(_Confirmation(user_id, seq, epoch, settled))
-        return settled
+        stored = asyncio.get_running_loop().create_future()
+        self._put(_Confirmation(user_id, seq, epoch, stored))
+        return stored
 
     def _put(self, confirmation: _Confirmation) -> None:
         if self._batcher.put(confirmation):
-            confirmation.settled.set_result(None)
+            confirmation.stored.set_result(None)
 
     async def _write(self, batch: list[_Confirmation]) -> None:
         by_epoch = defaultdict(list)
@@ -64,7 +64,7 @@ class Confirmations:
         for epoch, of_epoch in by_epoch.items():
             left = await self._write_epoch(epoch, of_epoch)
             for confirmation in of_epoch:
-                self._settle(confirmation, is_left=confirmation.user_id in left)
+                self._finish(confirmation, is_left=confirmation.user_id in left)
 
     async def _write_epoch(self, epoch: str, batch: list[_Confirmation]) -> set[str]:
         """Return the users whose numbers could not be written for now."""
@@ -77,9 +77,9 @@ class Confirmations:
             logger.warning("Confirmations could not be written, and are tried again: %s", describe(error))
             return set(numbers)
 
-    def _settle(self, confirmation: _Confirmation, *, is_left: bool) -> None:
+    def _finish(self, confirmation: _Confirmation, *, is_left: bool) -> None:
         confirmation.tries += 1
         if is_left and confirmation.tries < TRIES:
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self._put, confirmation)
-        elif not confirmation.settled.done():
-            confirmation.settled.set_result(None)
+        elif not confirmation.stored.done():
+            confirmation.stored.set_result(None)

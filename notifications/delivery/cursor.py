@@ -149,7 +149,7 @@ class Cursor:
     def next_page(self) -> Page:
         """Return what to read next. The feed has all that wakes brought until now, so their frames are dropped."""
         if self._redeliver_after is not None:
-            return Page(self._redeliver_after, self._redeliver_up_to, "offer", is_redelivery=True)
+            return Page(self._redeliver_after, self._redeliver_up_to, "redelivery", is_redelivery=True)
         self._pending.clear()
         self._woken = 0
         return Page(self.seq, self.known, self._path if self.known > self.seq else "gap")

@@ -68,13 +68,15 @@ def redeliver(*, user_id: str, after: int, up_to: int, limit: int, epoch: str) -
     # One CASE holds all conditions: a WHERE beside the window would remove rows from it, and a subquery for the newest
     # would run for each row.
     wanted = unconfirmed.filter(
-        Case(When(is_newest & is_news & Q(offers__lt=REDELIVERIES_MAX), then=True), default=False)
+        Case(When(is_newest & is_news & Q(redeliveries__lt=REDELIVERIES_MAX), then=True), default=False)
     )
     found = wanted.order_by("seq").annotate(mark=_mark()).values_list("seq", "frame", "mark", "pk")
     rows = list(found[:limit])
     frames = _of_epoch(epoch, (row[:3] for row in rows))
     if rows:
-        Notification.objects.filter(pk__in=[row[3] for row in rows]).update(offers=F("offers") + 1)
+        Notification.objects.filter(pk__in=[row[3] for row in rows]).update(
+            redeliveries=F("redeliveries") + 1
+        )
     return frames
 
 

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 EPOCHS_MAX = 3
 """How many epochs a registration may see. With more there are two databases behind one address, and no failover."""
-SETTLE_SECONDS = 2.0
+FLUSH_SECONDS = 2.0
 """How long the end of a connection waits until its confirmation is stored."""
 PAUSE_SECONDS = 0.05
 PATIENCE_SECONDS = 5.0
@@ -85,10 +85,10 @@ class Hub:
         self._leave_group(subscription)
 
     async def end(self, subscription: Subscription) -> None:
-        """Leave, and wait up to SETTLE_SECONDS until this connection's confirmation is stored."""
+        """Leave, and wait up to FLUSH_SECONDS until this connection's confirmation is stored."""
         self.leave(subscription)
         if subscription.confirming:
-            await asyncio.wait({subscription.confirming}, timeout=SETTLE_SECONDS)
+            await asyncio.wait({subscription.confirming}, timeout=FLUSH_SECONDS)
 
     def deliver(self, message: dict[str, Any]) -> None:
         """Route a message of a user's group to the user's connections. Returns at once."""

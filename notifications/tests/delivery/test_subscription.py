@@ -68,7 +68,7 @@ class Server:
 
 
 @pytest.fixture
-async def subscribe(tell, monkeypatch):
+async def subscribe(notify_user, monkeypatch):
     """Return a function that registers a connection; it leaves when the test ends."""
     monkeypatch.setattr(reconciler, "INTERVAL_SECONDS", 1000)
     started = []
@@ -103,13 +103,15 @@ async def test_the_next_notification_is_sent_as_it_came_without_the_database(sub
     assert socket.texts[1:] == ['{"type":"news","n":1}', '{"type":"news","n":2}']
 
 
-async def test_a_wake_that_comes_during_the_registration_waits_for_its_end(subscribe, tell, monkeypatch):
+async def test_a_wake_that_comes_during_the_registration_waits_for_its_end(
+    subscribe, notify_user, monkeypatch
+):
     woken, refused = metrics.SENT.labels("wake"), total(metrics.REFUSED)
     before, read = woken._value.get(), RegistrationReads.read_state
 
     async def read_and_be_late(reads, *, user_id):
         state = await read(reads, user_id=user_id)
-        await tell(frame={"n": 1})
+        await notify_user(frame={"n": 1})
         await asyncio.sleep(0.2)
         return state
 
@@ -127,19 +129,19 @@ async def test_what_was_sent_is_not_sent_again(subscribe):
     assert socket.notifications == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
-async def test_a_wake_out_of_turn_brings_what_was_left_out_first(subscribe, tell_silently):
+async def test_a_wake_out_of_turn_brings_what_was_left_out_first(subscribe, notify_silently):
     _, socket = await subscribe()
     for n in (1, 2, 3):
-        await tell_silently(frame={"n": n})
+        await notify_silently(frame={"n": n})
     await bring(message(3, '{"n":3}'))
     await bring(message(2, '{"n":2}'))
     assert socket.notifications == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
-async def test_a_wake_for_what_is_not_in_the_feed_moves_nothing(subscribe, tell_silently):
+async def test_a_wake_for_what_is_not_in_the_feed_moves_nothing(subscribe, notify_silently):
     _, socket = await subscribe()
     await bring(message(1_000_000))
-    await tell_silently(frame={"n": 1})
+    await notify_silently(frame={"n": 1})
     await bring(message(1, '{"n":1}'))
     assert socket.notifications == [{"n": 1}]
 
@@ -153,12 +155,12 @@ async def test_a_message_that_makes_no_sense_stops_nothing(subscribe, nonsense):
 
 
 async def test_a_gap_that_cannot_be_read_is_sent_later_and_nothing_before_it(
-    subscribe, tell_silently, without_table
+    subscribe, notify_silently, without_table
 ):
     take_table, bring_table_back = without_table
     subscription, socket = await subscribe()
     for n in (1, 2):
-        await tell_silently(frame={"n": n})
+        await notify_silently(frame={"n": n})
     await take_table()
     await bring(message(2, '{"n":2}'))
     assert socket.notifications == []
@@ -168,10 +170,10 @@ async def test_a_gap_that_cannot_be_read_is_sent_later_and_nothing_before_it(
 
 
 async def test_a_registration_stands_though_what_was_missed_cannot_be_read(
-    subscribe, tell_silently, without_table
+    subscribe, notify_silently, without_table
 ):
     take_table, bring_table_back = without_table
-    await tell_silently(frame={"n": 1})
+    await notify_silently(frame={"n": 1})
     socket = Server()
 
     async def send(event):
@@ -201,10 +203,10 @@ async def test_many_missed_notifications_are_read_page_by_page(subscribe):
     assert socket.notifications == [{"n": n, "seq": n} for n in range(1, many + 1)]
 
 
-async def test_notifications_that_are_not_kept_are_passed(subscribe, tell_silently):
+async def test_notifications_that_are_not_kept_are_passed(subscribe, notify_silently):
     subscription, socket = await subscribe()
     for _ in range(3):
-        await tell_silently()
+        await notify_silently()
     await database_sync_to_async(Notification.objects.all().delete)()
     subscription.compare(row(3), sent=0)
     await until(lambda: subscription.cursor.seq == 3)
@@ -212,9 +214,9 @@ async def test_notifications_that_are_not_kept_are_passed(subscribe, tell_silent
     assert socket.notifications == [{"n": 4}]
 
 
-async def test_a_client_that_takes_nothing_holds_up_no_comparison(subscribe, tell_silently):
+async def test_a_client_that_takes_nothing_holds_up_no_comparison(subscribe, notify_silently):
     subscription, socket = await subscribe()
-    await tell_silently(frame={"n": 1})
+    await notify_silently(frame={"n": 1})
     socket.open.clear()
     for _ in range(3):
         subscription.compare(row(1), sent=0)
@@ -222,19 +224,19 @@ async def test_a_client_that_takes_nothing_holds_up_no_comparison(subscribe, tel
     await until(lambda: socket.notifications == [{"n": 1}])
 
 
-async def test_a_comparison_and_a_wake_at_once_send_once(subscribe, tell_silently):
+async def test_a_comparison_and_a_wake_at_once_send_once(subscribe, notify_silently):
     subscription, socket = await subscribe()
     for n in (1, 2):
-        await tell_silently(frame={"n": n})
+        await notify_silently(frame={"n": n})
     subscription.compare(row(2), sent=0)
     await asyncio.gather(*(bring(message(seq, f'{{"n":{seq}}}')) for seq in (2, 1, 2)))
     await until(lambda: not subscription._is_pumping)
     assert socket.notifications == [{"n": 1}, {"n": 2}]
 
 
-async def test_after_its_end_nothing_is_sent(subscribe, tell_silently):
+async def test_after_its_end_nothing_is_sent(subscribe, notify_silently):
     subscription, socket = await subscribe()
-    await tell_silently()
+    await notify_silently()
     subscription.stop()
     subscription.compare(row(1), sent=0)
     await bring(message(1))
@@ -272,7 +274,7 @@ async def test_with_all_nobody_is_replaced(subscribe):
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("last_seq", [None, 0])
 async def test_the_pump_sends_each_once_in_order_whatever_is_lost_late_or_fails(
-    subscribe, tell_silently, monkeypatch, seed, last_seq
+    subscribe, notify_silently, monkeypatch, seed, last_seq
 ):
     chance = random.Random(seed)
     read, late = history.read_after, []
@@ -286,7 +288,7 @@ async def test_the_pump_sends_each_once_in_order_whatever_is_lost_late_or_fails(
     monkeypatch.setattr("notifications.delivery.subscription.GRACE_SECONDS", 0)
     subscription, socket = await subscribe(last_seq=last_seq)
     for n in range(1, 41):
-        await tell_silently(frame={"n": n})
+        await notify_silently(frame={"n": n})
         late += [n] * chance.choice([0, 1, 1, 1, 2])
         chance.shuffle(late)
         while late and chance.random() < 0.6:

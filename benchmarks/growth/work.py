@@ -179,7 +179,7 @@ class _Connection:
 async def _compare(user_ids: list[str]) -> None:
     groups: Any = {user_id: {_Connection(user_id)} for user_id in user_ids}
     _Connection.epoch = (await sync_to_async(installation.read)()).epoch
-    await Reconciler(groups=groups, clock=UptimeClock()).compare(list(groups))
+    await Reconciler(read_groups=lambda: groups, clock=UptimeClock()).compare(list(groups))
 
 
 def _notify(user_id: str) -> None:

@@ -49,9 +49,10 @@ class Hub:
         self.reads = RegistrationReads()
         self.confirmations = Confirmations()
         self.logins = LoginsWatch()
+        # Two registries: `drain` closes clients that have not registered, too, and those have no group.
         self._sockets: set[Socket] = set()
         self._groups: dict[str, set[Subscription]] = {}
-        self.reconciler = Reconciler(groups=self._groups, clock=self.clock)
+        self.reconciler = Reconciler(read_groups=lambda: self._groups, clock=self.clock)
 
     @contextmanager
     def holding(self, socket: Socket) -> Iterator[None]:

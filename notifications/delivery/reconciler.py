@@ -6,7 +6,7 @@ notification by a second, and loses none.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from django.db import Error as DatabaseError
@@ -32,9 +32,11 @@ WAITING_MAX = 1000
 class Reconciler:
     """Compares one hub's connections, between `start` and `stop`."""
 
-    def __init__(self, *, groups: Mapping[str, set[Subscription]], clock: UptimeClock) -> None:
-        """Take the hub's connections, by their users' groups, and the clock to tick while running."""
-        self._groups = groups
+    def __init__(
+        self, *, read_groups: Callable[[], Mapping[str, set[Subscription]]], clock: UptimeClock
+    ) -> None:
+        """Take the hub's method that returns its connections, by their users' groups, and the clock to tick."""
+        self._read_groups = read_groups
         self._clock = clock
         self._soon = Batcher(self._compare_quietly, size=CHUNK_SIZE, room=WAITING_MAX)
         self._tasks: list[asyncio.Task[None]] = []
@@ -63,7 +65,7 @@ class Reconciler:
         ended: list[Subscription] = []
         for start in range(0, len(groups), CHUNK_SIZE):
             chunk = groups[start : start + CHUNK_SIZE]
-            members = [one for group in chunk for one in self._groups.get(group, ()) if one.is_live]
+            members = [one for group in chunk for one in self._read_groups().get(group, ()) if one.is_live]
             sent = [(subscription, subscription.cursor.seq) for subscription in members]
             user_ids = list({subscription.user_id for subscription in members})
             states = await in_thread(history.read_rows, user_ids=user_ids)
@@ -92,11 +94,11 @@ class Reconciler:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
-            for members in self._groups.values():
+            for members in self._read_groups().values():
                 for subscription in members:
                     subscription.confirm_outlived()
             try:
-                await self.compare(list(self._groups))
+                await self.compare(list(self._read_groups()))
             except DatabaseError as error:
                 metrics.READ_FAILURES.inc()
                 if not self._is_failing:

@@ -11,6 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from payments.api.addresses import NUMBER
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 DEVELOPMENT_SECRET_KEY = "development-only-secret-key-never-for-production"
@@ -40,7 +42,6 @@ def _app_scheme(scheme: str) -> str:
 
 
 _NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _NAME_MAX_LENGTH = 253
 
 
@@ -51,7 +52,7 @@ def _host(host: str) -> str:
         if ip_address(bare).version == 6 or bare == host:  # noqa: PLR2004 the number is its name
             return bare
     last = host.removesuffix(".").rpartition(".")[2]
-    if len(host) > _NAME_MAX_LENGTH or not _NAME.fullmatch(host) or _NUMBER.fullmatch(last):
+    if len(host) > _NAME_MAX_LENGTH or not _NAME.fullmatch(host) or NUMBER.fullmatch(last):
         raise ValueError(
             "set localhost, one address of this machine, or one name of it; 0.0.0.0 for all of them. "
             "The port is in PORT"

@@ -10,16 +10,13 @@ from django.db import Error as DatabaseError
 
 from database.errors import describe
 from database.threads import in_writing_thread
-from notifications.batching import Batcher
+from notifications.batching import GATHER_SECONDS, QUERY_SIZE, Batcher
 from notifications.delivery import history
 
 logger = logging.getLogger(__name__)
 
-BATCH_SIZE = 500
 WAITING_MAX = 10_000
 """Confirmations that wait. One that finds no room is dropped, and its notification is redelivered."""
-PAUSE_SECONDS = 0.02
-"""The least time from one write to the next, in which confirmations gather."""
 RETRY_SECONDS = 1.0
 TRIES = 10
 """How many times a confirmation is tried while the feed is locked. Then it is dropped."""
@@ -45,7 +42,7 @@ class Confirmations:
     """The confirmations of one event loop that wait to be stored."""
 
     def __init__(self) -> None:
-        self._batcher = Batcher(self._write, size=BATCH_SIZE, room=WAITING_MAX, pause_seconds=PAUSE_SECONDS)
+        self._batcher = Batcher(self._write, size=QUERY_SIZE, room=WAITING_MAX, pause_seconds=GATHER_SECONDS)
 
     def add(self, *, user_id: str, seq: int, epoch: str) -> "asyncio.Future[None]":
         """Store a confirmation soon; return a future that is done once it is stored, or dropped."""

@@ -35,7 +35,7 @@ EPOCHS_MAX = 3
 """How many epochs a registration may see. With more there are two databases behind one address, and no failover."""
 FLUSH_SECONDS = 2.0
 """How long the end of a connection waits until its confirmation is stored."""
-PAUSE_SECONDS = 0.05
+POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 5.0
 """How long the last connections may take to end after they were closed."""
 
@@ -103,7 +103,7 @@ class Hub:
         farewells = await close_all(list(self._sockets))
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while self._sockets and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 there is no one event to wait for
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         for farewell in farewells:
             farewell.cancel()
 

@@ -14,7 +14,7 @@ from django.db import Error as DatabaseError
 from database.errors import describe
 from database.threads import in_thread
 from notifications import metrics
-from notifications.batching import Batcher
+from notifications.batching import QUERY_SIZE, Batcher
 from notifications.delivery import history
 from notifications.delivery.receipts import TICK_SECONDS, UptimeClock
 from notifications.delivery.socket import close_all
@@ -23,8 +23,6 @@ from notifications.delivery.subscription import Subscription
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
-CHUNK_SIZE = 500
-"""Users in one query."""
 WAITING_MAX = 1000
 """Groups that wait for an immediate comparison. Further ones are compared within a second anyway."""
 
@@ -38,7 +36,7 @@ class Reconciler:
         """Take the hub's method that returns its connections, by their users' groups, and the clock to tick."""
         self._read_groups = read_groups
         self._clock = clock
-        self._soon = Batcher(self._compare_quietly, size=CHUNK_SIZE, room=WAITING_MAX)
+        self._soon = Batcher(self._compare_quietly, size=QUERY_SIZE, room=WAITING_MAX)
         self._tasks: list[asyncio.Task[None]] = []
         self._is_failing = False
         self._farewell: asyncio.Task[object] | None = None
@@ -63,8 +61,8 @@ class Reconciler:
         Connections that take their place while the feeds are read are left out: they may be ahead of them.
         """
         ended: list[Subscription] = []
-        for start in range(0, len(groups), CHUNK_SIZE):
-            chunk = groups[start : start + CHUNK_SIZE]
+        for start in range(0, len(groups), QUERY_SIZE):
+            chunk = groups[start : start + QUERY_SIZE]
             members = [one for group in chunk for one in self._read_groups().get(group, ()) if one.is_live]
             sent = [(subscription, subscription.cursor.seq) for subscription in members]
             user_ids = list({subscription.user_id for subscription in members})

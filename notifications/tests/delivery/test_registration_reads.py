@@ -74,7 +74,7 @@ async def test_a_read_that_takes_its_time_holds_up_others_only_for_a_while(reads
 
 
 async def test_in_a_storm_those_who_come_after_a_read_gather_for_the_next(reads, monkeypatch):
-    monkeypatch.setattr(registration_reads, "PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(registration_reads, "GATHER_SECONDS", 0.5)
     await asyncio.gather(*read_all("a"))
     await asyncio.gather(*(later(turns) for turns in range(3)))
     assert reads == [["a"], ["0", "1", "2"]]
@@ -87,7 +87,7 @@ async def later(turns):
 
 
 async def test_no_read_is_larger_than_a_batch(reads, monkeypatch):
-    monkeypatch.setattr(registration_reads, "BATCH_SIZE", 2)
+    monkeypatch.setattr(registration_reads, "QUERY_SIZE", 2)
     await asyncio.gather(*read_all("a", "b", "c"))
     assert reads == [["a", "b"], ["c"]]
 

@@ -1,4 +1,4 @@
-"""Read times to come, as people write them on the command line and in forms."""
+"""Read times, as people write them on the command line and in forms."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,12 @@ def span(text: str) -> timedelta:
     return int(match[1]) * _UNITS[match[2]]
 
 
+def moment(text: str) -> datetime:
+    """Return a time from ISO 8601, UTC unless it names another zone. Raises ValueError."""
+    at = datetime.fromisoformat(text)
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
 def end(text: str) -> datetime | None:
     """Return a time from ISO 8601 (UTC unless it names another zone) or from how far off it is; None for `never`.
 
@@ -28,9 +34,8 @@ def end(text: str) -> datetime | None:
     except ValueError:
         pass
     try:
-        at = datetime.fromisoformat(text)
+        return moment(text)
     except ValueError:
         raise ValueError(
             f"{text!r} is no time: send 2027-01-31, 2027-01-31T12:00:00Z, how far off it is (30m, 12h, 90d), or never"
         ) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -11,8 +11,7 @@ import string
 from typing import NamedTuple
 
 PREFIX = "pns_"
-SHAPE = r"pns_[0-9a-f]{16}_[0-9A-Za-z]{43}"
-_SHAPE = re.compile("pns_([0-9a-f]{16})_([0-9A-Za-z]{43})", re.ASCII)
+SHAPE = r"pns_([0-9a-f]{16})_([0-9A-Za-z]{43})"
 _ALPHABET = string.digits + string.ascii_letters
 _SECRET_LENGTH = 43
 """Of 62 characters, 43 at random are 256 bits."""
@@ -37,7 +36,7 @@ def make() -> KeyText:
 
 def parse(text: str) -> KeyText | None:
     """Return the parts of a key; None if the text has another shape."""
-    match = _SHAPE.fullmatch(text)
+    match = re.fullmatch(SHAPE, text)
     return KeyText(*match.groups()) if match else None
 
 

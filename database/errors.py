@@ -1,6 +1,11 @@
 """Describe database errors for the log, without the statement and its values."""
 
+import logging
+
 import psycopg
+from django.db import OperationalError
+
+logger = logging.getLogger(__name__)
 
 LINE_MAX = 300
 """Characters of a text that is logged."""
@@ -31,6 +36,12 @@ def describe(error: BaseException) -> str:
         text = _first_line(cause) if about_connection else ""
         return f"{type(error).__name__} ({text or type(cause).__name__})"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def log_outage(error: OperationalError) -> None:
+    """Log why the database did not serve a request. The log's filter passes each reason once a minute."""
+    reason = describe(error)
+    logger.error("The database did not answer: %s", reason, extra={"reason": reason})
 
 
 def _first_line(error: BaseException) -> str:

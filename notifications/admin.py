@@ -64,7 +64,7 @@ class NotificationAdmin(ReadOnlyAdmin):
     query_parameters: ClassVar = frozenset({"feed__id__exact", "feed__user_id", "seq"})
     search_fields = ("feed__user_id",)
     search_help_text = "A whole user id"
-    fields = ("feed_link", "seq", "subject", "created", "expires", "offers", "pretty_frame")
+    fields = ("feed_link", "seq", "subject", "created", "expires", "redeliveries", "pretty_frame")
     readonly_fields = ("feed_link", "subject", "created", "expires", "pretty_frame")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:

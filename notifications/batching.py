@@ -8,6 +8,11 @@ from typing import Generic, TypeVar
 
 logger = logging.getLogger(__name__)
 
+QUERY_SIZE = 500
+"""Users, or their logins, in one query."""
+GATHER_SECONDS = 0.02
+"""The least time from one query for many users to the next, in which they gather."""
+
 _Item = TypeVar("_Item")
 
 

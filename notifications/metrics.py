@@ -10,11 +10,11 @@ REGISTRATIONS = Counter(
 )
 SENT = Counter(
     "notifications_sent",
-    "Notifications sent to sockets, by path: wake, gap (a wake came out of order), resume, offer (a redelivery to a "
+    "Notifications sent to sockets, by path: wake, gap (a wake came out of order), resume, redelivery (to a "
     "plain client) or reconciler. Many by the reconciler mean that the channel layer does not deliver.",
     ["path"],
 )
-for _path in ("wake", "gap", "resume", "offer", "reconciler"):
+for _path in ("wake", "gap", "resume", "redelivery", "reconciler"):
     SENT.labels(_path)  # so that each is exported from the start
 CLOSED = Counter("notifications_closed", "Connections that the service ended, by close code.", ["code"])
 WAKE_FAILURES = Counter(

@@ -50,7 +50,7 @@ class Notification(models.Model):
     collapse_key = models.CharField(
         max_length=100, help_text="Of the notifications that share it, a late client needs only the newest."
     )
-    offers = models.PositiveSmallIntegerField(
+    redeliveries = models.PositiveSmallIntegerField(
         db_default=0, help_text="How often it was sent again, to a plain client that registered."
     )
     created_at = models.DateTimeField(auto_now_add=True)

@@ -14,8 +14,9 @@ from payments.checkout import cancel
 from payments.forgotten import pseudonym, without_person
 from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.status import Status
+from payments.stripe.values import REMOVED
 from payments.webhooks import bodies
-from payments.webhooks.scrubbing import REMOVED, scrub, without_customer
+from payments.webhooks.scrubbing import scrub, without_customer
 
 AT_ONCE = 100
 """Payments in one transaction, so that it holds its locks briefly."""

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, Validat
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from access import bounds
+from payments.api.addresses import NUMBER
 from payments_project.secret_files import secrets_in_files
 from payments_project.web_names import Origin, ReturnHost
 
@@ -44,7 +45,6 @@ def _app_scheme(scheme: str) -> str:
 
 
 _NAME = re.compile(r"([a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _NAME_MAX_LENGTH = 253
 
 
@@ -55,7 +55,7 @@ def _host(host: str) -> str:
         if ip_address(bare).version == 6 or bare == host:  # noqa: PLR2004 the number is its name
             return bare
     last = host.removesuffix(".").rpartition(".")[2]
-    if len(host) > _NAME_MAX_LENGTH or not _NAME.fullmatch(host) or _NUMBER.fullmatch(last):
+    if len(host) > _NAME_MAX_LENGTH or not _NAME.fullmatch(host) or NUMBER.fullmatch(last):
         raise ValueError(
             "set localhost, one address of this machine, or one name of it; 0.0.0.0 for all of them. "
             "The port is in PORT"

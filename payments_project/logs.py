@@ -85,7 +85,7 @@ _ONCE_A_MINUTE = (
     "notifications.delivery.confirmations",
     "notifications.delivery.permission",
     "notifications.delivery.reads",
-    "payments.api.errors",
+    "database.errors",
     "payments_project.postgresql",
     # These log a line for each message or request that is refused.
     "notifications.fanout.seal",

@@ -22,7 +22,7 @@ SELECT n, user_id, seq, (seq + 2) / 3 AS ride, seq % 3 AS step, told = seq AS is
     md5(n || ':' || (seq + 2) / 3) AS code, since + span * ((seq - random()) / told) AS at
 FROM rider CROSS JOIN LATERAL generate_series(1, told) AS seq;
 
-INSERT INTO notifications_notification (feed_id, seq, frame, collapse_key, offers, created_at, expires_at)
+INSERT INTO notifications_notification (feed_id, seq, frame, collapse_key, redeliveries, created_at, expires_at)
 SELECT n, seq,
     CASE step
         WHEN 1 THEN format(

@@ -17,6 +17,7 @@ from notifications import retention as notifications_retention
 from notifications.delivery import history
 from notifications.delivery.receipts import UptimeClock
 from notifications.delivery.reconciler import Reconciler
+from notifications.delivery.states import FeedState
 from payments.reconciliation import incomplete, missing_events, stale_payments
 from payments.webhooks import ingest, known, parked, replay, signatures
 from payments.webhooks import retention as events_retention
@@ -80,9 +81,9 @@ def sockets(sample: Sample) -> Iterator[Work]:
         times=20,
     )
     yield Work(
-        name="history.read_heads of 500 users",
+        name="history.read_rows of 500 users",
         draw=lambda: sample.users(500),
-        do=lambda user_ids: history.read_heads(user_ids=user_ids),
+        do=lambda user_ids: history.read_rows(user_ids=user_ids),
     )
     yield Work(
         name="the reconciler's round, 1,000 connections",
@@ -171,14 +172,14 @@ class _Connection:
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
 
-    def compare(self, head: history.FeedHead, *, sent: int) -> None:
+    def compare(self, state: FeedState, *, sent: int) -> None:
         pass
 
 
 async def _compare(user_ids: list[str]) -> None:
     groups: Any = {user_id: {_Connection(user_id)} for user_id in user_ids}
     _Connection.epoch = (await sync_to_async(installation.read)()).epoch
-    await Reconciler(groups=groups, clock=UptimeClock()).compare(list(groups))
+    await Reconciler(read_groups=lambda: groups, clock=UptimeClock()).compare(list(groups))
 
 
 def _notify(user_id: str) -> None:

@@ -10,16 +10,13 @@ from django.db import Error as DatabaseError
 
 from database.errors import describe
 from database.threads import in_writing_thread
-from notifications.batching import Batcher
+from notifications.batching import GATHER_SECONDS, QUERY_SIZE, Batcher
 from notifications.delivery import history
 
 logger = logging.getLogger(__name__)
 
-BATCH_SIZE = 500
 WAITING_MAX = 10_000
 """Confirmations that wait. One that finds no room is dropped, and its notification is redelivered."""
-PAUSE_SECONDS = 0.02
-"""The least time from one write to the next, in which confirmations gather."""
 RETRY_SECONDS = 1.0
 TRIES = 10
 """How many times a confirmation is tried while the feed is locked. Then it is dropped."""
@@ -37,7 +34,7 @@ class _Confirmation:
     user_id: str
     seq: int
     epoch: str
-    settled: "asyncio.Future[None]"
+    stored: "asyncio.Future[None]"
     tries: int = 0
 
 
@@ -45,17 +42,17 @@ class Confirmations:
     """The confirmations of one event loop that wait to be stored."""
 
     def __init__(self) -> None:
-        self._batcher = Batcher(self._write, size=BATCH_SIZE, room=WAITING_MAX, pause_seconds=PAUSE_SECONDS)
+        self._batcher = Batcher(self._write, size=QUERY_SIZE, room=WAITING_MAX, pause_seconds=GATHER_SECONDS)
 
     def add(self, *, user_id: str, seq: int, epoch: str) -> "asyncio.Future[None]":
         """Store a confirmation soon; return a future that is done once it is stored, or dropped."""
-        settled = asyncio.get_running_loop().create_future()
-        self._put(_Confirmation(user_id, seq, epoch, settled))
-        return settled
+        stored = asyncio.get_running_loop().create_future()
+        self._put(_Confirmation(user_id, seq, epoch, stored))
+        return stored
 
     def _put(self, confirmation: _Confirmation) -> None:
         if self._batcher.put(confirmation):
-            confirmation.settled.set_result(None)
+            confirmation.stored.set_result(None)
 
     async def _write(self, batch: list[_Confirmation]) -> None:
         by_epoch = defaultdict(list)
@@ -64,7 +61,7 @@ class Confirmations:
         for epoch, of_epoch in by_epoch.items():
             left = await self._write_epoch(epoch, of_epoch)
             for confirmation in of_epoch:
-                self._settle(confirmation, is_left=confirmation.user_id in left)
+                self._finish(confirmation, is_left=confirmation.user_id in left)
 
     async def _write_epoch(self, epoch: str, batch: list[_Confirmation]) -> set[str]:
         """Return the users whose numbers could not be written for now."""
@@ -82,9 +79,9 @@ class Confirmations:
             )
             return set(numbers)
 
-    def _settle(self, confirmation: _Confirmation, *, is_left: bool) -> None:
+    def _finish(self, confirmation: _Confirmation, *, is_left: bool) -> None:
         confirmation.tries += 1
         if is_left and confirmation.tries < TRIES:
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self._put, confirmation)
-        elif not confirmation.settled.done():
-            confirmation.settled.set_result(None)
+        elif not confirmation.stored.done():
+            confirmation.stored.set_result(None)

@@ -6,7 +6,7 @@ The cursor notes wakes, the feed state at the registration, and the comparison e
 
 from typing import NamedTuple
 
-from notifications.delivery.history import FeedHead, FeedState
+from notifications.delivery.states import FeedState
 
 PAGE_SIZE = 100
 """Notifications in one read of the feed."""
@@ -108,17 +108,17 @@ class Cursor:
             self._pending[seq] = text
         self._woken = max(self._woken, seq)
 
-    def compare(self, head: FeedHead, *, sent: int) -> bool:
-        """Compare with the feed's row; return whether a newer connection has replaced this one.
+    def compare(self, state: FeedState, *, sent: int) -> bool:
+        """Compare with the feed state; return whether a newer connection has replaced this one.
 
-        `sent` is the number that was sent before the row was read. If the row ends before it, numbers are lost. If the
-        row has no newest connection any more, the whole row was lost.
+        `sent` is the number that was sent before the state was read. If the feed ends before it, numbers are lost. If
+        the feed has no latest connection any more, its whole row was lost.
         """
-        has_lost_claim = self._connection_id is not None and not head.latest_connection
-        if head.newest < sent or has_lost_claim:
+        has_lost_claim = self._connection_id is not None and not state.latest_connection
+        if state.newest < sent or has_lost_claim:
             self.doubt = self.doubt or Doubt(sent, must_end=has_lost_claim)
             return False
-        return self._connection_id is not None and head.latest_connection != self._connection_id
+        return self._connection_id is not None and state.latest_connection != self._connection_id
 
     def learn(self, newest: int) -> None:
         """Note the newest number, as the reconciler read it from the feed's row."""
@@ -149,7 +149,7 @@ class Cursor:
     def next_page(self) -> Page:
         """Return what to read next. The feed has all that wakes brought until now, so their frames are dropped."""
         if self._redeliver_after is not None:
-            return Page(self._redeliver_after, self._redeliver_up_to, "offer", is_redelivery=True)
+            return Page(self._redeliver_after, self._redeliver_up_to, "redelivery", is_redelivery=True)
         self._pending.clear()
         self._woken = 0
         return Page(self.seq, self.known, self._path if self.known > self.seq else "gap")

@@ -1,7 +1,6 @@
 """Read feeds for connections, and store how far their clients have confirmed them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
 
 import orjson
 from django.db import OperationalError, connection, transaction
@@ -10,61 +9,22 @@ from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from notifications import installation, timeline
+from notifications.delivery.states import FeedState
 from notifications.models import Feed, Notification
 
 # All users are one parameter: Django's ORM would build one for each, four times the work, each second.
-_HEADS = """
-    SELECT user_id, last_seq, latest_connection, disconnects FROM notifications_feed WHERE user_id = ANY (%s)
+_ROWS = """
+    SELECT user_id, last_seq, confirmed_seq, disconnects, latest_connection FROM notifications_feed
+    WHERE user_id = ANY (%s)
 """
-_HEADS_ON_SQLITE = """
-    SELECT user_id, last_seq, latest_connection, disconnects FROM notifications_feed
+_ROWS_ON_SQLITE = """
+    SELECT user_id, last_seq, confirmed_seq, disconnects, latest_connection FROM notifications_feed
     WHERE user_id IN (SELECT value FROM json_each(%s))
 """
 
 REDELIVERIES_MAX = 10
 """How many times a notification is redelivered to plain clients. After that many registrations it has been seen, even
 if no connection lived long enough to confirm it."""
-
-
-class FeedState(NamedTuple):
-    """A feed's newest number, the oldest number that is kept, and the number up to which clients have confirmed.
-
-    `epoch` is the epoch of the numbers; `is_first_epoch`: there was none before it. A user without a feed is at 0.
-    `disconnects`: how often all connections of the user were closed by request.
-    """
-
-    newest: int
-    oldest: int | None
-    confirmed: int
-    epoch: str
-    is_first_epoch: bool
-    disconnects: int = 0
-
-    def can_resume(self, seq: int, *, epoch: str | None) -> bool:
-        """Return whether a client that has got this number can be sent everything after it.
-
-        `epoch` is the epoch of the number. None: the client did not send one, so the number may be of any epoch. Only
-        0, for a client that has got nothing, means the same in every epoch.
-        """
-        is_of_this = self.is_first_epoch if epoch is None else epoch == self.epoch
-        return (seq == 0 or is_of_this) and self.is_kept_after(seq)
-
-    def is_kept_after(self, seq: int) -> bool:
-        """Return whether everything after this number is still stored."""
-        if seq >= self.newest:
-            return seq == self.newest
-        return self.oldest is not None and self.oldest <= seq + 1
-
-
-class FeedHead(NamedTuple):
-    """A feed's newest number, and the connection that registered last with NOTIFICATIONS_CONNECTIONS=latest.
-
-    `disconnects` is that of FeedState.
-    """
-
-    newest: int
-    latest_connection: str
-    disconnects: int = 0
 
 
 class EpochEndedError(OperationalError):
@@ -88,10 +48,10 @@ def read_states(*, user_ids: Collection[str]) -> dict[str, FeedState]:
     _, epoch, is_first = installation.read()  # before the numbers: a later change is noticed soon
     oldest = Notification.objects.filter(feed=OuterRef("pk")).order_by("seq").values("seq")[:1]
     feeds = Feed.objects.filter(user_id__in=user_ids).order_by()
-    rows = feeds.values_list("user_id", "last_seq", Subquery(oldest), "confirmed_seq", "disconnects")
+    columns = ("last_seq", Subquery(oldest), "confirmed_seq", "disconnects", "latest_connection")
     found = {
-        user_id: FeedState(newest, first, confirmed, epoch, is_first, disconnects)
-        for user_id, newest, first, confirmed, disconnects in rows
+        user_id: FeedState(newest, first, confirmed, epoch, is_first, *others)
+        for user_id, newest, first, confirmed, *others in feeds.values_list("user_id", *columns)
     }
     return dict.fromkeys(user_ids, FeedState(0, None, 0, epoch, is_first)) | found
 
@@ -108,13 +68,15 @@ def redeliver(*, user_id: str, after: int, up_to: int, limit: int, epoch: str) -
     # One CASE holds all conditions: a WHERE beside the window would remove rows from it, and a subquery for the newest
     # would run for each row.
     wanted = unconfirmed.filter(
-        Case(When(is_newest & is_news & Q(offers__lt=REDELIVERIES_MAX), then=True), default=False)
+        Case(When(is_newest & is_news & Q(redeliveries__lt=REDELIVERIES_MAX), then=True), default=False)
     )
     found = wanted.order_by("seq").annotate(mark=_mark()).values_list("seq", "frame", "mark", "pk")
     rows = list(found[:limit])
     frames = _of_epoch(epoch, (row[:3] for row in rows))
     if rows:
-        Notification.objects.filter(pk__in=[row[3] for row in rows]).update(offers=F("offers") + 1)
+        Notification.objects.filter(pk__in=[row[3] for row in rows]).update(
+            redeliveries=F("redeliveries") + 1
+        )
     return frames
 
 
@@ -153,21 +115,19 @@ def confirm(numbers: Mapping[str, int], *, epoch: str) -> set[str]:
     return numbers.keys() - found.keys()
 
 
-def read_truth(*, user_ids: Sequence[str]) -> tuple[str, dict[str, FeedHead]]:
-    """Return the epoch of the numbers, and the head of each of these users' feeds."""
-    epoch = installation.read().epoch
-    return epoch, dict.fromkeys(user_ids, FeedHead(0, "")) | read_heads(user_ids=user_ids)
-
-
-def read_heads(*, user_ids: Sequence[str]) -> dict[str, FeedHead]:
-    """Return the heads of these users' feeds, by user id. Users without a feed are left out."""
-    ids = list(user_ids)
+def read_rows(*, user_ids: Collection[str]) -> dict[str, FeedState]:
+    """Return the feed state of each of these users without the oldest number, which is not in the feed's row."""
+    _, epoch, is_first = installation.read()  # before the numbers: a later change is noticed soon
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(_HEADS, [ids])
+            cursor.execute(_ROWS, [list(user_ids)])
         else:
-            cursor.execute(_HEADS_ON_SQLITE, [orjson.dumps(ids).decode()])
-        return {user_id: FeedHead(*head) for user_id, *head in cursor.fetchall()}
+            cursor.execute(_ROWS_ON_SQLITE, [orjson.dumps(list(user_ids)).decode()])
+        found = {
+            user_id: FeedState(newest, None, confirmed, epoch, is_first, *others)
+            for user_id, newest, confirmed, *others in cursor.fetchall()
+        }
+    return dict.fromkeys(user_ids, FeedState(0, None, 0, epoch, is_first)) | found
 
 
 def set_latest_connection(*, user_id: str, connection_id: str) -> None:

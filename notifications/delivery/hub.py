@@ -19,12 +19,12 @@ from database.threads import in_thread, in_writing_thread
 from notifications import installation
 from notifications.delivery import history
 from notifications.delivery.confirmations import Confirmations
-from notifications.delivery.history import FeedState
 from notifications.delivery.permission import LoginsWatch
 from notifications.delivery.receipts import UptimeClock
 from notifications.delivery.reconciler import Reconciler
 from notifications.delivery.registration_reads import RegistrationReads
 from notifications.delivery.socket import Socket, close_all
+from notifications.delivery.states import FeedState
 from notifications.delivery.subscription import Subscription
 from notifications.fanout import publish, seal
 from notifications.fanout.breaker import TIMEOUT_SECONDS
@@ -34,9 +34,9 @@ logger = logging.getLogger(__name__)
 
 EPOCHS_MAX = 3
 """How many epochs a registration may see. With more there are two databases behind one address, and no failover."""
-SETTLE_SECONDS = 2.0
+FLUSH_SECONDS = 2.0
 """How long the end of a connection waits until its confirmation is stored."""
-PAUSE_SECONDS = 0.05
+POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 5.0
 """How long the last connections may take to end after they were closed."""
 
@@ -50,9 +50,10 @@ class Hub:
         self.reads = RegistrationReads()
         self.confirmations = Confirmations()
         self.logins = LoginsWatch()
+        # Two registries: `drain` closes clients that have not registered, too, and those have no group.
         self._sockets: set[Socket] = set()
         self._groups: dict[str, set[Subscription]] = {}
-        self.reconciler = Reconciler(groups=self._groups, clock=self.clock)
+        self.reconciler = Reconciler(read_groups=lambda: self._groups, clock=self.clock)
 
     @contextmanager
     def holding(self, socket: Socket) -> Iterator[None]:
@@ -88,10 +89,10 @@ class Hub:
         self._leave_group(subscription)
 
     async def end(self, subscription: Subscription) -> None:
-        """Leave, and wait up to SETTLE_SECONDS until this connection's confirmation is stored."""
+        """Leave, and wait up to FLUSH_SECONDS until this connection's confirmation is stored."""
         self.leave(subscription)
         if subscription.confirming:
-            await asyncio.wait({subscription.confirming}, timeout=SETTLE_SECONDS)
+            await asyncio.wait({subscription.confirming}, timeout=FLUSH_SECONDS)
 
     def deliver(self, message: dict[str, Any]) -> None:
         """Route a message of a user's group to the user's connections. Returns at once."""
@@ -105,7 +106,7 @@ class Hub:
         farewells = await close_all(list(self._sockets))
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while self._sockets and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 there is no one event to wait for
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         for farewell in farewells:
             farewell.cancel()
 

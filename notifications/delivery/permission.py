@@ -12,13 +12,12 @@ from database.threads import in_thread
 from notifications.auth import logins
 from notifications.auth.grants import Grant
 from notifications.auth.tokens import LEEWAY_SECONDS
+from notifications.batching import QUERY_SIZE
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 20.0
 """How often logins are compared with the database. With one failed read an ended login is still noticed in a minute."""
-CHUNK_SIZE = 500
-"""Sessions in one query."""
 
 EXPIRED = "The token has expired."
 LOGGED_OUT = "The login has ended."
@@ -88,8 +87,8 @@ class LoginsWatch:
 
     async def _compare(self) -> None:
         keys = list({one.session_key for one in self._watched if one.session_key})
-        for start in range(0, len(keys), CHUNK_SIZE):
-            chunk = set(keys[start : start + CHUNK_SIZE])
+        for start in range(0, len(keys), QUERY_SIZE):
+            chunk = set(keys[start : start + QUERY_SIZE])
             users = await in_thread(logins.read, chunk)
             for one in [one for one in self._watched if one.session_key in chunk]:
                 if users.get(one.session_key or "") != one.user_id:

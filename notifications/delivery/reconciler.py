@@ -6,7 +6,7 @@ notification by a second, and loses none.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from django.db import Error as DatabaseError
@@ -14,7 +14,7 @@ from django.db import Error as DatabaseError
 from database.errors import describe
 from database.threads import in_thread
 from notifications import metrics
-from notifications.batching import Batcher
+from notifications.batching import QUERY_SIZE, Batcher
 from notifications.delivery import history
 from notifications.delivery.receipts import TICK_SECONDS, UptimeClock
 from notifications.delivery.socket import close_all
@@ -23,8 +23,6 @@ from notifications.delivery.subscription import Subscription
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
-CHUNK_SIZE = 500
-"""Users in one query."""
 WAITING_MAX = 1000
 """Groups that wait for an immediate comparison. Further ones are compared within a second anyway."""
 
@@ -32,11 +30,13 @@ WAITING_MAX = 1000
 class Reconciler:
     """Compares one hub's connections, between `start` and `stop`."""
 
-    def __init__(self, *, groups: Mapping[str, set[Subscription]], clock: UptimeClock) -> None:
-        """Take the hub's connections, by their users' groups, and the clock to tick while running."""
-        self._groups = groups
+    def __init__(
+        self, *, read_groups: Callable[[], Mapping[str, set[Subscription]]], clock: UptimeClock
+    ) -> None:
+        """Take the hub's method that returns its connections, by their users' groups, and the clock to tick."""
+        self._read_groups = read_groups
         self._clock = clock
-        self._soon = Batcher(self._compare_quietly, size=CHUNK_SIZE, room=WAITING_MAX)
+        self._soon = Batcher(self._compare_quietly, size=QUERY_SIZE, room=WAITING_MAX)
         self._tasks: list[asyncio.Task[None]] = []
         self._is_failing = False
         self._farewell: asyncio.Task[object] | None = None
@@ -56,20 +56,21 @@ class Reconciler:
         self._soon.put(group)
 
     async def compare(self, groups: Sequence[str]) -> None:
-        """Compare the connections of these groups with the heads of their users' feeds. Raises a DatabaseError.
+        """Compare the connections of these groups with their users' feeds. Raises a DatabaseError.
 
-        Connections that take their place while the heads are read are left out: they may be ahead of them.
+        Connections that take their place while the feeds are read are left out: they may be ahead of them.
         """
         ended: list[Subscription] = []
-        for start in range(0, len(groups), CHUNK_SIZE):
-            chunk = groups[start : start + CHUNK_SIZE]
-            members = [one for group in chunk for one in self._groups.get(group, ()) if one.is_live]
+        for start in range(0, len(groups), QUERY_SIZE):
+            chunk = groups[start : start + QUERY_SIZE]
+            members = [one for group in chunk for one in self._read_groups().get(group, ()) if one.is_live]
             sent = [(subscription, subscription.cursor.seq) for subscription in members]
             user_ids = list({subscription.user_id for subscription in members})
-            epoch, heads = await in_thread(history.read_truth, user_ids=user_ids)
+            states = await in_thread(history.read_rows, user_ids=user_ids)
             for subscription, seq in sent:
-                if subscription.epoch == epoch:
-                    subscription.compare(heads[subscription.user_id], sent=seq)
+                state = states[subscription.user_id]
+                if subscription.epoch == state.epoch:
+                    subscription.compare(state, sent=seq)
                 elif subscription.is_live:
                     ended.append(subscription)
         if ended:
@@ -91,11 +92,11 @@ class Reconciler:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
-            for members in self._groups.values():
+            for members in self._read_groups().values():
                 for subscription in members:
                     subscription.confirm_outlived()
             try:
-                await self.compare(list(self._groups))
+                await self.compare(list(self._read_groups()))
             except DatabaseError as error:
                 metrics.READ_FAILURES.inc()
                 if not self._is_failing:

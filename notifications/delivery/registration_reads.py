@@ -10,15 +10,12 @@ from typing import NamedTuple
 from django.db import OperationalError
 
 from database.threads import in_thread
-from notifications.batching import Batcher
+from notifications.batching import GATHER_SECONDS, QUERY_SIZE, Batcher
 from notifications.delivery import history
-from notifications.delivery.history import FeedState
+from notifications.delivery.states import FeedState
 
-BATCH_SIZE = 500
 WAITING_MAX = 100_000
 """More than a process can have connections."""
-PAUSE_SECONDS = 0.02
-"""The least time from one read to the next, in which registrations gather."""
 PATIENCE_SECONDS = 0.5
 """How long the next batch waits for a slow read. Then both run at the same time."""
 
@@ -32,7 +29,7 @@ class RegistrationReads:
     """The reads of one event loop."""
 
     def __init__(self) -> None:
-        self._batcher = Batcher(self._read, size=BATCH_SIZE, room=WAITING_MAX, pause_seconds=PAUSE_SECONDS)
+        self._batcher = Batcher(self._read, size=QUERY_SIZE, room=WAITING_MAX, pause_seconds=GATHER_SECONDS)
 
     async def read_state(self, *, user_id: str) -> FeedState:
         """Return the state of the user's feed, read after this call began. Raises a DatabaseError."""

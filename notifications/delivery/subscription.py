@@ -13,9 +13,9 @@ from notifications import metrics, protocol
 from notifications.delivery import reads
 from notifications.delivery.confirmations import Confirmations, window_seconds
 from notifications.delivery.cursor import Cursor, Frame, Page, Place
-from notifications.delivery.history import FeedHead, FeedState
 from notifications.delivery.receipts import DeliveryTracker, UptimeClock
 from notifications.delivery.socket import ClientGoneError, Socket
+from notifications.delivery.states import FeedState
 from notifications.protocol import CloseCode, Register
 
 logger = logging.getLogger(__name__)
@@ -98,18 +98,18 @@ class Subscription:
         self.cursor.wake(seq, text)
         self._start()
 
-    def compare(self, head: FeedHead, *, sent: int) -> None:
-        """Compare with the feed's row, which was read after the connection was at `sent`. Returns at once."""
+    def compare(self, state: FeedState, *, sent: int) -> None:
+        """Compare with the feed state, which was read after the connection was at `sent`. Returns at once."""
         if self.is_stopped:
             return
-        if head.disconnects > self._disconnects:
+        if state.disconnects > self._disconnects:
             self.end(CloseCode.UNAUTHORIZED)
-        elif self.cursor.compare(head, sent=sent):
+        elif self.cursor.compare(state, sent=sent):
             self.end(CloseCode.REPLACED)
         elif self.cursor.doubt:
             self._start()
-        elif self._grace is None and (head.newest > self.cursor.seq or self.cursor.is_behind()):
-            self._grace = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._learn, head.newest)
+        elif self._grace is None and (state.newest > self.cursor.seq or self.cursor.is_behind()):
+            self._grace = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._learn, state.newest)
 
     def confirm_outlived(self) -> None:
         """Confirm what a plain client must have got by now."""

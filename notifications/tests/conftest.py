@@ -90,7 +90,7 @@ def no_lingering(monkeypatch):
 
 
 @pytest.fixture
-def tell():
+def notify_user():
     """Return a function that notifies a user, with a commit of its own."""
 
     @database_sync_to_async
@@ -111,13 +111,13 @@ def unreachable_layer():
 
 
 @pytest.fixture
-def tell_silently(tell, settings, unreachable_layer):
+def notify_silently(notify_user, settings, unreachable_layer):
     """Return a function that notifies a user while no wake gets through."""
 
     async def notify(*args, **kwargs):
         own = settings.CHANNEL_LAYERS
         settings.CHANNEL_LAYERS = unreachable_layer
-        seq = await tell(*args, **kwargs)
+        seq = await notify_user(*args, **kwargs)
         settings.CHANNEL_LAYERS = own
         return seq
 

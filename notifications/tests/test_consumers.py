@@ -36,11 +36,11 @@ async def test_any_other_path_is_refused(path):
     await client.wait()
 
 
-async def test_any_user_id_can_register_and_is_notified(connect, tell):
+async def test_any_user_id_can_register_and_is_notified(connect, notify_user):
     client = await connect()
     for user_id in ("a@b.com", "auth0|1", "😀", "user 1", "x" * 128, "%00", "ü"):
         assert (await client.register(user_id))["userId"] == user_id
-        await tell(user_id, frame={"for": user_id})
+        await notify_user(user_id, frame={"for": user_id})
         assert await client.read() == {"for": user_id}
 
 
@@ -64,12 +64,12 @@ async def test_whatever_is_no_valid_message_gets_the_guides_error_and_the_connec
     assert await client.read_text() == SUCCESS
 
 
-async def test_an_invalid_message_does_not_end_a_registration(connect, tell):
+async def test_an_invalid_message_does_not_end_a_registration(connect, notify_user):
     client = await connect()
     await client.register()
     await client.send_to("hello")
     assert await client.read_text() == GUIDE_ERROR
-    await tell()
+    await notify_user()
     assert await client.read() == {"type": "news"}
 
 
@@ -88,7 +88,9 @@ async def test_who_does_not_register_in_time_is_closed(connect):
     assert await client.read_close() == 4408
 
 
-async def test_a_database_that_fails_is_told_and_the_connection_stays(connect, tell, without_table):
+async def test_a_database_that_fails_is_reported_and_the_connection_stays(
+    connect, notify_user, without_table
+):
     take_table, bring_table_back = without_table
     client = await connect()
     await client.register()
@@ -97,10 +99,10 @@ async def test_a_database_that_fails_is_told_and_the_connection_stays(connect, t
     assert list(answer) == ["type", "message", "code"]
     assert (answer["type"], answer["code"]) == ("error", "unavailable")
     await bring_table_back()
-    await tell()
+    await notify_user()
     assert await client.is_silent()  # it left the old feed and has no new one
     assert (await client.register("somebody else"))["type"] == "registration_success"
-    await tell("somebody else")
+    await notify_user("somebody else")
     assert await client.read() == {"type": "news"}
 
 
@@ -133,12 +135,12 @@ def layer_is_empty():
 
 @pytest.mark.parametrize("end", ["disconnect", "crash"])
 @pytest.mark.usefixtures("no_lingering")
-async def test_however_a_connection_ends_nothing_of_it_stays(connect, tell, end):
+async def test_however_a_connection_ends_nothing_of_it_stays(connect, notify_user, end):
     before = connections()
     client = await connect()
     await client.register()
     await client.register("somebody else")
-    await tell("somebody else")
+    await notify_user("somebody else")
     assert await client.read() == {"type": "news"}
     assert connections() == before + 1
     assert not layer_is_empty()
@@ -173,7 +175,7 @@ class Server:
 
 
 @pytest.mark.usefixtures("no_lingering")
-async def test_a_client_that_has_gone_does_no_harm(tell):
+async def test_a_client_that_has_gone_does_no_harm(notify_user):
     """Each server says so in its own way: here, by an error of every send."""
     sent = []
 
@@ -185,7 +187,7 @@ async def test_a_client_that_has_gone_does_no_harm(tell):
     server = Server(send)
     await server.connects_and_registers()
     await until(lambda: len(sent) == 2)
-    await tell()
+    await notify_user()
     await server.says("receive", text='{"type":"ping"}')
     await server.disconnects()
     assert len(sent) == 2
@@ -193,7 +195,7 @@ async def test_a_client_that_has_gone_does_no_harm(tell):
 
 
 @pytest.mark.usefixtures("no_lingering")
-async def test_a_client_that_takes_nothing_more_leaves_nothing_behind_when_it_ends(tell):
+async def test_a_client_that_takes_nothing_more_leaves_nothing_behind_when_it_ends(notify_user):
     sent = []
 
     async def send(message):
@@ -204,14 +206,14 @@ async def test_a_client_that_takes_nothing_more_leaves_nothing_behind_when_it_en
     server = Server(send)
     await server.connects_and_registers()
     await until(lambda: len(sent) == 2)
-    await tell()
+    await notify_user()
     await until(lambda: len(sent) == 3)
-    await tell()
+    await notify_user()
     await server.disconnects()
     await until(layer_is_empty)
 
 
-async def test_who_registered_in_time_stays_though_it_takes_what_it_missed_slowly(tell):
+async def test_who_registered_in_time_stays_though_it_takes_what_it_missed_slowly(notify_user):
     sent = []
 
     async def send(message):
@@ -219,7 +221,7 @@ async def test_who_registered_in_time_stays_though_it_takes_what_it_missed_slowl
         if len(sent) > 2:
             await asyncio.Event().wait()
 
-    await tell()
+    await notify_user()
     server = Server(send, application=IMPATIENT)
     await server.connects_and_registers(lastSeq=0)
     await until(lambda: len(sent) == 3)
@@ -238,22 +240,22 @@ async def test_an_event_that_no_server_sends_is_logged_and_ends_nothing(connect,
 
 
 @pytest.mark.usefixtures("no_lingering")
-async def test_a_hundred_connections_come_and_go(connect, tell):
+async def test_a_hundred_connections_come_and_go(connect, notify_user):
     clients = [await connect() for _ in range(100)]
     await asyncio.gather(*(client.register(f"user {n % 10}") for n, client in enumerate(clients)))
     for n in range(10):
-        await tell(f"user {n}", frame={"n": n})
+        await notify_user(f"user {n}", frame={"n": n})
     frames = await asyncio.gather(*(client.read() for client in clients))
     assert frames == [{"n": n % 10} for n in range(100)]
     await asyncio.gather(*(client.disconnect(timeout=PATIENCE) for client in clients))
     await until(layer_is_empty)
 
 
-async def test_channels_own_communicator_drives_the_consumer(tell):
+async def test_channels_own_communicator_drives_the_consumer(notify_user):
     communicator = WebsocketCommunicator(NotificationConsumer.as_asgi(), "/basic/ws")
     assert await communicator.connect(timeout=PATIENCE) == (True, None)
     await communicator.send_json_to({"type": "register", "userId": "user_123"})
     assert await communicator.receive_from(timeout=PATIENCE) == SUCCESS
-    await tell(frame={"n": 1})
+    await notify_user(frame={"n": 1})
     assert await communicator.receive_json_from(timeout=PATIENCE) == {"n": 1}
     await communicator.disconnect(timeout=PATIENCE)

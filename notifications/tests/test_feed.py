@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from benchmarks.growth.plans import explain
 from notifications import feed, installation
 from notifications.delivery import history
-from notifications.delivery.history import FeedHead, FeedState
+from notifications.delivery.states import FeedState
 from notifications.feed import OutsideTransactionError
 from notifications.models import Feed, Notification
 from notifications.protocol import InvalidUserIdError
@@ -29,7 +29,7 @@ def notify_and_commit(**kwargs):
         return notify(**kwargs)
 
 
-def position():
+def feed_state():
     return history.read_states(user_ids=["user_123"])["user_123"]
 
 
@@ -156,32 +156,32 @@ def test_of_another_epoch_nothing_is_read_and_no_redelivery_is_counted():
         history.read_after(user_id="user_123", seq=0, limit=2, epoch=old)
     with pytest.raises(history.EpochEndedError):
         history.redeliver(user_id="user_123", after=0, up_to=1, limit=2, epoch=old)
-    assert Notification.objects.get().offers == 0
+    assert Notification.objects.get().redeliveries == 0
 
 
 def test_a_position_is_the_newest_number_and_the_oldest_that_is_kept():
-    assert position()[:3] == (0, None, 0)
+    assert feed_state()[:3] == (0, None, 0)
     for _ in range(4):
         notify_and_commit()
-    assert position()[:3] == (4, 1, 0)
+    assert feed_state()[:3] == (4, 1, 0)
     Notification.objects.filter(seq__lte=2).delete()
-    assert position()[:3] == (4, 3, 0)
+    assert feed_state()[:3] == (4, 3, 0)
     Notification.objects.all().delete()
-    assert position()[:3] == (4, None, 0)
+    assert feed_state()[:3] == (4, None, 0)
 
 
-def test_positions_of_many_are_read_at_once(django_assert_num_queries):
+def test_states_of_many_are_read_at_once(django_assert_num_queries):
     for user_id in ("a", "b", "b"):
         notify_and_commit(user_id=user_id)
     installation.read()
-    with django_assert_num_queries(2):  # the epoch, and the positions
-        positions = history.read_states(user_ids=["a", "b", "c"])
-    found = {user_id: position[:3] for user_id, position in positions.items()}
+    with django_assert_num_queries(2):  # the epoch, and the states
+        states = history.read_states(user_ids=["a", "b", "c"])
+    found = {user_id: state[:3] for user_id, state in states.items()}
     assert found == {"a": (1, 1, 0), "b": (2, 1, 0), "c": (0, None, 0)}
 
 
 @pytest.mark.parametrize(
-    ("position", "seq", "kept"),
+    ("numbers", "seq", "kept"),
     [
         ((0, None, 0), 0, True),
         ((0, None, 0), 1, False),
@@ -195,22 +195,33 @@ def test_positions_of_many_are_read_at_once(django_assert_num_queries):
         ((4, None, 0), 0, False),
     ],
 )
-def test_a_gap_is_kept_when_its_first_notification_is(position, seq, kept):
-    assert FeedState(*position, "1", is_first_epoch=True).is_kept_after(seq) is kept
+def test_a_gap_is_kept_when_its_first_notification_is(numbers, seq, kept):
+    assert FeedState(*numbers, "1", is_first_epoch=True).is_kept_after(seq) is kept
 
 
 def test_the_newest_connection_claims_a_feed_and_changes_nothing_else_of_it():
     history.set_latest_connection(user_id="user_123", connection_id="a")
-    assert history.read_heads(user_ids=["user_123"]) == {"user_123": FeedHead(0, "a")}
+    [state] = history.read_rows(user_ids=["user_123"]).values()
+    assert (state.newest, state.latest_connection) == (0, "a")
     notify_and_commit()
     history.set_latest_connection(user_id="user_123", connection_id="b")
     notify_and_commit(user_id="other")
-    heads = history.read_heads(user_ids=["user_123", "other", "nobody"])
-    assert heads == {"user_123": FeedHead(1, "b"), "other": FeedHead(1, "")}
+    states = history.read_rows(user_ids=["user_123", "other", "nobody"])
+    assert {user_id: (state.newest, state.latest_connection) for user_id, state in states.items()} == {
+        "user_123": (1, "b"),
+        "other": (1, ""),
+        "nobody": (0, ""),
+    }
+
+
+def test_a_comparison_reads_what_a_registration_reads_but_for_the_oldest_number():
+    Feed.objects.create(user_id="user_123", last_seq=3, confirmed_seq=2, disconnects=1, latest_connection="a")
+    users = ["user_123", "nobody"]
+    assert history.read_rows(user_ids=users) == history.read_states(user_ids=users)
 
 
 @on_postgresql
-def test_what_is_offered_is_found_by_reading_a_long_feed_once():
+def test_what_is_redelivered_is_found_by_reading_a_long_feed_once():
     row = Feed.objects.create(user_id="user_123", last_seq=600)
     keys = [(seq, f"payment:{seq % 200}") for seq in range(1, 601)]
     Notification.objects.bulk_create(
@@ -218,6 +229,6 @@ def test_what_is_offered_is_found_by_reading_a_long_feed_once():
     )
     epoch = installation.read().epoch
     with CaptureQueriesContext(connection) as queries:
-        offered = history.redeliver(user_id="user_123", after=0, up_to=600, limit=100, epoch=epoch)
-    assert [seq for seq, _ in offered] == list(range(401, 501))
+        redelivered = history.redeliver(user_id="user_123", after=0, up_to=600, limit=100, epoch=epoch)
+    assert [seq for seq, _ in redelivered] == list(range(401, 501))
     assert explain(queries.captured_queries[0]["sql"]).faults == ()

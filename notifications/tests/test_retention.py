@@ -212,7 +212,7 @@ def tell_and_prune():
 
 
 async def test_a_live_connection_that_is_behind_what_was_removed_goes_on(
-    connect, tell, settings, unreachable_layer
+    connect, notify_user, settings, unreachable_layer
 ):
     settings.CHANNEL_LAYERS = unreachable_layer
     counting, plain = await connect(), await connect()
@@ -221,7 +221,7 @@ async def test_a_live_connection_that_is_behind_what_was_removed_goes_on(
     await tell_and_prune()
     assert await counting.read() == {"type": "news", "seq": 3}
     assert await plain.read() == {"type": "news"}
-    await tell()
+    await notify_user()
     assert await counting.read() == {"type": "news", "seq": 4}
     assert await plain.read() == {"type": "news"}
     assert await plain.is_silent()

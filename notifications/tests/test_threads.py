@@ -29,32 +29,32 @@ async def busy(count, run=in_thread):
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_slow_queries_of_some_hold_up_nobody_else(connect, tell):
+async def test_slow_queries_of_some_hold_up_nobody_else(connect, notify_user):
     client = await connect()
     async with busy(THREADS - 1), asyncio.timeout(PATIENCE / 2):
         assert (await client.register())["type"] == "registration_success"
-        await tell(frame={"n": 1})
+        await notify_user(frame={"n": 1})
         assert await client.read() == {"n": 1}
 
 
-async def test_while_the_sockets_writes_wait_nobody_who_reads_does(connect, tell):
+async def test_while_the_sockets_writes_wait_nobody_who_reads_does(connect, notify_user):
     client = await connect()
-    await tell(frame={"n": 0})
+    await notify_user(frame={"n": 0})
     async with busy(3 * THREADS, in_writing_thread), asyncio.timeout(PATIENCE / 2):
         assert (await client.register(lastSeq=0))["type"] == "registration_success"
         assert await client.read() == {"n": 0, "seq": 1}
-        await tell(frame={"n": 1})
+        await notify_user(frame={"n": 1})
         assert await client.read() == {"n": 1, "seq": 2}
 
 
 async def test_when_every_thread_is_busy_registered_clients_are_served_and_others_are_told(
-    connect, tell, monkeypatch
+    connect, notify_user, monkeypatch
 ):
     monkeypatch.setattr(threads, "WAIT_SECONDS", 0.5)
     client, late = await connect(), await connect()
     await client.register()
     async with busy(THREADS), asyncio.timeout(PATIENCE / 2):
-        await tell(frame={"n": 1})
+        await notify_user(frame={"n": 1})
         assert await client.read() == {"n": 1}
         assert (await late.register())["code"] == "unavailable"
         assert await client.is_silent()

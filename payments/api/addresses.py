@@ -14,7 +14,8 @@ from django.utils.http import is_same_domain
 
 _FULL = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}", re.IGNORECASE)
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+"""A last label that makes a host name an IPv4 address (https://url.spec.whatwg.org/#ends-in-a-number-checker)."""
 _BRACKETS = re.compile(r"\[[^\[\]]*\](:[0-9]+)?")
 _HOST_MAX_LENGTH = 253
 _IGNORABLE = re.compile(
@@ -66,7 +67,7 @@ def _is_host(host: str, parts: SplitResult) -> bool:
     if "[" in parts.netloc:  # urlsplit drops any text beside the brackets
         return bool(_BRACKETS.fullmatch(parts.netloc)) and _is_ip_address(host, version=6)
     labels = host.removesuffix(".").split(".")
-    if _NUMBER.fullmatch(labels[-1]):  # browsers read 0x7f.1 and 2130706433 as 127.0.0.1
+    if NUMBER.fullmatch(labels[-1]):  # browsers read 0x7f.1 and 2130706433 as 127.0.0.1
         return _is_ip_address(host, version=4)
     return len(host) <= _HOST_MAX_LENGTH and all(_is_label(label) for label in labels)
 

@@ -1,6 +1,5 @@
 """Turn each error into a response: a status, a code, and a sentence that says what to send instead."""
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 from uuid import UUID
@@ -12,14 +11,12 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import BaseModel, Field
 
 from access.limits import LimitReached
-from database.errors import describe
+from database.errors import log_outage
 from notifications.auth.grants import KeysUnavailableError
 from payments.api.auth import MissingScope, OtherUser
 from payments.checkout import cancel, create, refundable
 from payments.models import Payment
 from payments.stripe import gateway
-
-logger = logging.getLogger(__name__)
 
 NAME_MAX = 100
 """Characters of the name of a wrong field: the client chooses it."""
@@ -79,12 +76,6 @@ class ErrorOut(BaseModel):
 
 class IdempotencyKeyRequired(Exception):
     """The request pays money out, and came without an Idempotency-Key."""
-
-
-def log_outage(error: OperationalError) -> None:
-    """Log why the database did not serve a request. The log's filter passes each reason once a minute."""
-    reason = describe(error)
-    logger.error("The database did not answer: %s", reason, extra={"reason": reason})
 
 
 def _refuse(

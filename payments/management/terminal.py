@@ -3,30 +3,29 @@
 import argparse
 import re
 import sys
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import datetime
 
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
+from access import arguments
 from access.escaping import escape
 from payments.models import WebhookEvent
 from payments.webhooks.apply import EventResult
 
-_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-
 
 def moment(text: str) -> datetime:
     """Return a time from ISO 8601 (UTC unless it names another zone), or from how long ago it was: 30m, 2h, 7d."""
-    if match := re.fullmatch(r"(\d{1,5})([mhd])", text):
-        return timezone.now() - int(match[1]) * _UNITS[match[2]]
+    with suppress(ValueError):
+        return timezone.now() - arguments.span(text)
     try:
-        at = datetime.fromisoformat(text)
+        return arguments.moment(text)
     except ValueError:
         message = f"{text!r} is no time: send 2026-01-31, 2026-01-31T12:00:00Z, or how long ago: 30m, 2h, 7d"
         raise argparse.ArgumentTypeError(message) from None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def count(text: str) -> int:

@@ -8,10 +8,11 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from payments.facts import Facts, money
-from payments.webhooks.scrubbing import REMOVED
 
 LARGEST_READ = 10**15
 """Minor units. Stripe's largest amount has twelve digits (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts)."""
+REMOVED = "(removed)"
+"""Stands in a stored body for a text that was removed, so that it differs from one that was never there."""
 IMPOSSIBLE = "impossible"
 """Takes the place of the state of what names an impossible sum: no table has it."""
 

@@ -13,7 +13,7 @@ import orjson
 from django.db import OperationalError
 
 from access.refusals import Kind, refused
-from payments.api.errors import log_outage
+from database.errors import log_outage
 from payments.metrics import REFUSED
 from payments.models import WebhookEvent
 from payments.webhooks import batches, envelope, ingest, signatures

@@ -7,8 +7,7 @@ Source of the names: https://docs.stripe.com/api, and https://github.com/stripe/
 
 from typing import Any
 
-REMOVED = "(removed)"
-"""Stands for what was removed, so that it differs from what was never there."""
+from payments.stripe.values import REMOVED
 
 DEPTH_MAX = 32
 """Levels that are looked at; Stripe expands four, and an event with all of them has some 15. What is deeper is removed."""

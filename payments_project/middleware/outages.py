@@ -13,7 +13,8 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
-from payments.api.errors import MESSAGES, RETRY_AFTER_SECONDS, log_outage
+from database.errors import log_outage
+from payments.api.errors import MESSAGES, RETRY_AFTER_SECONDS
 
 FOR_PROGRAMS = ("/api/", "/webhooks/", "/v1/", "/v2/")
 _ERROR = "payments_project.outage"

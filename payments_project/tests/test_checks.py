@@ -4,9 +4,10 @@ import pytest
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
-from payments_project.checks import API_KEY_NEW_BYTES_MIN, NEW_BYTES_MIN, refuse_bad_settings
+from payments_project.checks import refuse_bad_settings
+from payments_project.checks.secrets import API_KEY_NEW_BYTES_MIN, NEW_BYTES_MIN
+from payments_project.checks.weak_keys import is_weak
 from payments_project.environment import DEVELOPMENT_SECRET_KEY
-from payments_project.weak_keys import is_weak
 from tests.support.production import API_KEY, PRODUCTION, SECRET_KEY, TOKEN_SECRET
 from tests.support.server import run
 

@@ -32,43 +32,90 @@ def broken(copy):
     return re.findall(r"^(.+) BROKEN", ran.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    ("at", "line", "wall"),
-    [
-        (
-            "payments/webhooks/retention.py",
-            "from notifications import new_room",
-            "Payments uses nothing of notifications but",
-        ),
-        ("payments/webhooks/retention.py", "from notifications.feed import notify", ""),
-        (
-            "stripe_sandbox/ids.py",
-            "from payments import metrics",
-            "The sandbox is the other side of the wire",
-        ),
-        (
-            "stripe_sandbox/ids.py",
-            "from notifications import new_room",
-            "The sandbox is the other side of the wire",
-        ),
-        ("payments/record.py", "from stripe_sandbox import ids", "Dependencies point one way"),
-        ("notifications/feed.py", "import stripe", "Only the gateway with its transport"),
-        ("payments/webhooks/new_room.py", "import stripe", "Only the gateway with its transport"),
-    ],
-)
-def test_an_import_through_a_wall_is_refused_and_one_through_a_door_is_not(copy, at, line, wall):
-    new_room = copy / "notifications/new_room.py"
-    new_room.touch()
-    module = copy / at
-    text = module.read_text() if module.exists() else None
-    module.write_text(f"{text or ''}\n{line}\n")
-    try:
-        names = broken(copy)
-    finally:
+@pytest.fixture
+def build(copy):
+    """Add lines to modules of the copy, or add modules to it, for the time of a test."""
+    before = {}
+
+    def build(**lines):
+        for name, line in lines.items():
+            module = copy / f"{name.replace('__', '/')}.py"
+            before[module] = module.read_text() if module.exists() else None
+            module.write_text(f"{before[module] or ''}\n{line}\n")
+
+    yield build
+    for module, text in before.items():
         if text is None:
             module.unlink()
         else:
             module.write_text(text)
 
-    assert bool(names) is bool(wall)
-    assert not wall or any(name.startswith(wall) for name in names)
+
+ONE_WAY = "Dependencies point one way"
+DOOR = "Payments uses nothing of notifications but"
+NOTIFICATION = "A notification goes one way"
+DELIVERY = "Within delivery, the hub knows"
+NO_IO = "The cursor, the receipts and the protocol do no I/O"
+PAYMENT = "A payment goes one way"
+STRIPE_ROOM = "Within payments/stripe"
+SANDBOX = "The sandbox is the other side of the wire"
+LIBRARY = "Only the gateway with its transport"
+
+
+@pytest.mark.parametrize(
+    ("lines", "wall"),
+    [
+        (
+            {"payments__webhooks__retention": "import notifications.new", "notifications__new": ""},
+            DOOR,
+        ),
+        ({"stripe_sandbox__ids": "from payments import metrics"}, SANDBOX),
+        ({"stripe_sandbox__ids": "import notifications.new", "notifications__new": ""}, SANDBOX),
+        ({"payments__record": "from stripe_sandbox import ids"}, ONE_WAY),
+        ({"notifications__feed": "import stripe"}, LIBRARY),
+        ({"payments__webhooks__new": "import stripe"}, LIBRARY),
+        ({"notifications__new": ""}, NOTIFICATION),
+        ({"notifications__models": "from notifications.delivery import hub"}, NOTIFICATION),
+        (
+            {
+                "notifications__delivery__cursor": "from notifications.delivery import new",
+                "notifications__delivery__new": "import asyncio\nimport django.db",
+            },
+            NO_IO,
+        ),
+        ({"notifications__delivery__new": ""}, DELIVERY),
+        ({"notifications__delivery__cursor": "from notifications.delivery import history"}, DELIVERY),
+        ({"notifications__delivery__cursor": "from django.db import connection"}, NO_IO),
+        ({"notifications__delivery__receipts": "import asyncio"}, NO_IO),
+        (
+            {
+                "notifications__protocol": "from notifications import new",
+                "notifications__new": "import redis",
+            },
+            NO_IO,
+        ),
+        ({"payments__record": "from payments.webhooks import apply"}, PAYMENT),
+        ({"payments__stripe__states": "from payments.api import schemas"}, PAYMENT),
+        ({"payments__new": ""}, PAYMENT),
+        ({"payments__stripe__states": "from payments.stripe import values"}, STRIPE_ROOM),
+        ({"payments__stripe__new": ""}, STRIPE_ROOM),
+    ],
+)
+def test_an_import_through_a_wall_and_a_module_without_a_place_are_refused(build, copy, lines, wall):
+    build(**lines)
+    assert any(name.startswith(wall) for name in broken(copy))
+
+
+def test_an_import_through_a_door_is_not_refused(build, copy):
+    build(payments__webhooks__retention="from notifications.feed import notify")
+    assert broken(copy) == []
+
+
+@pytest.mark.parametrize("module", ["delivery.cursor", "delivery.receipts", "delivery.states", "protocol"])
+def test_what_does_no_io_is_imported_without_settings(module):
+    """A test of it needs no Django, no event loop and no database."""
+    imported = f"import sys, notifications.{module}; assert not {{'django', 'channels', 'asyncio'}} & set(sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", imported], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr

@@ -22,19 +22,19 @@ pytestmark = pytest.mark.django_db(transaction=True, available_apps=["notificati
 
 
 @pytest.fixture
-def tell_of(tell):
+def notify_of(notify_user):
     """Return a function that notifies the user of a payment."""
 
     async def notify(payment, status, **fields):
-        return await tell(frame={payment: status}, collapse_key=f"payment:{payment}", **fields)
+        return await notify_user(frame={payment: status}, collapse_key=f"payment:{payment}", **fields)
 
     return notify
 
 
 @pytest.fixture
-def without_offers():
-    """Return functions that keep the offers from being read, and let them be read again."""
-    names = ["offers", "gone"]
+def without_redeliveries():
+    """Return functions that keep the redeliveries from being read, and let them be read again."""
+    names = ["redeliveries", "gone"]
 
     def rename():
         old, new = names
@@ -43,7 +43,7 @@ def without_offers():
             cursor.execute(f"ALTER TABLE notifications_notification RENAME COLUMN {old} TO {new}")
 
     yield database_sync_to_async(rename), database_sync_to_async(rename)
-    if names == ["gone", "offers"]:
+    if names == ["gone", "redeliveries"]:
         rename()
 
 
@@ -95,39 +95,39 @@ async def closes(client, *, after=CROSSING_SECONDS[0] * 1.5, **how):
 # What a client is sent that was away
 
 
-async def test_who_was_away_while_a_payment_was_asked_for_and_paid_gets_one_frame(connect, tell_of):
+async def test_who_was_away_while_a_payment_was_asked_for_and_paid_gets_one_frame(connect, notify_of):
     for status in ("link", "failed", "succeeded"):
-        await tell_of("a", status)
+        await notify_of("a", status)
     client = await connect()
     assert list(await client.register()) == ["type", "message", "userId"]
     assert await client.read_text() == '{"a":"succeeded"}'
     assert await client.is_silent()
 
 
-async def test_of_each_payment_the_newest_comes_in_the_order_of_their_numbers(connect, tell_of):
+async def test_of_each_payment_the_newest_comes_in_the_order_of_their_numbers(connect, notify_of):
     for payment, status in (("a", 1), ("b", 2), ("a", 3), ("c", 4), ("b", 5)):
-        await tell_of(payment, status)
+        await notify_of(payment, status)
     assert await is_offered(connect) == [{"a": 3}, {"c": 4}, {"b": 5}]
 
 
-async def test_what_has_expired_is_no_news_and_brings_nothing_older_back(connect, tell_of):
+async def test_what_has_expired_is_no_news_and_brings_nothing_older_back(connect, notify_of):
     past = timezone.now() - timedelta(seconds=1)
-    await tell_of("a", "link")
-    await tell_of("a", "expired", expires_at=past)
-    await tell_of("b", "kept", expires_at=timezone.now() + timedelta(hours=1))
+    await notify_of("a", "link")
+    await notify_of("a", "expired", expires_at=past)
+    await notify_of("b", "kept", expires_at=timezone.now() + timedelta(hours=1))
     assert await is_offered(connect) == [{"b": "kept"}]
 
 
-async def test_many_payments_come_page_by_page(connect, tell_of, monkeypatch):
+async def test_many_payments_come_page_by_page(connect, notify_of, monkeypatch):
     monkeypatch.setattr("notifications.delivery.cursor.PAGE_SIZE", 3)
     for n in range(7):
-        await tell_of(f"payment {n}", "link")
-        await tell_of(f"payment {n}", n)
+        await notify_of(f"payment {n}", "link")
+        await notify_of(f"payment {n}", n)
     assert await is_offered(connect) == [{f"payment {n}": n} for n in range(7)]
 
 
-async def test_what_is_new_comes_after_what_was_missed(tell_of):
-    """Else a client would show `pending` of a payment that it was told has succeeded."""
+async def test_what_is_new_comes_after_what_was_missed(notify_of):
+    """Else a client would show `pending` of a payment after it got `succeeded`."""
     sent, may_go_on = [], asyncio.Event()
 
     async def send(message):
@@ -136,21 +136,21 @@ async def test_what_is_new_comes_after_what_was_missed(tell_of):
             await may_go_on.wait()
 
     for n in (1, 2):
-        await tell_of(n, "link")
+        await notify_of(n, "link")
     server = Server(send)
     await server.connects_and_registers()
     await until(lambda: len(sent) == 3)
-    await tell_of(1, "succeeded")
-    await tell_of(2, "succeeded")
+    await notify_of(1, "succeeded")
+    await notify_of(2, "succeeded")
     may_go_on.set()
     await until(lambda: len(sent) == 6)
     assert sent[2:] == [f'{{"{n}":"{status}"}}' for status in ("link", "succeeded") for n in (1, 2)]
     await server.disconnects()
 
 
-async def test_a_client_that_counts_is_sent_everything_and_confirms_nothing(connect, tell_of):
+async def test_a_client_that_counts_is_sent_everything_and_confirms_nothing(connect, notify_of):
     for status in ("link", "succeeded"):
-        await tell_of("a", status)
+        await notify_of("a", status)
     client = await connect()
     await client.register(lastSeq=0)
     assert await frames_before_pong(client) == [{"a": "link", "seq": 1}, {"a": "succeeded", "seq": 2}]
@@ -158,9 +158,11 @@ async def test_a_client_that_counts_is_sent_everything_and_confirms_nothing(conn
     assert await confirmed() == 0
 
 
-async def test_what_cannot_be_read_yet_is_sent_once_the_database_is_back(connect, tell_of, without_offers):
-    without, with_them = without_offers
-    await tell_of("a", "link")
+async def test_what_cannot_be_read_yet_is_sent_once_the_database_is_back(
+    connect, notify_of, without_redeliveries
+):
+    without, with_them = without_redeliveries
+    await notify_of("a", "link")
     await without()
     client = await connect()
     await client.register()
@@ -173,10 +175,10 @@ async def test_what_cannot_be_read_yet_is_sent_once_the_database_is_back(connect
 # What counts as delivered
 
 
-async def test_what_was_sent_into_a_connection_that_is_lost_is_sent_again(connect, tell_of):
+async def test_what_was_sent_into_a_connection_that_is_lost_is_sent_again(connect, notify_of):
     client = await connect()
     await client.register()
-    await tell_of("a", "link")
+    await notify_of("a", "link")
     assert await client.read() == {"a": "link"}
     await loses_its_connection(client)
     assert await is_offered(connect) == [{"a": "link"}]
@@ -185,19 +187,19 @@ async def test_what_was_sent_into_a_connection_that_is_lost_is_sent_again(connec
 @pytest.mark.parametrize(
     "how", [{"code": 1000}, {"code": 1001}, {"code": 4000}, {"code": 1005, "reason": ""}]
 )
-async def test_who_closes_the_connection_has_got_what_was_sent(connect, tell_of, how):
+async def test_who_closes_the_connection_has_got_what_was_sent(connect, notify_of, how):
     client = await connect()
     await client.register()
-    await tell_of("a", "link")
+    await notify_of("a", "link")
     await client.read()
     await closes(client, **how)
     assert await confirmed() == 1
     assert await is_offered(connect) == []
 
 
-async def test_it_is_known_up_to_where_an_app_confirmed_and_by_when(connect, tell_of):
+async def test_it_is_known_up_to_where_an_app_confirmed_and_by_when(connect, notify_of):
     read = database_sync_to_async(feed.confirmed_until)
-    await tell_of("a", "link")
+    await notify_of("a", "link")
     assert await read(user_id="user_123") is None
     before = timezone.now()
     client = await connect()
@@ -207,35 +209,35 @@ async def test_it_is_known_up_to_where_an_app_confirmed_and_by_when(connect, tel
     confirmed = await read(user_id="user_123")
     assert confirmed.seq == 1
     assert before < confirmed.at < timezone.now()
-    await tell_of("a", "succeeded")
+    await notify_of("a", "succeeded")
     assert await read(user_id="user_123") == confirmed
     assert await read(user_id="nobody") is None
 
 
 @pytest.mark.parametrize("how", [{"code": 1006}, {"code": 1005}, {"code": 1011}, {"code": 1012}, {}])
-async def test_a_connection_that_ends_in_another_way_confirms_nothing(connect, tell_of, how):
+async def test_a_connection_that_ends_in_another_way_confirms_nothing(connect, notify_of, how):
     client = await connect()
     await client.register()
-    await tell_of("a", "link")
+    await notify_of("a", "link")
     await client.read()
     await closes(client, **(how or {"reason": ""}))
     assert await is_offered(connect) == [{"a": "link"}]
 
 
-async def test_a_frame_that_may_have_crossed_the_clients_close_is_sent_again(connect, tell_of):
+async def test_a_frame_that_may_have_crossed_the_clients_close_is_sent_again(connect, notify_of):
     client = await connect()
     await client.register()
-    await tell_of("a", "link")
+    await notify_of("a", "link")
     await client.read()
     await closes(client, after=0)
     assert await is_offered(connect) == [{"a": "link"}]
 
 
-async def test_a_client_that_the_service_sent_away_confirms_nothing(connect, tell_of, settings):
+async def test_a_client_that_the_service_sent_away_confirms_nothing(connect, notify_of, settings):
     settings.NOTIFICATIONS_CONNECTIONS = "latest"
     older = await connect()
     await older.register()
-    await tell_of("a", "link")
+    await notify_of("a", "link")
     await older.read()
     newer = await connect()
     await newer.register()
@@ -245,10 +247,10 @@ async def test_a_client_that_the_service_sent_away_confirms_nothing(connect, tel
     assert await confirmed() == 0
 
 
-async def test_a_connection_that_outlives_the_ping_window_has_delivered(connect, tell_of, settings):
+async def test_a_connection_that_outlives_the_ping_window_has_delivered(connect, notify_of, settings):
     client = await connect()
     await client.register()
-    await tell_of("a", "link")
+    await notify_of("a", "link")
     await client.read()
     settings.WEBSOCKET_PING_SECONDS = -2  # a window of a second
     await comes_to_be_confirmed(1)
@@ -256,9 +258,9 @@ async def test_a_connection_that_outlives_the_ping_window_has_delivered(connect,
     assert await is_offered(connect) == []
 
 
-async def test_what_was_offered_counts_like_what_came_live(connect, tell_of):
-    await tell_of("a", "link")
-    await tell_of("b", "link")
+async def test_what_was_redelivered_counts_like_what_came_live(connect, notify_of):
+    await notify_of("a", "link")
+    await notify_of("b", "link")
     client = await connect()
     await client.register()
     assert await frames_before_pong(client) == [{"a": "link"}, {"b": "link"}]
@@ -269,11 +271,11 @@ async def test_what_was_offered_counts_like_what_came_live(connect, tell_of):
 # No endless repetition
 
 
-async def test_the_reload_of_one_of_two_tabs_brings_nothing_again(connect, tell_of):
+async def test_the_reload_of_one_of_two_tabs_brings_nothing_again(connect, notify_of):
     first, second = await connect(), await connect()
     for tab in (first, second):
         await tab.register()
-    await tell_of("a", "link")
+    await notify_of("a", "link")
     for tab in (first, second):
         assert await tab.read() == {"a": "link"}
     await closes(second)
@@ -281,8 +283,8 @@ async def test_the_reload_of_one_of_two_tabs_brings_nothing_again(connect, tell_
     assert await first.is_silent()
 
 
-async def test_registering_again_on_the_same_connection_brings_nothing_again(connect, tell_of):
-    await tell_of("a", "link")
+async def test_registering_again_on_the_same_connection_brings_nothing_again(connect, notify_of):
+    await notify_of("a", "link")
     client = await connect()
     await client.register()
     assert await client.read() == {"a": "link"}
@@ -293,9 +295,11 @@ async def test_registering_again_on_the_same_connection_brings_nothing_again(con
     assert await confirmed() == 1
 
 
-async def test_a_registration_before_the_offer_was_sent_is_offered_it(connect, tell_of, without_offers):
-    without, with_them = without_offers
-    await tell_of("a", "link")
+async def test_a_registration_before_the_redelivery_was_sent_gets_it(
+    connect, notify_of, without_redeliveries
+):
+    without, with_them = without_redeliveries
+    await notify_of("a", "link")
     await without()
     client = await connect()
     for _ in range(2):
@@ -306,12 +310,12 @@ async def test_a_registration_before_the_offer_was_sent_is_offered_it(connect, t
     assert await client.is_silent()
 
 
-async def test_a_flapping_connection_is_offered_the_same_a_limited_number_of_times(connect, tell_of):
-    await tell_of("a", "link")
+async def test_a_flapping_connection_is_sent_the_same_a_limited_number_of_times(connect, notify_of):
+    await notify_of("a", "link")
     for _ in range(history.REDELIVERIES_MAX):
         assert await is_offered(connect) == [{"a": "link"}]
     assert await is_offered(connect) == []
-    await tell_of("a", "succeeded")
+    await notify_of("a", "succeeded")
     assert await is_offered(connect) == [{"a": "succeeded"}]
 
 
@@ -344,10 +348,10 @@ async def test_while_a_process_stands_still_so_does_its_clock(connect):
     assert clock.now - before < 0.5
 
 
-async def test_a_close_that_is_handled_late_confirms_nothing_that_it_may_have_crossed(connect, tell_of):
+async def test_a_close_that_is_handled_late_confirms_nothing_that_it_may_have_crossed(connect, notify_of):
     client = await connect()
     await client.register()
-    await tell_of("a", "link")
+    await notify_of("a", "link")
     await client.read()
     await client.send_input({"type": "websocket.disconnect", "code": 1001})
     time.sleep(1)  # noqa: ASYNC251 as in a process that is overloaded
@@ -375,9 +379,9 @@ def test_of_many_the_newest_is_confirmed_at_its_own_time(window):
 # Writing them down
 
 
-async def test_confirmations_of_many_users_are_written_together(tell):
+async def test_confirmations_of_many_users_are_written_together(notify_user):
     for n in range(20):
-        await tell(f"user {n}")
+        await notify_user(f"user {n}")
     statements = []
 
     def count(execute, sql, *rest):
@@ -395,17 +399,17 @@ async def test_confirmations_of_many_users_are_written_together(tell):
     assert await database_sync_to_async(Feed.objects.filter(confirmed_seq=1).count)() == 20
 
 
-async def test_a_number_never_goes_back(tell):
+async def test_a_number_never_goes_back(notify_user):
     for _ in range(3):
-        await tell()
+        await notify_user()
     for seq in (2, 3, 1):
         await hub.current().confirmations.add(user_id="user_123", seq=seq, epoch=await epoch())
     assert await confirmed() == 3
 
 
-async def test_what_cannot_be_written_is_tried_again(tell, without_table, caplog):
+async def test_what_cannot_be_written_is_tried_again(notify_user, without_table, caplog):
     take_table, bring_table_back = without_table
-    await tell()
+    await notify_user()
     await take_table()
     hub.current().confirmations.add(user_id="user_123", seq=1, epoch=await epoch())
     await until(lambda: "could not be written" in caplog.text)
@@ -413,9 +417,9 @@ async def test_what_cannot_be_written_is_tried_again(tell, without_table, caplog
     await comes_to_be_confirmed(1)
 
 
-async def test_a_feed_that_is_being_written_to_is_not_waited_for_and_tried_again(tell):
+async def test_a_feed_that_is_being_written_to_is_not_waited_for_and_tried_again(notify_user):
     """On SQLite the transaction as a whole waits for the other."""
-    await tell()
+    await notify_user()
     holding, may_end = threading.Event(), threading.Event()
 
     def hold():
@@ -445,15 +449,15 @@ async def test_whose_feed_is_gone_is_given_up(monkeypatch):
     assert not await database_sync_to_async(Feed.objects.exists)()
 
 
-async def test_offers_are_counted_on_what_was_offered_alone(connect, tell_of):
-    await tell_of("a", 1)
-    await tell_of("a", 2)
+async def test_redeliveries_are_counted_on_what_was_redelivered_alone(connect, notify_of):
+    await notify_of("a", 1)
+    await notify_of("a", 2)
     await is_offered(connect)
-    numbers = Notification.objects.order_by("seq").values_list("offers", flat=True)
+    numbers = Notification.objects.order_by("seq").values_list("redeliveries", flat=True)
     assert await database_sync_to_async(list)(numbers) == [0, 1]
 
 
-async def test_the_end_of_a_connection_waits_for_what_itself_confirmed_alone(connect, tell_of):
+async def test_the_end_of_a_connection_waits_for_what_itself_confirmed_alone(connect, notify_of):
     client = await connect()
     await client.register()
     others = hub.current().confirmations.add(user_id="nobody", seq=1, epoch=await epoch())  # tried for long

@@ -7,14 +7,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from notifications.delivery import cursor as cursors
 from notifications.delivery.cursor import Cursor, Doubt, Place
-from notifications.delivery.history import FeedHead, FeedState
+from notifications.delivery.states import FeedState
 
 EPOCH = "epoch"
 
 
-def state(newest, *, confirmed=0, oldest=1, epoch=EPOCH):
+def state(newest, *, confirmed=0, oldest=1, epoch=EPOCH, latest=""):
     """Return the state of a feed, in the epoch that is the first."""
-    return FeedState(newest, oldest if newest else None, confirmed, epoch, is_first_epoch=True)
+    kept = oldest if newest else None
+    return FeedState(newest, kept, confirmed, epoch, is_first_epoch=True, latest_connection=latest)
 
 
 def text(seq):
@@ -22,14 +23,20 @@ def text(seq):
 
 
 class Delivery(RuleBasedStateMachine):
-    """A feed, wakes that are lost, doubled and late, reads that fail, and a pump that is interrupted anywhere."""
+    """A feed, wakes that are lost, doubled and late, reads that fail, and a pump that is interrupted anywhere.
+
+    The client is plain or resumes. With `latest`, its connection is the newest until another claims the feed.
+    """
 
     def __init__(self):
         super().__init__()
         self.newest = 0
+        self.latest = ""
+        self.connections = 0
         self.sent = []
         self.start = 0
         self.page = self.rows = None
+        self.is_replaced = False
         self._sizes = cursors.PAGE_SIZE, cursors.PENDING_MAX
         cursors.PAGE_SIZE, cursors.PENDING_MAX = 3, 4
 
@@ -39,19 +46,33 @@ class Delivery(RuleBasedStateMachine):
         finally:
             cursors.PAGE_SIZE, cursors.PENDING_MAX = self._sizes
 
-    @initialize(newest=st.integers(0, 8), data=st.data(), is_plain=st.booleans())
-    def a_client_registers(self, newest, data, is_plain):
+    @initialize(newest=st.integers(0, 8), data=st.data(), is_plain=st.booleans(), is_exclusive=st.booleans())
+    def a_client_registers(self, newest, data, is_plain, is_exclusive):
         self.newest = newest
-        known = data.draw(st.integers(0, newest))
-        self.is_plain = is_plain
-        self.cursor = Cursor() if is_plain else Cursor(after=Place(known, EPOCH), is_plain=False)
-        self.confirmed = known
-        self.start = known
+        self.is_plain, self.is_exclusive = is_plain, is_exclusive
+        self.start = self.confirmed = data.draw(st.integers(0, newest))
+        self.connect(after=None if is_plain else self.start)
+
+    def connect(self, *, after):
+        """Register a connection, which goes on after this number if there is one."""
+        self.connections += 1
+        self.own = f"own {self.connections}" if self.is_exclusive else None
+        place = None if after is None else Place(after, EPOCH)
+        self.cursor = Cursor(after=place, is_plain=self.is_plain, connection_id=self.own)
+        self.page = self.rows = None
+        self.is_replaced = False
 
     @precondition(lambda self: not self.cursor.is_placed)
     @rule()
     def it_is_given_its_place(self):
-        self.cursor.place(state(self.newest, confirmed=self.confirmed))
+        now = state(self.newest, confirmed=self.confirmed, latest=self.latest)
+        self.latest = self.own or self.latest
+        self.cursor.place(now)
+
+    @precondition(lambda self: self.is_exclusive)
+    @rule()
+    def a_newer_connection_claims_the_feed(self):
+        self.latest = "another"
 
     @rule(count=st.integers(1, 5))
     def notifications_are_committed(self, count):
@@ -64,13 +85,16 @@ class Delivery(RuleBasedStateMachine):
         for _ in range(times):
             self.cursor.wake(seq, text(seq))
 
-    @precondition(lambda self: self.cursor.is_placed)
+    @precondition(lambda self: self.cursor.is_placed and not self.is_replaced)
     @rule()
     def the_reconciler_compares(self):
-        assert self.cursor.compare(FeedHead(self.newest, ""), sent=self.cursor.seq) is False
-        self.cursor.learn(self.newest)
+        now = state(self.newest, latest=self.latest)
+        self.is_replaced = self.cursor.compare(now, sent=self.cursor.seq)
+        assert self.is_replaced is (self.is_exclusive and self.latest != self.own)
+        if not self.is_replaced:
+            self.cursor.learn(self.newest)
 
-    @precondition(lambda self: self.page is None and self.cursor.is_behind())
+    @precondition(lambda self: self.page is None and self.cursor.is_behind() and not self.is_replaced)
     @rule()
     def the_pump_begins_its_next_step(self):
         if frame := self.cursor.next_frame():
@@ -90,7 +114,7 @@ class Delivery(RuleBasedStateMachine):
     def the_read_fails(self):
         self.page = None
 
-    @precondition(lambda self: self.rows)
+    @precondition(lambda self: self.rows and not self.is_replaced)
     @rule()
     def a_notification_of_the_page_is_sent(self):
         seq = self.rows.pop(0)
@@ -104,10 +128,23 @@ class Delivery(RuleBasedStateMachine):
 
     @precondition(lambda self: self.cursor.is_placed and self.page is None and self.is_plain)
     @rule()
-    def the_client_registers_again(self):
-        if not self.cursor.is_redelivering:
-            self.cursor = Cursor(after=Place(self.cursor.seq, EPOCH))
+    def a_plain_client_registers_again_on_its_connection(self):
+        if not self.cursor.is_redelivering and not self.is_replaced:
+            self.connect(after=self.cursor.seq)
             self.confirmed = 0
+
+    @precondition(lambda self: not self.is_plain)
+    @rule()
+    def a_resuming_client_registers_again(self):
+        """In the middle of a page, or before it has its place, too."""
+        self.connect(after=self.start + len(self.sent))
+
+    @precondition(lambda self: self.is_plain)
+    @rule()
+    def a_plain_client_connects_anew(self):
+        """It is sent again what is not confirmed."""
+        self.connect(after=None)
+        self.start, self.sent = self.confirmed, []
 
     def send(self, frame):
         self.sent.append((frame.seq, frame.text))
@@ -130,6 +167,11 @@ class Delivery(RuleBasedStateMachine):
     def everything_arrives_once_the_database_works(self):
         if not hasattr(self, "cursor"):
             return
+        if self.is_replaced:
+            if self.is_plain:
+                self.a_plain_client_connects_anew()
+            else:
+                self.a_resuming_client_registers_again()
         if not self.cursor.is_placed:
             self.it_is_given_its_place()
         self.cursor.learn(self.newest)
@@ -249,7 +291,7 @@ def test_only_the_numbers_that_were_sent_last_are_remembered():
 
 def test_a_row_that_ends_before_what_was_sent_is_a_doubt():
     cursor = placed(5)
-    assert cursor.compare(FeedHead(4, ""), sent=5) is False
+    assert cursor.compare(state(4), sent=5) is False
     assert cursor.doubt == Doubt(5)
 
 
@@ -257,7 +299,7 @@ def test_a_row_that_was_read_before_the_last_was_sent_is_none():
     cursor = placed(4)
     cursor.wake(5, text(5))
     send_next(cursor)
-    cursor.compare(FeedHead(4, ""), sent=4)
+    cursor.compare(state(4), sent=4)
     assert cursor.doubt is None
 
 
@@ -295,13 +337,13 @@ def test_a_wake_of_what_the_feed_does_not_have_moves_nothing():
 )
 def test_a_newer_connection_replaces_one_that_is_exclusive(own, latest, is_replaced, doubt):
     cursor = placed(connection_id=own)
-    assert cursor.compare(FeedHead(0, latest), sent=0) is is_replaced
+    assert cursor.compare(state(0, latest=latest), sent=0) is is_replaced
     assert cursor.doubt == doubt
 
 
 def test_a_row_that_has_lost_numbers_says_nothing_of_a_newer_connection():
     cursor = placed(5, connection_id="a")
-    assert cursor.compare(FeedHead(4, "b"), sent=5) is False
+    assert cursor.compare(state(4, latest="b"), sent=5) is False
     assert cursor.doubt == Doubt(5)
 
 

@@ -38,14 +38,14 @@ def lose_epoch():
 
 
 @pytest.fixture
-def told(tell):
+def notify_numbers(notify_user):
     """Return a function that tells a user of as many payments as there are numbers."""
 
-    async def tell_of(*numbers, user_id="user_123"):
+    async def notify_of(*numbers, user_id="user_123"):
         for n in numbers:
-            await tell(user_id, frame={"n": n}, collapse_key=f"payment:{n}")
+            await notify_user(user_id, frame={"n": n}, collapse_key=f"payment:{n}")
 
-    return tell_of
+    return notify_of
 
 
 async def read_all(client, count):
@@ -53,11 +53,11 @@ async def read_all(client, count):
 
 
 @pytest.mark.parametrize("lose", [lambda: lose_after(1), lose_feed])
-async def test_who_was_sent_what_is_lost_is_sent_away_and_told_that_it_cannot_resume(connect, told, lose):
+async def test_who_was_sent_what_is_lost_is_sent_away_and_cannot_resume(connect, notify_numbers, lose):
     plain, counting = await connect(), await connect()
     await plain.register()
     epoch = (await counting.register(lastSeq=0))["epoch"]
-    await told(1, 2, 3)
+    await notify_numbers(1, 2, 3)
     await read_all(plain, 3)
     await read_all(counting, 3)
 
@@ -70,7 +70,7 @@ async def test_who_was_sent_what_is_lost_is_sent_away_and_told_that_it_cannot_re
     assert answer["epoch"] != epoch
     assert answer["lastSeq"] < 3
     assert list(await plain.register()) == ["type", "message", "userId"]
-    await told("new")
+    await notify_numbers("new")
     assert (await counting.read())["n"] == "new"
     frames = [await plain.read()]
     while frames[-1] != {"n": "new"}:
@@ -79,15 +79,15 @@ async def test_who_was_sent_what_is_lost_is_sent_away_and_told_that_it_cannot_re
 
 
 @pytest.mark.parametrize("lose", [lambda: lose_after(1), lose_feed])
-async def test_a_number_that_is_given_again_at_once_ends_the_connection(connect, told, lose):
+async def test_a_number_that_is_given_again_at_once_ends_the_connection(connect, notify_numbers, lose):
     """Before anybody compared: the feed is as long again, or longer, as what was sent from it."""
     counting = await connect()
     epoch = (await counting.register(lastSeq=0))["epoch"]
-    await told(1, 2, 3)
+    await notify_numbers(1, 2, 3)
     await read_all(counting, 3)
 
     await lose()
-    await told("a", "b", "c", "d")
+    await notify_numbers("a", "b", "c", "d")
 
     assert await counting.read_close() == 4412
     counting = await connect()
@@ -96,15 +96,15 @@ async def test_a_number_that_is_given_again_at_once_ends_the_connection(connect,
 
 @pytest.mark.parametrize("epoch_is_sent", [True, False])
 async def test_a_number_that_was_given_again_meanwhile_is_not_taken_for_the_old_one(
-    connect, told, epoch_is_sent
+    connect, notify_numbers, epoch_is_sent
 ):
     client = await connect()
     epoch = (await client.register(lastSeq=0))["epoch"]
-    await told(1, 2, 3)
+    await notify_numbers(1, 2, 3)
     await read_all(client, 3)
     await lose_after(1)
     assert await client.read_close() == 4412
-    await told("new 2", "new 3", "new 4")
+    await notify_numbers("new 2", "new 3", "new 4")
 
     again = await connect()
     answer = await again.register(lastSeq=3, **({"epoch": epoch} if epoch_is_sent else {}))
@@ -114,7 +114,9 @@ async def test_a_number_that_was_given_again_meanwhile_is_not_taken_for_the_old_
     assert await again.read() == {"n": "new 4", "seq": 4}
 
 
-async def test_with_a_new_epoch_everybody_is_sent_away_however_far_the_numbers_have_come(connect, told):
+async def test_with_a_new_epoch_everybody_is_sent_away_however_far_the_numbers_have_come(
+    connect, notify_numbers
+):
     plain, counting, other = await connect(), await connect(), await connect()
     await plain.register()
     old = (await counting.register(lastSeq=0))["epoch"]
@@ -126,12 +128,12 @@ async def test_with_a_new_epoch_everybody_is_sent_away_however_far_the_numbers_h
     again = await connect()
     answer = await again.register(lastSeq=0, epoch=old)
     assert (answer["resumed"], answer["epoch"] != old) == (True, True)
-    await told(1)
+    await notify_numbers(1)
     assert await again.read() == {"n": 1, "seq": 1}
 
 
-async def test_in_the_first_epoch_a_number_without_one_is_resumed(connect, told):
-    await told(1, 2)
+async def test_in_the_first_epoch_a_number_without_one_is_resumed(connect, notify_numbers):
+    await notify_numbers(1, 2)
     client = await connect()
     assert (await client.register(lastSeq=1))["resumed"] is True
     assert await client.read() == {"n": 2, "seq": 2}
@@ -144,15 +146,17 @@ def begin_by_command():
 
 @pytest.mark.parametrize("end_epoch", [lose_epoch, begin_by_command])
 @pytest.mark.parametrize("new", [0, 1, 2, 3])
-async def test_once_an_epoch_has_ended_a_number_without_one_may_be_of_it(connect, told, end_epoch, new):
+async def test_once_an_epoch_has_ended_a_number_without_one_may_be_of_it(
+    connect, notify_numbers, end_epoch, new
+):
     """However far the feed has come in the new one: nobody knows how far it had come in the old one."""
     client = await connect()
     await client.register(lastSeq=0)
-    await told(1, 2)
+    await notify_numbers(1, 2)
     await read_all(client, 2)
     await lose_after(1)
     await end_epoch()
-    await told(*range(new))
+    await notify_numbers(*range(new))
 
     for seq in (1, 2, 3):
         assert (await (await connect()).register(lastSeq=seq))["resumed"] is False
@@ -162,12 +166,12 @@ async def test_once_an_epoch_has_ended_a_number_without_one_may_be_of_it(connect
 
 @pytest.mark.parametrize("end_epoch", [lose_epoch, begin_by_command])
 async def test_a_client_that_has_got_nothing_is_sent_everything_whichever_epoch_it_knows(
-    connect, told, end_epoch
+    connect, notify_numbers, end_epoch
 ):
     client = await connect()
     old = (await client.register(lastSeq=0))["epoch"]
     await end_epoch()
-    await told(1, 2)
+    await notify_numbers(1, 2)
 
     for epoch in (old, "never heard of", None):
         again = await connect()
@@ -178,14 +182,16 @@ async def test_a_client_that_has_got_nothing_is_sent_everything_whichever_epoch_
         assert (await (await connect()).register(lastSeq=1, epoch=old))["resumed"] is False
 
 
-async def test_where_the_command_is_the_first_that_makes_the_row_numbers_were_given_before(connect, told):
-    await told(1)
+async def test_where_the_command_is_the_first_that_makes_the_row_numbers_were_given_before(
+    connect, notify_numbers
+):
+    await notify_numbers(1)
     await database_sync_to_async(Installation.objects.all().delete)()
     await begin_by_command()
     assert (await (await connect()).register(lastSeq=1))["resumed"] is False
 
 
-async def test_the_command_sends_everybody_away_and_they_come_back(connect, told):
+async def test_the_command_sends_everybody_away_and_they_come_back(connect, notify_numbers):
     client = await connect()
     epoch = (await client.register(lastSeq=0))["epoch"]
     await begin_by_command()
@@ -193,18 +199,18 @@ async def test_the_command_sends_everybody_away_and_they_come_back(connect, told
     client = await connect()
     answer = await client.register(lastSeq=0, epoch=epoch)
     assert (answer["resumed"], answer["epoch"] != epoch) == (True, True)
-    await told(1)
+    await notify_numbers(1)
     assert await client.read() == {"n": 1, "seq": 1}
 
 
-async def test_a_wake_of_another_epoch_shows_nothing_and_the_true_one_comes(connect, tell):
+async def test_a_wake_of_another_epoch_shows_nothing_and_the_true_one_comes(connect, notify_user):
     client = await connect()
     await client.register()
     identity = installation.known()._replace(epoch="of the old primary")
     refused = total(metrics.REFUSED)
     await publish.send([publish.message(Wake("user_123", 1, '{"n":"lost"}'), identity)])
     await until(lambda: total(metrics.REFUSED) == refused + 1)
-    await tell(frame={"n": "true"})
+    await notify_user(frame={"n": "true"})
     assert await client.read() == {"n": "true"}
     assert await client.is_silent()
 
@@ -241,17 +247,17 @@ async def test_with_latest_a_connection_whose_claim_is_lost_is_not_told_that_it_
 
 
 async def test_registering_again_on_the_same_connection_goes_on_in_its_epoch_alone(
-    connect, told, tell_silently, monkeypatch
+    connect, notify_numbers, notify_silently, monkeypatch
 ):
     monkeypatch.setattr(installation, "FRESH_SECONDS", 0)
     client = await connect()
     await client.register()
-    await told(1, 2)
+    await notify_numbers(1, 2)
     await read_all(client, 2)
     await lose_after(1)
     await lose_epoch()
     for n in ("new 2", "new 3"):
-        await tell_silently(frame={"n": n}, collapse_key=n)
+        await notify_silently(frame={"n": n}, collapse_key=n)
     assert (await client.register())["type"] == "registration_success"
     assert await read_all(client, 3) == [{"n": 1}, {"n": "new 2"}, {"n": "new 3"}]
 
@@ -269,18 +275,20 @@ def confirmed():
     return Feed.objects.values_list("confirmed_seq", flat=True).get()
 
 
-async def test_a_number_that_a_feed_has_not_given_confirms_nothing_of_what_will_have_it(connect, told):
-    await told(1)
+async def test_a_number_that_a_feed_has_not_given_confirms_nothing_of_what_will_have_it(
+    connect, notify_numbers
+):
+    await notify_numbers(1)
     assert await confirm(3) == set()
     assert await confirmed() == 0
-    await told("new 2", "new 3")
+    await notify_numbers("new 2", "new 3")
     client = await connect()
     await client.register()
     assert await read_all(client, 3) == [{"n": 1}, {"n": "new 2"}, {"n": "new 3"}]
 
 
-async def test_a_number_of_an_epoch_that_has_ended_confirms_nothing(told):
-    await told(1, 2, 3)
+async def test_a_number_of_an_epoch_that_has_ended_confirms_nothing(notify_numbers):
+    await notify_numbers(1, 2, 3)
     epoch = (await database_sync_to_async(installation.read)()).epoch
     written = hub.current().confirmations.add(user_id="user_123", seq=1, epoch=epoch)
     await written
@@ -298,9 +306,9 @@ async def test_a_number_of_an_epoch_that_has_ended_confirms_nothing(told):
 # What only seems to be lost
 
 
-async def test_a_read_that_was_merely_late_ends_nothing(connect, told):
+async def test_a_read_that_was_merely_late_ends_nothing(connect, notify_numbers):
     """As behind a pooler that asks a standby, which is behind for a moment."""
-    await told(1, 2)
+    await notify_numbers(1, 2)
     epoch = (await database_sync_to_async(installation.read)()).epoch
     has_lost = database_sync_to_async(losses.has_lost)
     assert await has_lost(Doubt(2), user_id="user_123", epoch=epoch) is False
@@ -308,19 +316,19 @@ async def test_a_read_that_was_merely_late_ends_nothing(connect, told):
     assert await has_lost(Doubt(3), user_id="user_123", epoch=epoch) is True
 
 
-async def test_what_comes_while_heads_are_read_is_not_taken_for_lost(connect, monkeypatch):
+async def test_what_comes_while_feeds_are_read_is_not_taken_for_lost(connect, monkeypatch):
     client = await connect()
     await client.register()
-    read, numbers = history.read_truth, []
+    read, numbers = history.read_rows, []
 
     def read_and_be_late(**of_whom):
-        truth = read(**of_whom)
+        states = read(**of_whom)
         with transaction.atomic():
             numbers.append(feed.notify(user_id="user_123", frame={"n": 1}, collapse_key="", expires_at=None))
         time.sleep(0.1)  # in which the connection is sent it
-        return truth
+        return states
 
-    monkeypatch.setattr(history, "read_truth", read_and_be_late)
+    monkeypatch.setattr(history, "read_rows", read_and_be_late)
     for _ in range(2):
         assert await client.read() == {"n": 1}
     await until(lambda: len(numbers) > 2)

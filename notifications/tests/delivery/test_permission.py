@@ -40,10 +40,10 @@ def is_registered(answer):
     return answer["type"] == "registration_success"
 
 
-async def test_a_connection_ends_with_its_token(connect, tokens, tell):
+async def test_a_connection_ends_with_its_token(connect, tokens, notify_user):
     client = await connect()
     assert is_registered(await client.register(token=tokens(1)))
-    await tell()
+    await notify_user()
     assert await client.read() == {"type": "news"}
     assert await client.read() == EXPIRED
     assert await client.read_close() == 4401
@@ -59,12 +59,12 @@ async def test_a_token_that_is_taken_after_its_end_since_clocks_differ_ends_with
     assert await client.read() == EXPIRED
 
 
-async def test_a_fresh_token_on_the_same_connection_keeps_it_and_loses_nothing(connect, tokens, tell):
+async def test_a_fresh_token_on_the_same_connection_keeps_it_and_loses_nothing(connect, tokens, notify_user):
     client = await connect()
     assert is_registered(await client.register(token=tokens(1)))
     assert is_registered(await client.register(token=tokens(60)))
     assert await client.receive_nothing(timeout=1.3)
-    await tell()
+    await notify_user()
     assert await client.read() == {"type": "news"}
 
 
@@ -217,12 +217,12 @@ async def test_a_disconnect_does_not_wait_for_the_next_comparison(connect, monke
     assert await client.read_close() == 4401
 
 
-async def test_who_registers_after_a_disconnect_stays(connect, tell):
+async def test_who_registers_after_a_disconnect_stays(connect, notify_user):
     await database_sync_to_async(disconnect.disconnect)(user_id="user_123")
     client = await connect()
     await client.register()
     await until(lambda: hubs.current().reconciler._tasks)
-    await tell()
+    await notify_user()
     assert await client.read() == {"type": "news"}
     assert await client.is_silent()
     await database_sync_to_async(disconnect.disconnect)(user_id="user_123")

@@ -44,18 +44,18 @@ async def read_numbers(user_id):
     return (await reader().read_state(user_id=user_id))[:3]
 
 
-async def test_those_that_come_together_are_read_together(reads, tell):
-    await tell("a")
+async def test_those_that_come_together_are_read_together(reads, notify_user):
+    await notify_user("a")
     answers = await asyncio.gather(*read_all("a", "b", "a"))
     assert answers == [(1, 1, 0), (0, None, 0), (1, 1, 0)]
     assert reads == [["a", "b"]]
 
 
-async def test_who_comes_during_a_read_is_not_served_from_it(reads, tell, monkeypatch):
+async def test_who_comes_during_a_read_is_not_served_from_it(reads, notify_user, monkeypatch):
     monkeypatch.setattr(registration_reads, "PATIENCE_SECONDS", PATIENCE)
     early = read_all("slow")
     await until(lambda: reads)
-    await tell("a")
+    await notify_user("a")
     late = read_all("a", "slow")
     await asyncio.sleep(0)
     assert reads == [["slow"]]
@@ -74,7 +74,7 @@ async def test_a_read_that_takes_its_time_holds_up_others_only_for_a_while(reads
 
 
 async def test_in_a_storm_those_who_come_after_a_read_gather_for_the_next(reads, monkeypatch):
-    monkeypatch.setattr(registration_reads, "PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(registration_reads, "GATHER_SECONDS", 0.5)
     await asyncio.gather(*read_all("a"))
     await asyncio.gather(*(later(turns) for turns in range(3)))
     assert reads == [["a"], ["0", "1", "2"]]
@@ -87,7 +87,7 @@ async def later(turns):
 
 
 async def test_no_read_is_larger_than_a_batch(reads, monkeypatch):
-    monkeypatch.setattr(registration_reads, "BATCH_SIZE", 2)
+    monkeypatch.setattr(registration_reads, "QUERY_SIZE", 2)
     await asyncio.gather(*read_all("a", "b", "c"))
     assert reads == [["a", "b"], ["c"]]
 

@@ -15,7 +15,7 @@ def has_unread():
 
 
 @pytest.mark.django_db(transaction=True, available_apps=["notifications"])
-async def test_a_client_that_takes_nothing_piles_up_nothing_and_then_gets_all_in_order(tell):
+async def test_a_client_that_takes_nothing_piles_up_nothing_and_then_gets_all_in_order(notify_user):
     sent, may_go_on = [], asyncio.Event()
 
     async def send(message):
@@ -28,7 +28,7 @@ async def test_a_client_that_takes_nothing_piles_up_nothing_and_then_gets_all_in
     await until(lambda: len(sent) == 2)
     total = PENDING_MAX * 2 + 10
     for n in range(total):
-        await tell(frame={"n": n})
+        await notify_user(frame={"n": n})
     await until(lambda: not has_unread())
     may_go_on.set()
     await until(lambda: len(sent) == total + 2)

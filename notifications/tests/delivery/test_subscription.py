@@ -10,9 +10,9 @@ from django.db import OperationalError
 
 from notifications import metrics
 from notifications.delivery import cursor, history, hub, reconciler
-from notifications.delivery.history import FeedHead
 from notifications.delivery.registration_reads import RegistrationReads
 from notifications.delivery.socket import ClientGoneError, Socket
+from notifications.delivery.states import FeedState
 from notifications.delivery.subscription import Subscription
 from notifications.fanout import seal
 from notifications.fanout.publish import Wake
@@ -40,6 +40,11 @@ def subscriptions():
     return [one for members in hub.current()._groups.values() for one in members]
 
 
+def row(newest, *, latest=""):
+    """Return the state of a feed as a comparison reads it."""
+    return FeedState(newest, None, 0, known().epoch, is_first_epoch=True, latest_connection=latest)
+
+
 class Server:
     """What a socket sends to."""
 
@@ -63,7 +68,7 @@ class Server:
 
 
 @pytest.fixture
-async def subscribe(tell, monkeypatch):
+async def subscribe(notify_user, monkeypatch):
     """Return a function that registers a connection; it leaves when the test ends."""
     monkeypatch.setattr(reconciler, "INTERVAL_SECONDS", 1000)
     started = []
@@ -98,13 +103,15 @@ async def test_the_next_notification_is_sent_as_it_came_without_the_database(sub
     assert socket.texts[1:] == ['{"type":"news","n":1}', '{"type":"news","n":2}']
 
 
-async def test_a_wake_that_comes_during_the_registration_waits_for_its_end(subscribe, tell, monkeypatch):
+async def test_a_wake_that_comes_during_the_registration_waits_for_its_end(
+    subscribe, notify_user, monkeypatch
+):
     woken, refused = metrics.SENT.labels("wake"), total(metrics.REFUSED)
     before, read = woken._value.get(), RegistrationReads.read_state
 
     async def read_and_be_late(reads, *, user_id):
         state = await read(reads, user_id=user_id)
-        await tell(frame={"n": 1})
+        await notify_user(frame={"n": 1})
         await asyncio.sleep(0.2)
         return state
 
@@ -122,19 +129,19 @@ async def test_what_was_sent_is_not_sent_again(subscribe):
     assert socket.notifications == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
-async def test_a_wake_out_of_turn_brings_what_was_left_out_first(subscribe, tell_silently):
+async def test_a_wake_out_of_turn_brings_what_was_left_out_first(subscribe, notify_silently):
     _, socket = await subscribe()
     for n in (1, 2, 3):
-        await tell_silently(frame={"n": n})
+        await notify_silently(frame={"n": n})
     await bring(message(3, '{"n":3}'))
     await bring(message(2, '{"n":2}'))
     assert socket.notifications == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
-async def test_a_wake_for_what_is_not_in_the_feed_moves_nothing(subscribe, tell_silently):
+async def test_a_wake_for_what_is_not_in_the_feed_moves_nothing(subscribe, notify_silently):
     _, socket = await subscribe()
     await bring(message(1_000_000))
-    await tell_silently(frame={"n": 1})
+    await notify_silently(frame={"n": 1})
     await bring(message(1, '{"n":1}'))
     assert socket.notifications == [{"n": 1}]
 
@@ -148,25 +155,25 @@ async def test_a_message_that_makes_no_sense_stops_nothing(subscribe, nonsense):
 
 
 async def test_a_gap_that_cannot_be_read_is_sent_later_and_nothing_before_it(
-    subscribe, tell_silently, without_table
+    subscribe, notify_silently, without_table
 ):
     take_table, bring_table_back = without_table
     subscription, socket = await subscribe()
     for n in (1, 2):
-        await tell_silently(frame={"n": n})
+        await notify_silently(frame={"n": n})
     await take_table()
     await bring(message(2, '{"n":2}'))
     assert socket.notifications == []
     await bring_table_back()
-    subscription.compare(FeedHead(2, ""), sent=0)
+    subscription.compare(row(2), sent=0)
     await until(lambda: socket.notifications == [{"n": 1}, {"n": 2}])
 
 
 async def test_a_registration_stands_though_what_was_missed_cannot_be_read(
-    subscribe, tell_silently, without_table
+    subscribe, notify_silently, without_table
 ):
     take_table, bring_table_back = without_table
-    await tell_silently(frame={"n": 1})
+    await notify_silently(frame={"n": 1})
     socket = Server()
 
     async def send(event):
@@ -177,7 +184,7 @@ async def test_a_registration_stands_though_what_was_missed_cannot_be_read(
     subscription, _ = await subscribe(last_seq=0, send=send)
     assert json.loads(socket.texts[0])["resumed"] is True
     await bring_table_back()
-    subscription.compare(FeedHead(1, ""), sent=0)
+    subscription.compare(row(1), sent=0)
     await until(lambda: socket.notifications == [{"n": 1, "seq": 1}])
 
 
@@ -196,42 +203,42 @@ async def test_many_missed_notifications_are_read_page_by_page(subscribe):
     assert socket.notifications == [{"n": n, "seq": n} for n in range(1, many + 1)]
 
 
-async def test_notifications_that_are_not_kept_are_passed(subscribe, tell_silently):
+async def test_notifications_that_are_not_kept_are_passed(subscribe, notify_silently):
     subscription, socket = await subscribe()
     for _ in range(3):
-        await tell_silently()
+        await notify_silently()
     await database_sync_to_async(Notification.objects.all().delete)()
-    subscription.compare(FeedHead(3, ""), sent=0)
+    subscription.compare(row(3), sent=0)
     await until(lambda: subscription.cursor.seq == 3)
     await bring(message(4, '{"n":4}'))
     assert socket.notifications == [{"n": 4}]
 
 
-async def test_a_client_that_takes_nothing_holds_up_no_comparison(subscribe, tell_silently):
+async def test_a_client_that_takes_nothing_holds_up_no_comparison(subscribe, notify_silently):
     subscription, socket = await subscribe()
-    await tell_silently(frame={"n": 1})
+    await notify_silently(frame={"n": 1})
     socket.open.clear()
     for _ in range(3):
-        subscription.compare(FeedHead(1, ""), sent=0)
+        subscription.compare(row(1), sent=0)
     socket.open.set()
     await until(lambda: socket.notifications == [{"n": 1}])
 
 
-async def test_a_comparison_and_a_wake_at_once_send_once(subscribe, tell_silently):
+async def test_a_comparison_and_a_wake_at_once_send_once(subscribe, notify_silently):
     subscription, socket = await subscribe()
     for n in (1, 2):
-        await tell_silently(frame={"n": n})
-    subscription.compare(FeedHead(2, ""), sent=0)
+        await notify_silently(frame={"n": n})
+    subscription.compare(row(2), sent=0)
     await asyncio.gather(*(bring(message(seq, f'{{"n":{seq}}}')) for seq in (2, 1, 2)))
     await until(lambda: not subscription._is_pumping)
     assert socket.notifications == [{"n": 1}, {"n": 2}]
 
 
-async def test_after_its_end_nothing_is_sent(subscribe, tell_silently):
+async def test_after_its_end_nothing_is_sent(subscribe, notify_silently):
     subscription, socket = await subscribe()
-    await tell_silently()
+    await notify_silently()
     subscription.stop()
-    subscription.compare(FeedHead(1, ""), sent=0)
+    subscription.compare(row(1), sent=0)
     await bring(message(1))
     assert socket.notifications == []
 
@@ -247,9 +254,9 @@ async def test_a_client_that_has_gone_raises_nothing_but_that(subscribe):
 async def test_with_latest_a_subscription_that_is_not_the_newest_is_closed_once(subscribe, settings):
     settings.NOTIFICATIONS_CONNECTIONS = "latest"
     subscription, socket = await subscribe(connection_id="a")
-    subscription.compare(FeedHead(0, "a"), sent=0)
+    subscription.compare(row(0, latest="a"), sent=0)
     for _ in range(3):
-        subscription.compare(FeedHead(0, "b"), sent=0)
+        subscription.compare(row(0, latest="b"), sent=0)
     await until(lambda: socket.closed)
     assert socket.closed == [4409]
     await bring(message(1))
@@ -258,7 +265,7 @@ async def test_with_latest_a_subscription_that_is_not_the_newest_is_closed_once(
 
 async def test_with_all_nobody_is_replaced(subscribe):
     subscription, socket = await subscribe(connection_id="a")
-    subscription.compare(FeedHead(0, "b"), sent=0)
+    subscription.compare(row(0, latest="b"), sent=0)
     await bring(message(1))
     assert len(socket.notifications) == 1
     assert socket.closed == []
@@ -267,7 +274,7 @@ async def test_with_all_nobody_is_replaced(subscribe):
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("last_seq", [None, 0])
 async def test_the_pump_sends_each_once_in_order_whatever_is_lost_late_or_fails(
-    subscribe, tell_silently, monkeypatch, seed, last_seq
+    subscribe, notify_silently, monkeypatch, seed, last_seq
 ):
     chance = random.Random(seed)
     read, late = history.read_after, []
@@ -281,14 +288,14 @@ async def test_the_pump_sends_each_once_in_order_whatever_is_lost_late_or_fails(
     monkeypatch.setattr("notifications.delivery.subscription.GRACE_SECONDS", 0)
     subscription, socket = await subscribe(last_seq=last_seq)
     for n in range(1, 41):
-        await tell_silently(frame={"n": n})
+        await notify_silently(frame={"n": n})
         late += [n] * chance.choice([0, 1, 1, 1, 2])
         chance.shuffle(late)
         while late and chance.random() < 0.6:
             hub.current().listener._take(message(late[-1], f'{{"n":{late.pop()}}}'))
         if chance.random() < 0.1:
-            subscription.compare(FeedHead(n, ""), sent=subscription.cursor.seq)
+            subscription.compare(row(n), sent=subscription.cursor.seq)
     while subscription.cursor.seq < 40:
-        subscription.compare(FeedHead(40, ""), sent=subscription.cursor.seq)
+        subscription.compare(row(40), sent=subscription.cursor.seq)
         await asyncio.sleep(0.01)
     assert [frame["n"] for frame in socket.notifications] == list(range(1, 41))

@@ -32,13 +32,13 @@ def faults(caplog):
 
 
 async def test_a_fault_is_logged_with_its_traceback_and_the_reconciler_delivers(
-    faulty, connect, tell, caplog
+    faulty, connect, notify_user, caplog
 ):
     client = await connect()
     await client.register()
 
     for n in range(3):
-        await tell(frame={"n": n})
+        await notify_user(frame={"n": n})
         assert await client.read() == {"n": n}
 
     (fault,) = faults(caplog)  # once a minute
@@ -56,7 +56,7 @@ async def test_after_a_fault_the_layer_is_tried_again_at_once(faulty):
         pass
 
 
-async def test_a_member_that_breaks_takes_nothing_from_the_others(connect, tell, caplog, monkeypatch):
+async def test_a_member_that_breaks_takes_nothing_from_the_others(connect, notify_user, caplog, monkeypatch):
     clients = [await connect() for _ in range(3)]
     for client in clients:
         await client.register()
@@ -67,7 +67,7 @@ async def test_a_member_that_breaks_takes_nothing_from_the_others(connect, tell,
 
     monkeypatch.setattr(next(iter(members)), "wake", break_down)
     for n in range(3):
-        await tell(frame={"n": n})
+        await notify_user(frame={"n": n})
     for client in clients:
         assert [await client.read() for _ in range(3)] == [{"n": n} for n in range(3)]
     assert faults(caplog)[0].exc_info[0] is KeyError

@@ -36,12 +36,12 @@ def network(valkey, settings):
 class Path:
     """Notifies clients, and tells what brought it: the channel layer, or only the reconciler."""
 
-    def __init__(self, tell):
-        self._tell = tell
+    def __init__(self, notify_user):
+        self._notify = notify_user
 
     async def is_fast(self, client, user_id="user_123"):
         before = metrics.SENT.labels("wake")._value.get()
-        await self._tell(user_id)
+        await self._notify(user_id)
         assert await client.read() == {"type": "news"}
         return metrics.SENT.labels("wake")._value.get() > before
 
@@ -52,12 +52,12 @@ class Path:
 
 
 @pytest.fixture
-def path(tell):
-    return Path(tell)
+def path(notify_user):
+    return Path(notify_user)
 
 
 @pytest.fixture
-def silent_line(monkeypatch):
+def silent_connection(monkeypatch):
     """Nothing but what the test does goes over the network."""
     monkeypatch.setattr(listen, "BEAT_SECONDS", 1000)
 
@@ -89,18 +89,18 @@ async def test_a_layer_that_takes_messages_and_brings_none_is_connected_to_anew(
     for n, client in enumerate(clients):
         await client.register(f"user {n}")
         await path.gets_fast(client, f"user {n}")
-    deaf = total(metrics.STALLS)
+    stalls = total(metrics.STALLS)
 
     server = held_by(layer_in_use()).server
     await asyncio.gather(*(server._connection.send("UNSUBSCRIBE", name) for name in server._subscribed))
 
     for n, client in enumerate(clients):
         await path.gets_fast(client, f"user {n}")
-    assert total(metrics.STALLS) == deaf + 1
+    assert total(metrics.STALLS) == stalls + 1
     assert said(caplog, "brings none") == said(caplog, "brings messages again") == 1
 
 
-@pytest.mark.usefixtures("network", "silent_line")
+@pytest.mark.usefixtures("network", "silent_connection")
 async def test_a_connection_that_the_system_gives_up_holds_nobody_up_for_long(connect, path):
     client = await connect()
     await client.register()
@@ -234,9 +234,9 @@ async def test_a_long_outage_piles_up_nothing(network, connect, monkeypatch, cap
 # Single messages and subscriptions
 
 
-@pytest.mark.usefixtures("silent_line")
+@pytest.mark.usefixtures("silent_connection")
 async def test_what_is_committed_while_a_subscription_is_on_its_way_is_not_lost(
-    network, settings, valkey, connect, tell
+    network, settings, valkey, connect, notify_user
 ):
     early, client = await connect(), await connect()
     await early.register("somebody else")
@@ -244,7 +244,7 @@ async def test_what_is_committed_while_a_subscription_is_on_its_way_is_not_lost(
 
     assert (await client.register())["type"] == "registration_success"
     own, settings.CHANNEL_LAYERS = settings.CHANNEL_LAYERS, redis_layer(valkey.port)
-    await tell(frame={"n": 1})
+    await notify_user(frame={"n": 1})
     settings.CHANNEL_LAYERS = own
 
     assert await client.read() == {"n": 1}
@@ -258,17 +258,17 @@ async def test_a_message_that_nobody_can_read_harms_nobody(redis, connect, path,
     for n, client in enumerate(clients):
         await client.register(f"user {n}")
         await path.gets_fast(client, f"user {n}")
-    deaf, refused = total(metrics.STALLS), total(metrics.REFUSED)
+    stalls, refused = total(metrics.STALLS), total(metrics.REFUSED)
 
     assert redis.publish(group("user 0"), poison) == 1
 
     await until(lambda: total(metrics.REFUSED) == refused + 1)
     for n, client in enumerate(clients):
         assert await path.is_fast(client, f"user {n}")
-    assert total(metrics.STALLS) == deaf
+    assert total(metrics.STALLS) == stalls
 
 
-async def test_a_quiet_redis_stays_connected(network, silent_line, connect, path):
+async def test_a_quiet_redis_stays_connected(network, silent_connection, connect, path):
     """redis-py 8 ends reads after 5 seconds by default."""
     client = await connect()
     await client.register()
@@ -288,7 +288,7 @@ def group(user_id):
 
 
 @pytest.mark.usefixtures("no_lingering")
-async def test_any_number_of_users_needs_one_connection(network, redis, tell):
+async def test_any_number_of_users_needs_one_connection(network, redis, notify_user):
     got = []
     listener = Listener(lambda message: got.append(message["seq"]))
     identity = await database_sync_to_async(installation.read)()
@@ -297,7 +297,7 @@ async def test_any_number_of_users_needs_one_connection(network, redis, tell):
     await until(lambda: len(subscribed(redis)) == 1000 + 2)  # that of this process, and that of all
 
     for n in range(0, 1000, 10):
-        await tell(f"user {n}")
+        await notify_user(f"user {n}")
 
     await until(lambda: got == [1] * 100)
     assert redis.info("clients")["connected_clients"] <= 2  # with that of the test
@@ -351,7 +351,7 @@ async def test_a_client_that_comes_and_goes_costs_redis_no_connections(network, 
 
 
 @pytest.mark.usefixtures("no_lingering")
-async def test_who_comes_while_the_last_leaves_has_a_line(network, connect, path):
+async def test_who_comes_while_the_last_leaves_has_a_listener(network, connect, path):
     for _ in range(3):
         leaving, coming = await connect(), await connect()
         await leaving.register()

@@ -104,7 +104,9 @@ def with_the_seal_of_another_users():
     "forge",
     [without_seal, with_a_seal_made_up, with_the_seal_of_another_frame, with_the_seal_of_another_users],
 )
-async def test_a_wake_that_is_forged_shows_nothing_and_takes_nothing_away(connect, tell, caplog, forge):
+async def test_a_wake_that_is_forged_shows_nothing_and_takes_nothing_away(
+    connect, notify_user, caplog, forge
+):
     client = await connect()
     await client.register()
     refused = total(metrics.REFUSED)
@@ -113,7 +115,7 @@ async def test_a_wake_that_is_forged_shows_nothing_and_takes_nothing_away(connec
         await layer_in_use().group_send(*forge())
 
     await until(lambda: total(metrics.REFUSED) == refused + 100)
-    await tell(frame={"n": "true"})
+    await notify_user(frame={"n": "true"})
     assert await client.read() == {"n": "true"}
     assert await client.is_silent()
     assert sum("not sealed" in record.getMessage() for record in caplog.records) <= 1
@@ -122,12 +124,12 @@ async def test_a_wake_that_is_forged_shows_nothing_and_takes_nothing_away(connec
 
 @pytest.mark.django_db(transaction=True, available_apps=["notifications"])
 @pytest.mark.usefixtures("on_redis")
-async def test_old_wakes_that_are_played_again_show_nothing(connect, tell):
+async def test_old_wakes_that_are_played_again_show_nothing(connect, notify_user):
     client, late = await connect(), await connect()
     await client.register()
     recorded = []
     for n in (1, 2, 3):
-        await tell(frame={"n": n})
+        await notify_user(frame={"n": n})
         assert await client.read() == {"n": n}
         recorded.append(wake(n, f'{{"n":{n}}}'))
     await late.register(lastSeq=2)
@@ -136,7 +138,7 @@ async def test_old_wakes_that_are_played_again_show_nothing(connect, tell):
     for message in recorded * 2:
         await layer_in_use().group_send(*message)
 
-    await tell(frame={"n": 4})
+    await notify_user(frame={"n": 4})
     assert await client.read() == {"n": 4}
     assert await late.read() == {"n": 4, "seq": 4}
     assert await client.is_silent()

@@ -17,9 +17,9 @@ from payments.admin.webhook_event import SELECTED_AT_MOST
 from payments.facts import money
 from payments.models import Intent, Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.status import Status
+from payments.stripe.values import REMOVED
 from payments.tests import recorded
 from payments.tests import stripe_events as stripe
-from payments.webhooks.scrubbing import REMOVED
 from tests.support.admin_pages import found, page_of, text_of
 from tests.support.plans import on_postgresql, plan_of
 

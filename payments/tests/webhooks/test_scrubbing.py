@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.stripe import events
+from payments.stripe.values import REMOVED
 from payments.tests import recorded
 from payments.webhooks import envelope
-from payments.webhooks.scrubbing import DEPTH_MAX, REMOVED, scrub
+from payments.webhooks.scrubbing import DEPTH_MAX, scrub
 
 PRIVATE = """
     quimb lilas bleu cornouaille 29033 +332987 mail.example fr834 hush19 fprint tok_login 203.0.113 48.0019 4.0971 ://

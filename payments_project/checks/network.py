@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, register
 
 from payments.stripe import gateway
-from payments_project.check_errors import error
+from payments_project.checks.errors import error
 
 
 @register("service")
@@ -64,6 +64,17 @@ def check_transport(**_: Any) -> Iterable[CheckMessage]:
         )
     if not settings.DEBUG:
         yield from _redis()
+
+
+@register("service")
+def check_processes(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse several processes without a channel layer that connects them."""
+    if not settings.DEBUG and settings.WORKERS > 1 and not settings.REDIS_URL:
+        yield error(
+            6,
+            f"WORKERS is {settings.WORKERS}, and the channel layer in memory reaches one process only.",
+            "Set REDIS_URL to a Redis or Valkey server, or WORKERS=1.",
+        )
 
 
 def _redis() -> Iterator[CheckMessage]:

@@ -3,6 +3,7 @@ from django.db import connection, transaction
 
 from database import prepared
 from payments_project.databases import POSTGRESQL, database
+from tests.support.plans import session_with
 from tests.support.services import STACK
 
 ADDRESS = "postgresql://user@host/name"
@@ -32,13 +33,10 @@ if STACK == "services":
                 return cursor.fetchall()
 
         assert level(through_django) == [("read committed",)]
-        through_django("SELECT set_config('default_transaction_isolation', 'repeatable read', false)")
-        try:
+        with session_with("default_transaction_isolation", "repeatable read"):
             for execute in (through_django, prepared.execute):
                 with transaction.atomic():
                     assert level(execute) == [("read committed",)]
-        finally:
-            connection.close()
 
     @pytest.mark.django_db
     def test_sessions_read_what_is_committed():

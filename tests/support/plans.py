@@ -1,5 +1,7 @@
 """How PostgreSQL would read what a test asked for, were its tables large."""
 
+from contextlib import contextmanager
+
 import pytest
 from django.db import connection, transaction
 
@@ -17,3 +19,15 @@ def plan_of(queries, *, without=("seqscan", "sort")):
             cursor.execute(f"SET LOCAL enable_{way} = off")
         cursor.execute("EXPLAIN " + queries.captured_queries[-1]["sql"])
         return "\n".join(line for (line,) in cursor.fetchall())
+
+
+@contextmanager
+def session_with(name, value):
+    """Set something for this thread's session meanwhile. The pool would hand it to the next test as it is."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, %s, false)", [name, value])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"RESET {name}")

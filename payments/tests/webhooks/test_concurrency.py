@@ -13,7 +13,7 @@ from payments.models import Intent, Payment, StatusChange, WebhookEvent
 from payments.tests import stripe_events as stripe
 from payments.tests import wire
 from payments.webhooks import envelope, ingest
-from tests.support.plans import on_postgresql
+from tests.support.plans import on_postgresql, session_with
 from tests.support.server import eventually
 
 pytestmark = [on_postgresql, pytest.mark.django_db(transaction=True)]
@@ -148,13 +148,9 @@ def test_a_database_whose_snapshots_last_costs_no_event(make_payment):
     payment = make_payment()
     refunds = [stripe.event(payment, "charge.refunded", amount_refunded=amount) for amount in (300, 1250)]
     take_in(stripe.paid(payment)[1:])
-    with connection.cursor() as cursor:
-        cursor.execute("SET default_transaction_isolation = 'repeatable read'")
-    try:
-        with between(lambda: elsewhere(take_in, refunds[:1])):
-            (result,) = take_in(refunds[1:])
-    finally:
-        connection.close()
+    lasting = session_with("default_transaction_isolation", "repeatable read")
+    with lasting, between(lambda: elsewhere(take_in, refunds[:1])):
+        (result,) = take_in(refunds[1:])
     assert result.state == "applied"
     assert WebhookEvent.objects.filter(attempts=1, state="applied").count() == 3
 
@@ -162,8 +158,7 @@ def test_a_database_whose_snapshots_last_costs_no_event(make_payment):
 def test_an_event_whose_snapshot_is_too_old_when_it_has_waited_is_read_anew(make_payment):
     payment, other = make_payment(user_id="rider"), make_payment(user_id="rider")
     take_in(stripe.paid(make_payment(user_id="rider"))[1:])
-    with connection.cursor() as cursor:
-        cursor.execute("SET default_transaction_isolation = 'repeatable read'")
+    lasting = session_with("default_transaction_isolation", "repeatable read")
     running = []
 
     def late(execute, sql, *more):
@@ -173,10 +168,9 @@ def test_an_event_whose_snapshot_is_too_old_when_it_has_waited_is_read_anew(make
             sql = sql.replace("WHERE id = ANY", "WHERE (SELECT count(*) FROM late) = 1 AND id = ANY", 1)
         return execute(sql, *more)
 
-    with ThreadPoolExecutor(1) as pool, connection.execute_wrapper(late):
+    with lasting, ThreadPoolExecutor(1) as pool, connection.execute_wrapper(late):
         (result,) = take_in(stripe.paid(payment)[1:])
         running[0].result(20)
-    connection.close()
     assert result.state == "applied"
     assert seqs("rider") == [1, 2, 3]
 

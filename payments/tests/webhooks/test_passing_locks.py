@@ -11,7 +11,7 @@ from payments.models import Payment, RefundRequest, WebhookEvent
 from payments.tests import stripe_events as stripe
 from payments.tests import wire
 from payments.webhooks import apply, envelope, ingest, parked
-from tests.support.plans import on_postgresql
+from tests.support.plans import on_postgresql, session_with
 
 pytestmark = [on_postgresql, pytest.mark.django_db(transaction=True)]
 
@@ -29,10 +29,8 @@ def take_in(*events, **options):
 @pytest.fixture
 def impatient():
     """Let this connection wait for locks for a second, not for five."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = '1s'")
-    yield
-    connection.close()
+    with session_with("lock_timeout", "1s"):
+        yield
 
 
 @contextmanager
@@ -172,14 +170,13 @@ def test_a_parked_event_of_a_locked_payment_keeps_waiting_only_the_event_that_ma
 
 def test_a_request_of_a_refund_that_is_locked_is_waited_for_as_briefly_as_a_payment(make_payment):
     payment = make_payment()
-    with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = 0")  # only what is brief ends the wait
     take_in(*stripe.paid(payment))
     request = RefundRequest.objects.create(payment=payment, amount=500, is_full=False, idempotency_key="key")
     refunded = stripe.event(
         payment, "refund.created", of="re_1", amount=500, metadata={"refund_request": str(request.pk)}
     )
     with (
+        session_with("lock_timeout", "0"),  # only what is brief ends the wait
         held(lambda: RefundRequest.objects.select_for_update().get()),
         pytest.raises(ingest.NotTogetherError),
     ):
@@ -188,7 +185,6 @@ def test_a_request_of_a_refund_that_is_locked_is_waited_for_as_briefly_as_a_paym
     assert [result.state for result in take_in(refunded)] == ["applied"]
     request.refresh_from_db()
     assert request.refund_id.startswith("re_1")
-    connection.close()
 
 
 def test_parked_events_that_are_being_applied_are_not_given_up_and_not_waited_for(make_payment, impatient):

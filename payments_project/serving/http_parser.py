@@ -54,6 +54,11 @@ class RequestParser:
             cause = error.__context__
             self._protocol.refuse(cause.refusal if isinstance(cause, RefusedError) else MALFORMED)
 
+    @property
+    def head_under_way(self) -> int:
+        """Bytes that have arrived of a head that has not ended."""
+        return self._wire_bytes if self.is_in_head and not self.is_between else 0
+
     def should_upgrade(self) -> bool:
         """Return whether the request opens a WebSocket."""
         return self._is_websocket

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from payments_project.middleware.refusing import LINGER_MAX_BYTES, LINGER_SECONDS, REFUSED, Refusal, answer
+from payments_project.serving.heads import heads
 from payments_project.serving.http_parser import RequestParser
 from payments_project.serving.limits import KEEP_ALIVE_SECONDS, PIECE_BYTES, REQUEST_SECONDS
 from payments_project.serving.process import connections_max
@@ -65,6 +66,7 @@ class HTTPProtocol(HttpToolsProtocol):
         """Stop the clock and drop the held bytes."""
         self._expect_nothing()
         self._held = b""
+        heads.count(self, 0)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -149,6 +151,7 @@ class HTTPProtocol(HttpToolsProtocol):
         while at < len(data) and not self.pipeline and not self.transport.is_closing():
             super().data_received(data[at : at + PIECE_BYTES])
             at += PIECE_BYTES
+            heads.count(self, self.parser.head_under_way)
             if self._is_over:
                 return
             if self.transport.get_protocol() is not self:  # a WebSocket now

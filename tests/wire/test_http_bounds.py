@@ -204,6 +204,46 @@ def test_who_holds_bodies_back_gives_way_to_who_sends(server):
         assert answers.fields["Retry-After"] == "5"
 
 
+SHORT_OF_ROOM = """
+from payments_project.serving import heads
+heads.SUM_MAX_BYTES = 256 * 1024
+import sys
+sys.argv = ["manage.py", "serve"]
+import manage
+manage.main()
+"""
+
+
+def test_who_holds_heads_back_gives_way_to_who_sends(serve):
+    """Heads that a stranger begins and does not end fill what there is room for, and not the memory."""
+    server = serve("-c", SHORT_OF_ROOM)
+    fields = b"".join(b"a%d: " % n + b"x" * 300 + b"\r\n" for n in range(90))
+    with ExitStack() as stack:
+        held = [stack.enter_context(line(server)) for _ in range(20)]
+        for sock in held:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + fields)
+        eventually(lambda: refused(server, "busy") >= 10)
+        for sock in held[:10]:
+            answers = Answers(sock)
+            assert code(next(answers)) == (503, "busy")
+            assert answers.fields["Retry-After"] == "5"
+
+        held[-1].sendall(b"\r\n")
+        assert next(Answers(held[-1]))[0] == 200
+        with line(server) as sock:
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+            sock.sendall(b"\r\n")
+            assert next(Answers(sock))[0] == 200
+        assert refused(server, "busy") < 20
+    many = refused(server, "busy")
+    for _ in range(3):  # what has gone counts no more
+        with line(server) as sock:
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + fields)
+            sock.sendall(b"\r\n")
+            assert next(Answers(sock))[0] == 200
+    assert refused(server, "busy") == many
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 FULL = Refusal(503, "full", "Too many connections are open. Connect again in a moment.")
 
-_STAND_IN = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % LINGER_MAX_BYTES
+_STAND_IN = b"POST / HTTP/1.1\r\nHost: -\r\nContent-Length: %d\r\n\r\n" % LINGER_MAX_BYTES
 
 
 class Flow(FlowControl):

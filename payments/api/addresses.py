@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils.http import is_same_domain
 
 _FULL = re.compile(r"https?://[^/?#]", re.IGNORECASE)
-_LABEL = re.compile(r"[a-z0-9_-]{1,63}", re.IGNORECASE)
+_LABEL = re.compile(r"(?=.{1,63}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?", re.IGNORECASE)
 NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 """A last label that makes a host name an IPv4 address (https://url.spec.whatwg.org/#ends-in-a-number-checker)."""
 _BRACKETS = re.compile(r"\[[^\[\]]*\](:[0-9]+)?")
@@ -30,12 +30,19 @@ _BLANK = "\u2800\ufffc"
 """Symbols that look like nothing: the blank pattern of Braille, and the place of an object."""
 
 
+_SLASHES = re.compile("[\u2044\u2215\u2216\u2571\u2572\u27cb\u27cd\u29f5\u29f8\u29f9\u3033\u1735]")
+"""They look like / or \\, and are other characters (https://www.unicode.org/reports/tr39/#Confusable_Detection)."""
+_DIVIDERS = {*"/\\?#@:%"}
+
+
 def check_web_address(url: str) -> str:
     """Return the address unchanged: Stripe fills in {CHECKOUT_SESSION_ID} itself. Raises ValueError."""
     if not _FULL.match(url):
         raise ValueError("send a full address that begins with https:// or http://")
     if not _is_visible(url):
         raise ValueError("send the address without spaces and invisible characters: percent-encode them")
+    if _has_lookalike(url):
+        raise ValueError("send characters that look like one of / \\ ? # @ : % percent-encoded")
     if "\\" in url:
         raise ValueError("send the address without backslashes: browsers read them as /")
     try:
@@ -76,6 +83,15 @@ def _is_visible(text: str) -> bool:
     """Return whether a text has no white space, control, format, private and unassigned characters, and no blank ones."""
     return not _IGNORABLE.search(text) and not any(
         unicodedata.category(character)[0] in "CZ" or character in _BLANK for character in text
+    )
+
+
+def _has_lookalike(text: str) -> bool:
+    """Return whether a text has a character that is not ASCII, and stands for one that divides addresses."""
+    return bool(_SLASHES.search(text)) or any(
+        _DIVIDERS & {*unicodedata.normalize("NFKC", character)}
+        for character in text
+        if not character.isascii()
     )
 
 

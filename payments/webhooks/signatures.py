@@ -42,7 +42,7 @@ class UnreadableSignature(InvalidSignature):
 
 
 class SignatureOfAnotherTime(InvalidSignature):
-    """A body was signed further from now than TOLERANCE_SECONDS, or the clock of this server goes wrong."""
+    """A body was signed further from now than TOLERANCE_SECONDS, or is forged, or the clock of this server goes wrong."""
 
     def __init__(self, *, age: int) -> None:
         """`age`: how long ago it says that it was signed, in seconds; below 0 that is still to come."""
@@ -50,7 +50,8 @@ class SignatureOfAnotherTime(InvalidSignature):
         when = f"{age} seconds ago" if age > 0 else f"{-age} seconds from now"
         super().__init__(
             f"The event says that it was signed {when}, and is good for {TOLERANCE_SECONDS}: "
-            "check the clock of this server, or deliver the event anew."
+            "check the clock of this server, or deliver the event anew. Whether it is forged is not known: "
+            "what is signed at another time is not compared with a secret."
         )
 
 

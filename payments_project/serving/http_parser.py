@@ -9,6 +9,11 @@ from payments_project.serving.limits import FIELDS_MAX, HEAD_MAX_BYTES, PIECE_BY
 
 MALFORMED = Refusal(400, "bad_request", "The request could not be read: send HTTP/1.1.")
 HEAD_TOO_LARGE = Refusal(431, "head_too_large", "Send at most 100 header fields, and 32 KiB of them.")
+NO_HOST = Refusal(400, "bad_request", "Send the header `Host` with the name of this service.")
+OTHER_VERSION = Refusal(505, "version_not_supported", "Send HTTP/1.1.")
+OTHER_CODING = Refusal(
+    501, "coding_not_supported", "Send the body as it is, or as chunks, and not compressed."
+)
 NO_TUNNEL = Refusal(405, "method_not_allowed", "This is no proxy: it takes no CONNECT.")
 
 WIRE_PER_BYTE = 8
@@ -54,6 +59,11 @@ class RequestParser:
             cause = error.__context__
             self._protocol.refuse(cause.refusal if isinstance(cause, RefusedError) else MALFORMED)
 
+    @property
+    def head_under_way(self) -> int:
+        """Bytes that have arrived of a head that has not ended."""
+        return self._wire_bytes if self.is_in_head and not self.is_between else 0
+
     def should_upgrade(self) -> bool:
         """Return whether the request opens a WebSocket."""
         return self._is_websocket
@@ -92,6 +102,7 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         """Pass on the end of the head, unless the request has to be parsed again without its upgrade."""
+        self._check_head()
         if self._parser.should_upgrade():
             if self.get_method() == b"CONNECT":
                 raise RefusedError(NO_TUNNEL)
@@ -99,7 +110,10 @@ class RequestParser:
             self._is_ignored = not self._is_websocket
             if self._is_ignored:
                 return
-            self._protocol.headers[:] = [*_without_upgrade(self._protocol.headers), *_WEBSOCKET]
+            kept = [
+                field for field in _without_upgrade(self._protocol.headers) if field[0] != b"content-length"
+            ]
+            self._protocol.headers[:] = [*kept, *_WEBSOCKET]
         self._protocol.on_headers_complete()
         self.is_in_head = False
 
@@ -143,9 +157,21 @@ class RequestParser:
     def _offers_websocket(self) -> bool:
         """Return whether a request that offers an upgrade can open a WebSocket (RFC 6455, section 4.1), without a body."""
         fields = dict(self._protocol.headers)
-        has_body = b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0"
+        has_body = b"transfer-encoding" in fields or fields.get(b"content-length", b"").strip(b"0") != b""
         is_right = self.get_method() == b"GET" and self.get_http_version() == "1.1" and not has_body
         return is_right and b"websocket" in _tokens(self._protocol.headers, b"upgrade")
+
+    def _check_head(self) -> None:
+        """Refuse what HTTP/1.1 does not allow, or what would be misread (RFC 9112, sections 2.3, 3.2 and 6.1)."""
+        version, fields = self.get_http_version(), dict(self._protocol.headers)
+        if version not in {"1.0", "1.1"}:
+            raise RefusedError(OTHER_VERSION)
+        if version == "1.1" and b"host" not in fields:
+            raise RefusedError(NO_HOST)
+        if b"transfer-encoding" in fields:
+            codings = _tokens(self._protocol.headers, b"transfer-encoding")
+            if codings != [b"chunked"]:
+                raise RefusedError(OTHER_CODING)
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from payments_project.middleware.refusing import LINGER_MAX_BYTES, LINGER_SECONDS, REFUSED, Refusal, answer
+from payments_project.serving.heads import heads
 from payments_project.serving.http_parser import RequestParser
 from payments_project.serving.limits import KEEP_ALIVE_SECONDS, PIECE_BYTES, REQUEST_SECONDS
 from payments_project.serving.peers import Peer
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 FULL = Refusal(503, "full", "Too many connections are open. Connect again in a moment.")
 TOO_MANY = Refusal(429, "rate_limited", "Too many connections of one address are open. Connect again later.")
 
-_STAND_IN = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % LINGER_MAX_BYTES
+_STAND_IN = b"POST / HTTP/1.1\r\nHost: -\r\nContent-Length: %d\r\n\r\n" % LINGER_MAX_BYTES
 
 
 class Flow(FlowControl):
@@ -72,6 +73,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self._expect_nothing()
         self._held = b""
         self._peer.leave()
+        heads.count(self, 0)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -156,6 +158,7 @@ class HTTPProtocol(HttpToolsProtocol):
         while at < len(data) and not self.pipeline and not self.transport.is_closing():
             super().data_received(data[at : at + PIECE_BYTES])
             at += PIECE_BYTES
+            heads.count(self, self.parser.head_under_way)
             if self._is_over:
                 return
             if self.transport.get_protocol() is not self:  # a WebSocket now

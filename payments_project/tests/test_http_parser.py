@@ -47,32 +47,37 @@ class Recorder:
 
 PLAIN = (b"GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n", (b"GET", b"/a?b", {b"host": b"h"}, b""))
 LENGTH = (
-    b"POST /b HTTP/1.1\r\n" + H2C + b"Content-Length: 5\r\n\r\nGET /",
+    b"POST /b HTTP/1.1\r\nHost: h\r\n" + H2C + b"Content-Length: 5\r\n\r\nGET /",
     (
         b"POST",
         b"/b",
-        {b"connection": b"http2-settings", b"http2-settings": b"AAMA", b"content-length": b"5"},
+        {
+            b"host": b"h",
+            b"connection": b"http2-settings",
+            b"http2-settings": b"AAMA",
+            b"content-length": b"5",
+        },
         b"GET /",
     ),
 )
 CHUNKED = (
     (
-        b"PUT /c HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: TLS/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"PUT /c HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: TLS/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"3\r\nabc\r\n1;x=y\r\nd\r\n0\r\nAuthorization: no\r\n\r\n"
     ),
-    (b"PUT", b"/c", {b"transfer-encoding": b"chunked"}, b"abcd"),
+    (b"PUT", b"/c", {b"host": b"h", b"transfer-encoding": b"chunked"}, b"abcd"),
 )
 NO_BODY = (
-    b"\r\nGET /d HTTP/1.1\r\nUpgrade: h2c, foo/2\r\nConnection: keep-alive\r\nConnection: Upgrade\r\n\r\n",
-    (b"GET", b"/d", {b"connection": b"keep-alive"}, b""),
+    b"\r\nGET /d HTTP/1.1\r\nHost: h\r\nUpgrade: h2c, foo/2\r\nConnection: keep-alive\r\nConnection: Upgrade\r\n\r\n",
+    (b"GET", b"/d", {b"host": b"h", b"connection": b"keep-alive"}, b""),
 )
 NOT_A_HANDSHAKE = (
-    b"POST /basic/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 1\r\n\r\nx",
-    (b"POST", b"/basic/ws", {b"content-length": b"1"}, b"x"),
+    b"POST /basic/ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 1\r\n\r\nx",
+    (b"POST", b"/basic/ws", {b"host": b"h", b"content-length": b"1"}, b"x"),
 )
 OLD = (
-    b"POST /e HTTP/1.1\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nhi",
-    (b"POST", b"/e", {b"upgrade": b"h2c", b"content-length": b"2"}, b"hi"),
+    b"POST /e HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nhi",
+    (b"POST", b"/e", {b"host": b"h", b"upgrade": b"h2c", b"content-length": b"2"}, b"hi"),
 )
 
 
@@ -97,7 +102,7 @@ def test_requests_are_the_same_however_they_are_cut(told, cuts):
 @given(size=st.integers(min_value=1, max_value=4096), unit=st.sampled_from([b"a: b\r\n", b"x", b"a:", b" "]))
 def test_a_head_without_end_is_refused_once_it_is_too_large_however_it_is_cut(size, unit):
     recorder, sent = Recorder(), 0
-    data = b"GET / HTTP/1.1\r\na: b\r\n" + unit * 60_000
+    data = b"GET / HTTP/1.1\r\nHost: h\r\na: b\r\n" + unit * 60_000
     while not recorder.refusals:
         recorder.parser.feed_data(data[sent : sent + size])
         sent += size
@@ -108,11 +113,11 @@ def test_a_head_without_end_is_refused_once_it_is_too_large_however_it_is_cut(si
 @pytest.mark.parametrize(
     "wire",
     [
-        b"GET / HTTP/1.1\r\nA : b\r\n\r\n",
-        b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
-        b"POST / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"GET / HTTP/1.1\r\nHost: h\r\nA : b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         (
-            b"POST / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 3\r\n"
+            b"POST / HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 3\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
         ),
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",

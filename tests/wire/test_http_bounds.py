@@ -205,6 +205,76 @@ def test_who_holds_bodies_back_gives_way_to_who_sends(server):
 
 
 @pytest.mark.parametrize(
+    ("wire", "refusal"),
+    [
+        (b"GET /healthz HTTP/1.1\r\n\r\n", (400, "bad_request")),
+        (
+            b"GET /basic/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            (400, "bad_request"),
+        ),
+        (b"GET /healthz HTTP/2.0\r\nHost: localhost\r\n\r\n", (505, "version_not_supported")),
+        (b"GET /healthz HTTP/0.9\r\nHost: localhost\r\n\r\n", (505, "version_not_supported")),
+        (head(b"POST /webhooks/stripe/", b"Transfer-Encoding: gzip, chunked"), (501, "coding_not_supported")),
+        (
+            head(b"POST /webhooks/stripe/", b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked"),
+            (501, "coding_not_supported"),
+        ),
+    ],
+)
+def test_what_http_1_1_does_not_allow_is_refused_with_what_to_send(server, wire, refusal):
+    assert code(ask(server, wire)) == refusal
+
+
+@pytest.mark.parametrize("length", [b"0", b"00"])
+def test_a_handshake_may_say_that_it_has_no_body(server, length):
+    key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    fields = [b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Version: 13", key]
+    with line(server) as sock:
+        sock.sendall(head(b"GET /basic/ws", *fields, b"Content-Length: " + length))
+        assert sock.recv(12) == b"HTTP/1.1 101"
+
+
+SHORT_OF_ROOM = """
+from payments_project.serving import heads
+heads.SUM_MAX_BYTES = 256 * 1024
+import sys
+sys.argv = ["manage.py", "serve"]
+import manage
+manage.main()
+"""
+
+
+def test_who_holds_heads_back_gives_way_to_who_sends(serve):
+    """Heads that a stranger begins and does not end fill what there is room for, and not the memory."""
+    server = serve("-c", SHORT_OF_ROOM)
+    fields = b"".join(b"a%d: " % n + b"x" * 300 + b"\r\n" for n in range(90))
+    with ExitStack() as stack:
+        held = [stack.enter_context(line(server)) for _ in range(20)]
+        for sock in held:
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + fields)
+        eventually(lambda: refused(server, "busy") >= 10)
+        for sock in held[:10]:
+            answers = Answers(sock)
+            assert code(next(answers)) == (503, "busy")
+            assert answers.fields["Retry-After"] == "5"
+
+        held[-1].sendall(b"\r\n")
+        assert next(Answers(held[-1]))[0] == 200
+        with line(server) as sock:
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+            sock.sendall(b"\r\n")
+            assert next(Answers(sock))[0] == 200
+        assert refused(server, "busy") < 20
+    many = refused(server, "busy")
+    for _ in range(3):  # what has gone counts no more
+        with line(server) as sock:
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + fields)
+            sock.sendall(b"\r\n")
+            assert next(Answers(sock))[0] == 200
+    assert refused(server, "busy") == many
+
+
+@pytest.mark.parametrize(
     "body",
     [
         pytest.param(b"x" * 1_000_000, id="no JSON"),

@@ -1,0 +1,40 @@
+"""Bound the bytes of all requests' heads that have begun to arrive and have not ended."""
+
+from typing import Protocol
+
+from payments_project.middleware.refusing import Refusal
+
+SUM_MAX_BYTES = 16 * 1024 * 1024
+"""Bytes of all heads that the process holds. If more arrives, the head that has been arriving for longest is refused."""
+BUSY = Refusal(503, "busy", "Too much is being sent at once. Send the same request again in a moment.")
+
+
+class Arriving(Protocol):
+    """A connection whose request is arriving."""
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer the request with a refusal."""
+
+
+class Heads:
+    """The heads under way in this process, those that began first before the others."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[Arriving, int] = {}
+        self._sum = 0
+
+    def count(self, connection: Arriving, size: int) -> None:
+        """Note how much of a head has arrived; 0: none is under way. Refuse others while they are too many."""
+        if size:
+            self._sum += size - self._sizes.get(connection, 0)
+            self._sizes[connection] = size
+        else:
+            self._sum -= self._sizes.pop(connection, 0)
+        while self._sum > SUM_MAX_BYTES:
+            slowest = next(iter(self._sizes))
+            self._sum -= self._sizes.pop(slowest)
+            slowest.refuse(BUSY)
+
+
+heads = Heads()
+"""Of this process."""

@@ -1,7 +1,5 @@
 """The operations of the HTTP API."""
 
-import base64
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -13,7 +11,7 @@ from ninja import Status as Response
 from ninja.errors import HttpError, ValidationError
 
 from access.scopes import Scope
-from payments.api import users
+from payments.api import cursors, users
 from payments.api.auth import ApiKey, Called, User, key_name, only_user
 from payments.api.errors import HANDLERS, ErrorOut, IdempotencyKeyRequired
 from payments.api.examples import Api, Page
@@ -44,7 +42,6 @@ api = Api(
 )
 
 router = Router(by_alias=True, tags=["Payments"])
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -101,7 +98,7 @@ def list_payments(
     wanted = {"user_id": only_user(request.auth, asked=user_id), "ride_id": ride_id, "status": status}
     payments = Payment.objects.filter(**{k: v for k, v in wanted.items() if v is not None})
     if cursor is not None:
-        created_at, payment_id = _read_cursor(cursor)
+        created_at, payment_id = cursors.read(cursor)
         # No index serves the OR. The condition on the time is for the index.
         payments = payments.filter(
             Q(created_at__lt=created_at) | Q(pk__lt=payment_id), created_at__lte=created_at
@@ -111,7 +108,7 @@ def list_payments(
     page = page[:limit]
     return PaymentPage(
         payments=[_seen(request, PaymentOut.of(payment)) for payment in page],
-        next_cursor=_write_cursor(page[-1]) if more else None,
+        next_cursor=cursors.write(page[-1]) if more else None,
     )
 
 
@@ -202,16 +199,3 @@ def _refuse_other_filters(request: HttpRequest) -> None:
         raise HttpError(
             422, f"Send each of these parameters once, or not, and no other: {', '.join(_FILTERS)}."
         )
-
-
-def _write_cursor(payment: Payment) -> str:
-    place = f"{(payment.created_at - _EPOCH) // timedelta(microseconds=1)} {payment.pk}"
-    return base64.urlsafe_b64encode(place.encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        microseconds, payment_id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        return _EPOCH + timedelta(microseconds=int(microseconds)), UUID(payment_id)
-    except (ValueError, OverflowError):
-        raise HttpError(422, "Send `cursor` as the `nextCursor` of the page before.") from None

@@ -70,7 +70,7 @@ def create_payment(
 ) -> Response[PaymentOut]:
     """Create a Checkout Session and send its link to the user. Scope: `payments:write`.
 
-    The answer has the link without the scope `links:read` too: who asks for a payment may have its link.
+    The answer has the link without the scope `links:read` too: a caller that asks for a payment may have its link.
 
     After 502 or 503 the payment is kept: send the same request again to complete it.
     """

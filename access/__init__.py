@@ -1,1 +1,1 @@
-"""Who may come in: API keys and what each may do, logins of staff, and limits."""
+"""Admit callers: API keys and what each may do, logins of staff, and limits."""

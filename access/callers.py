@@ -1,4 +1,4 @@
-"""Find out who calls, by the key in the request's header."""
+"""Find the caller, by the key in the request's header."""
 
 import hmac
 import logging
@@ -32,7 +32,7 @@ def bearer(authorization: str) -> str:
 
 
 def caller_of(token: str) -> Caller | None:
-    """Return who has this key; None if it is unknown, expired or revoked, without a difference.
+    """Return the caller that has this key; None if it is unknown, expired or revoked, without a difference.
 
     A key of API_KEYS asks no database. Another costs one read, in each request: a key that is revoked is refused by the
     next request. Raises Django's OperationalError where the database does not answer.

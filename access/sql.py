@@ -26,7 +26,7 @@ _SQLITE = {
     "now": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
     "due": "(last_used_at IS NULL OR last_used_at <= strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-1 minute'))",
 }
-# Who changes the key at the same time is not waited for: PostgreSQL would wait for the lock.
+# A transaction that changes the key at the same time is not waited for: PostgreSQL would wait for its lock.
 _UNLOCKED = (
     f"(SELECT id FROM access_apikey WHERE id = %s AND {_POSTGRESQL['due']} FOR NO KEY UPDATE SKIP LOCKED)"  # noqa: S608 made of constants
 )

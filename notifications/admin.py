@@ -124,7 +124,7 @@ class NotificationAdmin(ReadOnlyAdmin):
 
 
 def _hide_links(obj: dict[str, Any]) -> dict[str, Any]:
-    """Replace links: whoever has a Checkout link may open the user's payment page."""
+    """Replace links: a person with a Checkout link may open the user's payment page."""
     return {
         key: HIDDEN_LINK if isinstance(value, str) and value.startswith(("http://", "https://")) else value
         for key, value in obj.items()

@@ -29,7 +29,7 @@ def announce_link(payment: Payment) -> int:
 
 
 def statuses(changes: Sequence[StatusChange]) -> Prepared:
-    """Return what tells the users of new statuses, in this order."""
+    """Return the notifications of new statuses, in this order."""
     expires_at = timezone.now() + STATUS_KEPT_FOR
     return prepare(
         [

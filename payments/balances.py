@@ -18,7 +18,7 @@ class Balance:
     refunded: int
     """What went back by refunds."""
     given_back: int
-    """What refunds gave back that are known one by one to have succeeded."""
+    """What refunds gave back, each of which is known to have succeeded."""
     under_way: int
     """What refunds that are under way, or in an unknown state, may still give back."""
     withdrawn: int

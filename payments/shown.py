@@ -44,7 +44,7 @@ def dispute(facts: Facts) -> ShownDispute | None:
 
 
 def is_open(dispute: Dispute) -> bool:
-    """Tell whether a dispute, or an inquiry, is still to be decided. An unknown state counts as open."""
+    """Return whether a dispute, or an inquiry, is still to be decided. An unknown state counts as open."""
     undecided = {Stage.INQUIRY, Stage.OPEN, Stage.UNKNOWN}
     return stage_of(dispute) in undecided and dispute["status"] != "warning_closed"
 

@@ -53,12 +53,12 @@ def derive(facts: Facts, money: Money | None = None) -> Status:
 
 
 def is_open(facts: Facts) -> bool:
-    """Tell whether the customer can still pay on the Checkout page."""
+    """Return whether the customer can still pay on the Checkout page."""
     return not (CLOSES & facts.keys()) and not balances(facts) and not _are_intents_over(facts)
 
 
 def holds_ride(facts: Facts, money: Money | None = None) -> bool:
-    """Tell whether another payment could charge the ride twice.
+    """Return whether another payment could charge the ride twice.
 
     A ride is given up by final facts alone: the session ended unpaid, or all money went back. What a status shows may
     still change, such as an attempt that failed.
@@ -71,7 +71,7 @@ def holds_ride(facts: Facts, money: Money | None = None) -> bool:
 
 
 def is_failed(facts: Facts) -> bool:
-    """Tell whether the last attempt to pay failed and nothing came of the payment since, be it over or not."""
+    """Return whether the last attempt to pay failed and nothing came of the payment since, be it over or not."""
     is_paid = "nothing_due" in facts or balances(facts)
     return not is_paid and not _is_awaited(facts) and _under_way(facts) is Status.FAILED
 
@@ -137,14 +137,14 @@ def _ended_intents(facts: Facts) -> set[str]:
 
 
 def _are_intents_over(facts: Facts) -> bool:
-    """Tell whether payment intents were canceled, and none is left that something was tried with."""
+    """Return whether payment intents were canceled, and none is left that something was tried with."""
     ended = _ended_intents(facts)
     tried = {*facts.get("attempted", {}), *facts.get("completed_unpaid", {})} - {""}
     return bool(ended) and not tried - ended
 
 
 def _is_awaited(facts: Facts) -> bool:
-    """Tell whether a session was completed, or one that Stripe made from an expired one, and its money is to come."""
+    """Return whether a session was completed, or one that Stripe made from an expired one, and its money is to come."""
     recovered = facts.get("recovered", {}).values()
     if any("completed_unpaid" in session and "async_failed" not in session for session in recovered):
         return True
@@ -167,7 +167,7 @@ def _under_way(facts: Facts) -> Status | None:
 
 
 def _is_attempted(facts: Facts) -> bool:
-    """Tell whether an attempt is under way: each is a charge of its own, and one that failed does not go on.
+    """Return whether an attempt is under way: each is a charge of its own, and one that failed does not go on.
 
     Where no charge is named attempts cannot be distinguished, and the later counts. Where more failed than are
     kept, one that was under way before them all has failed, too.

@@ -1,12 +1,12 @@
 """Django's settings. environment.py reads, types and describes those of the operator."""
 
-import socket
 from typing import Any
 from urllib.parse import urlsplit
 
 from access import bounds
 from payments_project.databases import database
 from payments_project.environment import BASE_DIR, DEVELOPMENT_API_KEY, local_host, read_environment
+from payments_project.layers import MEMORY_LAYER, connection_options, layers_of  # noqa: F401 MEMORY_LAYER is a setting
 from payments_project.logs import logging_of
 from payments_project.sidebar import unfold_of
 from stripe_sandbox import keys
@@ -15,7 +15,6 @@ env = read_environment()
 
 DEBUG = env.DEBUG
 SECRET_KEY = env.SECRET_KEY
-ALLOWED_HOSTS = env.ALLOWED_HOSTS
 HOST = env.HOST
 PORT = env.PORT
 LOCAL_HOST = local_host(HOST)
@@ -26,6 +25,8 @@ FORCE_SCRIPT_NAME = PREFIX or None
 APP_SCHEME = env.APP_SCHEME
 WORKERS = env.WORKERS
 STRIPE_SANDBOX = env.STRIPE_SANDBOX if env.STRIPE_SANDBOX is not None else DEBUG and not env.STRIPE_SECRET_KEY
+# The service and its sandbox call each other by the local name, and links lead there.
+ALLOWED_HOSTS = list(dict.fromkeys([*env.ALLOWED_HOSTS, *([LOCAL_HOST] if STRIPE_SANDBOX or DEBUG else [])]))
 EXPOSE_DEVELOPMENT = env.EXPOSE_DEVELOPMENT
 TRUSTED_PROXIES = env.TRUSTED_PROXIES
 STAFF_SECOND_FACTOR = env.STAFF_SECOND_FACTOR
@@ -70,7 +71,6 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "payments_project.urls"
 ASGI_APPLICATION = "payments_project.asgi.application"
-
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -86,38 +86,12 @@ TEMPLATES = [
     }
 ]
 
-
 DATABASES = {"default": database(env.DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.REDIS_URL
-# Seconds of silence, seconds between probes, probes. macOS has another name for the first.
-_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-REDIS_CONNECTION: dict[str, Any] = {"socket_timeout": 5, "socket_connect_timeout": 2}
-if not REDIS_URL.startswith("unix://"):  # a local socket cannot be half open
-    REDIS_CONNECTION["socket_keepalive"] = True
-    REDIS_CONNECTION["socket_keepalive_options"] = {
-        getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)
-    }
-MEMORY_LAYER = {
-    "BACKEND": "channels.layers.InMemoryChannelLayer",
-    # By default it drops a channel from its groups after a day, and messages beyond 100 unread ones.
-    "CONFIG": {"group_expiry": 10 * 365 * 86400, "capacity": 10_000},
-}
-# Notifications have a layer of their own, which the listener flushes to repair it. Other consumers use the default one.
-CHANNEL_LAYERS: dict[str, Any] = {"default": MEMORY_LAYER, "notifications": MEMORY_LAYER}
-if REDIS_URL:
-    _REDIS = {"address": REDIS_URL, **REDIS_CONNECTION}
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [_REDIS]},
-        },
-        "notifications": {
-            "BACKEND": "notifications.fanout.redis_layer.RedisLayer",
-            "CONFIG": {"host": _REDIS},
-        },
-    }
+REDIS_CONNECTION = connection_options(REDIS_URL)
+CHANNEL_LAYERS = layers_of(REDIS_URL)
 
 LIMITS = bounds.read(env.LIMITS)
 API_KEYS = env.API_KEYS or ([DEVELOPMENT_API_KEY] if DEBUG else [])
@@ -144,16 +118,12 @@ if STRIPE_SANDBOX:
     STRIPE_WEBHOOK_SECRETS = [keys.derived("whsec_", secret_key=SECRET_KEY)]
     STRIPE_API_BASE = LOCAL_URL
 else:
-    STRIPE_SECRET_KEY = env.STRIPE_SECRET_KEY
+    STRIPE_SECRET_KEY = STRIPE_CONFIGURED_KEY
     STRIPE_WEBHOOK_SECRETS = env.STRIPE_WEBHOOK_SECRETS
     STRIPE_API_BASE = str(env.STRIPE_API_BASE).rstrip("/") if env.STRIPE_API_BASE else ""
 
-if STRIPE_SANDBOX or DEBUG:  # the service and its sandbox call each other by it, and links lead there
-    ALLOWED_HOSTS = list(dict.fromkeys([*ALLOWED_HOSTS, LOCAL_HOST]))
-
 TIME_ZONE = "UTC"
-USE_TZ = True
-USE_I18N = False
+USE_TZ, USE_I18N = True, False
 
 STATIC_URL = f"{PREFIX}/static/" if PREFIX else "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -184,5 +154,4 @@ OTP_TOTP_ISSUER = "Payments"
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 
 LOGGING = logging_of(env.LOG_LEVEL)
-
 UNFOLD = unfold_of(prefix=PREFIX)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from benchmarks.growth.sample import Sample
 from benchmarks.growth.work import Work
-from payments.api.endpoints import _write_cursor
+from payments.api import cursors
 from payments.models import Payment, WebhookEvent
 
 TIMES = 15
@@ -129,7 +129,7 @@ def _notifications(sample: Sample) -> dict[str, dict[str, Any]]:
 def _cursor_of_the_middle() -> str:
     """Return what a caller has got that has read half of all payments."""
     middle = Payment.objects.filter(created_at__lt=timezone.now() - timedelta(days=20))[0]
-    return _write_cursor(middle)
+    return cursors.write(middle)
 
 
 def _page(

@@ -28,7 +28,7 @@ class Peer:
     npm_folder: Path | None = None
 
     def is_available(self) -> bool:
-        """Tell whether this machine has what the peer is written in."""
+        """Return whether this machine has what the peer is written in."""
         return all(map(find_spec, self.modules)) and all(map(shutil.which, self.programs))
 
     def prepare(self) -> None:

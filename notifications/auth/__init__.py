@@ -1,1 +1,1 @@
-"""Who may get the notifications of a user id: by a token, by a login, or everybody."""
+"""Decide which clients get the notifications of a user id: by a token, by a login, or all."""

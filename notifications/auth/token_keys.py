@@ -122,7 +122,7 @@ class KeySet:
     def fetch_for(self, kid: str | None) -> Future[None] | None:
         """Begin to fetch if the key is unknown, or if the keys are old; return the fetch if the key is unknown.
 
-        Fetches are PAUSE_SECONDS apart, so a fetch may begin later. All who ask meanwhile get the same one.
+        Fetches are PAUSE_SECONDS apart, so a fetch may begin later. All callers meanwhile get the same one.
         """
         with self._lock:
             is_known, now = self.find(kid) is not None, time.monotonic()
@@ -131,7 +131,7 @@ class KeySet:
                 return None
             if self._fetch is None:
                 self._fetch = Future()
-                self._fetch.set_running_or_notify_cancel()  # nobody who waits can cancel it for the others
+                self._fetch.set_running_or_notify_cancel()  # no caller that waits can cancel it for the others
                 delay = max(0.0, self._tried_at + PAUSE_SECONDS - now)
                 threading.Thread(target=self._run, args=(delay,), name="token-keys", daemon=True).start()
             return None if is_known else self._fetch

@@ -48,7 +48,7 @@ class Client(WebsocketCommunicator):
         return message["code"]
 
     async def is_silent(self):
-        """Tell whether nothing came before the answer to a ping, and nothing comes shortly after it."""
+        """Return whether nothing came before the answer to a ping, and nothing comes shortly after it."""
         await self.send_json_to({"type": "ping"})
         return await self.read() == {"type": "pong"} and await self.receive_nothing()
 

@@ -1,7 +1,5 @@
 """The operations of the HTTP API."""
 
-import base64
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -9,10 +7,10 @@ from django.conf import settings
 from django.db.models import Q
 from ninja import Body, Header, Query, Router
 from ninja import Status as Response
-from ninja.errors import HttpError, ValidationError
+from ninja.errors import ValidationError
 
 from access.scopes import Scope
-from payments.api import users
+from payments.api import cursors, users
 from payments.api.auth import ApiKey, Called, User, key_name, only_user
 from payments.api.errors import HANDLERS, ErrorOut, IdempotencyKeyRequired
 from payments.api.examples import Api, Page
@@ -45,7 +43,6 @@ api = Api(
 api.add_decorator(refuse_unknown)
 
 router = Router(by_alias=True, tags=["Payments"])
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -74,7 +71,7 @@ def create_payment(
 ) -> Response[PaymentOut]:
     """Create a Checkout Session and send its link to the user. Scope: `payments:write`.
 
-    The answer has the link without the scope `links:read` too: who asks for a payment may have its link.
+    The answer has the link without the scope `links:read` too: a caller that asks for a payment may have its link.
 
     After 502 or 503 the payment is kept: send the same request again to complete it.
     """
@@ -98,7 +95,7 @@ def list_payments(
     wanted = {"user_id": only_user(request.auth, asked=user_id), "ride_id": ride_id, "status": status}
     payments = Payment.objects.filter(**{k: v for k, v in wanted.items() if v is not None})
     if cursor is not None:
-        created_at, payment_id = _read_cursor(cursor)
+        created_at, payment_id = cursors.read(cursor)
         # No index serves the OR. The condition on the time is for the index.
         payments = payments.filter(
             Q(created_at__lt=created_at) | Q(pk__lt=payment_id), created_at__lte=created_at
@@ -108,7 +105,7 @@ def list_payments(
     page = page[:limit]
     return PaymentPage(
         payments=[_seen(request, PaymentOut.of(payment)) for payment in page],
-        next_cursor=_write_cursor(page[-1]) if more else None,
+        next_cursor=cursors.write(page[-1]) if more else None,
     )
 
 
@@ -191,16 +188,3 @@ def _seen(request: Called, payment: PaymentOut) -> PaymentOut:
     if isinstance(request.auth, User):
         payment.created_by = None
     return payment
-
-
-def _write_cursor(payment: Payment) -> str:
-    place = f"{(payment.created_at - _EPOCH) // timedelta(microseconds=1)} {payment.pk}"
-    return base64.urlsafe_b64encode(place.encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        microseconds, payment_id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        return _EPOCH + timedelta(microseconds=int(microseconds)), UUID(payment_id)
-    except (ValueError, OverflowError):
-        raise HttpError(422, "Send `cursor` as the `nextCursor` of the page before.") from None

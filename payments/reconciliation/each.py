@@ -1,4 +1,4 @@
-"""Process payments and refunds one by one, and stop in an outage."""
+"""Process payments and refunds in turn, and stop in an outage."""
 
 import enum
 from collections.abc import Callable, Iterator

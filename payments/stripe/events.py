@@ -79,7 +79,7 @@ class Reference:
 
 
 def is_handled(event_type: str) -> bool:
-    """Tell whether events of this type add facts."""
+    """Return whether events of this type add facts."""
     return event_type in _FACTS
 
 

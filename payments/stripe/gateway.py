@@ -148,12 +148,12 @@ def _v1() -> Any:
 
 
 def is_live(key: str) -> bool:
-    """Tell whether a secret key moves real money: each does that is not marked as a test key."""
+    """Return whether a secret key moves real money: each does that is not marked as a test key."""
     return bool(key) and not _TEST_KEY.match(key)
 
 
 def livemode() -> bool:
-    """Tell whether the configured key moves real money."""
+    """Return whether the configured key moves real money."""
     return is_live(settings.STRIPE_SECRET_KEY)
 
 

@@ -30,7 +30,7 @@ class Selection:
     limit: int | None = None
 
     def is_everything(self) -> bool:
-        """Tell whether nothing was given at all."""
+        """Return whether nothing was given at all."""
         return not any(vars(self).values())
 
 

@@ -126,7 +126,7 @@ def _nothing_of(value: Any, depth: int) -> Any:
 
 
 def _is_kept(text: str, name: str) -> bool:
-    """Tell whether a text is what its field is for. Some ids an integration chooses itself: it may take an e-mail."""
+    """Return whether a text is what its field is for. Some ids an integration chooses itself: it may take an e-mail."""
     if name == "client_reference_id":
         return _is_uuid(text)
     if name in _KEPT:
@@ -136,12 +136,12 @@ def _is_kept(text: str, name: str) -> bool:
 
 
 def _is_ours(fields: dict[str, Any], key: str) -> bool:
-    """Tell whether this service put a value into metadata: beside it stands a payment's id, or a refund's number."""
+    """Return whether this service put a value into metadata: beside it stands a payment's id, or a refund's number."""
     if key == "refund_request":
         return str(fields[key]).isdecimal()
     return key in _OURS and _is_uuid(fields.get("payment_id"))
 
 
 def _is_uuid(value: Any) -> bool:
-    """Tell whether a value may be a payment's id. What a customer or another integration writes there is not kept."""
+    """Return whether a value may be a payment's id. What a customer or another integration writes there is not kept."""
     return isinstance(value, str) and len(value) == _UUID_LENGTH and not value.strip("0123456789abcdef-")

@@ -1,4 +1,4 @@
-"""What comes before serving: the database is prepared, and whoever starts the service reads where everything is."""
+"""Prepare the database before serving, and print where everything is."""
 
 import secrets
 from collections.abc import Iterator

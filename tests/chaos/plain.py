@@ -41,7 +41,7 @@ class Reasons:
     window: float
 
     def explain(self, before: Receipt, again: Receipt) -> bool:
-        """Tell whether the service could not know that it had arrived.
+        """Return whether the service could not know that it had arrived.
 
         It knows that of a connection that lived on, or was closed cleanly, unless a fault came between.
         """

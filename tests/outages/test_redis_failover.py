@@ -26,7 +26,7 @@ class Worker:
         return backend.counted(self.server, "notifications_layer_split_total")
 
     def is_heard_by(self, other):
-        """Tell whether the other's client hears by Redis of what this one does. By the database it always does."""
+        """Return whether the other's client hears by Redis of what this one does. By the database it always does."""
         before = backend.counted(other.server, "notifications_sent_total", path="wake")
         payment = backend.ask(self.server, other.client.user_id)
         assert other.client.receive()["paymentUrl"] == payment["paymentUrl"]

@@ -61,7 +61,7 @@ def test_on_every_ipv6_address_ipv4_is_served_too():
 
 
 def test_an_address_in_brackets_is_shown_where_to_open_it(serve):
-    server = serve(PUBLIC_URL="http://[fd00::2]:9090")
+    server = serve(PUBLIC_URL="http://[fd00::2]:9090", EXPOSE_DEVELOPMENT="1")
     assert server.out.count("http://[fd00::2]:9090/") > 1
 
 

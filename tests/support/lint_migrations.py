@@ -1,4 +1,4 @@
-"""`make lint`: tell whether each migration can be run on PostgreSQL while the version before it serves.
+"""`make lint`: say whether each migration can be run on PostgreSQL while the version before it serves.
 
 `python -m tests.support.lint_migrations`; exit code 1 where one cannot.
 """

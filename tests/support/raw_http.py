@@ -41,7 +41,7 @@ class Answers:
         return response.status, json.loads(body) if is_json else body
 
     def is_at_end(self):
-        """Tell whether the server closes the connection, and says nothing before."""
+        """Return whether the server closes the connection, and says nothing before."""
         try:
             return self._file.read(1) == b""
         except ConnectionResetError:

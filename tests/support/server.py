@@ -90,7 +90,7 @@ class Server:
         eventually(self.is_serving, seconds=60)
 
     def is_serving(self):
-        """Tell whether it answers; fail where the process has ended."""
+        """Return whether it answers; fail where the process has ended."""
         if self._process.poll() is not None:
             pytest.fail(f"The server did not start: {self.log}")
         try:

@@ -1,9 +1,8 @@
 """Django's settings. environment.py reads, types and describes those of the operator."""
 
-from typing import Any
 from urllib.parse import urlsplit
 
-from access import bounds
+from access import bounds, password_rules
 from payments_project.databases import database
 from payments_project.environment import BASE_DIR, DEVELOPMENT_API_KEY, local_host, read_environment
 from payments_project.layers import MEMORY_LAYER, connection_options, layers_of  # noqa: F401 MEMORY_LAYER is a setting
@@ -105,8 +104,7 @@ NOTIFICATIONS_TOKEN_MAX_SECONDS = env.NOTIFICATIONS_TOKEN_MAX_SECONDS
 NOTIFICATIONS_TOKEN_AUDIENCE = env.NOTIFICATIONS_TOKEN_AUDIENCE
 NOTIFICATIONS_TOKEN_ISSUER = env.NOTIFICATIONS_TOKEN_ISSUER
 NOTIFICATIONS_TOKEN_TYPE = env.NOTIFICATIONS_TOKEN_TYPE
-_OWN_ORIGIN = "{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_URL))
-ALLOWED_ORIGINS = [*env.ALLOWED_ORIGINS, _OWN_ORIGIN] if env.ALLOWED_ORIGINS else []
+ALLOWED_ORIGINS = [*env.ALLOWED_ORIGINS, PUBLIC_URL.removesuffix(PREFIX)] if env.ALLOWED_ORIGINS else []
 RETURN_HOSTS = env.RETURN_HOSTS
 REFUND_APPROVAL_ABOVE = env.REFUND_APPROVAL_ABOVE
 NOTIFICATIONS_CONNECTIONS = env.NOTIFICATIONS_CONNECTIONS
@@ -138,13 +136,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PUBLIC_URL.star
 
 AUTHENTICATION_BACKENDS = ["access.logins.Backend"]
 PASSWORD_HASHERS = ["access.hashers.Argon2", "access.hashers.PBKDF2"]
-_VALIDATION = "django.contrib.auth.password_validation"
-AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
-    {"NAME": f"{_VALIDATION}.UserAttributeSimilarityValidator"},
-    {"NAME": f"{_VALIDATION}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
-    {"NAME": f"{_VALIDATION}.CommonPasswordValidator"},
-    {"NAME": f"{_VALIDATION}.NumericPasswordValidator"},
-]
+AUTH_PASSWORD_VALIDATORS = password_rules.VALIDATORS
 SESSION_ENGINE = "access.sessions"
 SESSION_COOKIE_AGE = 3600  # seconds without a use; access.sessions has the longest life
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True

@@ -6,7 +6,7 @@ BIN := .venv/bin
 RUN_ONCE := tests/chaos tests/fuzz tests/outages tests/repository tests/servers \
 	notifications/tests/fanout/test_listen.py notifications/tests/fanout/test_redis_layer.py
 EMBEDDED := tests access notifications database $(RUN_ONCE:%=--ignore %) \
-	payments/tests/test_any_order.py payments/tests/webhooks/test_webhooks.py payments/tests/webhooks/test_batches.py
+	payments_project/tests/test_health.py payments/tests/test_any_order.py payments/tests/webhooks/test_webhooks.py payments/tests/webhooks/test_batches.py
 IN_PARALLEL := -n 3 --dist loadfile
 # The variables that make chaos and make fuzz take, as options; docs/chaos.md and CONTRIBUTING.md describe them.
 options = $(foreach name,$(1),$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
@@ -63,7 +63,7 @@ coverage: $(DEVELOPMENT)  ## the tests on PostgreSQL and Valkey, with branches c
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-lint: $(DEVELOPMENT)  ## style, imports, migrations: none missing, none that stops a running service
+lint: types  ## style, types, imports, migrations: none missing, none that stops a running service
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports

@@ -1,6 +1,6 @@
 """Answer health checks and Prometheus."""
 
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -28,15 +28,40 @@ def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signa
     if hub.is_draining():
         return JsonResponse({"status": "draining"}, status=503)
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SHOW transaction_read_only" if connection.vendor == "postgresql" else "SELECT 'off'"
-            )
-            if cursor.fetchone() != ("off",):
-                return JsonResponse({"status": "unavailable", "database": "read-only"}, status=503)
+        takes_writes = (
+            _postgresql_takes_writes() if connection.vendor == "postgresql" else _sqlite_takes_writes()
+        )
     except DatabaseError:
         return JsonResponse({"status": "unavailable", "database": "unreachable"}, status=503)
+    if not takes_writes:
+        return JsonResponse({"status": "unavailable", "database": "read-only"}, status=503)
     return JsonResponse({"status": "ok", "database": "ok"})
+
+
+def _postgresql_takes_writes() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        return bool(cursor.fetchone() == ("off",))
+
+
+def _sqlite_takes_writes() -> bool:
+    """Begin to write, and write nothing. A lock that another holds is waited for by nobody: it will be given up."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+        (patience,) = cursor.fetchone()
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            with transaction.atomic():  # BEGIN IMMEDIATE
+                return True
+        except OperationalError as error:
+            name = getattr(error.__cause__, "sqlite_errorname", "")
+            if name.startswith("SQLITE_READONLY"):
+                return False
+            if name.startswith("SQLITE_BUSY"):
+                return True
+            raise
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {patience}")
 
 
 @require_safe

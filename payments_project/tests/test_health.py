@@ -1,3 +1,6 @@
+import sqlite3
+from contextlib import closing
+
 import pytest
 from django.db import connection
 
@@ -22,6 +25,25 @@ def test_the_service_is_not_ready_without_its_database(client):
     with connection.execute_wrapper(refuse):
         response = client.get("/readyz")
     assert (response.status_code, response.json()["database"]) == (503, "unreachable")
+
+
+@pytest.mark.skipif(
+    connection.vendor != "sqlite", reason="it is SQLite's way; PostgreSQL's is in tests/outages"
+)
+@pytest.mark.django_db(transaction=True)
+def test_an_sqlite_that_only_reads_is_not_ready_and_one_that_another_writes_to_is(client):
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout")
+        patience = cursor.fetchone()
+        cursor.execute("PRAGMA query_only = ON")
+        response = client.get("/readyz")
+        cursor.execute("PRAGMA query_only = OFF")
+        assert (response.status_code, response.json()["database"]) == (503, "read-only")
+        with closing(sqlite3.connect(connection.settings_dict["NAME"])) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert client.get("/readyz").status_code == 200
+        cursor.execute("PRAGMA busy_timeout")
+        assert cursor.fetchone() == patience
 
 
 def test_counters_are_for_who_has_the_key(client):

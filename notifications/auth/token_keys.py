@@ -4,23 +4,21 @@ The configuration fixes the source and the algorithm; nothing that a token says 
 thread of its own, never on the event loop.
 """
 
-import json
 import logging
 import math
 import threading
 import time
-from collections.abc import Iterable
 from concurrent.futures import Future
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import jwt
-import requests
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.conf import settings
 
 from notifications import metrics
+from notifications.auth import key_sets
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +26,6 @@ FRESH_SECONDS = 300.0
 """How old keys may get before they are fetched again, beside their use."""
 PAUSE_SECONDS = 5.0
 """The least time from one fetch to the next, whatever tokens name."""
-ANSWER_SECONDS = 5.0
-SET_MAX_BYTES = 256 * 1024
-KEYS_MAX = 100
-_PIECE_BYTES = 16 * 1024
 
 
 class KeyFileError(ValueError):
@@ -139,7 +133,7 @@ class KeySet:
     def _run(self, delay: float) -> None:
         time.sleep(delay)
         try:
-            keys = _fitting(_download(self._url), algorithm=self._algorithm)
+            keys = key_sets.fitting(key_sets.download(self._url), algorithm=self._algorithm)
         except Exception as error:  # noqa: BLE001 whatever it is, the keys before stay
             self.has_failed = True
             metrics.KEY_FAILURES.inc()
@@ -154,55 +148,6 @@ class KeySet:
             done, self._fetch = self._fetch, None
         if done:
             done.set_result(None)
-
-
-def _download(url: str) -> Any:
-    """Return the JSON at an address. Follow no redirect, and bound its size and the whole time."""
-    ends_at = time.monotonic() + ANSWER_SECONDS
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    with requests.get(
-        url, headers=headers, timeout=ANSWER_SECONDS, stream=True, allow_redirects=False
-    ) as answer:
-        if answer.status_code != requests.codes.ok:
-            raise ValueError(f"HTTP {answer.status_code}")
-        body = bytearray()
-        while piece := answer.raw.read1(_PIECE_BYTES, decode_content=False):
-            body += piece
-            if len(body) > SET_MAX_BYTES:
-                raise ValueError(f"more than {SET_MAX_BYTES // 1024} KiB")
-            if time.monotonic() > ends_at:
-                raise TimeoutError
-    return json.loads(body)
-
-
-def _fitting(document: Any, *, algorithm: str) -> dict[str | None, jwt.PyJWK]:
-    """Return the keys of a set that verify signatures of this algorithm, by their ids. Others may stand beside them."""
-    listed = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(listed, list) or len(listed) > KEYS_MAX:
-        raise ValueError(f'no object with "keys", a list of at most {KEYS_MAX}')
-    found: dict[str | None, jwt.PyJWK] = {}
-    for kid, key in _public_keys(listed, algorithm):
-        found.setdefault(kid, key)
-    if not found:
-        raise ValueError(f"no key that fits {algorithm}")
-    return found
-
-
-def _public_keys(listed: Iterable[Any], algorithm: str) -> Iterable[tuple[str | None, jwt.PyJWK]]:
-    for item in listed:
-        if not isinstance(item, dict) or item.get("kty") == "oct":
-            continue
-        kid = item.get("kid")
-        is_for_this = item.get("alg", algorithm) == algorithm and item.get("use", "sig") == "sig"
-        if not is_for_this or not isinstance(kid, str | None):
-            continue
-        try:
-            key = jwt.PyJWK(item, algorithm)
-            is_weak = key.Algorithm.check_key_length(key.key)
-        except Exception:  # noqa: BLE001, S112 a key of another kind may raise anything
-            continue
-        if not is_weak:
-            yield kid, key
 
 
 def _reason(error: Exception) -> str:

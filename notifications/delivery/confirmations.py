@@ -69,6 +69,7 @@ class Confirmations:
         for confirmation in batch:
             numbers[confirmation.user_id] = max(confirmation.seq, numbers.get(confirmation.user_id, 0))
         try:
+            # Only the largest number of a user is written: it confirms all before it.
             return await in_writing_thread(history.confirm, numbers, epoch=epoch)
         except DatabaseError as error:
             reason = describe(error)

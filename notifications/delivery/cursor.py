@@ -171,7 +171,7 @@ class Cursor:
         if page.is_redelivery:
             self._redeliver_after = self._redeliver_after if is_full else None
         elif is_full:
-            self._woken = max(self._woken, self.seq + 1)
+            self._woken = max(self._woken, self.seq + 1)  # so that `is_behind` asks for the next page
         else:
             self.seq = max(self.seq, page.up_to)
             self._drop_sent()
@@ -182,5 +182,5 @@ class Cursor:
     def _contradict(self, seq: int, text: str) -> None:
         """Drop the waiting frames, since two notifications came under one number: the feed has to be read."""
         self._pending.clear()
-        if self.is_placed:
+        if self.is_placed:  # before it, nothing was sent that could be wrong, and the feed is read at once
             self.doubt = Doubt(seq, text)

@@ -91,7 +91,7 @@ class Subscription:
                     break
         finally:
             self._is_pumping = False
-        self._start()
+        self._start()  # wakes that came meanwhile found a pump that seemed to run
 
     def wake(self, seq: int, text: str) -> None:
         """Note a notification of this epoch from the channel layer."""
@@ -124,6 +124,7 @@ class Subscription:
         self.is_stopped = True
         if self._grace:
             self._grace.cancel()
+        # The pump itself may stop the connection, in the middle of a step. It sees `is_stopped` and ends.
         if self._pump and self._pump is not asyncio.current_task():
             self._pump.cancel()
 

@@ -67,6 +67,8 @@ class Listener:
         self._groups.discard(group)
         return self._change(group)
 
+    # No Batcher: it drops what finds no room, and a group must never be lost. A set also merges the join and the leave of
+    # one group, and a registration waits for the task of its own batch.
     def _change(self, group: str) -> asyncio.Task[None]:
         """Join or leave a group of the layer, in one batch with all changes until then, which is never cancelled."""
         if self._changing is None or self._changing.done() or not self._changed:

@@ -106,6 +106,8 @@ class Connection:
         await self._end()  # a task that is cancelled before it began does not call it
 
     async def _write(self) -> None:
+        # No Batcher: it goes on to the next batch after an error. Here the commands behind a failed one must not be sent,
+        # since answers are matched to commands by their order.
         while self._unsent and self._redis.is_connected:  # else redis-py would connect anew
             commands, self._unsent = self._unsent, []
             try:

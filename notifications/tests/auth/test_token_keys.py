@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from notifications import metrics
-from notifications.auth import grants, token_keys
+from notifications.auth import grants, key_sets, token_keys
 from notifications.auth.grants import KeysUnavailableError, UnauthorizedError, user_of
 from notifications.auth.token_keys import KeyFileError, KeySet, read_key_file
 from notifications.tests.conftest import total
@@ -120,7 +120,7 @@ BAD_ANSWERS = {
     "another object": lambda: (200, {}, b'{"keys": {}}'),
     "no object": lambda: (200, {}, b"[]"),
     "no keys": lambda: (200, {}, b'{"keys": []}'),
-    "too much": lambda: (200, {}, b" " * (token_keys.SET_MAX_BYTES + 1)),
+    "too much": lambda: (200, {}, b" " * (key_sets.SET_MAX_BYTES + 1)),
     "too many": lambda: (200, {}, json.dumps({"keys": [{}] * 101}).encode()),
     "deep nonsense": lambda: (200, {}, b"[" * 100_000),
 }
@@ -166,7 +166,7 @@ def drip(issuer):
 
 @pytest.mark.parametrize("how", [late, drip])
 def test_an_issuer_that_takes_its_time_is_given_up(issuer, monkeypatch, how):
-    monkeypatch.setattr(token_keys, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(key_sets, "ANSWER_SECONDS", 0.2)
     issuer.answer = lambda: how(issuer)
     with pytest.raises(KeysUnavailableError):
         user_of(issuer.token())

@@ -11,7 +11,7 @@ from database.prepared import execute
 
 _READ = """
     SELECT id, name, digest, scopes,
-           CASE WHEN revoked_at IS NULL AND (expires_at IS NULL OR expires_at > {now}) THEN '1' END,
+           CASE WHEN revoked_at IS NULL AND (expires_at IS NULL OR {end} > {now}) THEN '1' END,
            CASE WHEN {due} THEN '1' END
     FROM access_apikey WHERE key_id = %s
 """
@@ -20,9 +20,11 @@ _NOTE = "UPDATE access_apikey SET last_used_at = {now} WHERE id = {unlocked}"
 # The database's clock is one for all processes.
 _POSTGRESQL = {
     "now": "statement_timestamp()",
+    "end": "expires_at",
     "due": "(last_used_at IS NULL OR last_used_at <= statement_timestamp() - interval '1 minute')",
 }
 _SQLITE = {
+    "end": "substr(expires_at, 1, 23)",  # its clock has milliseconds, and Django writes microseconds
     "now": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
     "due": "(last_used_at IS NULL OR last_used_at <= strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '-1 minute'))",
 }

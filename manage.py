@@ -6,16 +6,21 @@ import signal
 import sys
 from types import FrameType
 
+
+def end(number: int, _: FrameType | None) -> None:
+    """Exit as a process does that the signal kills."""
+    os._exit(128 + number)
+
+
 if os.getpid() == 1:
     # The kernel drops signals without a handler for PID 1. So a container could not be ended while it starts.
-    def end(number: int, _: FrameType | None) -> None:
-        """Exit as a process does that the signal kills."""
-        os._exit(128 + number)
-
     signal.signal(signal.SIGTERM, end)
+IS_INTERRUPTIBLE = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+if IS_INTERRUPTIBLE:  # Ctrl-C while Django is imported would be a traceback
+    signal.signal(signal.SIGINT, end)
 
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
+from django.core.exceptions import ImproperlyConfigured  # noqa: E402
+from django.core.management import execute_from_command_line  # noqa: E402
 
 
 def main() -> None:
@@ -26,6 +31,8 @@ def main() -> None:
     os.umask(0o077)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payments_project.settings")
     try:
+        if IS_INTERRUPTIBLE:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))

@@ -48,6 +48,16 @@ def test_a_signal_ends_it_in_good_order_and_the_next_start_is_quick_and_finds_al
     assert "Traceback" not in server.log
 
 
+def test_an_interrupt_while_django_is_imported_is_no_traceback(tmp_path):
+    package = tmp_path / "django"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"
+    )
+    ended = run("manage.py", "serve", PYTHONPATH=str(tmp_path))
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
 def end_while_clients_are_connected(server, number):
     """Return the exit code."""
     with connected(server) as client, connected(server):

@@ -37,7 +37,7 @@ def test_redis_is_reached_by_a_unix_socket(serve, connect, user_id, tmp_path):
 @pytest.fixture
 def complaint(monkeypatch, settings):
     """Return what the start says of an address."""
-    from payments_project import redis_check
+    from payments_project.checks import redis_check
 
     def ask(url):
         settings.REDIS_URL = url

@@ -9,8 +9,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
-from payments_project import redis_check
-from payments_project.checks import refuse_bad_settings
+from payments_project.checks import redis_check, refuse_bad_settings
 from payments_project.serving.listening import listen
 from payments_project.serving.startup import check_connection, use_database
 

@@ -10,8 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
 from access import keys
-from payments_project import redis_check
-from payments_project.checks import refuse_bad_settings
+from payments_project.checks import redis_check, refuse_bad_settings
 from payments_project.postgresql import server_log
 from payments_project.serving import process, uvicorn
 from payments_project.serving.listening import adopt, listen

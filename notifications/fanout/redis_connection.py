@@ -112,7 +112,11 @@ class Connection:
             commands, self._unsent = self._unsent, []
             try:
                 await self._redis.send_packed_command(b"".join(commands), check_health=False)
-            except (OSError, RedisError):
+            except (
+                OSError,
+                RedisError,
+                RuntimeError,
+            ):  # the last is uvloop's, of a connection that has just ended
                 return  # redis-py has closed it, so that reading ends as well
 
     async def _read(self) -> None:

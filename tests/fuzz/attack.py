@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-REFUSALS = {"busy", "full", "stripe_refused"}
-"""Answers with a status from 500 on that are described: too much at once, and what Stripe refuses."""
+REFUSALS = {"busy", "full", "stripe_refused", "version_not_supported", "coding_not_supported"}
+"""Answers with a status from 500 on that are described: too much at once, what Stripe refuses, and what is no HTTP/1.1."""
 
 OF_THE_SERVICE = ("notifications_listener",)
 """Tables in which processes write that they live."""

@@ -209,7 +209,7 @@ def test_who_stops_in_a_transaction_holds_up_one_user_and_not_for_ever(
         blocked = pool.submit(deliver, first, body)
         eventually(lambda: is_waited_for(first))
         assert deliver(first, other_body).status_code == 200
-        assert blocked.result().status_code == 500
+        assert blocked.result().status_code == 503
         assert backend.read(first, other)["status"] == "succeeded"
 
     client = connect(first)

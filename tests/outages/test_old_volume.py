@@ -25,6 +25,10 @@ def test_after_an_old_copy_of_the_volume_is_put_in_place_no_number_of_before_cou
     eventually(lambda: server.http.get("/readyz").is_success)
     for _ in range(2):
         backend.ask(server, user_id)
+    for number in range(
+        30
+    ):  # the log that is lost has to be longer than what comes in its place before anybody looks
+        backend.ask(server, f"{user_id} {number}")
     with connected(server) as client:
         assert client.register(user_id, lastSeq=3, epoch=epoch)["resumed"] is True
 

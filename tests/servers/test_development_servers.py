@@ -110,7 +110,7 @@ def test_runserver_serves_again_when_the_code_changes(start, tmp_path):
 def test_runserver_ends_where_the_port_is_taken(given, host, options):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        refusal = run(*RUNSERVER, f"{given}{port}", *options)
+        refusal = run(*RUNSERVER, f"{given}{port}", *options, EXPOSE_DEVELOPMENT="1")
 
     assert refusal.returncode == 1
     assert refusal.stderr == (

@@ -3,20 +3,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Where SQLite and the layer in memory may differ: processes and sockets, delivery, events at once and in any order.
 # Left out: what brings its own PostgreSQL and Valkey, and what no database makes a difference to.
-RUN_ONCE := tests/chaos tests/outages tests/repository tests/servers \
+RUN_ONCE := tests/chaos tests/fuzz tests/outages tests/repository tests/servers \
 	notifications/tests/fanout/test_listen.py notifications/tests/fanout/test_redis_layer.py
 EMBEDDED := tests access notifications database $(RUN_ONCE:%=--ignore %) \
 	payments/tests/test_any_order.py payments/tests/webhooks/test_webhooks.py payments/tests/webhooks/test_batches.py
 IN_PARALLEL := -n 3 --dist loadfile
-# The variables that make chaos takes, as options; docs/chaos.md describes them.
-CHAOS = $(foreach name,SECONDS SEED CLIENTS RECONCILER MARKDOWN,$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
+# The variables that make chaos and make fuzz take, as options; docs/chaos.md and CONTRIBUTING.md describe them.
+options = $(foreach name,$(1),$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
+# The file of a release that is installed is one of those that the lock was made with.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 # What runs wherever Python does. The cluster needs a Unix, and the benchmarks Linux.
 SERVICE := access database notifications payments payments_project stripe_sandbox
 RUNTIME := .venv/runtime.stamp
 DEVELOPMENT := .venv/development.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster restart test tests chaos bench bench-growth bench-quick coverage lint format types browser lock clean
+.PHONY: help run cluster restart test tests chaos fuzz bench bench-growth bench-quick coverage lint format types browser lock \
+	sbom clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*  ## /\1	/' | expand -t 16
@@ -37,7 +41,10 @@ test: $(DEVELOPMENT)  ## every test on PostgreSQL and Valkey, then what may diff
 tests: test
 
 chaos: $(DEVELOPMENT)  ## everything fails, nothing is lost (SECONDS=120 SEED=7)
-	@exec $(BIN)/python -m tests.chaos $(CHAOS)
+	@exec $(BIN)/python -m tests.chaos $(call options,SECONDS SEED CLIENTS RECONCILER MARKDOWN)
+
+fuzz: $(DEVELOPMENT)  ## hostile input of every kind against a production server (SECONDS=600 SEED=7)
+	@exec $(BIN)/python -m tests.fuzz $(call options,SECONDS SEED MARKDOWN)
 
 bench: $(DEVELOPMENT)  ## the service and three peers on the same work: tables and plots into docs/benchmarks
 	$(BIN)/python -m benchmarks --json docs/benchmarks/runs/$$(date -u +%Y%m%dT%H%M).json \
@@ -76,8 +83,11 @@ browser: $(DEVELOPMENT)  ## the pages in Chromium (CHROMIUM=/path/to/chromium)
 	TEST_STACK=embedded $(BIN)/python -m pytest tests/browser
 
 lock: $(DEVELOPMENT)  ## compile requirements.txt and requirements-dev.txt from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --output-file requirements.txt pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+	$(COMPILE) --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt pyproject.toml
+
+sbom: $(DEVELOPMENT)  ## write what the service is made of into sbom.json (CycloneDX), with versions and hashes
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --short-PURLs --output-reproducible --output-file sbom.json requirements.txt
 
 clean:  ## forget the virtual environment and what was built
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache htmlcov .coverage*
@@ -93,12 +103,12 @@ clean:  ## forget the virtual environment and what was built
 $(RUNTIME): requirements.txt .venv/bin/python
 	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo "Installing the $$(grep -c == $<) packages of $< into .venv: about a minute, once."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(INSTALL) -r requirements.txt
 	@touch $@
 
 $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
 	@echo "Installing the $$(grep -c == $<) packages of $<, for development: some minutes, once."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.txt
 	@touch $@
 
 # A word that happens to be a folder would be up to date, and say nothing.

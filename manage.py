@@ -19,7 +19,11 @@ from django.core.management import execute_from_command_line
 
 
 def main() -> None:
-    """Run a command. Exit 1 with a line for each wrong setting."""
+    """Run a command. Exit 1 with a line for each wrong setting.
+
+    What it writes, such as an SQLite database and its log, is for this user alone: links and logins are in it.
+    """
+    os.umask(0o077)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payments_project.settings")
     try:
         execute_from_command_line(sys.argv)

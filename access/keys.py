@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -64,10 +65,12 @@ def find(which: str) -> ApiKey:
     return found
 
 
-def is_any_usable() -> bool:
-    """Return whether a key was made that opens anything now."""
+def problem() -> str:
+    """Return why no program can call the API, in a sentence or two; empty if one can."""
     is_open = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-    return ApiKey.objects.filter(is_open, revoked_at=None).exists()
+    if settings.API_KEYS or ApiKey.objects.filter(is_open, revoked_at=None).exists():
+        return ""
+    return "No backend can ask for a payment, because there is no API key. Make one with `manage.py api_key create`."
 
 
 @transaction.atomic

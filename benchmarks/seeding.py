@@ -38,6 +38,8 @@ def seed_service(*, database_url: str, rides: Iterable[Ride]) -> None:
             "currency": CURRENCY,
             "description": "",
             "status": "pending",
+            "attention": "",
+            "api_key": "",
             "facts": json.dumps({"asked": f"{AMOUNT} {CURRENCY}"}),
             "session_id": ride.session_id,
             "payment_url": f"https://checkout.stripe.com/c/pay/{ride.session_id}",

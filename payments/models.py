@@ -7,9 +7,11 @@ import uuid
 from functools import cached_property
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 
 from payments.status import Status
+from payments.stripe.currencies import format_amount
 
 
 def uuid7() -> uuid.UUID:
@@ -105,6 +107,13 @@ class Payment(models.Model):
             models.UniqueConstraint(fields=["idempotency_key", "api_key"], name="one_payment_a_key"),
             models.UniqueConstraint(fields=["ride_claim"], name="one_payment_a_ride"),
         ]
+        permissions = [
+            ("view_customer", "Can see customers' cards, receipts and texts"),
+            ("refund_payment", "Can refund payments"),
+            ("approve_refund", "Can approve refunds that another person asked for"),
+            ("cancel_payment", "Can cancel payments"),
+            ("fetch_payment", "Can ask Stripe how a payment is"),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)
@@ -161,6 +170,37 @@ class RefundRequest(models.Model):
 
     def __str__(self) -> str:
         return self.refund_id or f"refund {self.pk}"
+
+
+class WaitingRefund(models.Model):
+    """A refund that a member of staff asked for and that another has to approve."""
+
+    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, related_name="waiting_refunds")
+    payment_intent_id = models.CharField("payment intent", max_length=255)
+    amount = models.BigIntegerField(help_text="In minor units of the payment's currency.")
+    key = models.CharField(max_length=255, help_text="The idempotency key of its refund request.")
+    # Few rows: the users' deletion, which they protect, may read all.
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    requested_at = models.DateTimeField(auto_now_add=True)
+    is_approved = models.BooleanField(null=True, help_text="Null: it waits.")
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["key"], name="one_waiting_refund_a_key")]
+
+    def __str__(self) -> str:
+        return format_amount(self.amount, self.payment.currency)
+
+    def is_made(self) -> bool:
+        """Return whether Stripe made the refund."""
+        asked = RefundRequest.objects.filter(api_key="", idempotency_key=self.key)
+        return asked.exclude(refund_id="").exists()
 
 
 class WebhookEvent(models.Model):

@@ -12,6 +12,7 @@ from notifications import feed
 from payments import announcements, writes
 from payments.balances import balances
 from payments.facts import Facts
+from payments.forgotten import is_pseudonym, without_person
 from payments.merging import merge
 from payments.metrics import UNKNOWN_VALUES
 from payments.models import Intent, Payment, StatusChange, WebhookEvent
@@ -151,6 +152,8 @@ def _absorb(update: Update) -> bool:
     """
     payment, before = update.payment, _state(update.payment)
     payment.facts = merge(payment.facts, update.facts)
+    if is_pseudonym(payment.user_id):
+        payment.facts = without_person(payment.facts)
     payment.session_id = payment.session_id or update.session_id
     payment.payment_intent_id = _intent_of(payment, update.payment_intent_id)
     money = balances(payment.facts)

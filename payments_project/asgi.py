@@ -19,7 +19,9 @@ from payments_project.checks import refuse_bad_settings  # noqa: E402
 from payments_project.handler import Handler  # noqa: E402
 from payments_project.middleware.bodies import Bodies  # noqa: E402
 from payments_project.middleware.connections import Connections  # noqa: E402
+from payments_project.middleware.headers import SafeHeaders  # noqa: E402
 from payments_project.middleware.hosts import KnownHosts, is_known  # noqa: E402
+from payments_project.middleware.origins import AllowedOrigins  # noqa: E402
 from payments_project.middleware.prefix import Prefixed, path_below  # noqa: E402
 from payments_project.middleware.static_files import StaticFiles  # noqa: E402
 
@@ -44,8 +46,8 @@ async def http(scope: Any, receive: Any, send: Any) -> None:
     await application(scope, receive, send)
 
 
-sockets = KnownHosts(Connections(URLRouter(websocket_urlpatterns)))
-routes = ProtocolTypeRouter({"http": Bodies(http), "websocket": sockets})
+sockets = KnownHosts(AllowedOrigins(Connections(URLRouter(websocket_urlpatterns))))
+routes = ProtocolTypeRouter({"http": SafeHeaders(Bodies(http)), "websocket": sockets})
 
 
 async def served(scope: Any, receive: Any, send: Any) -> None:

@@ -12,6 +12,8 @@ from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, Validat
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from access import bounds
+from payments_project.secret_files import secrets_in_files
+from payments_project.web_names import Origin, ReturnHost
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -105,6 +107,10 @@ class Environment(BaseSettings):
     """Addresses and networks of the proxies in front, whose X-Forwarded-For is trusted."""
     ALLOWED_HOSTS: CommaSeparated = ["localhost", "127.0.0.1", "[::1]"]
     """Host names the service answers to, separated by commas."""
+    ALLOWED_ORIGINS: Annotated[list[Origin], NoDecode, BeforeValidator(_split)] = []
+    """Origins whose pages may open a WebSocket, separated by commas; empty: every origin."""
+    RETURN_HOSTS: Annotated[list[ReturnHost], NoDecode, BeforeValidator(_split)] = []
+    """Hosts that `successUrl` and `cancelUrl` may lead to, separated by commas; empty: every host."""
     HOST: Annotated[str, AfterValidator(_host)] = "localhost"
     """Address `manage.py serve` listens on."""
     PORT: int = Field(default=9090, ge=1, le=65535)
@@ -153,6 +159,8 @@ class Environment(BaseSettings):
     """Stripe's secret key (sk_… or rk_…)."""
     STRIPE_WEBHOOK_SECRETS: CommaSeparated = []
     """Signing secrets of the webhook endpoint (whsec_…), separated by commas."""
+    REFUND_APPROVAL_ABOVE: int | None = Field(default=None, ge=0)
+    """Sum in minor units above which a refund by staff waits for a second person. Default: never."""
     STRIPE_SANDBOX: bool | None = None
     """Serve the built-in Stripe sandbox. Default: on with DEBUG and without STRIPE_SECRET_KEY."""
     STRIPE_API_BASE: AnyHttpUrl | None = None
@@ -182,8 +190,10 @@ def local_host(host: str) -> str:
 
 def read_environment() -> Environment:
     """Return the settings; raise ImproperlyConfigured with a line for each that is wrong."""
+    file = os.environ.get("ENV_FILE", BASE_DIR / ".env") or None
+    secrets: dict[str, Any] = secrets_in_files(file)
     try:
-        return Environment(_env_file=os.environ.get("ENV_FILE", BASE_DIR / ".env") or None)
+        return Environment(_env_file=file, **secrets)
     except ValidationError as error:
         lines = [
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}"

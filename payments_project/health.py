@@ -52,8 +52,14 @@ def metrics(request: HttpRequest) -> HttpResponse:
         try:
             limit_failures(request)
         except LimitReached as error:
-            return HttpResponse(f"{error}\n", status=429, headers={"Retry-After": str(error.seconds)})
-        response = HttpResponse("Send the header `Authorization: Bearer KEY`.\n", status=401)
+            return HttpResponse(
+                f"{error}\n",
+                status=429,
+                headers={"Retry-After": str(error.seconds)},
+                content_type="text/plain",
+            )
+        text = "Send the header `Authorization: Bearer KEY`.\n"
+        response = HttpResponse(text, status=401, content_type="text/plain")
         response["WWW-Authenticate"] = "Bearer"
         return response
     if Scope.METRICS_READ not in caller.scopes:

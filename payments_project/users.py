@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.urls import register_converter
 from ninja import Body, Path, Router
 from ninja import Status as Response
 from pydantic import Field
@@ -16,21 +15,7 @@ from notifications.auth import tokens
 from payments.api.auth import ApiKey
 from payments.api.errors import ErrorOut, Problem
 from payments.api.schemas import RequestBody, ResponseBody, UserId
-
-
-class _AnyText:
-    """Takes any text from a path: a user id may hold slashes and line feeds."""
-
-    regex = r"[\s\S]+"
-
-    def to_python(self, value: str) -> str:
-        return value
-
-    def to_url(self, value: str) -> str:
-        return value
-
-
-register_converter(_AnyText, "any_text")
+from payments.api.users import USER_IN_PATH
 
 router = Router(by_alias=True, tags=["Users"], auth=ApiKey(Scope.TOKENS_MINT))
 _User = Annotated[UserId, Path(description="The user id, percent-encoded.")]
@@ -59,7 +44,7 @@ class TokenOut(ResponseBody):
 
 
 @router.post(
-    "/users/{any_text:user_id}/token",
+    f"/users/{USER_IN_PATH}/token",
     response={200: TokenOut, 409: ErrorOut, **_ERRORS},
     summary="Mint a user's token",
 )
@@ -79,7 +64,7 @@ def mint_token(
 
 
 @router.post(
-    "/users/{any_text:user_id}/disconnect",
+    f"/users/{USER_IN_PATH}/disconnect",
     response={204: None, **_ERRORS},
     summary="Close a user's connections",
 )

@@ -181,3 +181,14 @@ def test_of_many_rotations_at_once_one_makes_a_key():
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(rotate, range(8))) == 1
     assert ApiKey.objects.count() == 2
+
+
+def test_a_service_without_any_key_says_how_to_make_one(settings):
+    settings.API_KEYS = []
+    assert "api_key create" in keys.problem()
+    key, _ = keys.create(name="backend", scopes=READ)
+    assert keys.problem() == ""
+    keys.revoke(key)
+    assert "api_key create" in keys.problem()
+    settings.API_KEYS = ["a-key-of-the-setting-0123"]
+    assert keys.problem() == ""

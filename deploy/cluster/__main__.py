@@ -17,7 +17,7 @@ from payments_project.serving.listening import listen
 from payments_project.serving.startup import banner, prepare_database
 
 from .plan import Plan, load_settings, make_plan, port_from
-from .postgresql import PostgreSQL
+from .postgresql import QUIET, PostgreSQL
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 SUPERVISOR = (sys.executable, "-m", "deploy.cluster.supervisord", "-c", str(CONFIGURATION))
@@ -27,7 +27,11 @@ POOL_MAX = 20
 
 
 def main() -> None:
-    """Become supervisord, or exit 1 with a sentence that says what to change first."""
+    """Become supervisord, or exit 1 with a sentence that says what to change first.
+
+    Data and logs of all that it starts are for its own user alone.
+    """
+    os.umask(0o077)
     try:
         variables = prepare(make_plan())
     except (CommandError, ImproperlyConfigured) as error:
@@ -96,6 +100,7 @@ def variables(plan: Plan, postgresql: PostgreSQL) -> dict[str, str]:
         "CLUSTER_USER": me,
         "CLUSTER_POSTGRESQL": str(postgresql.program),
         "CLUSTER_POSTGRESQL_USER": postgresql.user or me,
+        "CLUSTER_POSTGRESQL_QUIET": QUIET,
         "CLUSTER_POSTGRESQL_PORT": str(plan.postgresql_port),
         "CLUSTER_CONNECTIONS": str(POOL_MAX * (plan.workers + 1)),
         "CLUSTER_VALKEY": str(get_binary_path()),

@@ -44,6 +44,8 @@ class Plan:
 
 def load_settings(given: dict[str, str]) -> None:
     """Load Django with these settings and those of the environment. Raises ImproperlyConfigured for bad ones."""
+    for name in given:  # it would be given twice
+        os.environ.pop(f"{name}_FILE", None)
     os.environ |= {"DJANGO_SETTINGS_MODULE": "payments_project.settings"} | given
     django.setup()
     refuse_bad_settings()

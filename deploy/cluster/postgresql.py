@@ -11,11 +11,17 @@ import psycopg
 from django.core.management.base import CommandError
 from psycopg import sql
 
+from payments_project.postgresql import server_log
+
 ACCESS = """\
 # Over the socket in this folder: whoever may open the folder. Over TCP: whoever has the password.
 local all all trust
 host all all 127.0.0.1/32 scram-sha-256
 """
+
+
+QUIET = " ".join(f"-c {name}={values[0]}" for name, values in server_log.QUIET.items())
+"""Options of the server that keep rows out of its log."""
 
 
 class PostgreSQL:
@@ -38,6 +44,8 @@ class PostgreSQL:
             raise CommandError(f"PostgreSQL cannot use {folder}: {error} {self._cure}") from None
         self.user: str | None = server.system_user
         self.program: Path = server.bin_path / "postgres"
+        if self.user:  # the wheel opens the folder for all; its user only has to pass through
+            folder.parent.chmod(0o711)
         (folder / "pg_hba.conf").write_text(ACCESS)
 
     @contextmanager
@@ -45,7 +53,8 @@ class PostgreSQL:
         """Run the server while the context lasts, by its own `pg_ctl`."""
         log = self._folder / "log"
         try:
-            self._control("start", "-l", log, "-o", f"-p {self._port} -h 127.0.0.1 -k '{self._folder}'")
+            options = f"-p {self._port} -h 127.0.0.1 -k '{self._folder}' {QUIET}"
+            self._control("start", "-l", log, "-o", options)
         except subprocess.SubprocessError:
             raise CommandError(f"PostgreSQL does not start: {log} says why. {self._cure}") from None
         try:

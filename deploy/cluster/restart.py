@@ -55,7 +55,9 @@ def connected(folder: Path) -> Iterator[Any]:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Refuse a second restart of this cluster while the context lasts."""
-    with (folder / "restart.lock").open("w") as file:
+    lock = folder / "restart.lock"
+    lock.touch(mode=0o600)
+    with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -10,12 +10,14 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from database.readonly_admin import ReadOnlyAdmin, instant, pretty_json
+from database.readonly_admin import instant, pretty_json
 from notifications.feed import confirmed_until
 from payments.admin import tables, timeline
+from payments.admin.actions import PaymentActions, buttons
 from payments.admin.filters import AttentionFilter, CreatedFilter, CurrencyFilter, StatusFilter
 from payments.admin.texts import label, read_sum
 from payments.facts import mismatches
+from payments.forgotten import without_person
 from payments.models import Intent, Payment
 from payments.status import Attention, Status, is_open
 from payments.stripe.currencies import format_amount
@@ -40,7 +42,7 @@ _WARNINGS = {Attention.FOREIGN_SESSION, Attention.REWRITTEN, Attention.UNKNOWN_V
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnlyAdmin):
+class PaymentAdmin(PaymentActions):
     """Payments, each with its money, its time line, its facts and its request."""
 
     list_display = ("created", "ride_id", "user_id", "money", "state", "needs_attention")
@@ -85,7 +87,19 @@ class PaymentAdmin(ReadOnlyAdmin):
         (name, options), *others = super().get_fieldsets(request, obj)
         attention = ("needs_attention",)
         fields = [field for field in options["fields"] if field != attention or (obj and obj.attention)]
+        if not _sees_customers(request):
+            fields = ["checkout" if field == ("checkout", "description") else field for field in fields]
+            others = []
         return [(name, options | {"fields": fields}), *others]
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Payment | None:
+        """Return the payment. Who may not see customers gets it without the card's digits and the receipt."""
+        payment: Payment | None = super().get_object(request, object_id, from_field)
+        if payment and not _sees_customers(request):
+            payment.facts = dict(without_person(payment.facts))
+        return payment
 
     def find(self, term: str) -> Q:
         """Return the condition. Case counts, because the indexes serve `startswith`, not `istartswith`."""
@@ -102,7 +116,8 @@ class PaymentAdmin(ReadOnlyAdmin):
         """Add the tables and the time line."""
         # The tables and the fields read them several times.
         prefetch_related_objects([kwargs["obj"]], "intents")
-        return super().render_change_form(request, context | _context(kwargs["obj"]), *args, **kwargs)
+        context |= _context(kwargs["obj"]) | {"buttons": buttons(request, kwargs["obj"])}
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description="created (UTC)", ordering="created_at")
     def created(self, payment: Payment) -> str:
@@ -154,6 +169,10 @@ class PaymentAdmin(ReadOnlyAdmin):
     def stripe_request(self, payment: Payment) -> SafeString:
         """Return the request as JSON, without the URLs that the customer returns to: they may carry a login."""
         return pretty_json(scrub(payment.stripe_params))
+
+
+def _sees_customers(request: HttpRequest) -> bool:
+    return request.user.has_perm("payments.view_customer")
 
 
 def _reason(payment: Payment, reason: Attention) -> str:

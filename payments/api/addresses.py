@@ -9,6 +9,9 @@ import re
 import unicodedata
 from urllib.parse import SplitResult, urlsplit
 
+from django.conf import settings
+from django.utils.http import is_same_domain
+
 _FULL = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
@@ -47,7 +50,16 @@ def check_web_address(url: str) -> str:
         raise ValueError(
             "send a host name in letters, digits and hyphens (others as xn--...), or an IP address"
         )
+    if settings.RETURN_HOSTS and not _is_return_host(host):
+        raise ValueError("send an address of a host that the setting RETURN_HOSTS names")
     return url
+
+
+def _is_return_host(host: str) -> bool:
+    """Return whether customers may be led to this host, which has passed the other checks: browsers read it the same."""
+    name = host.removesuffix(".")
+    name = str(ipaddress.IPv6Address(name)) if ":" in name else name
+    return any(is_same_domain(name, each) for each in settings.RETURN_HOSTS)
 
 
 def _is_host(host: str, parts: SplitResult) -> bool:

@@ -47,6 +47,23 @@ _ERRORS: dict[str, dict[str, Any]] = {
     "429": {"code": "rate_limited", "message": "Too many requests. Try again in 17 seconds."},
     "503": _fixed("unavailable"),
 }
+_ANY_REQUEST = {
+    400: ("Bad Request", "bad_request", "The request could not be read: send JSON."),
+    405: ("Method Not Allowed", "method_not_allowed", "This address does not take this method."),
+    413: ("Content Too Large", "too_large", MESSAGES["too_large"]),
+    431: (
+        "Request Header Fields Too Large",
+        "head_too_large",
+        "Send at most 100 header fields, and 32 KiB of them.",
+    ),
+    500: (
+        "Internal Server Error",
+        "internal_error",
+        "Something broke here. It is logged; send the request again.",
+    ),
+    503: ("Service Unavailable", "unavailable", MESSAGES["unavailable"]),
+}
+"""What may become of any request, also before an operation has it: a phrase, a code and a message."""
 _CONFLICTS: dict[str, dict[str, Any]] = {
     "Cancel a payment": {
         "code": "not_cancelable",
@@ -79,12 +96,22 @@ class Api(NinjaAPI):
         return response
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """Return the OpenAPI description with an example for each error."""
+        """Return the OpenAPI description with all answers, and an example for each error."""
         schema = super().get_openapi_schema(**options)
         for methods in schema["paths"].values():
             for operation in methods.values():
                 _illustrate(operation)
+                _complete(operation)
         return schema
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    """Add the answers that any request may get, which ninja knows nothing of."""
+    for status, (phrase, code, message) in _ANY_REQUEST.items():
+        example = {"error": {"code": code, "message": message}}
+        content = {"schema": {"$ref": "#/components/schemas/ErrorOut"}, "example": example}
+        described = {"description": phrase, "content": {"application/json": content}}
+        operation["responses"].setdefault(status, described)
 
 
 def _illustrate(operation: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import json
 from typing import Annotated, Any
 
+from django.urls import register_converter
 from ninja import Path, Query, Router
 from pydantic import Field
 
@@ -12,6 +13,23 @@ from notifications.protocol import SEQ_MAX, with_seq
 from payments.api.auth import ApiKey, Called, only_user
 from payments.api.errors import ErrorOut
 from payments.api.schemas import ResponseBody, UserId
+
+
+class _AnyText:
+    """Takes any text from a path: a user id may hold slashes and line feeds."""
+
+    regex = r"[\s\S]+"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(_AnyText, "any_text")
+USER_IN_PATH = "{any_text:user_id}"
+"""The place of a user id in the path of an operation."""
 
 router = Router(by_alias=True, tags=["Users"])
 
@@ -29,7 +47,7 @@ class NotificationPage(ResponseBody):
 
 
 @router.get(
-    "/users/{path:user_id}/notifications",
+    f"/users/{USER_IN_PATH}/notifications",
     auth=ApiKey(Scope.LINKS_READ, users=True),
     response={200: NotificationPage, **dict.fromkeys((401, 403, 422, 503), ErrorOut)},
     summary="Read a user's notifications",

@@ -54,7 +54,10 @@ async def stripe_webhook(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def answer(*, method: str, signature: str, read: Callable[[], Awaitable[bytes]]) -> Answer:
-    """Answer 200 once an event is stored and applied, 400 to what is not Stripe's, 5xx to be sent it again.
+    """Answer 200 once an event is stored and dealt with, 400 to what is not Stripe's, 5xx to be sent it again.
+
+    An event that cannot be read is answered with 200 and the state `failed`: the same bytes, delivered again, would not
+    be read either.
 
     `read` returns the body. It is not called where the signature cannot have been made just now. Raises HungUpError
     if `read` does.
@@ -85,7 +88,12 @@ async def _ingest(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> An
         log_outage(error)
         return _refuse(503, "unavailable", "The database did not answer: deliver the event again.")
     if result.state == WebhookEvent.State.FAILED:
-        return _refuse(500, "not_applied", "The event is stored but could not be applied: deliver it again.")
+        if result.reason == WebhookEvent.Reason.ERROR:
+            return _refuse(
+                500, "not_applied", "The event is stored but could not be applied: deliver it again."
+            )
+        # Its error may quote it: the admin shows that.
+        logger.error("Events that cannot be read are kept as failed.", extra={"reason": result.reason})
     return Answer(200, {"event": result.event_id, "state": result.state})
 
 

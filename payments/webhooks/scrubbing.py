@@ -72,6 +72,24 @@ def scrub(body: Any) -> Any:
     return _kept_of(body, "", DEPTH_MAX)
 
 
+_CUSTOMERS = """
+    country customer customer_account default_payment_method exp_month exp_year fingerprint funding last4 mandate
+    payment_method setup_intent source
+"""
+_OF_A_CUSTOMER = frozenset(_CUSTOMERS.split())
+"""Fields that are kept of an event, and that lead to a person all the same."""
+
+
+def without_customer(body: Any) -> Any:
+    """Return the same without the texts by which a customer could be found at Stripe, or a card be known."""
+    if isinstance(body, dict):
+        return {
+            name: REMOVED if isinstance(value, str) and name in _OF_A_CUSTOMER else without_customer(value)
+            for name, value in body.items()
+        }
+    return [without_customer(item) for item in body] if isinstance(body, list) else body
+
+
 def _kept_of(value: Any, name: str, depth: int) -> Any:
     """Return what is kept of a value that stands, by itself or in a list, in the field of this name."""
     if isinstance(value, str):

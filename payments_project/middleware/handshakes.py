@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from payments_project.middleware.headers import safe_fields
+
 
 async def refuse(scope: Any, receive: Any, send: Any, *, status: int, text: str, **fields: str) -> None:
     """Answer with a line of text. `fields`: further header fields. Servers that send no answer then send 403."""
@@ -14,6 +16,7 @@ async def refuse(scope: Any, receive: Any, send: Any, *, status: int, text: str,
         (b"content-type", b"text/plain; charset=utf-8"),
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
+        *safe_fields(),
         *((name.replace("_", "-").encode(), value.encode()) for name, value in fields.items()),
     ]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})

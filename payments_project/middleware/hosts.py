@@ -47,7 +47,7 @@ class KnownHosts:
         self._application = application
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Serve a connection, or refuse it before it is accepted. Servers that send no answer then send 403."""
+        """Serve a connection, or refuse it before it is accepted."""
         name = _unknown(_request(scope))
         if name is None:
             await self._application(scope, receive, send)

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import orjson
 from prometheus_client import Counter
 
+from payments_project.middleware.headers import safe_fields
+
 LINGER_SECONDS = 5.0
 """How long a refused client may go on sending. If the connection were closed at once, the client would lose the answer."""
 LINGER_QUIET_SECONDS = 0.5
@@ -40,6 +42,7 @@ class Refusal(NamedTuple):
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(self.body)),
             (b"connection", b"close"),
+            *safe_fields(),
         ]
         if self.status in {429, 503}:
             headers.append((b"retry-after", RETRY_AFTER))

@@ -1,6 +1,5 @@
 """What comes before serving: the database is prepared, and whoever starts the service reads where everything is."""
 
-import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +12,6 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from rich.table import Table
-
-from access import keys
-
-logger = logging.getLogger(__name__)
 
 DEVELOPMENT_NAME = "admin"
 """Of the login that the service makes."""
@@ -37,10 +32,6 @@ def prepare_database(*, may_migrate: bool) -> str | None:
             raise CommandError("The database is behind this version: run `manage.py migrate` first.")
         if is_behind:
             call_command("migrate", verbosity=0)
-        if not settings.API_KEYS and not keys.is_any_usable():
-            logger.warning(
-                "No backend can ask for a payment, because there is no API key. Make one with `manage.py api_key create`."
-            )
         if not settings.DEBUG:
             _refuse_known_password()
         return _make_development_login() if may_migrate and settings.DEBUG else None

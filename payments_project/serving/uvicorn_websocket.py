@@ -132,6 +132,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Send a message of the application. After a close frame, end soon."""
         await super().send(message)
         if self.close_sent:
+            self.handshake_complete = True  # also by a refusal, for which uvicorn would log an error
             self._end_soon()
 
     def shutdown(self) -> None:

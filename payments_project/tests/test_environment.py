@@ -163,3 +163,40 @@ def test_what_is_no_host_is_refused_with_what_to_set(monkeypatch, host):
 )
 def test_the_service_is_reached_by_the_name_of_its_host(host, name):
     assert local_host(host) == name
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("https://App.Example/", "https://app.example"),
+        ("https://app.example:443", "https://app.example"),
+        ("http://localhost:3000", "http://localhost:3000"),
+        ("https://.app.example", "https://.app.example"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("null", "null"),
+    ],
+)
+def test_an_origin_is_read_as_browsers_send_it(monkeypatch, given, read):
+    monkeypatch.setenv("ALLOWED_ORIGINS", given)
+
+    assert [read] == read_environment().ALLOWED_ORIGINS
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALLOWED_ORIGINS", "app.example"),
+        ("ALLOWED_ORIGINS", "https://app.example/path"),
+        ("ALLOWED_ORIGINS", "https://*.example"),
+        ("ALLOWED_ORIGINS", "*"),
+        ("RETURN_HOSTS", "https://shop.example"),
+        ("RETURN_HOSTS", "shop.example:443"),
+        ("RETURN_HOSTS", "*.example"),
+        ("RETURN_HOSTS", "shop.example/a"),
+    ],
+)
+def test_what_is_no_origin_or_host_is_refused(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ImproperlyConfigured, match="alone, such as"):
+        read_environment()

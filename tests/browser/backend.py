@@ -8,13 +8,14 @@ import httpx
 _RIDES = itertools.count(1)
 
 
-def create_payment(server, *, user_id, ride_id=None, amount=1250, currency="usd"):
+def create_payment(server, *, user_id, ride_id=None, amount=1250, currency="usd", **more):
     """Ask for a payment, of a new ride unless one is named; return the API's answer."""
     body = {
         "rideId": ride_id or f"ride-{next(_RIDES)}",
         "userId": user_id,
         "amount": amount,
         "currency": currency,
+        **more,
     }
     return _call(server, "/api/payments", body)
 

@@ -9,7 +9,7 @@ import pytest
 import stripe
 from django.apps import apps
 from django.core.management import get_commands, load_command_class
-from django.db import transaction
+from django.db import connection, transaction
 from prometheus_client import REGISTRY
 
 from access.bounds import BOUNDS
@@ -279,6 +279,15 @@ def test_every_command_and_option_is_described():
         command = load_command_class(app, name)
         options, inherited = (options_of(each) for each in (command, type(command).__base__()))
         assert options - inherited == set(re.findall(r"^\| `(--[\w-]+)` \|", section[1], re.MULTILINE))
+
+
+def test_how_long_each_table_is_kept_is_described():
+    section = read("docs/operating.md").partition("## Retention\n")[2].partition("\n## ")[0]
+    described = re.findall(
+        r"`([a-z]+_\w+)`", " ".join(row.split("|")[2] for row in section.splitlines() if row.startswith("|"))
+    )
+
+    assert set(described) == set(connection.introspection.django_table_names())
 
 
 def test_every_metric_is_described():

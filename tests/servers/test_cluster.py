@@ -176,6 +176,40 @@ def test_commands_reach_the_cluster_by_its_file_of_settings(cluster, user_id):
     assert stat.S_IMODE((cluster.folder / "env").stat().st_mode) == 0o600
 
 
+def test_what_the_cluster_writes_is_for_its_user_alone(cluster):
+    written = [path for path in cluster.folder.rglob("*") if path.is_file() and path.name != "out"]
+
+    assert {"postgresql.log", "valkey.log", "worker-0.log", "supervisord.log", "PG_VERSION"} <= {
+        path.name for path in written
+    }
+    assert [path for path in written if path.stat().st_mode & 0o077] == []
+    assert cluster.folder.stat().st_mode & 0o066 == 0
+
+
+def test_no_row_gets_into_the_log_of_postgresql(cluster, user_id):
+    fail = "BEGIN RAISE EXCEPTION 'as a full disk would' USING ERRCODE = '53100'; END"
+    with psycopg.connect(restart.settings_of(cluster.folder)["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f"CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ {fail} $$")
+        connection.execute(
+            "CREATE TRIGGER fail BEFORE UPDATE ON payments_payment FOR EACH ROW EXECUTE FUNCTION fail()"
+        )
+        refused = backend.post(cluster, "/api/payments", backend.order(user_id))
+        connection.execute("DROP FUNCTION fail CASCADE")
+        with pytest.raises(psycopg.errors.NotNullViolation, match="Failing row contains"):
+            connection.execute(f"INSERT INTO notifications_feed (user_id) VALUES ('{user_id}')")
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="JSON data"):
+            connection.execute("SELECT %s::json", [f'{{"{user_id}": nothing}}'])
+
+    assert refused.status_code == 503
+    logs = [*cluster.folder.glob("postgresql.log*"), cluster.folder / "postgresql" / "log"]
+    text = "".join(path.read_text() for path in logs)
+    assert "as a full disk would" in text
+    assert "violates not-null constraint" in text
+    assert "invalid input syntax for type json" in text
+    assert user_id not in text
+    assert "cs_test_" not in text
+
+
 def test_a_second_restart_at_the_same_time_is_refused(cluster):
     with restart.alone(cluster.folder):
         refusal = cluster.run("deploy.cluster.restart")

@@ -125,3 +125,17 @@ def test_with_debug_no_statement_is_kept():
     )
 
     assert told.stdout == "True []\n", told.stderr
+
+
+def test_a_new_database_of_sqlite_is_for_its_user_alone(tmp_path):
+    file = tmp_path / "db.sqlite3"
+    write = (
+        "import glob; from django.db import connection; connection.cursor().execute('CREATE TABLE a (b)')\n"
+        f"for name in glob.glob('{file}*'): print(name, oct(__import__('os').stat(name).st_mode & 0o777))"
+    )
+
+    made = run("manage.py", "shell", "-c", write, DATABASE_URL=f"sqlite:///{file}", REDIS_URL="")
+
+    assert made.returncode == 0, made.stderr
+    written = dict(line.split() for line in made.stdout.splitlines() if line.startswith(str(file)))
+    assert written == {f"{file}{end}": "0o600" for end in ("", "-wal", "-shm")}

@@ -122,3 +122,13 @@ def test_a_port_that_is_taken_is_refused_in_a_sentence():
     assert attempt.stderr.endswith("Set PORT to a free port.\n")
     assert attempt.stderr.count("\n") == 1
     assert attempt.returncode == 1
+
+
+def test_a_secret_file_that_is_not_there_is_refused_in_one_line(tmp_path):
+    refused = run("manage.py", "check", STRIPE_SECRET_KEY_FILE=str(tmp_path / "nowhere"))
+
+    assert refused.returncode == 1
+    assert (
+        refused.stderr
+        == "STRIPE_SECRET_KEY_FILE names a file that cannot be read (No such file or directory).\n"
+    )

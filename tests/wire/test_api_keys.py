@@ -19,6 +19,8 @@ ENDPOINTS = {
     "POST /api/payments/{payment_id}/cancel": (Scope.PAYMENTS_WRITE, 200),
     "POST /api/payments/{payment_id}/refund": (Scope.REFUNDS_WRITE, 409),
     "GET /api/users/{user_id}/notifications": (Scope.LINKS_READ, 200),
+    "POST /api/users/{user_id}/token": (Scope.TOKENS_MINT, 200),
+    "POST /api/users/{user_id}/disconnect": (Scope.TOKENS_MINT, 204),
     "GET /metrics": (Scope.METRICS_READ, 200),
 }
 """The scope of each, and the status of an answer to who has it: an unpaid payment has nothing to refund."""
@@ -260,7 +262,7 @@ def test_a_token_that_proves_no_user_lets_nobody_in(guarded, forged):
 
 
 def test_a_user_reads_the_own_notifications_page_by_page(guarded, connect, user_id):
-    user_id = f"{user_id} / ü?"
+    user_id = f"{user_id} / ü?\n."
     path = f"/api/users/{quote(user_id, safe='')}/notifications"
     payments = [backend.ask(guarded, user_id) for _ in range(3)]
     me = keys.token(user_id)

@@ -4,7 +4,7 @@ from html import unescape
 
 import pytest
 
-from payments.api.examples import _CONFLICTS, _ERRORS
+from payments.api.examples import _ANY_REQUEST, _CONFLICTS, _ERRORS
 from tests.support import backend
 
 
@@ -34,7 +34,10 @@ def test_the_example_of_a_request_is_a_payment_that_is_made(server, paths, user_
 def test_each_error_has_an_example_of_its_own(server, paths):
     shown = list(examples(paths))
 
-    assert {status for _, status, _ in shown} == _ERRORS.keys()
+    assert {status for _, status, _ in shown} == _ERRORS.keys() | set(map(str, _ANY_REQUEST))
+    for operation in {operation for operation, _, _ in shown}:
+        described = {status for each, status, _ in shown if each == operation}
+        assert set(map(str, _ANY_REQUEST)) <= described
     assert dict.fromkeys(code for _, status, code in shown if status == "409").keys() == {
         "ride_has_payment",
         *(error["code"] for error in _CONFLICTS.values()),

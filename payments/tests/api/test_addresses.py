@@ -121,3 +121,48 @@ def test_an_address_that_is_read_differently_is_refused(url):
 def test_spaces_and_what_is_invisible_are_refused_everywhere(where, character):
     with pytest.raises(ValueError, match=r"^send "):
         check_web_address(where.format(character))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://shop.example/",
+        "https://SHOP.example:8443/a",
+        "http://shop.example.?a=b",
+        "https://riders.example/",
+        "https://a.b.riders.example",
+        "https://[0:0::1]/",
+        "http://127.0.0.1:3000/",
+    ],
+)
+def test_where_hosts_are_named_their_addresses_are_taken(url, settings):
+    settings.RETURN_HOSTS = RETURN_HOSTS
+
+    assert check_web_address(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/",
+        "https://evil.example/?u=https://shop.example",
+        "https://evil.example#shop.example",
+        "https://shop.example.evil.example/",
+        "https://xshop.example/",
+        "https://a.shop.example/",
+        "https://xriders.example/",
+        "https://shop.example..",
+        "https://shop.example@evil.example/",
+        "https://evil.example\\@shop.example/",
+        "https://[::2]/",
+        "http://127.0.0.2/",
+    ],
+)
+def test_where_hosts_are_named_no_other_is_taken(url, settings):
+    settings.RETURN_HOSTS = RETURN_HOSTS
+
+    with pytest.raises(ValueError, match=r"^send "):
+        check_web_address(url)
+
+
+RETURN_HOSTS = ["shop.example", ".riders.example", "::1", "127.0.0.1"]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import DataError, OperationalError, connection, transaction
 from django.db.backends.signals import connection_created
 
 from payments.models import Payment, StatusChange, WebhookEvent
@@ -334,3 +334,22 @@ def hold(payment, is_locked, release):
         is_locked.set()
         release.wait(10)
     connection.close()
+
+
+def test_an_event_that_cannot_be_written_is_kept_and_asked_for_again(make_payment, writers, post, sign):
+    body = stripe.bodies(stripe.paid(make_payment()))[0]
+    is_broken = True
+
+    def write(execute, sql, *more):
+        if is_broken and "payments_statuschange" in sql:
+            raise DataError("value too long")
+        return execute(sql, *more)
+
+    writers(write)
+    for attempt in (1, 2):
+        response = post(body, sign(body))
+        assert (response.status_code, response.json()["error"]["code"]) == (500, "not_applied")
+        row = WebhookEvent.objects.get()
+        assert (row.state, row.reason, row.attempts) == ("failed", "error", attempt)
+    is_broken = False
+    assert post(body, sign(body)).json()["state"] == "applied"

@@ -9,11 +9,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
+from access import keys
 from payments_project import redis_check
 from payments_project.checks import refuse_bad_settings
+from payments_project.postgresql import server_log
 from payments_project.serving import process, uvicorn
 from payments_project.serving.listening import adopt, listen
-from payments_project.serving.startup import banner, prepare_database
+from payments_project.serving.startup import banner, prepare_database, use_database
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +49,9 @@ class Command(BaseCommand):
         else:  # one of several processes: the process manager has prepared the database once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
-        if problem := redis_check.problem():
+        with use_database():
+            problems = [redis_check.problem(), keys.problem(), "" if settings.DEBUG else server_log.problem()]
+        for problem in filter(None, problems):
             logger.warning(problem)
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 

@@ -1,0 +1,119 @@
+"""A user is forgotten on request: no row of any table names the user any more, and the money's record stays."""
+
+import json
+
+import pytest
+
+from tests.support import backend, sandbox
+from tests.support.server import eventually
+
+SECRET = "the-apps-login-token"
+
+
+@pytest.fixture
+def user_id(user_id):
+    """A user whom the pattern of no other id fits."""
+    return f"{user_id}@example.com"
+
+
+def everything(server):
+    """Return every row of every table, as text."""
+    dump = server.run("dumpdata")
+    assert dump.returncode == 0, dump.stderr
+    return dump.stdout
+
+
+def forget(server, user_id):
+    forgotten = server.run("forget_user", user_id)
+    assert (forgotten.returncode, forgotten.stderr) == (0, "")
+    assert user_id not in forgotten.stdout
+    return forgotten.stdout
+
+
+def asked(server, user_id):
+    """Ask for a payment with all that says something of a user."""
+    return backend.ask(
+        server,
+        user_id,
+        description=f"Ride of {user_id}",
+        successUrl=f"https://shop.example/paid?login={SECRET}&user={user_id}",
+        cancelUrl=f"https://shop.example/back?login={SECRET}",
+    )
+
+
+def test_nothing_names_a_user_who_was_forgotten_and_the_money_stays(server, connect, user_id):
+    client = connect(server)
+    client.register(user_id)
+    paid, still_open = asked(server, user_id), asked(server, user_id)
+    sandbox.choose(server, paid, "pay")
+    eventually(lambda: backend.read(server, paid)["status"] == "succeeded")
+    sandbox.wait_until_delivered(server)
+    before = everything(server)
+    assert user_id in before
+    assert SECRET in before
+    assert still_open["paymentUrl"] in before
+
+    client.receive_until_pong()
+    report = forget(server, user_id)
+
+    assert "Forgot the user in 2 payments" in report
+    assert "Payments that are still open: 1." in report
+    assert client.close_code() == 4401
+    after = everything(server)
+    assert user_id not in after
+    assert SECRET not in after
+    assert paid["paymentUrl"] not in after
+    assert still_open["paymentUrl"] not in after
+    now = backend.read(server, paid)
+    same = ("id", "rideId", "amount", "currency", "status", "createdAt")
+    assert {name: now[name] for name in same} == {name: paid[name] for name in same} | {"status": "succeeded"}
+    assert now["userId"].startswith("forgotten-")
+    assert now["userId"] in report
+
+    backend.refund(server, paid)
+    sandbox.choose(server, still_open, "pay")
+    eventually(lambda: backend.read(server, still_open)["status"] == "succeeded")
+    sandbox.wait_until_delivered(server)
+
+    assert backend.read(server, paid)["status"] == "refunded"
+    late = everything(server)
+    assert user_id not in late
+    assert SECRET not in late
+    again = forget(server, user_id)
+    assert again.startswith("Forgot the user in 0 payments, 0 webhook events")
+    replay = server.run("replay_webhooks", "--user", now["userId"])
+    assert replay.stdout.endswith("; 0 statuses changed.\n"), replay.stdout
+    facts = [
+        json.dumps(row["fields"]["facts"])
+        for row in json.loads(late)
+        if row["model"] == "payments.payment" and row["pk"] in {paid["id"], still_open["id"]}
+    ]
+    assert len(facts) == 2
+    assert not any("4242" in each or "receipt/" in each for each in facts)
+
+
+def test_a_user_who_comes_back_is_a_new_one_and_is_forgotten_again(server, user_id):
+    asked(server, user_id)
+    first = forget(server, user_id)
+    asked(server, user_id)
+
+    second = forget(server, user_id)
+
+    assert "in 1 payments" in first
+    assert "in 1 payments" in second
+    assert user_id not in everything(server)
+
+
+def test_another_user_is_not_forgotten_with_one(server, user_id):
+    other = asked(server, f"{user_id}.example")
+    forget(server, user_id)
+
+    assert backend.read(server, other)["userId"] == f"{user_id}.example"
+
+
+@pytest.mark.parametrize("wrong", ["", "x" * 129, "forgotten-" + "0" * 32])
+def test_what_is_no_user_id_is_refused(server, wrong):
+    refused = server.run("forget_user", wrong)
+
+    assert refused.returncode == 2
+    assert "argument USER" in refused.stderr

@@ -44,6 +44,12 @@ def is_trusted_proxy(address: str) -> bool:
     )
 
 
+def unnamed_proxy(connection: HttpRequest | Mapping[str, Any]) -> str:
+    """Return the address of the other end if it names another client, and is not one of TRUSTED_PROXIES; else empty."""
+    peer, forwarded = _hops(connection)
+    return _shown(_parsed(peer)) if forwarded and not is_trusted_proxy(peer) else ""
+
+
 def _hops(connection: HttpRequest | Mapping[str, Any]) -> tuple[str, str]:
     """Return the address of the other end, and X-Forwarded-For."""
     if isinstance(connection, HttpRequest):

@@ -11,9 +11,10 @@ from typing import Any
 from django.http import HttpRequest
 from prometheus_client import Counter as Metric
 
-from access.addresses import client_address
+from access.addresses import client_address, unnamed_proxy
 
 logger = logging.getLogger(__name__)
+_hints = logging.getLogger(f"{__name__}.hints")
 
 SECONDS = 60.0
 """How long refusals are counted until they are logged."""
@@ -67,6 +68,12 @@ def refused(kind: Kind, connection: HttpRequest | Mapping[str, Any]) -> None:
     global _timer, _unseen  # noqa: PLW0603
     REFUSALS.labels(kind.value).inc()
     address = client_address(connection)
+    if kind is Kind.LIMIT and (proxy := unnamed_proxy(connection)):
+        _hints.warning(
+            "%s reached a limit, and says that it brings other clients: if it is your proxy, add it to TRUSTED_PROXIES. "
+            "Until then all its clients share the limits of one.",
+            proxy,
+        )
     with _lock:
         if address in _seen or len(_seen) < ADDRESSES_MAX:
             _seen.setdefault(address, Counter())[kind] += 1

@@ -93,6 +93,7 @@ _ONCE_A_MINUTE = (
     "payments.webhooks.endpoint",
     "payments.webhooks.signatures",
     "payments_project.middleware.hosts",
+    "access.refusals.hints",
     "payments_project.middleware.origins",
     "payments_project.serving.uvicorn_http",
 )

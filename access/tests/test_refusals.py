@@ -81,3 +81,24 @@ def test_what_django_reports_as_suspicious_is_counted_and_writes_no_traceback(li
         logger.error("A path %s", "\x1b[2J", extra={"request": request}, exc_info=ValueError("x"))
 
     assert lines() == ["Refused 2 suspicious requests from 203.0.113.9 in the last minute."]
+
+
+@pytest.mark.parametrize(
+    ("headers", "trusted", "is_hinted"),
+    [
+        ([(b"x-forwarded-for", b"198.51.100.1")], [], True),
+        ([(b"x-forwarded-for", b"198.51.100.1")], ["10.0.0.0/8"], False),
+        ([], [], False),
+    ],
+)
+def test_a_proxy_that_nobody_named_is_named_once_its_clients_reach_a_limit(
+    settings, caplog, headers, trusted, is_hinted
+):
+    settings.TRUSTED_PROXIES = trusted
+    connection = {"client": ("10.0.0.9", 1), "headers": headers}
+    caplog.set_level(logging.WARNING)
+
+    refused(Kind.TOKEN, connection)
+    assert "TRUSTED_PROXIES" not in caplog.text
+    refused(Kind.LIMIT, connection)
+    assert ("10.0.0.9 reached a limit" in caplog.text) == is_hinted

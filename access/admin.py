@@ -19,11 +19,11 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.admin import ModelAdmin
 
-from access import keys
 from access.admin_forms import CreateForm, ExpireForm, RevokeForm, RotateForm
-from access.key_text import KeyText
+from access.api_keys import keys
+from access.api_keys.key_text import KeyText
+from access.api_keys.scopes import Scope
 from access.models import ApiKey
-from access.scopes import Scope
 
 Done = tuple[ApiKey, KeyText | None]
 

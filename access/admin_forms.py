@@ -7,8 +7,8 @@ from django import forms
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from access import arguments
+from access.api_keys.scopes import Scope
 from access.models import NAME_MAX_LENGTH
-from access.scopes import Scope
 
 
 class _TimeField(forms.CharField):

@@ -11,4 +11,4 @@ class AccessConfig(AppConfig):
 
     def ready(self) -> None:
         """Listen to logins."""
-        from access import logins, sessions  # noqa: F401, PLC0415 they need loaded apps
+        from access.staff import logins, sessions  # noqa: F401, PLC0415 they need loaded apps

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.db import models
 
-from access import key_text
+from access.api_keys import key_text
 
 NAME_MAX_LENGTH = 64
 

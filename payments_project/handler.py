@@ -15,7 +15,7 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
 from django.urls import set_script_prefix
 
-from access import hashers, logins
+from access.staff import hashers, logins
 from payments.stripe.deadline import REQUEST_SECONDS, within
 from payments_project.middleware.prefix import path_below
 from payments_project.middleware.refusing import Refusal, answer

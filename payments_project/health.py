@@ -5,10 +5,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from access.callers import bearer, caller_of
+from access.api_keys.callers import bearer, caller_of
+from access.api_keys.scopes import Scope
 from access.limits import LimitReached
 from access.refusals import Kind, refused
-from access.scopes import Scope
 from notifications.delivery import hub
 from payments.api.auth import limit_failures
 

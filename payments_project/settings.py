@@ -2,7 +2,8 @@
 
 from urllib.parse import urlsplit
 
-from access import bounds, password_rules
+from access import bounds
+from access.staff import password_rules
 from payments_project.databases import database
 from payments_project.environment import BASE_DIR, DEVELOPMENT_API_KEY, local_host, read_environment
 from payments_project.layers import MEMORY_LAYER, connection_options, layers_of  # noqa: F401 MEMORY_LAYER is a setting
@@ -59,12 +60,12 @@ MIDDLEWARE = [
     "payments_project.middleware.hosts.known_hosts",
     "payments_project.middleware.outages.outages",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "access.sessions.note_use",
+    "access.staff.sessions.note_use",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "access.logins.Limited",
+    "access.staff.logins.Limited",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -134,11 +135,11 @@ CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.removesuffix(PREFIX)]
 SECURE_HSTS_SECONDS = 365 * 86400 if PUBLIC_URL.startswith("https://") else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PUBLIC_URL.startswith("https://") else None
 
-AUTHENTICATION_BACKENDS = ["access.logins.Backend"]
-PASSWORD_HASHERS = ["access.hashers.Argon2", "access.hashers.PBKDF2"]
+AUTHENTICATION_BACKENDS = ["access.staff.logins.Backend"]
+PASSWORD_HASHERS = ["access.staff.hashers.Argon2", "access.staff.hashers.PBKDF2"]
 AUTH_PASSWORD_VALIDATORS = password_rules.VALIDATORS
-SESSION_ENGINE = "access.sessions"
-SESSION_COOKIE_AGE = 3600  # seconds without a use; access.sessions has the longest life
+SESSION_ENGINE = "access.staff.sessions"
+SESSION_COOKIE_AGE = 3600  # seconds without a use; access.staff.sessions has the longest life
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 OTP_TOTP_ISSUER = "Payments"
 # TLS is the proxy's, which redirects to it; probes and workers are asked without it. Whether other names below this one

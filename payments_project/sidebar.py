@@ -25,7 +25,7 @@ def unfold_of(*, prefix: str) -> dict[str, Any]:
         "SITE_SYMBOL": "payments",
         "SITE_URL": f"{prefix}/",
         "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{prefix}/static/icon.svg"}],
-        "LOGIN": {"form": "access.login_form.LoginForm"},
+        "LOGIN": {"form": "access.staff.login_form.LoginForm"},
         "SHOW_VIEW_ON_SITE": False,
         "DASHBOARD_CALLBACK": "payments.admin.dashboard.dashboard",
         "SIDEBAR": {

@@ -9,7 +9,7 @@ from ninja import Body, Path, Router
 from ninja import Status as Response
 from pydantic import Field
 
-from access.scopes import Scope
+from access.api_keys.scopes import Scope
 from notifications import disconnect
 from notifications.auth import tokens
 from payments.api.auth import ApiKey

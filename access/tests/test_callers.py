@@ -6,10 +6,10 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from access import callers, key_text, keys, scopes
-from access.callers import Caller, bearer, caller_of
+from access.api_keys import callers, key_text, keys, scopes
+from access.api_keys.callers import Caller, bearer, caller_of
+from access.api_keys.scopes import Scope
 from access.models import ApiKey
-from access.scopes import Scope
 from tests.support.plans import on_postgresql, plan_of
 
 pytestmark = pytest.mark.django_db

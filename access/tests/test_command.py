@@ -5,10 +5,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from access import key_text, keys
-from access.callers import caller_of
+from access.api_keys import key_text, keys
+from access.api_keys.callers import caller_of
+from access.api_keys.scopes import Scope
 from access.models import ApiKey
-from access.scopes import Scope
 from tests.support.server import run
 
 pytestmark = pytest.mark.django_db

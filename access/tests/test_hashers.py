@@ -7,7 +7,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import connections, transaction
 
-from access import hashers
+from access.staff import hashers
 from tests.support.server import eventually
 
 PASSWORD = "a-password-of-enough-length"

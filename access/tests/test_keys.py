@@ -6,10 +6,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from access import key_text, keys
-from access.callers import caller_of
+from access.api_keys import key_text, keys
+from access.api_keys.callers import caller_of
+from access.api_keys.scopes import Scope
 from access.models import ApiKey
-from access.scopes import Scope
 
 pytestmark = pytest.mark.django_db
 

@@ -8,8 +8,8 @@ from django.urls import reverse
 from django_otp.oath import totp
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from access import logins
 from access.bounds import BOUNDS
+from access.staff import logins
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a-password-of-enough-length"

@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection
 
-from access.sessions import LONGEST_SECONDS
+from access.staff.sessions import LONGEST_SECONDS
 
 pytestmark = pytest.mark.django_db
 

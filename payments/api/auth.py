@@ -7,9 +7,9 @@ from ninja.security import HttpBearer
 
 from access import limits
 from access.addresses import client_address
-from access.callers import Caller, bearer, caller_of
+from access.api_keys.callers import Caller, bearer, caller_of
+from access.api_keys.scopes import Scope
 from access.refusals import Kind, refused
-from access.scopes import Scope
 from notifications.auth.grants import UnauthorizedError, user_of
 from notifications.protocol import InvalidUserIdError, check_user_id
 

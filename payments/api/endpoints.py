@@ -9,7 +9,7 @@ from ninja import Body, Header, Query, Router
 from ninja import Status as Response
 from ninja.errors import ValidationError
 
-from access.scopes import Scope
+from access.api_keys.scopes import Scope
 from payments.api import cursors, users
 from payments.api.auth import ApiKey, Called, User, key_name, only_user
 from payments.api.errors import HANDLERS, ErrorOut, IdempotencyKeyRequired

@@ -7,7 +7,7 @@ from django.urls import register_converter
 from ninja import Path, Query, Router
 from pydantic import Field
 
-from access.scopes import Scope
+from access.api_keys.scopes import Scope
 from notifications.delivery import history
 from notifications.protocol import SEQ_MAX, with_seq
 from payments.api.auth import ApiKey, Called, only_user

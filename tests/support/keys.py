@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 
-from access import key_text
+from access.api_keys import key_text
 
 TOKEN_SECRET = "a-secret-of-tokens-for-tests-0123456789"
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from access.scopes import Scope
+from access.api_keys.scopes import Scope
 from payments.api.endpoints import api
 from tests.support import backend, frames, keys, sandbox
 

@@ -11,10 +11,11 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from access import arguments, keys
-from access.key_text import KeyText
+from access import arguments
+from access.api_keys import keys
+from access.api_keys.key_text import KeyText
+from access.api_keys.scopes import Scope
 from access.models import ApiKey
-from access.scopes import Scope
 
 Value = TypeVar("Value")
 _WHICH = "the key's name, or its id (pns_…)"

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
-from access import keys
+from access.api_keys import keys
 from payments_project.checks import redis_check, refuse_bad_settings
 from payments_project.postgresql import server_log
 from payments_project.serving import process, uvicorn

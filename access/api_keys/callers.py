@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import DatabaseError
 
-from access import key_text, scopes, sql
-from access.scopes import Scope
+from access.api_keys import key_text, scopes, sql
+from access.api_keys.scopes import Scope
 from database.errors import describe
 
 logger = logging.getLogger(__name__)

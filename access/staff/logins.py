@@ -108,5 +108,5 @@ def _failed(request: HttpRequest | None, **_: Any) -> None:
         refused(Kind.LOGIN, request)
 
 
-user_logged_in.connect(_logged_in, dispatch_uid="access.logins")
-user_login_failed.connect(_failed, dispatch_uid="access.logins")
+user_logged_in.connect(_logged_in, dispatch_uid="access.staff.logins")
+user_login_failed.connect(_failed, dispatch_uid="access.staff.logins")

@@ -8,9 +8,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from access import key_text
+from access.api_keys import key_text
+from access.api_keys.scopes import Scope
 from access.models import NAME_MAX_LENGTH, ApiKey
-from access.scopes import Scope
 
 OVERLAP_DEFAULT = timedelta(days=1)
 """How long a key that was replaced works on, so that callers can change to the new one without a pause."""

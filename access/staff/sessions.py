@@ -60,4 +60,4 @@ def _begin(request: HttpRequest | None, **_: Any) -> None:
         request.session[_BEGAN] = request.session[_USED] = int(time.time())
 
 
-user_logged_in.connect(_begin, dispatch_uid="access.sessions")
+user_logged_in.connect(_begin, dispatch_uid="access.staff.sessions")

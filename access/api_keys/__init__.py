@@ -1,0 +1,1 @@
+"""API keys: made, rotated, ended, and looked up for each request."""

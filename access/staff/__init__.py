@@ -1,0 +1,1 @@
+"""Logins of staff: their passwords, second factors and sessions."""

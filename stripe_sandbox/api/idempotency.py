@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from stripe_sandbox.api.form import Form
@@ -42,6 +42,10 @@ def respond_once(
     except ApiError:
         IdempotentRequest.objects.filter(pk=held.pk, request_id=request_id).delete()
         raise
+    except OperationalError as error:
+        logger.warning("The sandbox cannot use its database: %r", error)
+        response = ApiResponse.failure(request_id=request_id)
+        _keep(held, response)
     except Exception:
         logger.exception("A request to the sandbox failed: %s", request_id)
         response = ApiResponse.failure(request_id=request_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
@@ -65,6 +65,9 @@ def serve(**operations: Operation) -> Callable[..., HttpResponse]:
             answer = _answer(request, operations.get(str(request.method)), stripe_id, request_id)
         except ApiError as error:
             answer = ApiResponse.refusal(error, request_id=request_id)
+        except OperationalError as error:
+            logger.warning("The sandbox cannot use its database: %r", error)
+            answer = ApiResponse.failure(request_id=request_id)
         except Exception:
             logger.exception("A request to the sandbox failed: %s", request_id)
             answer = ApiResponse.failure(request_id=request_id)

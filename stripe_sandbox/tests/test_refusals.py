@@ -3,8 +3,10 @@
 from urllib.parse import unquote
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
+from stripe_sandbox.api import faults
 from stripe_sandbox.api.parameters import API_VERSION
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("stripe_sandbox.tests.urls")]
@@ -92,3 +94,15 @@ def test_an_unknown_address_is_a_404_in_stripes_shape(settings, method, path):
     assert answer.json()["error"]["type"] == "invalid_request_error"
     said = f"Unrecognized request URL ({method}: {unquote(path)})"
     assert answer.json()["error"]["message"].startswith(said)
+
+
+def test_while_its_database_is_away_a_call_fails_without_a_traceback_in_the_log(ask, monkeypatch, caplog):
+    def away():
+        raise OperationalError("connection failed")
+
+    monkeypatch.setattr(faults, "take", away)
+
+    assert ask().status_code == 500
+    assert [
+        (record.levelname, record.exc_info) for record in caplog.records if "sandbox" in record.message
+    ] == [("WARNING", None)]

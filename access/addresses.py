@@ -26,9 +26,8 @@ def client_address(connection: HttpRequest | Mapping[str, Any]) -> str:
     """
     peer, forwarded = _hops(connection)
     address = _parsed(peer)
-    trusted = _networks(tuple(settings.TRUSTED_PROXIES))
     for hop in reversed(forwarded.split(",")):
-        if address is None or not any(address in network for network in trusted):
+        if not _is_trusted(address):
             break
         if (before := _parsed(hop)) is None:
             break
@@ -38,16 +37,18 @@ def client_address(connection: HttpRequest | Mapping[str, Any]) -> str:
 
 def is_trusted_proxy(address: str) -> bool:
     """Return whether connections from this address carry those of other clients, see TRUSTED_PROXIES."""
-    parsed = _parsed(address)
-    return parsed is not None and any(
-        parsed in network for network in _networks(tuple(settings.TRUSTED_PROXIES))
-    )
+    return _is_trusted(_parsed(address))
 
 
 def unnamed_proxy(connection: HttpRequest | Mapping[str, Any]) -> str:
     """Return the address of the other end if it names another client, and is not one of TRUSTED_PROXIES; else empty."""
     peer, forwarded = _hops(connection)
     return _shown(_parsed(peer)) if forwarded and not is_trusted_proxy(peer) else ""
+
+
+def _is_trusted(address: _Address | None) -> bool:
+    networks = _networks(tuple(settings.TRUSTED_PROXIES))
+    return address is not None and any(address in network for network in networks)
 
 
 def _hops(connection: HttpRequest | Mapping[str, Any]) -> tuple[str, str]:

@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
+from payments_project.middleware.bodies import BUSY
 from payments_project.middleware.refusing import Refusal
 
 SUM_MAX_BYTES = 16 * 1024 * 1024
 """Bytes of all heads that the process holds. If more arrives, the head that has been arriving for longest is refused."""
-BUSY = Refusal(503, "busy", "Too much is being sent at once. Send the same request again in a moment.")
 
 
 class Arriving(Protocol):

@@ -59,6 +59,7 @@ def _hops(connection: HttpRequest | Mapping[str, Any]) -> tuple[str, str]:
     return (connection.get("client") or [""])[0], b",".join(values).decode("latin1")
 
 
+@lru_cache(maxsize=1024)  # a connection is looked at several times on its way in
 def _parsed(text: str) -> _Address | None:
     """Return an address, without a port. An IPv4 address that is written as one of IPv6 is one of IPv4."""
     text = text.strip()
@@ -78,6 +79,7 @@ def _networks(texts: tuple[str, ...]) -> tuple[_Network, ...]:
     return tuple(ip_network(text) for text in texts)
 
 
+@lru_cache(maxsize=1024)
 def _shown(address: _Address | None) -> str:
     if address is None:
         return UNKNOWN

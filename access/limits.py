@@ -13,10 +13,11 @@ from math import ceil
 from django.conf import settings
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, RedisStorage
+from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from access.bounds import BOUNDS
+from access.window import Window
 
 logger = logging.getLogger(__name__)
 
@@ -50,53 +51,49 @@ def hit(name: str, *clients: str) -> int:
 
     Never raises, and takes a second at most: without Redis this process counts alone.
     """
-    return _hit(name, clients, _counters())
-
-
-def hit_here(name: str, *clients: str) -> int:
-    """As `hit`, for this process alone: it waits for nothing, so the event loop may call it."""
-    return _hit(name, clients, [_memory()])
-
-
-def _hit(name: str, clients: tuple[str, ...], counters: list[SlidingWindowCounterRateLimiter]) -> int:
-    limit = _item(name, settings.LIMITS[name])
-    for counter in counters:
+    counter, limit = _shared(), _item(name, settings.LIMITS[name])
+    if counter is not None:
         try:
             if counter.hit(limit, name, *clients):
                 return 0
             reset = counter.get_window_stats(limit, name, *clients).reset_time
+            return min(limit.get_expiry(), max(1, ceil(reset - time.time())))
         except StorageError as error:
             _leave_alone(error)
-            continue
-        return min(limit.get_expiry(), max(1, ceil(reset - time.time())))
-    return 0
+    return hit_here(name, *clients)
+
+
+def hit_here(name: str, *clients: str) -> int:
+    """As `hit`, for this process alone: it waits for nothing, so the event loop may call it."""
+    return _window(name).hit(clients, amount=settings.LIMITS[name])
 
 
 def clear(name: str, *clients: str) -> None:
     """Forget what was counted for a client."""
-    limit = _item(name, settings.LIMITS[name])
-    for counter in _counters():
+    _window(name).clear(clients)
+    if (counter := _shared()) is not None:
         try:
-            counter.clear(limit, name, *clients)
+            counter.clear(_item(name, settings.LIMITS[name]), name, *clients)
         except StorageError as error:
             _leave_alone(error)
 
 
-def _counters() -> list[SlidingWindowCounterRateLimiter]:
-    """Return Redis' counter, if there is one that answers, and that in memory."""
-    with _lock:  # two threads would make two of each
-        is_there = settings.REDIS_URL and time.monotonic() >= _away_until
-        return [*([_redis(settings.REDIS_URL)] if is_there else []), _memory()]
+def _shared() -> SlidingWindowCounterRateLimiter | None:
+    """Return Redis' counter, if there is one that answers."""
+    if not settings.REDIS_URL or time.monotonic() < _away_until:
+        return None
+    with _lock:  # two threads would make two of them
+        return _redis(settings.REDIS_URL)
+
+
+@cache
+def _window(name: str) -> Window:
+    return Window(seconds=BOUNDS[name].seconds)
 
 
 @lru_cache(maxsize=64)
 def _item(name: str, amount: int) -> RateLimitItem:
     return RateLimitItemPerSecond(amount, BOUNDS[name].seconds)
-
-
-@cache
-def _memory() -> SlidingWindowCounterRateLimiter:
-    return SlidingWindowCounterRateLimiter(MemoryStorage(wrap_exceptions=True))
 
 
 @cache

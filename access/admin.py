@@ -1,6 +1,6 @@
 """The admin of API keys: they are made, shown once, rotated and ended, and never edited or deleted.
 
-Secrets of authenticator apps are kept out of the admin: whoever sees one has the codes.
+Secrets of authenticator apps are kept out of the admin: a person who sees one has the codes.
 """
 
 from collections.abc import Callable

@@ -60,6 +60,7 @@ def _set_up(user: AbstractBaseUser) -> list[str]:
 
 
 def _end_sessions(user: AbstractBaseUser) -> None:
+    # The user stands in the session's encoded data, which no query can search.
     for session in Session.objects.iterator():
         if session.get_decoded().get("_auth_user_id") == str(user.pk):
             session.delete()

@@ -46,6 +46,7 @@ async def http(scope: Any, receive: Any, send: Any) -> None:
     await application(scope, receive, send)
 
 
+# Refusals come first: a handshake that is refused takes no connection of its address.
 sockets = KnownHosts(AllowedOrigins(Connections(URLRouter(websocket_urlpatterns))))
 routes = ProtocolTypeRouter({"http": SafeHeaders(Bodies(http)), "websocket": sockets})
 

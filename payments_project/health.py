@@ -49,6 +49,7 @@ def _sqlite_takes_writes() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA busy_timeout")
         (patience,) = cursor.fetchone()
+        # A probe has little time, and the default here is five seconds.
         cursor.execute("PRAGMA busy_timeout = 0")
         try:
             with transaction.atomic():  # BEGIN IMMEDIATE

@@ -10,7 +10,7 @@ from access.escaping import escape
 
 SECONDS = 60
 MESSAGES_MAX = 1000
-"""How many messages are remembered. A library may write texts of strangers into its messages, each a new one."""
+"""This many messages are remembered. A library may write texts of strangers into its messages, each a new one."""
 
 
 class OnceAMinute(logging.Filter):
@@ -31,7 +31,7 @@ class OnceAMinute(logging.Filter):
             return False
         if len(self._due) >= MESSAGES_MAX:
             self._due = {known: due for known, due in self._due.items() if due > now}
-        if len(self._due) >= MESSAGES_MAX:
+        if len(self._due) >= MESSAGES_MAX:  # all are of the last minute: a stranger may be filling the log
             return False
         self._due[key] = now + SECONDS
         return True

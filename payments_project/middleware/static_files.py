@@ -35,4 +35,5 @@ def _folders() -> list[tuple[str, str]]:
     for finder in get_finders():
         for _, storage in finder.list([]):
             found.setdefault((storage.location, getattr(storage, "prefix", None) or ""))
+    # Django takes the first of two files with one name, and ServeStatic the last.
     return list(reversed(found))

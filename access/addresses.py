@@ -62,6 +62,7 @@ def _hops(connection: HttpRequest | Mapping[str, Any]) -> tuple[str, str]:
 
 def _parsed(text: str) -> _Address | None:
     """Return an address, without a port. An IPv4 address that is written as one of IPv6 is one of IPv4."""
+    # Some proxies write a port behind the address: 192.0.2.1:443 or [2001:db8::1]:443.
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

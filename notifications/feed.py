@@ -157,6 +157,7 @@ def write(prepared: Prepared) -> Numbers:
     if not prepared.new:
         return Numbers()
     if connection.vendor == "postgresql":
+        # Rows come back in any order, and callers match numbers to notifications by their places.
         rows = execute(f"WITH {PART.format(after='true')} {numbered()} ORDER BY place", prepared.rows)
         return Numbers([int(seq) for _, seq, _ in rows], rows[0][2])
     execute(_ON_SQLITE + _NUMBER, prepared.rows)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payments_project.settings")
-django.setup(set_prefix=False)  # before anything imports models
+django.setup(set_prefix=False)  # before anything imports models; each request sets its own prefix
 
 from notifications.fanout import publish  # noqa: E402
 from notifications.routing import websocket_urlpatterns  # noqa: E402

@@ -86,6 +86,7 @@ class Handler(ASGIHandler):
         loop, arrived = asyncio.get_running_loop(), time.monotonic()
 
         def send_from_thread(message: dict[str, Any]) -> None:
+            # The thread waits for each piece, so that a slow client does not fill the memory with a streamed answer.
             asyncio.run_coroutine_threadsafe(send(message), loop).result()
 
         def work() -> list[dict[str, Any]]:

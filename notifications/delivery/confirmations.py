@@ -56,6 +56,7 @@ class Confirmations:
             confirmation.stored.set_result(None)
 
     async def _write(self, batch: list[_Confirmation]) -> None:
+        # Numbers of two epochs cannot be compared: the larger one confirms the others of its own epoch alone.
         by_epoch = defaultdict(list)
         for confirmation in batch:
             by_epoch[confirmation.epoch].append(confirmation)

@@ -108,6 +108,7 @@ class Hub:
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while self._sockets and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 there is no one event to wait for
             await asyncio.sleep(POLL_SECONDS)
+        # A close can wait for a client that reads nothing: the process does not.
         for farewell in farewells:
             farewell.cancel()
 

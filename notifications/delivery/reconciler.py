@@ -63,6 +63,7 @@ class Reconciler:
         ended: list[Subscription] = []
         for start in range(0, len(groups), QUERY_SIZE):
             chunk = groups[start : start + QUERY_SIZE]
+            # Looked up for each chunk: connections come and go while the chunk before is read.
             members = [one for group in chunk for one in self._read_groups().get(group, ()) if one.is_live]
             # Noted before the read: a number that is sent meanwhile is not yet in what was read, and would look lost.
             sent = [(subscription, subscription.cursor.seq) for subscription in members]

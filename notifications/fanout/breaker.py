@@ -56,7 +56,7 @@ class CircuitBreaker:
             raise ChannelLayerAwayError from error
         except Exception as error:
             self._log_fault(error)
-            self._retry_at = None
+            self._retry_at = None  # the layer may work: a fault in code must not keep other callers from it
             raise ChannelLayerAwayError from error
         if self._retry_at is not None:
             self._retry_at = None

@@ -91,6 +91,7 @@ class Peers:
         """Return the names of the others that were not heard for too long."""
         heard, self._heard = self._heard, set()
         self._unheard = {name: 0 if name in heard else self._unheard.get(name, 0) + 1 for name in others}
+        # Without others nobody was heard, which does not show that the split is over.
         are_all_heard = bool(others) and not any(self._unheard.values()) and not self.is_split
         if are_all_heard and self._patience > UNHEARD_ROUNDS:
             self._patience = UNHEARD_ROUNDS

@@ -67,6 +67,7 @@ class Connection:
 
     def is_alive(self) -> bool:
         """Return whether a command that is sent now can be answered."""
+        # A half-open connection reports nothing: only a missing answer shows it (docs/decisions/0012).
         if self._unanswered and self._loop.time() - self._unanswered[0].sent_at > SILENT_SECONDS:
             return False
         return self._redis.is_connected and not self._reading.done()

@@ -112,6 +112,7 @@ class RedisLayer(BaseChannelLayer):
         loop = asyncio.get_running_loop()
         state = self._states.get(loop)
         if state is None:
+            # Commands and tests end their loops: what belonged to those can be forgotten.
             for ended in [known for known in list(self._states) if known.is_closed()]:
                 self._states.pop(ended, None)
             state = self._states[loop] = _State(self._host)

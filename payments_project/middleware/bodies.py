@@ -38,6 +38,7 @@ class Bodies:
             await self._application(scope, request.receive, request.send)
         finally:
             self.forget(request)
+        # An answer that has begun cannot be replaced by another one.
         if request.refusal and not request.is_answered:
             await answer(request.refusal, receive=receive, send=send, is_whole=request.is_whole)
 

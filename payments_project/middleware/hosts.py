@@ -73,6 +73,7 @@ def _unknown(request: HttpRequest) -> str | None:
     try:
         request.get_host()
     except DisallowedHost:
+        # Escaped, because a stranger chose it, and people and terminals read it.
         return ascii(request.META.get("HTTP_HOST", ""))[1:-1][:NAME_MAX]
     return None
 

@@ -16,6 +16,7 @@ class StaticFiles:
 
     def __init__(self, application: Any) -> None:
         self._application = application
+        # With DEBUG a changed file shows at once. Otherwise all files are found once, at the start.
         self._files = ServeStaticASGI(None, autorefresh=settings.DEBUG, max_age=0 if settings.DEBUG else 60)
         for root, prefix in _folders():
             self._files.add_files(root, f"{PREFIX}{prefix}")

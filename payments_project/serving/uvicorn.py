@@ -33,6 +33,7 @@ def serve(*, application: Any, sockets: list[socket.socket]) -> None:
         ws_per_message_deflate=False,  # our frames are small, and each connection would keep a compressor
         # The application needs none: its tasks start with the first registration.
         lifespan="off",
+        # Django's LOGGING holds for uvicorn too. An access log would have the sandbox's paths, which are bearer links.
         log_config=None,
         access_log=False,
         proxy_headers=False,  # Django reads X-Forwarded-Proto, if PUBLIC_URL begins with https://

@@ -153,6 +153,7 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def _write(self, refusal: Refusal) -> None:
         REFUSED.labels(reason=refusal.code).inc()
+        # Past uvicorn, which answers requests by their application: here is no request yet, or one that is broken off.
         head = b"HTTP/1.1 %d \r\n" % refusal.status
         fields = b"".join(b"%s: %s\r\n" % field for field in refusal.headers)
         self.transport.write(head + fields + b"\r\n" + refusal.body)

@@ -150,6 +150,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return False
         now = self.loop.time()
         earned = (now - self._counted_at) * FRAMES_A_SECOND
+        # A token bucket: a quiet client saves up frames, but no more than it may send at once.
         self._allowance = min(float(FRAMES_AT_ONCE), self._allowance + earned) - 1
         self._counted_at = now
         if self._allowance < 0:

@@ -33,6 +33,7 @@ class Command(BaseCommand):
             user = users.objects.get_by_natural_key(name)
         except users.DoesNotExist:
             raise CommandError(f"There is no user {name}. Make one with createsuperuser first.") from None
+        # All or nothing: a member without the old app and without a new one would log in with a password alone.
         with transaction.atomic():
             for devices in (TOTPDevice.objects, StaticDevice.objects):
                 devices.filter(user=user).delete()

@@ -127,6 +127,7 @@ class ApiKeyAdmin(ModelAdmin):
         bound = form(request.POST if request.method == "POST" else None)
         if bound.is_valid():
             try:
+                # The key and its entry in the log are stored together, or neither is.
                 with transaction.atomic():
                     key, text = do(dict(bound.cleaned_data))
             except keys.RefusedError as error:

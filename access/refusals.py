@@ -95,6 +95,7 @@ def write() -> None:
         _seen, _unseen, _timer = {}, 0, None
     if timer:
         timer.cancel()
+    # Outside the lock: to write to the log may take long, and refusals go on meanwhile.
     most = sorted(seen.items(), key=lambda item: -item[1].total())
     for address, counts in most[:LINES_MAX]:
         what = " and ".join(_counted(kind, number) for kind, number in counts.most_common())

@@ -92,7 +92,7 @@ class NotificationConsumer(AsyncConsumer):
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         """Answer a registration, a ping or an invalid message."""
-        if self._socket.has_ended:
+        if self._socket.has_ended:  # the client sent this before it saw the close
             return
         if self._round_trip is None:  # an upper bound: a client sends nothing before it is accepted
             self._round_trip = asyncio.get_running_loop().time() - self._accepted_at
@@ -106,6 +106,7 @@ class NotificationConsumer(AsyncConsumer):
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
         """Confirm what had arrived, if the client closed the connection itself. Then end."""
+        # A close that the service began confirms nothing: uvicorn reports it without the client's answer.
         if self._subscription and not self._socket.has_ended and _was_closed_cleanly(message):
             self._subscription.confirm_closed()
         raise StopConsumer

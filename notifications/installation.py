@@ -146,6 +146,7 @@ def _row() -> _Row | None:
 
 def _create() -> _Row:
     """Create the row. If several processes do so at once, one wins, and all read the same row."""
+    # Read before the insert, because the row keeps its first epoch whole: with the timeline and the place.
     here = timeline.expressions()
     epoch = _random()
     mark, place = _fetch_one(f"SELECT '{epoch}' || coalesce('-' || {here.timeline}, ''), {here.place}")

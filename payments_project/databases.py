@@ -47,6 +47,7 @@ def database(url: str) -> dict[str, Any]:
     `?options=`, take precedence. Raises ImproperlyConfigured for anything else.
     """
     try:
+        # With health checks the pool replaces a connection that was cut before a statement fails on it.
         config: dict[str, Any] = dict(dj_database_url.parse(url, conn_health_checks=True))
     except ValueError:
         config = {"ENGINE": ""}

@@ -196,6 +196,7 @@ def read_environment() -> Environment:
     try:
         return Environment(_env_file=file, **secrets)
     except ValidationError as error:
+        # Never the input itself, which pydantic knows too: it may be a secret.
         lines = [
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
             for e in error.errors()

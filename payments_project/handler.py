@@ -57,6 +57,7 @@ async def _in_thread(pool: ThreadPoolExecutor, work: _Work) -> list[dict[str, An
     """Return what `work` returns; None if no thread took it up in time."""
     job = pool.submit(work)
     answering = asyncio.wrap_future(job)
+    # Not wait_for(), which would cancel the future, and lose the answer of a thread that has begun.
     done, _ = await asyncio.wait({answering}, timeout=WAIT_SECONDS)
     # cancel() fails if a thread has taken the work up at this moment: then its answer is awaited.
     return None if not done and job.cancel() else await answering

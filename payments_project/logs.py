@@ -42,6 +42,7 @@ def _origin(record: logging.LogRecord) -> tuple[Any, ...]:
     if not record.exc_info or record.exc_info[0] is None:
         return ()
     kind, _, traceback = record.exc_info
+    # The innermost frame: one fault may be reached by many ways.
     while traceback and traceback.tb_next:
         traceback = traceback.tb_next
     return (kind, traceback and (traceback.tb_frame.f_code.co_filename, traceback.tb_lineno))
@@ -109,6 +110,7 @@ def logging_of(level: str) -> dict[str, Any]:
     """Return Django's LOGGING for this level, on standard error."""
     return {
         "version": 1,
+        # Loggers of modules that were imported before this would fall silent.
         "disable_existing_loggers": False,
         "filters": {
             "once_a_minute": {"()": OnceAMinute},

@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "notifications",
     "payments",
     *(["stripe_sandbox"] if STRIPE_SANDBOX else []),
+    # Before the admin, whose templates it replaces.
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",

@@ -31,6 +31,7 @@ def create(
         raise RefusedError(f"Give the key one scope or more of: {', '.join(Scope)}.")
     _check_future(expires_at)
     try:
+        # In a block of its own: after an error PostgreSQL refuses all further statements of the caller's transaction.
         with transaction.atomic():
             return _insert(name=name, scopes=_joined(rights), expires_at=expires_at)
     except IntegrityError:
@@ -91,7 +92,7 @@ def rotate(
     text = key_text.make()
     end = timezone.now() + overlap
     key.replaced_by = text.key_id
-    key.expires_at = min(key.expires_at or end, end)
+    key.expires_at = min(key.expires_at or end, end)  # an overlap prolongs no key that ends sooner
     key.save(update_fields=["replaced_by", "expires_at"])  # first, because one current key has the name
     return _insert(name=key.name, scopes=key.scopes, expires_at=expires_at, text=text)
 

@@ -9,6 +9,7 @@ from django.db import connection
 
 from database.prepared import execute
 
+# '1' or NULL, because PostgreSQL's booleans come as the texts t and f, which are both true in Python.
 _READ = """
     SELECT id, name, digest, scopes,
            CASE WHEN revoked_at IS NULL AND (expires_at IS NULL OR {end} > {now}) THEN '1' END,

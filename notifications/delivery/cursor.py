@@ -152,6 +152,7 @@ class Cursor:
         """Return what to read next. The feed has all that wakes brought until now, so their frames are dropped."""
         if self._redeliver_after is not None:
             return Page(self._redeliver_after, self._redeliver_up_to, "redelivery", is_redelivery=True)
+        # Nothing older than the read may stay: it could be of a commit that the database has lost.
         self._pending.clear()
         self._woken = 0
         return Page(self.seq, self.known, self._path if self.known > self.seq else "gap")

@@ -75,7 +75,7 @@ class Subscription:
         # As of this read: only a request that is counted later ends the connection.
         self._disconnects = state.disconnects
         resumed = self.cursor.place(state)
-        if resumed:
+        if resumed:  # it goes on where its connection was, whose last frames nobody confirms otherwise
             self._note_delivery()
         of_feed = {"lastSeq": state.newest, "resumed": resumed, "epoch": state.epoch}
         of_resuming = {} if self._is_plain else of_feed
@@ -208,5 +208,6 @@ class Subscription:
 
     def _note_delivery(self) -> None:
         """Track the delivery of what a plain client was sent, once its redelivery is complete."""
+        # Before that, to confirm a number would also confirm older ones that are still to be redelivered.
         if self._is_plain and not self.cursor.is_redelivering:
             self._tracker.sent(self.cursor.seq, at=self._clock.now)

@@ -101,7 +101,7 @@ class Listener:
                 await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._task = None
-            self._tried.set()
+            self._tried.set()  # a registration may wait for it
 
     async def _hold(self, layer: BaseChannelLayer) -> None:
         """Open a channel and listen; return when the channel has failed or is not needed any more."""
@@ -123,6 +123,7 @@ class Listener:
             reader.cancel()
 
     async def _read(self, layer: BaseChannelLayer, channel: str) -> None:
+        # The condition, too, ends the task: on Python 3.11 a cancellation can get lost within the call.
         while self._open == (layer, channel):
             try:
                 self._take(await layer.receive(channel))
@@ -181,7 +182,7 @@ class Listener:
 
     async def _call_layer(self, method: str, groups: Collection[str]) -> None:
         """Join or leave groups with the open channel, by group_add or group_discard. After a failure start anew."""
-        if self._open is None:
+        if self._open is None:  # `_hold` joins all groups when it opens the next channel
             return
         layer, channel = self._open
         call, names = getattr(layer, method), list(groups)

@@ -56,6 +56,7 @@ class ErrorWrapper(DatabaseErrorWrapper):
 class DatabaseWrapper(base.DatabaseWrapper):
     """The backend. https://docs.djangoproject.com/en/5.2/ref/databases/#postgresql-notes."""
 
+    # Of the class: each thread has a wrapper of its own, and all share one pool.
     _drained_at = 0.0
 
     @cached_property

@@ -43,6 +43,7 @@ def collect_less() -> None:
     # First, so that no garbage of the start is kept for good.
     gc.collect()
     gc.freeze()
+    # Measured: stops of 110 to 210 ms are gone, and a registration takes a fifth less CPU (docs/decisions/0018).
     gc.set_threshold(10_000, 20, 5)
 
 

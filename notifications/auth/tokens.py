@@ -10,9 +10,9 @@ import jwt
 from django.conf import settings
 
 LEEWAY_SECONDS = 30
-"""How far the signer's clock and ours may differ."""
+"""The signer's clock and ours may differ by this time."""
 MINTED_SECONDS = 3600
-"""How long a minted token is good for, unless the caller asks for another time."""
+"""A minted token is good for this time, unless the caller asks for another."""
 ALGORITHM_OF_SECRETS = "HS256"
 
 
@@ -31,7 +31,7 @@ class NoSecretError(Exception):
 
 
 class Claims(NamedTuple):
-    """What a token proves: the user id, until when (seconds of Unix time)."""
+    """The facts that a token proves: the user id, and the end of its time (seconds of Unix time)."""
 
     user_id: str
     expires_at: float
@@ -97,7 +97,9 @@ def _claims(token: str, key: Any) -> Claims:
     decoded = jwt.decode_complete(
         token,
         key,
+        # Never by the token's own `alg`: an attacker chooses that (RFC 8725, section 3.1).
         algorithms=[settings.NOTIFICATIONS_TOKEN_ALGORITHM],
+        # With None PyJWT refuses a token with an audience: it is meant for another service (RFC 7519, section 4.1.3).
         audience=settings.NOTIFICATIONS_TOKEN_AUDIENCE or None,
         issuer=settings.NOTIFICATIONS_TOKEN_ISSUER or None,
         leeway=LEEWAY_SECONDS,

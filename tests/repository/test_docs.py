@@ -141,7 +141,7 @@ def test_the_bounds_of_a_request_are_right():
     assert bounds["a request's head"] == f"{HEAD_MAX_BYTES // 1024} KiB, {FIELDS_MAX} fields"
     assert bounds["all bodies that a process holds"] == f"{SUM_MAX_BYTES // 2**20} MiB"
     assert bounds["the time for a request to arrive"] == f"{REQUEST_SECONDS} seconds"
-    assert bounds["the rest between two requests"] == f"{KEEP_ALIVE_SECONDS} seconds"
+    assert bounds["the pause between two requests"] == f"{KEEP_ALIVE_SECONDS} seconds"
 
 
 def test_examples_in_json_can_be_parsed():

@@ -1,4 +1,4 @@
-"""What an event reads, as text; `writes` has what it writes. Everything else in this app uses Django's own statements.
+"""What an event and a new payment read, as text; `writes` has what they write. All else here uses Django's own statements.
 
 Each takes any number of rows or keys as one parameter in JSON, which the database unpacks. Django would build its text and
 adapt its values anew each time, at ten times the cost (docs/decisions/0017-statements-past-the-orm.md).
@@ -13,6 +13,7 @@ import orjson
 from django.db import connection
 
 from database.prepared import execute
+from payments.facts import Facts
 from payments.models import Payment
 
 # PostgreSQL expects 100 rows of a function, and reads a whole table to join them. Of a list it expects few.
@@ -59,6 +60,7 @@ _PARKED = """
     SELECT 1 FROM payments_webhookevent WHERE state = 'parked' AND payment_intent_id {texts}
     UNION ALL SELECT 1 FROM payments_webhookevent WHERE state = 'parked' AND payment_id {uuids} LIMIT 1
 """
+_OF_RIDE = "SELECT id, ride_claim, facts FROM payments_payment WHERE ride_id = %s ORDER BY created_at"
 
 
 class Found(NamedTuple):
@@ -111,6 +113,11 @@ def look_up(
 def is_parked(*, payments: Collection[uuid.UUID], intents: Collection[str]) -> bool:
     """Tell whether an event is parked that names one of these payments or payment intents."""
     return bool(execute(dialect(_PARKED), _keys(intents), _keys(payments)))
+
+
+def of_ride(ride_id: str) -> list[tuple[str, str | None, Facts]]:
+    """Return the id, the ride that it claims, and the facts of each payment of a ride, the oldest first."""
+    return [(key, claim, orjson.loads(facts)) for key, claim, facts in execute(_OF_RIDE, ride_id)]
 
 
 @cache

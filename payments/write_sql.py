@@ -1,4 +1,4 @@
-"""The text of what an event writes: one statement of several parts on PostgreSQL, each part a statement on SQLite.
+"""The text of what an event writes, and a new payment: on PostgreSQL one statement of several parts, on SQLite one for each.
 
 payments/tests/webhooks/statements.sql has the statements as they are sent.
 """
@@ -59,7 +59,13 @@ REFUNDS = Write(
     AND {table}.amount = new.amount AND {table}.payment_id = new.payment_id RETURNING 1
     """,
 )
-_PARTS = {"event": NEW_EVENTS, "payment": PAYMENTS, "intent": INTENTS, "refund": REFUNDS}
+NEW_PAYMENTS = Write(
+    Payment,
+    " ".join(field.attname for field in Payment._meta.concrete_fields),
+    _INSERT + " RETURNING {version}",
+)
+LINKS = Write(Payment, "id session_id payment_url expires_at stripe_error link_seq", _UPDATE)
+_PARTS = {"event": NEW_EVENTS, "payment": PAYMENTS, "intent": INTENTS, "refund": REFUNDS, "link": LINKS}
 
 # In one statement with its event and its notification a change is given their numbers there.
 _CHANGES_IN_ONE = """
@@ -87,8 +93,8 @@ _RETURNED = {
 def together(parts: tuple[str, ...], *, briefly: bool) -> str:
     """Return PostgreSQL's statement that has these parts. Each begins once the one before it has written its rows.
 
-    The parts, in the order in which they lock: `unchanged`, `event`, `feed`, `payment`, `intent`, `change`, `refund`.
-    Each has one parameter. Where nothing is written in one of them, the next ones write nothing.
+    The parts, in the order in which they lock: `unchanged`, `event`, `feed`, `payment`, `intent`, `change`, `refund`; or
+    `unchanged`, `feed` and `link`, where the notification's number becomes the payment's `link_seq`. Each has one parameter. Where nothing is written in one of them, the next ones write nothing.
     """
     texts, after = [], dialect("{briefly}") if briefly else "true"
     for part in parts:
@@ -100,6 +106,7 @@ def together(parts: tuple[str, ...], *, briefly: bool) -> str:
             texts.append(feed.PART.format(after=after))
         else:
             text = _changes(parts, after=after) if part == "change" else one(_PARTS[part], after=after)
+            text = text.replace("new.link_seq", "(SELECT seq FROM numbered)")
             texts.append(f"{part} AS ({text})")
         if part in {"event", "feed", "payment"}:  # of the others one that is known already writes no row
             after = f"(SELECT count(*) FROM {part}) > 0"
@@ -123,6 +130,7 @@ def one(write: Write, *, after: str = "true") -> str:
         changes=", ".join(f"{column} = new.{column}" for column in columns[1:]),
         new=new,
         new_ids="{new_ids}",
+        version="{version}",
         after=after,
     )
     return dialect(text)

@@ -1,4 +1,4 @@
-"""What an event writes: on PostgreSQL one statement, whatever the number of events.
+"""What an event writes, and a new payment: on PostgreSQL one statement, whatever the number of events.
 
 A transaction that waits for another one in it does so in one order: for an event of the same id, for feeds, for what is
 unique of a payment, for a payment intent, for a request of a refund. The payments are locked before. A part of the
@@ -63,28 +63,64 @@ def write(new: Additions) -> feed.Numbers:
     return _in_one(new) if connection.vendor == "postgresql" else _in_several(new)
 
 
+def add_payment(payment: Payment) -> str:
+    """Insert a payment; return its version, by which `write_link` sees that nothing has changed it. Raises IntegrityError.
+
+    SQLite has no versions: there it is empty.
+    """
+    [(version,)] = _execute(sql.NEW_PAYMENTS, [payment])
+    payment._state.adding = False
+    return version or ""
+
+
+def write_link(payment: Payment, *, news: feed.Prepared, version: str = "") -> feed.Numbers:
+    """Write a payment's session, and the notification of its link; return the number, which the payment has from then on.
+
+    The caller is in a transaction and has locked the payment, or gives its version, on PostgreSQL. Raises ChangedError.
+    """
+    if connection.vendor == "postgresql":
+        seen = _versions_json({payment.pk: version}) if version else ""
+        numbers = _numbers(_together(unchanged=seen, feed=news.rows, link=_json(sql.LINKS, [payment])))
+        if not numbers.seqs:
+            raise ChangedError
+    else:
+        numbers = feed.write(news)
+    [payment.link_seq] = numbers.seqs
+    if connection.vendor != "postgresql":
+        _execute(sql.LINKS, [payment])
+    return numbers
+
+
 def _in_one(new: Additions) -> feed.Numbers:
-    rows = {
-        "unchanged": _versions_json(new.versions) if new.versions else "",
-        "event": _json(sql.NEW_EVENTS, new.events) if new.events else "",
-        "feed": new.news.rows if new.news.new else "",
-        "payment": _json(sql.PAYMENTS, new.payments) if new.payments else "",
-        "intent": _json(sql.INTENTS, new.intents) if new.intents else "",
-        "change": _changes_json(new) if new.changes else "",
-        "refund": _json(sql.REFUNDS, new.refunds) if new.refunds else "",
-    }
-    parts = tuple(name for name, value in rows.items() if value)
-    text = sql.together(parts, briefly=new.briefly)
-    returned = execute(text, *(rows[name] for name in parts)) if parts else []
+    returned = _together(
+        briefly=new.briefly,
+        unchanged=_versions_json(new.versions) if new.versions else "",
+        event=_json(sql.NEW_EVENTS, new.events) if new.events else "",
+        feed=new.news.rows if new.news.new else "",
+        payment=_json(sql.PAYMENTS, new.payments) if new.payments else "",
+        intent=_json(sql.INTENTS, new.intents) if new.intents else "",
+        change=_changes_json(new) if new.changes else "",
+        refund=_json(sql.REFUNDS, new.refunds) if new.refunds else "",
+    )
     if len(returned) < len(new.events):
         raise ChangedError
-    in_order = sorted(
-        (int(key), int(number), segment) for part, key, number, segment in returned if part == "feed"
-    )
-    numbers = feed.Numbers([seq for _, seq, _ in in_order], in_order[0][2] if in_order else None)
+    numbers = _numbers(returned)
     _number_events(new, {key: int(number) for part, key, number, _ in returned if part == "event"})
     _number_changes(new, numbers.seqs)
     return numbers
+
+
+def _together(*, briefly: bool = False, **rows: str) -> list[tuple[Any, ...]]:
+    """Execute a statement of these parts, without those that have no rows; see `write_sql.together`."""
+    parts = tuple(name for name, value in rows.items() if value)
+    return execute(sql.together(parts, briefly=briefly), *(rows[name] for name in parts)) if parts else []
+
+
+def _numbers(returned: Sequence[tuple[Any, ...]]) -> feed.Numbers:
+    in_order = sorted(
+        (int(key), int(number), segment) for part, key, number, segment in returned if part == "feed"
+    )
+    return feed.Numbers([seq for _, seq, _ in in_order], in_order[0][2] if in_order else None)
 
 
 def _in_several(new: Additions) -> feed.Numbers:

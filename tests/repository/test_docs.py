@@ -163,7 +163,7 @@ def announced():
         session_id="cs_...",
     )
     with transaction.atomic():
-        announcements.announce_link(payment)
+        feed.write(announcements.link(payment))
         feed.write(announcements.statuses([StatusChange(payment=payment, after=Status.SUCCEEDED)]))
     return list(Notification.objects.order_by("seq").values_list("frame", flat=True))
 

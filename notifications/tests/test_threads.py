@@ -47,7 +47,7 @@ async def test_while_the_sockets_writes_wait_nobody_who_reads_does(connect, noti
         assert await client.read() == {"n": 1, "seq": 2}
 
 
-async def test_when_every_thread_is_busy_registered_clients_are_served_and_others_are_told(
+async def test_when_every_thread_is_busy_registered_clients_are_served_and_others_get_an_error(
     connect, notify_user, monkeypatch
 ):
     monkeypatch.setattr(threads, "WAIT_SECONDS", 0.5)

@@ -1,4 +1,4 @@
-"""Stripe's events of one payment, as the tests tell its stories."""
+"""Stripe's events of one payment, from which tests make its stories."""
 
 import itertools
 import json
@@ -155,7 +155,7 @@ def disputed(
     amount = payment.amount if amount is None else amount
     fields |= {"amount": amount}
     before, withdrawn, back = (movements(payment, name, amount, count=moves + n) for n in range(3))
-    told = [
+    events = [
         event(payment, "charge.dispute.created", of=name, **fields, balance_transactions=before),
         event(payment, "charge.dispute.funds_withdrawn", of=name, **fields, balance_transactions=withdrawn),
         event(
@@ -169,14 +169,14 @@ def disputed(
     ]
     fields |= {"status": ends}
     if ends:
-        told.append(
+        events.append(
             event(payment, "charge.dispute.closed", of=name, **fields, balance_transactions=withdrawn)
         )
     if ends == "won":
-        told.append(
+        events.append(
             event(payment, "charge.dispute.funds_reinstated", of=name, **fields, balance_transactions=back)
         )
-    return told
+    return events
 
 
 def movements(payment: Payment, name: str, amount: int, *, count: int) -> list[dict[str, Any]]:

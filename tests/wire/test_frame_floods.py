@@ -72,8 +72,8 @@ def test_who_sends_many_frames_at_once_is_sent_away_and_nobody_waits(server, con
         opened(sock)
         if kind == "pings within a message":
             sock.sendall(frame(TEXT, b"x", is_last=False))
-        told = []
-        reader = threading.Thread(target=lambda: told.append(close_code(sock)))
+        codes = []
+        reader = threading.Thread(target=lambda: codes.append(close_code(sock)))
         reader.start()
         sent = 0
         with suppress(ConnectionError, TimeoutError):
@@ -82,7 +82,7 @@ def test_who_sends_many_frames_at_once_is_sent_away_and_nobody_waits(server, con
                 sent += 1000
         reader.join()
 
-    assert told == [CloseCode.TOO_MANY]
+    assert codes == [CloseCode.TOO_MANY]
     assert sent < 2_000_000
     assert other.receive_until_pong() == []
     assert server.memory() - at_start < 8

@@ -183,7 +183,7 @@ def test_a_webhook_without_a_signature_of_the_right_age_is_answered_before_its_b
         assert next(answers)[0] == 200
 
 
-def test_who_holds_bodies_back_gives_way_to_who_sends(server):
+def test_a_client_that_holds_bodies_back_gives_way_to_one_that_sends(server):
     """Bodies that a stranger begins and does not end fill what there is room for, and not the memory."""
     at_start, before = server.memory(), refused(server, "busy")
     with ExitStack() as stack:
@@ -244,7 +244,7 @@ manage.main()
 """
 
 
-def test_who_holds_heads_back_gives_way_to_who_sends(serve):
+def test_a_client_that_holds_heads_back_gives_way_to_one_that_sends(serve):
     """Heads that a stranger begins and does not end fill what there is room for, and not the memory."""
     server = serve("-c", SHORT_OF_ROOM)
     fields = b"".join(b"a%d: " % n + b"x" * 300 + b"\r\n" for n in range(90))
@@ -349,7 +349,9 @@ def test_between_two_requests_a_connection_may_rest_for_longer_than_a_request_ma
             assert time.monotonic() - since > 1.5
 
 
-def test_when_too_many_connect_those_that_are_in_are_served_and_the_others_told(impatient, connect, user_id):
+def test_when_too_many_connect_those_that_are_in_are_served_and_the_others_refused(
+    impatient, connect, user_id
+):
     client = connect(impatient)
     client.register(user_id)
     with ExitStack() as stack:

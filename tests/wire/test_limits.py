@@ -53,7 +53,7 @@ def token(user_id):
 
 
 def limited(client):
-    """Assert that a client is told when to come back, in a frame and as it is closed."""
+    """Assert that a client hears when to come back, in a frame and as it is closed."""
     frame = client.receive()
     assert (frame["type"], frame["code"]) == ("error", "rate_limited")
     assert 1 <= frame["retryAfter"] <= 60

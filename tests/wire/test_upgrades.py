@@ -82,9 +82,9 @@ def test_requests_that_follow_in_the_same_packet_are_served_too_in_their_order(s
     with line(server) as sock:
         answers = Answers(sock)
         sock.sendall(b"".join(requests))
-        told = [next(answers)[1]["rideId"] for _ in bodies]
+        answered = [next(answers)[1]["rideId"] for _ in bodies]
 
-    assert told == [json.loads(body)["rideId"] for body in bodies]
+    assert answered == [json.loads(body)["rideId"] for body in bodies]
 
 
 @pytest.mark.parametrize(

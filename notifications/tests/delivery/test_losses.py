@@ -236,7 +236,7 @@ async def test_a_number_of_a_timeline_that_has_ended_wakes_nobody(connect):
     assert await client.is_silent()
 
 
-async def test_with_latest_a_connection_whose_claim_is_lost_is_not_told_that_it_was_replaced(
+async def test_with_latest_a_connection_whose_claim_is_lost_does_not_hear_that_it_was_replaced(
     connect, settings
 ):
     settings.NOTIFICATIONS_CONNECTIONS = "latest"

@@ -24,6 +24,7 @@ def announce_link(payment: Payment) -> int:
             "status": Status.PENDING.value,
         },
         collapse_key=_collapse_key(payment),
+        # A link that can no longer be paid is no news.
         expires_at=payment.expires_at,
     )
 
@@ -50,4 +51,5 @@ def statuses(changes: Sequence[StatusChange]) -> Prepared:
 
 
 def _collapse_key(payment: Payment) -> str:
+    # A plain client that was away is sent the newest notification of a payment alone.
     return f"payment:{payment.pk}"

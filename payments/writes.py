@@ -27,9 +27,9 @@ class ChangedError(Exception):
 
 
 class Additions(NamedTuple):
-    """What is written: new events, payment intents, changes of statuses and notifications, and payments as they are now.
+    """What is written: new events, payment intents, changes of statuses, notifications, and payments as they are now.
 
-    `news` tell of the `announced` changes, in their order.
+    `news` has the notifications of the `announced` changes, in their order.
     """
 
     events: Sequence[WebhookEvent]
@@ -64,6 +64,7 @@ def write(new: Additions) -> feed.Numbers:
 
 
 def _in_one(new: Additions) -> feed.Numbers:
+    # Leave out the parts that have no rows: PostgreSQL would plan and run them all the same.
     rows = {
         "unchanged": _versions_json(new.versions) if new.versions else "",
         "event": _json(sql.NEW_EVENTS, new.events) if new.events else "",
@@ -76,10 +77,14 @@ def _in_one(new: Additions) -> feed.Numbers:
     parts = tuple(name for name, value in rows.items() if value)
     text = sql.together(parts, briefly=new.briefly)
     returned = execute(text, *(rows[name] for name in parts)) if parts else []
+    # Each new event returns a row, unless the guard kept every part from writing.
     if len(returned) < len(new.events):
         raise ChangedError
     in_order = sorted(
-        (int(key), int(number), segment) for part, key, number, segment in returned if part == "feed"
+        # PostgreSQL promises no order of rows. The key is the place among `announced`.
+        (int(key), int(number), segment)
+        for part, key, number, segment in returned
+        if part == "feed"
     )
     numbers = feed.Numbers([seq for _, seq, _ in in_order], in_order[0][2] if in_order else None)
     _number_events(new, {key: int(number) for part, key, number, _ in returned if part == "event"})
@@ -88,6 +93,7 @@ def _in_one(new: Additions) -> feed.Numbers:
 
 
 def _in_several(new: Additions) -> feed.Numbers:
+    # Changes bear the keys of events and the numbers of notifications, so these two are written first.
     _number_events(new, dict(_execute(sql.NEW_EVENTS, new.events)))
     numbers = feed.write(new.news)
     _number_changes(new, numbers.seqs)
@@ -134,6 +140,7 @@ def _versions_json(versions: Mapping[uuid.UUID, str]) -> str:
 def _values(write: Write, rows: Sequence[Model]) -> list[dict[str, Any]]:
     """Return the values of rows. PostgreSQL makes dates, UUIDs and JSON of text itself."""
     fields: list[Any] = [write.model._meta.get_field(column) for column in write.columns.split()]
+    # `pre_save` fills in the time of creation, which Django's own insert would do.
     values = [{field.column: field.pre_save(row, row._state.adding) for field in fields} for row in rows]
     if connection.vendor != "postgresql":
         for row in values:

@@ -39,6 +39,7 @@ def build(
         *_events(payment, events),
         *_changes(payment, changes, confirmed),
     ]
+    # The sort is stable: of equal times facts come first, then refunds, events and changes.
     timed.sort(key=lambda entry: entry.at or payment.created_at)
     return [*_beginning(payment, confirmed), *timed]
 

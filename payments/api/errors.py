@@ -94,6 +94,7 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     fields = [
         {
             "field": _name(problem["loc"]),
+            # pydantic puts these words before the text of our validators.
             "message": problem["msg"].removeprefix("Value error, "),
         }
         for problem in error.errors

@@ -67,6 +67,7 @@ def start(*, order: Order, idempotency_key: str | None = None, api_key: str = ""
     """
     payment = _reserve(order, {"api_key": api_key, "idempotency_key": idempotency_key})
     if payment.link_seq is not None or not is_open(payment.facts):
+        # An earlier try may have died after it saved the session, before it looked for what waits.
         apply.apply_parked(payment)
         return payment
     return complete(payment)
@@ -92,6 +93,7 @@ def complete(payment: Payment) -> Payment:
         raise
     CREATED.labels(outcome="created").inc()
     payment = _announce(payment_id=payment.pk, session=session)
+    # Events that overtook Stripe's answer wait for this session.
     apply.apply_parked(payment)
     return payment
 
@@ -151,6 +153,7 @@ def _new(order: Order, key: _Key) -> Payment:
         **key,
         request_digest=order.digest(),
     )
+    # Frozen here: Stripe repeats its answer to a key only if the parameters are the same.
     payment.stripe_params = _stripe_params(payment, order)
     payment.save(force_insert=True)
     return payment
@@ -187,7 +190,7 @@ def _announce(*, payment_id: Any, session: dict[str, Any]) -> Payment:
     """Save the session and send its link to the user once, unless the payment has ended meanwhile."""
     with transaction.atomic():
         payment = record.lock(payment_id)
-        if payment.link_seq is not None:
+        if payment.link_seq is not None:  # a request at the same time has sent it
             return payment
         payment.session_id = session["id"]
         payment.payment_url = session["url"] or ""

@@ -52,6 +52,7 @@ def finish_payment(payment: Payment, *, dry_run: bool) -> Result:
 
 
 def _give_up(payment: Payment, reason: str, *, dry_run: bool) -> Result:
+    # `give_up` looks again under the lock: the backend may have completed it meanwhile.
     if dry_run or cancel.give_up(payment, reason=reason, cause=_CAUSE):
         return Result(end=End.GIVEN_UP, text=f"{name(payment)}: given up. {reason}")
     return Result(end=End.UNCHANGED)

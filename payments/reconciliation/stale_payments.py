@@ -74,6 +74,8 @@ def _retrieve(payment: Payment) -> tuple[Facts, str | None, bool]:
         return {"expired": int(now.timestamp())}, None, False
     intent_id = session["payment_intent"]["id"] if session["payment_intent"] else None
     is_open = session["status"] == "open"
+    # An intent stays with the payment for which it was first heard of
+    # (docs/decisions/0026-one-gate-for-events.md).
     others = Intent.objects.filter(intent_id=intent_id, payment__isnull=False).exclude(payment=payment)
     if others.exists():
         return {"rewritten": int(now.timestamp())}, None, is_open

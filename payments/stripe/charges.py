@@ -27,6 +27,7 @@ def paid(charge: Object, at: int) -> Facts:
 
 def refunded(charge: Object, at: int) -> Facts:
     """Return the most that the charge says was refunded, and what it says of the means of payment."""
+    # The most that was ever said: a charge's sum goes down again when a refund fails.
     least = {values.id_of(charge.get("payment_intent")) or "": values.minor_units(charge["amount_refunded"])}
     return merge({"refunded_at_least": least}, paid(charge, at))
 

@@ -17,7 +17,10 @@ def paid(session: Object, at: int) -> Facts:
 
 
 def completed(session: Object, at: int) -> Facts:
-    """Return what a completed session says: `unpaid` means a delayed method (https://docs.stripe.com/checkout/fulfillment)."""
+    """Return what a completed session says. `unpaid` means a delayed method.
+
+    Source: https://docs.stripe.com/checkout/fulfillment
+    """
     status = session["payment_status"]
     if status == "paid":
         return paid(session, at)

@@ -10,7 +10,10 @@ from typing import Any
 from payments.facts import Facts, money
 
 LARGEST_READ = 10**15
-"""Minor units. Stripe's largest amount has twelve digits (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts)."""
+"""Minor units. Stripe's largest amount has twelve digits.
+
+Source: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+"""
 REMOVED = "(removed)"
 """Stands in a stored body for a text that was removed, so that it differs from one that was never there."""
 IMPOSSIBLE = "impossible"

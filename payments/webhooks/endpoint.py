@@ -99,6 +99,7 @@ async def _ingest(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> An
 
 async def _read(receive: Any) -> bytes:
     """Return the body. Raises HungUpError. How much it may be is bounded for all requests."""
+    # A bytearray grows in place. To add up bytes would copy all of them for each message.
     body = bytearray()
     is_whole = False
     while not is_whole:

@@ -56,6 +56,7 @@ def open_dispute(
         status=_OPENS_AS[case_type],
     )
     happened = _withdraw(dispute) if dispute.takes_money else []
+    # Rendered after the withdrawal, which the first event shows already, as at Stripe.
     happened.insert(0, Happening("charge.dispute.created", render_dispute(dispute)))
     emit(session, [*happened, *fraud.after_dispute(dispute.charge)])
     return dispute
@@ -106,6 +107,8 @@ def escalate(*, dispute_id: str) -> Dispute:
 
 def _locked(dispute_id: str) -> tuple[Session, Dispute]:
     dispute = Dispute.objects.select_related("charge__payment_intent__session").get(stripe_id=dispute_id)
+    # The session is the lock of all that belongs to it. The dispute was read before, so read again what may
+    # have changed.
     session = Session.objects.select_for_update().get(pk=dispute.charge.payment_intent.session.pk)
     dispute.refresh_from_db(fields=["status", "case_type", "balance_transactions"])
     return session, dispute

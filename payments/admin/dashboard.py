@@ -42,6 +42,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["attention"] = _attention()
         # By the key, which counts up with time and has an index.
         latest = StatusChange.objects.select_related("payment").order_by("-pk")
+        # The largest columns of a payment, which the list does not show.
         context["changes"] = latest.defer("payment__facts", "payment__stripe_params")[:CHANGES_SHOWN]
     if request.user.has_perm("payments.view_webhookevent"):
         since = timezone.now() - timedelta(days=IGNORED_DAYS)

@@ -149,6 +149,7 @@ def _changes(
             detail=joined(f"cause: {change.get_cause_display()}{_by(change)}", _asked_by(change)),
             url=reverse("admin:payments_webhookevent_change", args=[change.event.pk]) if change.event else "",
         )
+        # One that a later change of the same transaction overtook was not announced.
         if change.seq:
             title = f"Status written to the user's feed: {change.get_after_display()}"
             yield _notification(

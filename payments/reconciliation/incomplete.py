@@ -24,6 +24,7 @@ _CAUSE = StatusChange.Cause.RECONCILIATION
 
 def payments() -> QuerySet[Payment]:
     """Return payments that hold their ride without a session, and whose call to Stripe is over."""
+    # The status is there for the index. Whatever holds its ride without a session is pending.
     return Payment.objects.filter(
         status=Status.PENDING,
         session_id=None,

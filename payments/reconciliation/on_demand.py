@@ -57,6 +57,7 @@ def _checked(payment: Payment, *, interval: timedelta) -> Payment:
 
     One check at a time, across all processes: other callers get what is known.
     """
+    # Nobody waits for a place: what is known is a good answer, and each that waits holds a thread.
     if time.monotonic() < limits.paused_until or not limits.places.acquire(blocking=False):
         return payment
     try:

@@ -9,6 +9,7 @@ from payments.stripe.values import Object
 
 def paid(charge: Object, at: int) -> Facts:
     """Return what a charge that was paid says of the means of payment."""
+    # A charge that failed says how the customer tried to pay, not how the money came.
     if charge.get("status") != "succeeded" or not (details := values.find(charge, "payment_method_details")):
         return {}
     kind = values.shown(values.find(details, "type"))

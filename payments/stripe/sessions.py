@@ -12,6 +12,7 @@ from payments.stripe.values import Object
 
 def paid(session: Object, at: int) -> Facts:
     """Return that the session was paid, with its sum."""
+    # A session may name no intent. Its money counts all the same, under an empty name.
     sum_ = values.money_of(session["amount_total"], session["currency"])
     return {"paid": {values.id_of(session.get("payment_intent")) or "": {sum_: at}}}
 
@@ -68,6 +69,7 @@ def intent_canceled(intent: Object, at: int) -> Facts:
 
 def intent_processing(intent: Object, at: int) -> Facts:
     """Return that an attempt to pay is under way."""
+    # That something was tried with this intent is kept: so the end of another one does not end the payment.
     return {"processing": {_charge_id(intent): at}, "attempted": {values.own_id(intent): at}}
 
 
@@ -78,6 +80,7 @@ def intent_waits(intent: Object, at: int) -> Facts:
 
 def intent_failed(intent: Object, at: int) -> Facts:
     """Return that an attempt to pay failed, and why."""
+    # By charge: a card that was declined must not outrank the bank debit that the customer tries next.
     known: Facts = {"failed": {_charge_id(intent): at}, "attempted": {values.own_id(intent): at}}
     if isinstance(error := intent.get("last_payment_error"), Mapping):
         known["failure"] = Failure(

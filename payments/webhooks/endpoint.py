@@ -114,6 +114,7 @@ async def _read(receive: Any) -> bytes:
 def _signature(scope: Any) -> str:
     """Return the Stripe-Signature header; several lines are one, with commas between (RFC 9110, section 5.2)."""
     values = [value for name, value in scope["headers"] if name == b"stripe-signature"]
+    # Latin 1 reads any byte. What is no signature is refused later, under a name of its own.
     return ",".join(value.decode("latin1") for value in values)
 
 

@@ -49,6 +49,7 @@ class Command(BaseCommand):
         if selection.is_everything() and not options["all"]:
             raise CommandError("Say which events: event ids, --failed, --type, … or --all.", returncode=2)
         event_ids = select(selection)
+        # Before anything is applied: an id that is mistyped would go unnoticed otherwise.
         if unknown := sorted(set(options["event_ids"]) - set(event_ids)):
             raise CommandError(f"No such event, or another option leaves it out: {', '.join(unknown)}.")
         try:

@@ -67,7 +67,7 @@ async def test_what_was_given_up_before_it_began_is_not_done_later(monkeypatch):
         monkeypatch.setattr(threads, "WAIT_SECONDS", 0.1)
         with pytest.raises(OperationalError):
             await in_thread(done.append, 1)
-        for _ in range(3):  # asyncio tells the queue a few turns later
+        for _ in range(3):  # the queue hears of it a few turns of asyncio later
             await asyncio.sleep(0)
     await asyncio.gather(*(in_thread(done.append, 2) for _ in range(THREADS)))
     assert done == [2] * THREADS

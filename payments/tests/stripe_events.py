@@ -151,7 +151,7 @@ def disputed(
     moves: int = 0,
     **fields: Any,
 ) -> list[dict[str, Any]]:
-    """Tell a dispute from its beginning; `moves`: how many balance transactions it had before."""
+    """Return the events of a dispute from its beginning. `moves`: how many balance transactions it had before."""
     amount = payment.amount if amount is None else amount
     fields |= {"amount": amount}
     before, withdrawn, back = (movements(payment, name, amount, count=moves + n) for n in range(3))
@@ -211,6 +211,6 @@ def charged(payment: Payment) -> list[dict[str, Any]]:
 
 
 def recovered(payment: Payment, name: str) -> list[dict[str, Any]]:
-    """Tell of a session that Stripe made from the one that expired; its customer chose a bank transfer."""
+    """Return the events of a session that Stripe made from the expired one, paid by a bank transfer."""
     session = {"id": f"cs_test_{name}_{payment.pk.hex}", "recovered_from": payment.session_id}
     return [event(payment, "checkout.session.completed", **session, payment_intent=f"pi_2_{payment.pk.hex}")]

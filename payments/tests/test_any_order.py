@@ -50,9 +50,9 @@ def deliver_batch(batch):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_every_order_and_repetition_of_events_ends_alike(story, make_payment, data):
-    tell, expected = STORIES[story]
+    make, expected = STORIES[story]
     payment = make_payment()
-    for batch in data.draw(deliveries(tell(payment))):
+    for batch in data.draw(deliveries(make(payment))):
         deliver_batch(batch)
 
     payment.refresh_from_db()

@@ -96,7 +96,7 @@ def verify(*, body: bytes, signature: Signature) -> None:
     signed = signature.at.encode() + b"." + body
     for secret in filter(None, settings.STRIPE_WEBHOOK_SECRETS):
         expected = hmac.digest(secret.encode(), signed, "sha256").hex()
-        # In constant time, so that how long it takes tells a forger nothing.
+        # In constant time, so that a forger learns nothing from how long it takes.
         if any(hmac.compare_digest(expected, digest) for digest in signature.digests):
             return
     raise InvalidSignature(

@@ -49,7 +49,7 @@ def test_a_webhook_under_way_is_answered_while_new_connections_go_elsewhere(serv
         with server.database.locked(EVENTS) as is_waited_for:
             answer = pool.submit(deliver, server, event())
             eventually(is_waited_for)
-            threading.Event().wait(0.3)  # SQLite does not tell who waits
+            threading.Event().wait(0.3)  # SQLite does not say who waits
             code = pool.submit(server.stop, signal.SIGTERM)
             eventually(lambda: not is_listening(server))
             assert not answer.done()

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support import backend
-from tests.support.raw_http import Answers, head, line
+from tests.support.raw_http import Answers, head, raw_connection
 from tests.support.server import eventually
 from tests.support.webhook import event, signed
 
@@ -31,7 +31,7 @@ def test_a_webhook_is_answered_before_its_signature_is_looked_at(server, path, s
 
 @pytest.mark.parametrize("path", ["/basic/ws", "/nowhere"])
 def test_a_handshake_is_answered_in_a_line_of_text(server, path):
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         answers = Answers(sock)
         sock.sendall(handshake(path, "elsewhere.example:81"))
 
@@ -45,7 +45,7 @@ def test_a_handshake_and_a_webhook_for_a_known_host_are_taken(server, name):
     answer = server.http.post("/webhooks/stripe/", content=body, headers=signed(body) | {"Host": name})
     assert answer.status_code == 200
 
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         sock.sendall(handshake("/basic/ws", name))
         assert sock.recv(65536).startswith(b"HTTP/1.1 101 ")
 

@@ -39,7 +39,7 @@ def lose_epoch():
 
 @pytest.fixture
 def notify_numbers(notify_user):
-    """Return a function that tells a user of as many payments as there are numbers."""
+    """Return a function that notifies a user of as many payments as there are numbers."""
 
     async def notify_of(*numbers, user_id="user_123"):
         for n in numbers:

@@ -113,6 +113,7 @@ def check_url(url: str | None, param: str, *, required: bool = False) -> None:
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname)
     except ValueError:
         valid = False
+    # `urlsplit` drops tabs and line ends instead of refusing them.
     if not valid or any(character.isspace() for character in url):
         raise ApiError("Not a valid URL", code="url_invalid", param=param)
 

@@ -50,7 +50,9 @@ def compare(payment: Payment, *, dry_run: bool) -> Result:
         record.work_out([record.Update(payment=payment, facts=facts)], cause=_CAUSE)
         after = payment.status
     else:
+        # Locked only now: no lock is held while Stripe is asked.
         payment = record.learn(payment.pk, facts, cause=_CAUSE, payment_intent_id=intent_id)
+        # Its intent may be known by this answer alone.
         apply.apply_parked(payment, cause=_CAUSE)
         after = payment.status
     if after == before:

@@ -65,6 +65,7 @@ def apply(
             rows, known = lock_stored(event_ids, briefly=briefly)
             before = {row.pk: _place(row) for row in rows}
             matched = match(rows, known)
+            # Payments are locked by now, so events come next, and feeds last.
             writes.update_events(rows)
             changes = record.apply_facts(
                 matched.updates, foreign=matched.foreign, refunds=answered(matched.updates), cause=cause

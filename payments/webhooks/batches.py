@@ -39,12 +39,14 @@ IDLE_SECONDS = 1.0
 _Waiting = tuple[WebhookEvent, "asyncio.Future[EventResult]"]
 _Work = Callable[[list[WebhookEvent]], Sequence[EventResult | None]]
 
+# Its `put` never waits, so that the event loop may call it.
 _queue: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
 _lock = threading.Lock()
 _writers: dict[threading.Thread, float | None] = {}
 """When the transaction of each began, in seconds of the monotonic clock; None between two."""
 _watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 """The event loops that look for stalls at present, because an event waits."""
+# The queue knows how many events wait, and not how large they are.
 _waiting_bytes = 0
 
 

@@ -43,6 +43,7 @@ async def stripe_webhook(scope: Any, receive: Any, send: Any) -> None:
         )
     except HungUpError:
         return
+    # Counted here, and not in `answer`: only the ASGI scope has the sender's address.
     if answered.content.get("error", {}).get("code") in signatures.CODES:
         refused(Kind.SIGNATURE, scope)
     body = orjson.dumps(answered.content)

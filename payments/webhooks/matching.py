@@ -90,8 +90,8 @@ def _read(row: WebhookEvent, reference: Reference, payment: Payment, known: Know
     except events.UnreadableError as error:
         return _unreadable(row, error, payment=payment)
     except values.ImpossibleSumError as error:
-        # Another delivery would say the same, so it does not fail. The flag blocks refunds until a person has
-        # looked.
+        # Another delivery would say the same, so it does not fail. What the sum means is not known: a person has to
+        # look, and nothing of the payment can be refunded here.
         unknown: Facts = {"unknown": {f"{row.type}.amount": row.content["created"]}}
         update = _update(row, reference, payment, unknown, known)
         return _ignored(Reason.IMPOSSIBLE_SUM, str(error), payment=payment, update=update)

@@ -95,6 +95,7 @@ def escalate(*, dispute_id: str) -> Dispute:
     session, dispute = _locked(dispute_id)
     if dispute.status != Status.WARNING_NEEDS_RESPONSE:
         raise NotPossible(f"Only an open inquiry becomes a chargeback: this dispute is {dispute.status}.")
+    # An inquiry withdrew nothing, so a refund may have taken the money since.
     _amount(dispute.charge, dispute.amount)
     before = render_dispute(dispute)
     dispute.status, dispute.case_type = Status.NEEDS_RESPONSE, CaseType.CHARGEBACK

@@ -21,6 +21,7 @@ def link(payment: Payment) -> Prepared:
         "paymentUrl": payment.payment_url,
         "status": Status.PENDING.value,
     }
+    # A link that can no longer be paid is no news, so it expires with it.
     return prepare([NewNotification(payment.user_id, frame, _collapse_key(payment), payment.expires_at)])
 
 
@@ -46,4 +47,5 @@ def statuses(changes: Sequence[StatusChange]) -> Prepared:
 
 
 def _collapse_key(payment: Payment) -> str:
+    # A plain client that was away is sent the newest notification of a payment alone.
     return f"payment:{payment.pk}"

@@ -24,6 +24,8 @@ class Write(NamedTuple):
 
 
 _INSERT = "INSERT INTO {table} ({columns}) SELECT {columns} FROM {new} WHERE {after}"
+# The list of ids changes no result. It has PostgreSQL use the index: see `sql`. The next part counts what is
+# returned.
 _UPDATE = """
     WITH new AS (SELECT * FROM {new}) UPDATE {table} SET {changes} FROM new
     WHERE {table}.id = new.id AND {table}.id {new_ids} AND {after} RETURNING 1
@@ -37,9 +39,10 @@ NEW_EVENTS = Write(
 EVENTS = Write(
     WebhookEvent, "id state reason attempts applied_at error payment_id payment_intent_id", _UPDATE
 )
+# Only these columns: what a request writes meanwhile, such as a link, is not overwritten.
 PAYMENTS = Write(Payment, "id facts status attention ride_claim session_id payment_intent_id", _UPDATE)
-# A payment intent stays where it was first found: NULL fails the statement where it is another payment's. One of another
-# integration can turn out to be ours.
+# A payment intent stays where it was first found: NULL fails the statement where it is another payment's. One of
+# another integration can turn out to be ours.
 INTENTS = Write(
     Intent,
     "intent_id payment_id created_at",
@@ -94,8 +97,10 @@ def together(parts: tuple[str, ...], *, briefly: bool) -> str:
     """Return PostgreSQL's statement that has these parts. Each begins once the one before it has written its rows.
 
     The parts, in the order in which they lock: `unchanged`, `event`, `feed`, `payment`, `intent`, `change`, `refund`; or
-    `unchanged`, `feed` and `link`, where the notification's number becomes the payment's `link_seq`. Each has one parameter. Where nothing is written in one of them, the next ones write nothing.
+    `unchanged`, `feed` and `link`, where the notification's number becomes the payment's `link_seq`. Each has one
+    parameter. Where nothing is written in one of them, the next ones write nothing.
     """
+    # The limit for locks is set by the first condition, and so before any part locks.
     texts, after = [], dialect("{briefly}") if briefly else "true"
     for part in parts:
         if part == "unchanged":
@@ -103,6 +108,7 @@ def together(parts: tuple[str, ...], *, briefly: bool) -> str:
             after += " AND (SELECT count(*) FROM unchanged) = (SELECT count(*) FROM seen)"
             continue
         if part == "feed":
+            # The feed lends its part as text, so that this app need not know its tables.
             texts.append(feed.PART.format(after=after))
         else:
             text = _changes(parts, after=after) if part == "change" else one(_PARTS[part], after=after)
@@ -110,6 +116,7 @@ def together(parts: tuple[str, ...], *, briefly: bool) -> str:
             texts.append(f"{part} AS ({text})")
         if part in {"event", "feed", "payment"}:  # of the others one that is known already writes no row
             after = f"(SELECT count(*) FROM {part}) > 0"
+    # A statement that begins with WITH needs a query at its end, even if nothing is to be returned.
     returned = " UNION ALL ".join(_RETURNED[part] for part in parts if part in _RETURNED).format(
         numbered=feed.numbered()
     )
@@ -129,7 +136,7 @@ def one(write: Write, *, after: str = "true") -> str:
         columns=", ".join(columns),
         changes=", ".join(f"{column} = new.{column}" for column in columns[1:]),
         new=new,
-        new_ids="{new_ids}",
+        new_ids="{new_ids}",  # these two are filled in by `dialect`
         version="{version}",
         after=after,
     )

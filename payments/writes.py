@@ -27,9 +27,9 @@ class ChangedError(Exception):
 
 
 class Additions(NamedTuple):
-    """What is written: new events, payment intents, changes of statuses and notifications, and payments as they are now.
+    """What is written: new events, payment intents, changes of statuses, notifications, and payments as they are now.
 
-    `news` tell of the `announced` changes, in their order.
+    `news` has the notifications of the `announced` changes, in their order.
     """
 
     events: Sequence[WebhookEvent]
@@ -102,6 +102,7 @@ def _in_one(new: Additions) -> feed.Numbers:
         change=_changes_json(new) if new.changes else "",
         refund=_json(sql.REFUNDS, new.refunds) if new.refunds else "",
     )
+    # Each new event returns a row, unless the guard kept every part from writing.
     if len(returned) < len(new.events):
         raise ChangedError
     numbers = _numbers(returned)
@@ -111,12 +112,16 @@ def _in_one(new: Additions) -> feed.Numbers:
 
 
 def _together(*, briefly: bool = False, **rows: str) -> list[tuple[Any, ...]]:
-    """Execute a statement of these parts, without those that have no rows; see `write_sql.together`."""
+    """Execute a statement of these parts; see `write_sql.together`.
+
+    Leave out the parts that have no rows: PostgreSQL would plan and run them all the same.
+    """
     parts = tuple(name for name, value in rows.items() if value)
     return execute(sql.together(parts, briefly=briefly), *(rows[name] for name in parts)) if parts else []
 
 
 def _numbers(returned: Sequence[tuple[Any, ...]]) -> feed.Numbers:
+    # PostgreSQL promises no order of rows. The key is the place among the notifications.
     in_order = sorted(
         (int(key), int(number), segment) for part, key, number, segment in returned if part == "feed"
     )
@@ -124,6 +129,7 @@ def _numbers(returned: Sequence[tuple[Any, ...]]) -> feed.Numbers:
 
 
 def _in_several(new: Additions) -> feed.Numbers:
+    # Changes bear the keys of events and the numbers of notifications, so these two are written first.
     _number_events(new, dict(_execute(sql.NEW_EVENTS, new.events)))
     numbers = feed.write(new.news)
     _number_changes(new, numbers.seqs)
@@ -170,6 +176,7 @@ def _versions_json(versions: Mapping[uuid.UUID, str]) -> str:
 def _values(write: Write, rows: Sequence[Model]) -> list[dict[str, Any]]:
     """Return the values of rows. PostgreSQL makes dates, UUIDs and JSON of text itself."""
     fields: list[Any] = [write.model._meta.get_field(column) for column in write.columns.split()]
+    # `pre_save` fills in the time of creation, which Django's own insert would do.
     values = [{field.column: field.pre_save(row, row._state.adding) for field in fields} for row in rows]
     if connection.vendor != "postgresql":
         for row in values:

@@ -67,6 +67,7 @@ def start(*, order: Order, idempotency_key: str | None = None, api_key: str = ""
     """
     payment, version = _reserve(order, {"api_key": api_key, "idempotency_key": idempotency_key})
     if payment.link_seq is not None or not is_open(payment.facts):
+        # An earlier try may have died after it saved the session, before it looked for what waits.
         apply.apply_parked(payment)
         return payment
     return complete(payment, version=version)
@@ -92,6 +93,7 @@ def complete(payment: Payment, *, version: str = "") -> Payment:
         raise
     CREATED.labels(outcome="created").inc()
     payment = _announce(payment, session=session, version=version)
+    # Events that overtook Stripe's answer wait for this session.
     apply.apply_parked(payment)
     return payment
 
@@ -156,6 +158,7 @@ def _new(order: Order, key: _Key) -> Payment:
         **key,
         request_digest=order.digest(),
     )
+    # Frozen here: Stripe repeats its answer to a key only if the parameters are the same.
     payment.stripe_params = _stripe_params(payment, order)
     return payment
 
@@ -200,7 +203,7 @@ def _announce(payment: Payment, *, session: dict[str, Any], version: str = "") -
             return payment
     with transaction.atomic():
         payment = record.lock(payment.pk)
-        if payment.link_seq is not None:
+        if payment.link_seq is not None:  # a request at the same time has sent it
             return payment
         _keep(session, payment)
         was_canceled = payment.status == Status.CANCELED

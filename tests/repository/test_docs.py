@@ -244,7 +244,7 @@ def test_every_type_of_event_is_described():
     assert {match[1] for match in described if match and "." in match[1]} == set(events._FACTS)
 
 
-def test_stripe_is_told_every_type_of_event_that_is_handled():
+def test_stripe_is_asked_for_every_type_of_event_that_is_handled():
     listened = re.search(r"--events \\\n(.*?)\n```", read("README.md"), re.DOTALL)[1]
     assert set(listened.replace("\\\n", "").split(",")) == set(events._FACTS)
 

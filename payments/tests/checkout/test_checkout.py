@@ -182,7 +182,7 @@ def test_when_stripe_refuses_the_payment_is_kept_and_another_order_needs_it_canc
     with pytest.raises(create.RideHasPayment):
         start(amount=1300)
     assert cancel.cancel(payment_id=kept.pk, cause=StatusChange.Cause.API).status == Status.CANCELED
-    assert frames("a@b.com") == []  # nobody was told of it
+    assert frames("a@b.com") == []  # nobody was notified
     assert start(amount=1300).session_id
 
 

@@ -70,7 +70,9 @@ def test_no_endpoint_is_left_out_of_the_table_and_each_says_its_scope():
         assert f"Scope: `{ENDPOINTS[endpoint][0].value}`" in text
 
 
-def test_only_a_key_with_the_scope_sees_links_but_who_asks_for_a_payment_gets_its_link(guarded, user_id):
+def test_only_a_key_with_the_scope_sees_links_but_a_caller_that_asks_for_a_payment_gets_its_link(
+    guarded, user_id
+):
     _, blind = keys.grant(guarded, "payments:write", "payments:read")
     _, seeing = keys.grant(guarded, "payments:read", "links:read")
     order, key = backend.order(user_id), {"Idempotency-Key": "1"}

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, Validat
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from access import bounds
+from access.addresses import UNIX
 from payments.api.addresses import NUMBER
 from payments_project.secret_files import secrets_in_files
 from payments_project.web_names import Origin, ReturnHost
@@ -86,7 +87,8 @@ CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 def _networks(networks: list[str]) -> list[str]:
     for network in networks:
-        ip_network(network)  # ValueError names it
+        if network != UNIX:
+            ip_network(network)  # ValueError names it
     return networks
 
 
@@ -105,7 +107,7 @@ class Environment(BaseSettings):
     SECRET_KEY: str = DEVELOPMENT_SECRET_KEY
     """Signs sessions and the sandbox's webhooks, and seals what goes through Redis."""
     TRUSTED_PROXIES: Annotated[CommaSeparated, AfterValidator(_networks)] = []
-    """Addresses and networks of the proxies in front, whose X-Forwarded-For is trusted."""
+    """Addresses and networks of the proxies in front, whose X-Forwarded-For is trusted; `unix:` for a Unix socket."""
     ALLOWED_HOSTS: CommaSeparated = ["localhost", "127.0.0.1", "[::1]"]
     """Host names the service answers to, separated by commas."""
     ALLOWED_ORIGINS: Annotated[list[Origin], NoDecode, BeforeValidator(_split)] = []

@@ -136,6 +136,7 @@ STATICFILES_DIRS = [("clients", BASE_DIR / "clients" / "js"), BASE_DIR / "static
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PREFIX or "/"  # other services may share the host name
+CSRF_COOKIE_HTTPONLY = True  # no script needs it: forms bring the token
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.removesuffix(PREFIX)]
 SECURE_HSTS_SECONDS = 365 * 86400 if PUBLIC_URL.startswith("https://") else 0
 # Behind TLS a proxy is in front, which has to overwrite this header. Elsewhere any client could send it.

@@ -43,6 +43,13 @@ def address():
     return f"2001:db8:{uuid.uuid4().hex[:4]}:{uuid.uuid4().hex[:4]}::1"
 
 
+def exhaust(limit, attempt):
+    """Do what may be done, and once more: Redis' count rounds down, and allows that when a minute ends meanwhile."""
+    allowed = BOUNDS[limit].amount
+    answers = [attempt().status_code for _ in range(allowed + 1)]
+    assert set(answers[:allowed]) == {200}
+
+
 def test_a_right_password_logs_in_and_a_wrong_one_does_not(log_in):
     refused = log_in("another")
     assert (refused.status_code, WRONG in refused.text) == (200, True)
@@ -50,8 +57,7 @@ def test_a_right_password_logs_in_and_a_wrong_one_does_not(log_in):
 
 
 def test_beyond_the_limit_of_an_address_no_password_is_looked_at(log_in, clerk, django_assert_num_queries):
-    for _ in range(BOUNDS["logins-per-address"].amount):
-        assert log_in("another", name=uuid.uuid4().hex).status_code == 200
+    exhaust("logins-per-address", lambda: log_in("another", name=uuid.uuid4().hex))
 
     with django_assert_num_queries(0):
         right, wrong, unknown = log_in(), log_in("another"), log_in(name="nobody")
@@ -64,8 +70,7 @@ def test_beyond_the_limit_of_an_address_no_password_is_looked_at(log_in, clerk, 
 
 
 def test_beyond_the_limit_of_a_name_no_password_is_looked_at_wherever_it_comes_from(log_in, clerk):
-    for _ in range(BOUNDS["logins-per-name"].amount):
-        assert log_in("another", address=address()).status_code == 200
+    exhaust("logins-per-name", lambda: log_in("another", address=address()))
 
     right, wrong = log_in(address=address()), log_in("another", address=address())
     assert (right.status_code, wrong.status_code) == (429, 429)
@@ -148,7 +153,8 @@ def test_a_right_password_without_a_right_code_is_counted_as_refused(log_in, cle
     assert counted() == [each + len(attempts) for each in before]
 
 
-def test_guessed_codes_make_the_app_pause(log_in, clerk, codes):
+def test_guessed_codes_make_the_app_pause(log_in, clerk, codes, settings):
+    settings.OTP_TOTP_THROTTLE_FACTOR = 1000  # seconds after the first failure, and not one
     right = code_of(clerk)
     assert WRONG in log_in(code="000000" if right != "000000" else "000001").text
     assert WRONG in log_in(code=right).text

@@ -200,6 +200,8 @@ def test_an_origin_is_read_as_browsers_send_it(monkeypatch, given, read):
         ("ALLOWED_ORIGINS", "https://app.example/path"),
         ("ALLOWED_ORIGINS", "https://*.example"),
         ("ALLOWED_ORIGINS", "*"),
+        ("ALLOWED_ORIGINS", "https://.com"),
+        ("RETURN_HOSTS", ".com"),
         ("RETURN_HOSTS", "https://shop.example"),
         ("RETURN_HOSTS", "shop.example:443"),
         ("RETURN_HOSTS", "*.example"),

@@ -27,15 +27,7 @@ def browser(production):
         yield browser
 
 
-PAGES = [
-    "/",
-    "/admin",
-    "/admin/",
-    "/admin/payments/payment/",
-    "/checkout/success",
-    "/checkout/cancel",
-    "/nowhere",
-]
+PAGES = ["/", "/admin/", "/admin/payments/payment/", "/checkout/success", "/checkout/cancel", "/nowhere"]
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -58,6 +58,7 @@ def safe_fields(policy: str = NOTHING) -> Fields:
         "permissions-policy": _PERMISSIONS,
         "referrer-policy": "same-origin",
         "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
     }
     if settings.SECURE_HSTS_SECONDS:
         fields["strict-transport-security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"

@@ -150,7 +150,7 @@ def test_with_debug_no_statement_is_kept():
         DATABASE_URL="sqlite:///:memory:",
         STRIPE_SANDBOX="0",
         STRIPE_SECRET_KEY="sk_test_12345678",
-        STRIPE_WEBHOOK_SECRETS="whsec_12345678",
+        STRIPE_WEBHOOK_SECRETS="whsec_Vt6qLz3NcX8wRb5KpY1mJd9H",
     )
 
     assert result.stdout == "True []\n", result.stderr

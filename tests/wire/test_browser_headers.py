@@ -15,6 +15,7 @@ ALWAYS = {
     "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
 }
 FOR_PROGRAMS = [
     ("GET", "/api/payments"),
@@ -165,6 +166,13 @@ def test_a_page_of_an_allowed_origin_and_a_client_without_one_connect(public, or
         ["https://xapp.example"],
         ["https://riders.example"],
         ["https://xriders.example:8443"],
+        ["https://.riders.example:8443"],
+        ["https://evil.example#.riders.example:8443"],
+        ["https://evil.example/.riders.example:8443"],
+        ["https://evil.example\\.riders.example:8443"],
+        ["https://\u212a.riders.example:8443"],
+        ["https://a.riders.example.:8443"],
+        ["https://a.riders.example:8443:8443"],
         ["null"],
         [""],
     ],

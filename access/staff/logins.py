@@ -4,8 +4,10 @@ import hashlib
 import unicodedata
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from http import HTTPStatus
+from typing import Any, cast
 
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import User
@@ -61,29 +63,37 @@ class Backend(ModelBackend):
 
 
 class Limited:
-    """Middleware: answers attempts beyond a limit with 429 and a page."""
+    """Middleware: answers attempts beyond a limit with 429 and a page, and records a change of the own password."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer a request."""
-        return self._get_response(request)
+        response = self._get_response(request)
+        # Django's admin records what staff change of others, and not this.
+        if _changes_password(request) and response.status_code == HTTPStatus.FOUND:
+            user = cast("User", request.user)
+            LogEntry.objects.log_actions(user.pk, [user], CHANGE, "Changed the own password.")
+        return response
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
         """Count a change of the own password as a login: a thief of a session could guess the old one there."""
-        match = request.resolver_match
-        if request.method != "POST" or match is None or match.view_name != "admin:password_change":
+        if not _changes_password(request):
             return None
-        seconds = request.user.is_authenticated and limits.hit(
-            "logins-per-name", _key(request.user.get_username())
-        )
+        seconds = limits.hit("logins-per-name", _key(request.user.get_username()))
         return _limited(request, seconds) if seconds else None
 
     # Django makes an error page of a view's exception before it could be caught around `_get_response`.
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Return the page, or None for other exceptions."""
         return _limited(request, exception.seconds) if isinstance(exception, TooManyLogins) else None
+
+
+def _changes_password(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    is_change = match is not None and match.view_name == "admin:password_change"
+    return is_change and request.method == "POST" and request.user.is_authenticated
 
 
 def _limited(request: HttpRequest, seconds: int) -> HttpResponse:

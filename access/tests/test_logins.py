@@ -1,6 +1,7 @@
 import uuid
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
@@ -88,6 +89,16 @@ def test_a_login_starts_the_count_of_its_name_anew(log_in):
 @pytest.mark.parametrize("name", ["x" * 254, "\ud83d", "a\x00b", "\N{ANGSTROM SIGN}ngström"])
 def test_any_name_is_counted(name):
     assert len(logins._key(name)) == 64
+
+
+def test_a_change_of_the_own_password_is_on_record(log_in, client, clerk):
+    log_in()
+    for new in ("short", f"{PASSWORD}-2"):
+        form = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+        client.post("/admin/password_change/", form)
+    [entry] = LogEntry.objects.all()
+    assert (entry.user, entry.object_id) == (clerk, str(clerk.pk))
+    assert entry.get_change_message() == "Changed the own password."
 
 
 def test_the_own_old_password_is_guessed_no_more_often_than_at_the_login(log_in, client):

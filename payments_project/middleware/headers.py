@@ -4,6 +4,7 @@ They are added around Django, so that static files, webhooks and refused request
 Sources: https://www.w3.org/TR/CSP3/, https://www.w3.org/TR/permissions-policy/ and RFC 6797.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -52,6 +53,11 @@ Without it, a cache may choose to keep some errors too, such as 404 and 405 (RFC
 
 def safe_fields(policy: str = NOTHING) -> Fields:
     """Return the header fields that belong to an answer with this Content-Security-Policy."""
+    return _safe_fields(policy, settings.SECURE_HSTS_SECONDS)
+
+
+@lru_cache(maxsize=32)
+def _safe_fields(policy: str, hsts_seconds: int) -> Fields:
     fields = {
         "content-security-policy": policy,
         "cross-origin-opener-policy": "same-origin",
@@ -60,8 +66,8 @@ def safe_fields(policy: str = NOTHING) -> Fields:
         "x-content-type-options": "nosniff",
         "x-frame-options": "DENY",
     }
-    if settings.SECURE_HSTS_SECONDS:
-        fields["strict-transport-security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
+    if hsts_seconds:
+        fields["strict-transport-security"] = f"max-age={hsts_seconds}"
     return [(name.encode(), value.encode()) for name, value in fields.items()]
 
 

@@ -5,6 +5,7 @@ Django would answer with a bare 400, or with a traceback if DEBUG is on, and log
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -37,7 +38,7 @@ def known_hosts(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable
 
 def is_known(scope: Any) -> bool:
     """Return whether an ASGI request asks for one of ALLOWED_HOSTS."""
-    return _unknown(_request(scope)) is None
+    return _unknown_of(scope) is None
 
 
 class KnownHosts:
@@ -48,7 +49,7 @@ class KnownHosts:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a connection, or refuse it before it is accepted."""
-        name = _unknown(_request(scope))
+        name = _unknown_of(scope)
         if name is None:
             await self._application(scope, receive, send)
             return
@@ -56,16 +57,22 @@ class KnownHosts:
         await handshakes.refuse(scope, receive, send, status=400, text=_message(name))
 
 
-def _request(scope: Any) -> HttpRequest:
-    """Return as much of an ASGI request as Django reads its host from."""
-    request = HttpRequest()
-    name, port = scope.get("server") or ("", 0)
-    request.META = {"SERVER_NAME": name, "SERVER_PORT": str(port)}
+def _unknown_of(scope: Any) -> str | None:
+    """Return the same as `_unknown` of an ASGI request."""
     # Two Host fields together are the name of no host, and are refused (RFC 9112, section 3.2).
-    hosts = [value.decode("latin1") for field, value in scope["headers"] if field == b"host"]
-    if hosts:
-        request.META["HTTP_HOST"] = ",".join(hosts)
-    return request
+    hosts = [value for field, value in scope["headers"] if field == b"host"]
+    server = tuple(scope.get("server") or ("", 0))
+    allowed = (*settings.ALLOWED_HOSTS, settings.DEBUG)  # what Django decides by
+    return _unknown_among(allowed, b",".join(hosts) if hosts else None, server)
+
+
+@lru_cache(maxsize=256)  # a request of Django's is made for each name, and a service has few
+def _unknown_among(_allowed: tuple[object, ...], host: bytes | None, server: tuple[str, int]) -> str | None:
+    request = HttpRequest()
+    request.META = {"SERVER_NAME": server[0], "SERVER_PORT": str(server[1])}
+    if host is not None:
+        request.META["HTTP_HOST"] = host.decode("latin1")
+    return _unknown(request)
 
 
 def _unknown(request: HttpRequest) -> str | None:

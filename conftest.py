@@ -1,6 +1,18 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from tests.support.services import STACK
+
+SLOW = Path(__file__).parent / "tests"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Have the processes of pytest-xdist begin with what takes longest, so that they end together."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not item.path.is_relative_to(SLOW))
 
 
 @pytest.fixture(scope="session")
@@ -17,19 +29,24 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix, t
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker, tmp_path_factory):
-    """Migrate once: yields a copy of the tests' database that servers start with copies of."""
+    """Migrate once: yields the name of a copy of the tests' database, which servers start with copies of.
+
+    None if no test that was collected uses the database itself: then pytest-django has made none.
+    """
     from django.core.management import get_commands
     from django.db import connection
 
     from tests.support import emptying
-    from tests.support.database import empty_database
+    from tests.support.database import Database, empty_database
 
     get_commands()["flush"] = emptying.Command()
+    name = str(connection.settings_dict["NAME"])
+    if name == Database(os.environ["DATABASE_URL"]).name:
+        yield None
+        return
     with django_db_blocker.unblock():
         connection.close()
         if STACK == "services":  # nobody may be connected to what is copied
             connection.close_pool()
-    with empty_database(
-        tmp_path_factory.mktemp("migrated"), template=connection.settings_dict["NAME"]
-    ) as copy:
-        yield copy
+    with empty_database(tmp_path_factory.mktemp("migrated"), template=name) as copy:
+        yield copy.name

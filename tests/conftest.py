@@ -22,7 +22,7 @@ def serve(tmp_path_factory, django_db_setup):
             if beside:
                 database = beside.database
             elif not database:
-                database = stack.enter_context(empty_database(folder, template=django_db_setup.name))
+                database = stack.enter_context(empty_database(folder, template=django_db_setup))
             server = Server(folder=folder, database=database, **settings)
             stack.callback(server.close)
             servers.append(server)

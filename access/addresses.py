@@ -11,7 +11,7 @@ from django.http import HttpRequest
 UNKNOWN = "unknown"
 """The address of a client without one, as on a Unix socket."""
 NETWORK_BITS = 64
-"""Of an IPv6 address. A client has all addresses of such a network (RFC 6177)."""
+"""The bits of an IPv6 address that name a client's network. The client has all addresses in it (RFC 6177)."""
 
 _Address = IPv4Address | IPv6Address
 _Network = IPv4Network | IPv6Network
@@ -29,6 +29,7 @@ def client_address(connection: HttpRequest | Mapping[str, Any]) -> str:
     for hop in reversed(forwarded.split(",")):
         if not _is_trusted(address):
             break
+        # What a trusted proxy wrote is no address: then the proxy's own counts, since none behind it is known.
         if (before := _parsed(hop)) is None:
             break
         address = before
@@ -59,14 +60,17 @@ def _hops(connection: HttpRequest | Mapping[str, Any]) -> tuple[str, str]:
     return (connection.get("client") or [""])[0], b",".join(values).decode("latin1")
 
 
+@lru_cache(maxsize=1024)  # a connection is looked at several times on its way in
 def _parsed(text: str) -> _Address | None:
     """Return an address, without a port. An IPv4 address that is written as one of IPv6 is one of IPv4."""
+    # Some proxies write a port behind the address: 192.0.2.1:443 or [2001:db8::1]:443.
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
     try:
+        # A zone, as in fe80::1%eth0, names an interface of one machine, and no client.
         address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
@@ -78,6 +82,7 @@ def _networks(texts: tuple[str, ...]) -> tuple[_Network, ...]:
     return tuple(ip_network(text) for text in texts)
 
 
+@lru_cache(maxsize=1024)
 def _shown(address: _Address | None) -> str:
     if address is None:
         return UNKNOWN

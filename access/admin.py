@@ -1,6 +1,6 @@
 """The admin of API keys: they are made, shown once, rotated and ended, and never edited or deleted.
 
-Secrets of authenticator apps are kept out of the admin: whoever sees one has the codes.
+Secrets of authenticator apps are kept out of the admin: a person who sees one has the codes.
 """
 
 from collections.abc import Callable
@@ -127,6 +127,7 @@ class ApiKeyAdmin(ModelAdmin):
         bound = form(request.POST if request.method == "POST" else None)
         if bound.is_valid():
             try:
+                # The key and its entry in the log are stored together, or neither is.
                 with transaction.atomic():
                     key, text = do(dict(bound.cleaned_data))
             except keys.RefusedError as error:

@@ -10,6 +10,7 @@ _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(day
 
 def span(text: str) -> timedelta:
     """Return a length of time: 30m, 12h or 90d. Raises ValueError."""
+    # Five digits of days are 273 years. Many more would lead past the last year that a datetime can hold.
     match = re.fullmatch(r"([0-9]{1,5})([mhd])", text)
     if not match:
         raise ValueError(f"{text!r} is no length of time: send it as 30m, 12h or 90d")

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Bound(NamedTuple):
-    """How much a client may do: `amount` in `seconds`, or at once where there are none."""
+    """A client may do `amount` in `seconds`. With 0 seconds it may have `amount` at the same time."""
 
     amount: int
     seconds: int = 0
@@ -32,6 +32,7 @@ def read(items: list[str]) -> dict[str, int]:
         name, _, amount = (part.strip() for part in item.partition("="))
         if name not in BOUNDS:
             raise ValueError(f"{name!r} is no limit: send NAME=AMOUNT with one of {', '.join(BOUNDS)}")
+        # Eleven digits are too many already. int() refuses thousands of them with a message of its own.
         if not (amount.isascii() and amount.isdecimal() and 1 <= int(amount[:11]) <= AMOUNT_MAX):
             raise ValueError(f"{name} needs a whole number from 1 to {AMOUNT_MAX}, such as {name}=500")
         given[name] = int(amount)

@@ -7,5 +7,5 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 
 
 def escape(text: str) -> str:
-    r"""Return the text with each unsafe character as Python writes it, such as \x1b: it stays one line, and readable."""
+    r"""Return the text with each unsafe character as Python writes it, such as \x1b. It stays one readable line."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

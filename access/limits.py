@@ -13,27 +13,28 @@ from math import ceil
 from django.conf import settings
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.errors import StorageError
-from limits.storage import MemoryStorage, RedisStorage
+from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from access.bounds import BOUNDS
+from access.window import Window
 
 logger = logging.getLogger(__name__)
 
 REDIS_SECONDS = 0.25
-"""How long Redis may take to connect, and to answer."""
+"""Redis gets this time to connect, and again to answer."""
 PAUSE_SECONDS = 5.0
-"""How long Redis is left alone after it failed. Each process counts for itself meanwhile."""
+"""Redis is left alone for this time after a failure. Meanwhile each process counts for itself."""
 
 RETRY_SECONDS = 30
-"""After which to try again where a limit bounds how much there is at once."""
+"""A client that has too much at the same time is asked to try again after this time."""
 
 _away_until = 0.0
 _lock = threading.Lock()
 
 
 class LimitReached(Exception):
-    """A client does more than it may. `seconds` is when to try again."""
+    """A client does more than it may. It may try again after `seconds`."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"Too many requests. Try again in {seconds} seconds.")
@@ -46,47 +47,49 @@ def at_once(name: str) -> int:
 
 
 def hit(name: str, *clients: str) -> int:
-    """Count one for a client; return 0 within the limit, else the seconds after which to try again. Then nothing counts.
+    """Count one for a client; return 0 within the limit, else the seconds to wait, and count nothing then.
 
     Never raises, and takes a second at most: without Redis this process counts alone.
     """
-    return _hit(name, clients, _counters())
-
-
-def hit_here(name: str, *clients: str) -> int:
-    """As `hit`, for this process alone: it waits for nothing, so the event loop may call it."""
-    return _hit(name, clients, [_memory()])
-
-
-def _hit(name: str, clients: tuple[str, ...], counters: list[SlidingWindowCounterRateLimiter]) -> int:
-    limit = _item(name, settings.LIMITS[name])
-    for counter in counters:
+    counter, limit = _shared(), _item(name, settings.LIMITS[name])
+    if counter is not None:
         try:
             if counter.hit(limit, name, *clients):
                 return 0
             reset = counter.get_window_stats(limit, name, *clients).reset_time
+            # At least 1, because 0 means "within the limit". The time of the reset may come from another clock.
+            return min(limit.get_expiry(), max(1, ceil(reset - time.time())))
         except StorageError as error:
             _leave_alone(error)
-            continue
-        return min(limit.get_expiry(), max(1, ceil(reset - time.time())))
-    return 0
+    return hit_here(name, *clients)
+
+
+def hit_here(name: str, *clients: str) -> int:
+    """Count as `hit` does, for this process alone. It waits for nothing, so the event loop may call it."""
+    return _window(name).hit(clients, amount=settings.LIMITS[name])
 
 
 def clear(name: str, *clients: str) -> None:
     """Forget what was counted for a client."""
-    limit = _item(name, settings.LIMITS[name])
-    for counter in _counters():
+    _window(name).clear(clients)
+    if (counter := _shared()) is not None:
         try:
-            counter.clear(limit, name, *clients)
+            counter.clear(_item(name, settings.LIMITS[name]), name, *clients)
         except StorageError as error:
             _leave_alone(error)
 
 
-def _counters() -> list[SlidingWindowCounterRateLimiter]:
-    """Return Redis' counter, if there is one that answers, and that in memory."""
-    with _lock:  # two threads would make two of each
-        is_there = settings.REDIS_URL and time.monotonic() >= _away_until
-        return [*([_redis(settings.REDIS_URL)] if is_there else []), _memory()]
+def _shared() -> SlidingWindowCounterRateLimiter | None:
+    """Return Redis' counter, if there is one that answers."""
+    if not settings.REDIS_URL or time.monotonic() < _away_until:
+        return None
+    with _lock:  # two threads would make two of them
+        return _redis(settings.REDIS_URL)
+
+
+@cache
+def _window(name: str) -> Window:
+    return Window(seconds=BOUNDS[name].seconds)
 
 
 @lru_cache(maxsize=64)
@@ -95,19 +98,16 @@ def _item(name: str, amount: int) -> RateLimitItem:
 
 
 @cache
-def _memory() -> SlidingWindowCounterRateLimiter:
-    return SlidingWindowCounterRateLimiter(MemoryStorage(wrap_exceptions=True))
-
-
-@cache
 def _redis(url: str) -> SlidingWindowCounterRateLimiter:
     storage = RedisStorage(
+        # `limits` chooses the kind of storage by the scheme, and knows a socket's by this name.
         url.replace("unix://", "redis+unix://", 1),
         # Several deployments may share a Redis: each counts its own clients.
         key_prefix=f"payments-limits-{hashlib.sha256(settings.SECRET_KEY.encode()).hexdigest()[:16]}",
         wrap_exceptions=True,
         socket_timeout=REDIS_SECONDS,
         socket_connect_timeout=REDIS_SECONDS,
+        # redis-py would try again by itself, and each try may take as long.
         retry=None,  # type: ignore[arg-type]  # it is passed on to redis-py
     )
     return SlidingWindowCounterRateLimiter(storage)

@@ -36,6 +36,7 @@ class ApiKey(models.Model):
         ordering = ["name", "-id"]
         constraints = [
             models.UniqueConstraint(fields=["key_id"], name="key_by_id"),
+            # Rotation makes another row with the name: only the one that is not replaced is found by it.
             models.UniqueConstraint(
                 fields=["name"], name="one_current_key_a_name", condition=models.Q(replaced_by="")
             ),

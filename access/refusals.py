@@ -1,4 +1,4 @@
-"""Count who is refused, and log it: a line an address and minute with how often, however often that is."""
+"""Count refused clients, and log them: each minute one line for an address, with the number of its refusals."""
 
 import atexit
 import logging
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 _hints = logging.getLogger(f"{__name__}.hints")
 
 SECONDS = 60.0
-"""How long refusals are counted until they are logged."""
+"""Refusals are counted for this time, then logged."""
 ADDRESSES_MAX = 10_000
 """Addresses that are remembered meanwhile."""
 LINES_MAX = 20
@@ -25,7 +25,7 @@ LINES_MAX = 20
 
 
 class Kind(StrEnum):
-    """What is refused."""
+    """The kinds of what is refused."""
 
     API_KEY = "api_key"
     SCOPE = "scope"
@@ -75,12 +75,14 @@ def refused(kind: Kind, connection: HttpRequest | Mapping[str, Any]) -> None:
             proxy,
         )
     with _lock:
+        # A stranger with many addresses must not fill the memory.
         if address in _seen or len(_seen) < ADDRESSES_MAX:
             _seen.setdefault(address, Counter())[kind] += 1
         else:
             _unseen += 1
         if _timer is None:
             _timer = threading.Timer(SECONDS, write)
+            # The process must not wait for it at its end: `write` is called there anyway.
             _timer.daemon = True
             _timer.start()
 
@@ -93,6 +95,7 @@ def write() -> None:
         _seen, _unseen, _timer = {}, 0, None
     if timer:
         timer.cancel()
+    # Outside the lock: to write to the log may take long, and refusals go on meanwhile.
     most = sorted(seen.items(), key=lambda item: -item[1].total())
     for address, counts in most[:LINES_MAX]:
         what = " and ".join(_counted(kind, number) for kind, number in counts.most_common())

@@ -89,7 +89,7 @@ def _turns(
 
 
 def _subjects(options: argparse.Namespace, running: Services, port: int) -> list[Subject]:
-    """Return who is measured, in the order in which they take turns."""
+    """Return what is measured, in the order in which they take turns."""
     roots = {"service": options.service_root, "baseline": options.baseline}
     names = options.subjects or ["service", *(n for n, p in PEERS.items() if p.is_available())]
     if options.baseline and "baseline" not in names:

@@ -35,6 +35,7 @@ class Runs:
         for figures in self.turns(subject):
             try:
                 found.append(METRICS[metric].read(figures))
+            # An older run may lack it, or it was left out: then this turn says nothing.
             except KeyError:
                 continue
         return sorted(found)

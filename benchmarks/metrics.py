@@ -55,7 +55,7 @@ LOADS: Mapping[str, Load] = {
     "slow_payments": Load(each="per new payment, slow Stripe", read=_scenario("slow_payments")),
 }
 PARTS: Mapping[str, str] = {"cpu_ms": "workers", "postgresql_ms": "PostgreSQL", "valkey_ms": "Valkey"}
-"""Who uses the CPU, by the name of the figure."""
+"""What uses the CPU, by the name of the figure."""
 MACHINE, WAL = "machine_ms", "wal_each"
 
 
@@ -138,7 +138,7 @@ METRICS: Mapping[str, Metric] = {
         read=lambda figures: _or_cannot(figures["storm"]["registered_seconds"]),
     ),
     "storm_current": Metric(
-        title="Storm: all told what they missed (s)",
+        title="Storm: all sent what they missed (s)",
         read=lambda figures: _or_cannot(figures["storm"]["current_seconds"]),
     ),
 }

@@ -32,7 +32,7 @@ MOST_PER_SECOND = 1000
 """Requests that are made ready, for each second."""
 USERS = 200
 FEW_USERS, CONNECTIONS_EACH, FEW = 2, 500, 20
-"""For the cost of a push: FEW webhooks a second, each told to so many connections that the webhook itself hardly counts."""
+"""For the cost of a push: FEW webhooks a second, each to so many connections that it hardly counts itself."""
 FILES = 4096
 MACHINE, YARDSTICK = "machine_ms", "yardstick"
 CPU = (*PARTS, MACHINE)
@@ -44,16 +44,16 @@ Costs = dict[str, list[float]]
 def rounds(turn: Turn) -> dict[str, Costs]:
     """Return the costs by what was done."""
     turn.connect(USERS)
-    webhook = _measure(lambda: one_by_one(turn, turn.webhooks))
-    payment = _measure(lambda: one_by_one(turn, turn.payments))
+    webhook = _measure(lambda: one_at_a_time(turn, turn.webhooks))
+    payment = _measure(lambda: one_at_a_time(turn, turn.payments))
     turn.generator("disconnect")
     turn.connect(FEW_USERS, each=CONNECTIONS_EACH)
     often = _measure(lambda: paced.at(turn, rate=FEW))
     return {WEBHOOK: webhook, PUSH: _pushes(webhook, often), PAYMENT: payment}
 
 
-def one_by_one(turn: Turn, prepare: Callable[[int], None]) -> dict[str, Any]:
-    """Return what one costs, sent when the one before is answered: how many are done together depends on nothing else."""
+def one_at_a_time(turn: Turn, prepare: Callable[[int], None]) -> dict[str, Any]:
+    """Return what one costs, sent once the one before is answered: so how many go together is not the machine's choice."""
     prepare(round(MOST_PER_SECOND * turn.seconds))
     result = turn.measured("closed_loop", in_flight=1, seconds=turn.seconds)
     return result | each(result, count=result["answered"])
@@ -66,6 +66,7 @@ def _measure(load: Callable[[], Mapping[str, Any]]) -> Costs:
         result, after = load(), _stick()
         for name in CPU:
             costs[name].append(result[name])
+        # The machine's speed changes within a run: the unit is taken on both sides of each load.
         costs[YARDSTICK].append((before + after) / 2)
         before = after
     return costs

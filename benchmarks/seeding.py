@@ -26,7 +26,7 @@ def empty(*, database_url: str, tables: Sequence[str]) -> None:
 
 
 def seed_service(*, database_url: str, rides: Iterable[Ride]) -> None:
-    """Write payments as `checkout.start` leaves them, their link told long ago."""
+    """Write payments as `checkout.start` leaves them, their link sent long ago."""
     now = datetime.now(UTC)
     rows = (
         {
@@ -85,5 +85,6 @@ def _copy(database_url: str, table: str, rows: Iterator[dict[str, Any]]) -> None
             copy.write_row(list(first.values()))
             for row in rows:
                 copy.write_row(list(row.values()))
+        # Else autovacuum and a checkpoint would come in the middle of the measuring.
         connection.execute(f"VACUUM ANALYZE {table}".encode())
         connection.execute("CHECKPOINT")

@@ -52,6 +52,7 @@ class Services:
         The log counts what would follow a crash or feed a replica: https://www.postgresql.org/docs/current/wal.html
         """
         row = self._connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'").fetchone()
+        # Its first process is the parent of the one that serves this connection.
         postmaster = psutil.Process(self._connection.info.backend_pid).ppid()
         return {
             "postgresql_seconds": cpu_seconds(postmaster),

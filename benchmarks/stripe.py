@@ -1,4 +1,4 @@
-"""`python -m benchmarks.stripe`: a Stripe that answers at once, so that what is measured is who asks it.
+"""`python -m benchmarks.stripe`: a Stripe that answers at once, so that what is measured is the subject that asks it.
 
 It prints its port. `POST /v1/checkout/sessions` makes a new session each time; whatever else is asked gets an empty
 object. After `PUT /delay/150` each answer takes 150 ms, as those of the real one do, until the next such request.
@@ -74,7 +74,7 @@ async def main() -> None:
     """Serve until the process is ended."""
     port = free_port()
     server = await asyncio.get_running_loop().create_server(Stripe, "127.0.0.1", port, backlog=1024)
-    print(port, flush=True)  # noqa: T201 that is how it tells
+    print(port, flush=True)  # noqa: T201 so the port is known
     await server.serve_forever()
 
 

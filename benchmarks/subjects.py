@@ -1,4 +1,4 @@
-"""Who is measured: how each is prepared, started and given payments."""
+"""What is measured: how each is prepared, started and given payments."""
 
 import os
 import subprocess

@@ -79,7 +79,7 @@ async def main() -> None:
     """Serve until the process is ended."""
     port = free_port()
     server = await asyncio.get_running_loop().create_server(Trivial, "127.0.0.1", port, backlog=1024)
-    print(port, flush=True)  # noqa: T201 that is how it tells
+    print(port, flush=True)  # noqa: T201 so the port is known
     await server.serve_forever()
 
 

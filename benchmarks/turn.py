@@ -16,7 +16,7 @@ WARM_CONNECTIONS = 20
 WARM_WEBHOOKS = 60
 SETTLE_SECONDS = 1.0
 CONNECTIONS = {"open_loop": 64, "closed_loop": 24, "storm": 64}
-"""Of the generator's loads: how many HTTP connections each uses, unless it is told."""
+"""Of the generator's loads: how many HTTP connections each uses, unless a scenario says it."""
 
 
 @dataclass(kw_only=True)
@@ -37,6 +37,7 @@ class Turn:
         `align`: the first is for the first user.
         """
         if align:
+            # A ride's user follows from its number, so go on to the next number of the first user.
             self._next += -self._next % self.users
         self.subject.add_payments(ride(number, users=self.users) for number in self._numbers(count))
         self.generator("build_webhooks", first=self._next - count, count=count)
@@ -59,6 +60,7 @@ class Turn:
 
     def measured(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Let the generator do something; add what was used meanwhile, see `used`."""
+        # Before the first reading: what opening them costs the subject is not the load's.
         if connections := CONNECTIONS.get(do):
             self.generator("open", connections=arguments.get("in_flight", connections))
         before = self.used()

@@ -79,6 +79,7 @@ class Workers:
                 raise RuntimeError(f"A worker did not start. {self.log()}")
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
                 time.sleep(0.05)
+                # The system hands each connection to any worker that waits, so connect until each has had one.
                 waiting -= {pid for pid in waiting if self._has_connection(pid)}
         urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10).close()
 

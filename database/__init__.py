@@ -1,1 +1,1 @@
-"""What both apps need of the database: prepared statements, threads, errors in few words, read-only admin pages."""
+"""Work with the database for all apps: prepared statements, threads, short errors, read-only admin pages."""

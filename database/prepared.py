@@ -18,7 +18,8 @@ from django.db.backends.utils import CursorDebugWrapper, CursorWrapper
 from psycopg import pq
 
 _STALE = {"0A000", "26000", "42P05"}
-"""SQLSTATEs of a stale prepared statement: a migration changed its result, or another client of a pooler made or dropped it."""
+"""SQLSTATEs of a stale prepared statement: a migration changed its result, or another client of a pooler made or
+dropped it."""
 _DONE = {pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK}
 
 _PROBE = b"prepared_probe"
@@ -26,8 +27,9 @@ _SESSION = (
     b"SELECT pg_backend_pid(), (SELECT count(*) FROM pg_prepared_statements WHERE name = '%s')" % _PROBE
 )
 
+# Weak: a connection that the pool replaced takes its names with it.
 _prepared: WeakKeyDictionary[Any, dict[str, bytes] | None] = WeakKeyDictionary()
-"""By psycopg connection: the names of its statements by their texts, or None if it cannot keep statements."""
+"""Maps a psycopg connection to the names of its statements by their texts, or to None if it cannot keep them."""
 
 
 def execute(text: str, *parameters: str) -> list[tuple[Any, ...]]:
@@ -104,10 +106,11 @@ def _keeps_statements(raw: Any) -> bool:
 
 def _probe(raw: Any) -> bool:
     pgconn = raw.pgconn
+    # Without a pooler the session has the process id that the connection was opened with.
     [(process, found)] = _rows(_checked(raw, pgconn.exec_(_SESSION)))
     if int(process or 0) == pgconn.backend_pid:
         return True
-    if found != "0":
+    if found != "0":  # another client of the pooler left it: names are shared
         return False
     _checked(raw, pgconn.prepare(_PROBE, b"SELECT 1"))
     [(_, found)] = _rows(_checked(raw, pgconn.exec_(_SESSION)))
@@ -124,6 +127,7 @@ def _rows(result: Any) -> list[tuple[Any, ...]]:
 def _checked(raw: Any, result: Any) -> Any:
     if result.status in _DONE:
         return result
+    # libpq has no SQLSTATE for a lost connection, and callers tell an outage by the class of the error.
     if raw.pgconn.status != pq.ConnStatus.OK:
         raise psycopg.OperationalError("The connection to the database is lost.")
     state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"").decode()

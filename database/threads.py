@@ -12,6 +12,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 WAIT_SECONDS = 10.0
+"""A socket waits this long for one piece of database work."""
 
 _READING = ThreadPoolExecutor(8, thread_name_prefix="notifications-database")
 _WRITING = ThreadPoolExecutor(4, thread_name_prefix="notifications-database-writing")
@@ -31,7 +32,7 @@ async def in_thread(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs)
 
 
 async def in_writing_thread(work: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-    """As `in_thread`, for work that writes."""
+    """Run work as `in_thread` does, in the threads for work that writes."""
     return await _wait(
         database_sync_to_async(work, thread_sensitive=False, executor=_WRITING)(*args, **kwargs)
     )
@@ -39,6 +40,7 @@ async def in_writing_thread(work: Callable[_P, _R], *args: _P.args, **kwargs: _P
 
 async def _wait(result: Awaitable[_R]) -> _R:
     try:
+        # While the database says nothing, callers would join a queue without end (docs/decisions/0015).
         async with asyncio.timeout(WAIT_SECONDS):
             return await result
     except TimeoutError:

@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 QUERY_SIZE = 500
 """Users, or their logins, in one query."""
 GATHER_SECONDS = 0.02
-"""The least time from one query for many users to the next, in which they gather."""
+"""Queries for many users are this far apart, so that users gather in between."""
 
 _Item = TypeVar("_Item")
 
@@ -42,6 +42,7 @@ class Batcher(Generic[_Item]):
         """Queue items in their order. Drop the last ones if there is no room, and return how many were dropped."""
         free = max(self._room - len(self._waiting), 0)
         self._waiting.extend(items[:free])
+        # No await lies between the task's last look at the queue and its end: no item can be left behind.
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         return max(len(items) - free, 0)
@@ -52,6 +53,7 @@ class Batcher(Generic[_Item]):
             try:
                 await self._work([self._waiting.popleft() for _ in range(count)])
             except Exception:
+                # The items behind it still have to be worked on.
                 logger.exception("A batch of work failed.")
             if self._pause_seconds:
                 await asyncio.sleep(self._pause_seconds)

@@ -39,6 +39,7 @@ class NotificationConsumer(AsyncConsumer):
         self._subscription: Subscription | None = None
         self._sent: tuple[str, cursor.Place | None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        # The event loop holds its tasks weakly: without a reference a farewell could be collected before it is sent.
         self._farewell: asyncio.Task[None] | None = None
         self._accepted_at = 0.0
         self._round_trip: float | None = None
@@ -83,6 +84,7 @@ class NotificationConsumer(AsyncConsumer):
             await self._socket.close(CloseCode.UNAUTHORIZED)
             raise StopConsumer
         self._expect_registration()
+        # Also while the process drains: before it is accepted a client gets HTTP 403, and no close code.
         await self._socket.accept(subprotocol=self._handshake.subprotocol)
         self._accepted_at = asyncio.get_running_loop().time()
         if hubs.is_draining():
@@ -90,7 +92,7 @@ class NotificationConsumer(AsyncConsumer):
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         """Answer a registration, a ping or an invalid message."""
-        if self._socket.has_ended:
+        if self._socket.has_ended:  # the client sent this before it saw the close
             return
         if self._round_trip is None:  # an upper bound: a client sends nothing before it is accepted
             self._round_trip = asyncio.get_running_loop().time() - self._accepted_at
@@ -104,12 +106,15 @@ class NotificationConsumer(AsyncConsumer):
 
     async def websocket_disconnect(self, message: dict[str, Any]) -> None:
         """Confirm what had arrived, if the client closed the connection itself. Then end."""
+        # A close that the service began confirms nothing: uvicorn reports it without the client's answer.
         if self._subscription and not self._socket.has_ended and _was_closed_cleanly(message):
             self._subscription.confirm_closed()
         raise StopConsumer
 
     async def _authorize_and_register(self, request: protocol.Register) -> None:
         address = client_address(self.scope)
+        # Counted before the token is verified, which may wait for an issuer, and in this process alone: a round trip
+        # to Redis for each registration would cost all clients (docs/decisions/0048).
         if seconds := limits.hit_here("registrations-per-address", address):
             await self._turn_away(seconds)
             return
@@ -120,6 +125,7 @@ class NotificationConsumer(AsyncConsumer):
         except grants.UnauthorizedError as error:
             metrics.REGISTRATIONS.labels("unauthorized").inc()
             refused(Kind.TOKEN, self.scope)
+            # Only failures count here: however many an address has, a right token is served as before.
             seconds = await asyncio.to_thread(limits.hit, "failures-per-address", "socket", address)
             await (self._turn_away(seconds) if seconds else self._send_away(str(error)))
         except (grants.KeysUnavailableError, DatabaseError) as error:
@@ -164,13 +170,14 @@ class NotificationConsumer(AsyncConsumer):
             socket=self._socket,
             clock=self._hub.clock,
             confirmations=self._hub.confirmations,
+            # A place in another user's feed says nothing about this one.
             sent=self._sent[1] if self._sent and self._sent[0] == request.user_id else None,
             round_trip=self._round_trip or 0.0,
         )
         try:
             await self._hub.register(subscription)
         except ClientGoneError:
-            raise
+            raise  # nobody is left to get the answer that the last branch sends
         except limits.LimitReached as error:
             self._permission.end()
             self._leave()
@@ -198,6 +205,7 @@ class NotificationConsumer(AsyncConsumer):
             self._subscription = None
 
     async def _end(self) -> None:
+        # First of all, so that nothing that still runs for this connection sends to it.
         self._socket.has_ended = True
         self._expect_nothing()
         self._permission.end()

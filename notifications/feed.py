@@ -19,13 +19,16 @@ from notifications.fanout.publish import Wake
 from notifications.models import Feed
 from notifications.protocol import check_user_id
 
-# Creates the feeds, or locks their rows until the commit, so that the order of numbers is the order of commits.
+# Creates the feeds, or locks their rows until the commit, so that the order of numbers is the order of commits. One
+# order of locks keeps two statements from waiting for each other. `WHERE true` tells SQLite's parser that ON CONFLICT
+# is no condition of a join (https://www.sqlite.org/lang_upsert.html, section 2.2).
 _NUMBER = """
     INSERT INTO notifications_feed (user_id, last_seq, latest_connection)
     SELECT user_id, count(*), '' FROM incoming WHERE true GROUP BY user_id ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE SET last_seq = notifications_feed.last_seq + excluded.last_seq
     RETURNING id, user_id, last_seq
 """
+# A feed's `last_seq` is the last number of this statement: `newer` counts the user's notifications behind one.
 _INSERT = """
     INSERT INTO notifications_notification (feed_id, seq, frame, collapse_key, created_at, expires_at)
     SELECT feed.id, feed.last_seq - newer, frame, collapse_key, created_at, expires_at
@@ -42,7 +45,7 @@ PART = f"""
         WHERE {{after}}
     ), feed AS ({_NUMBER}), notification AS ({_INSERT.format("feed")}), numbered AS ({_NUMBERED.format("feed")})
 """
-"""What writes notifications as a part of a caller's statement, on PostgreSQL: tables of its WITH clause.
+"""The part of a caller's statement that writes notifications, on PostgreSQL: tables of its WITH clause.
 
 Its parameter is `Prepared.rows`. `after`: a condition that reads what has to be locked before the feeds. Of its tables
 the caller may read `feed`, which has a row for each feed that it locked. `numbered()` is the query for what it wrote.
@@ -101,7 +104,7 @@ class Confirmation(NamedTuple):
 def notify(
     *, user_id: str, frame: Mapping[str, object], collapse_key: str, expires_at: datetime | None
 ) -> int:
-    """Write a notification in the caller's transaction; return its number. Wake the user's connections after the commit.
+    """Write a notification in the caller's transaction, and return its number. After the commit wake the connections.
 
     For the values see NewNotification. The feed stays locked until the commit. Call it once in a transaction and late,
     or notify users in the order of their ids; otherwise two transactions can deadlock.
@@ -118,7 +121,7 @@ def notify(
 
 
 class Prepared(NamedTuple):
-    """Notifications that are checked and ready to be written: the texts of their frames, and all as one value in JSON."""
+    """Notifications that are checked: `texts` are those of their frames, and `rows` has all of them in JSON."""
 
     new: Sequence[NewNotification]
     texts: Sequence[str]
@@ -154,6 +157,7 @@ def write(prepared: Prepared) -> Numbers:
     if not prepared.new:
         return Numbers()
     if connection.vendor == "postgresql":
+        # Rows come back in any order, and callers match numbers to notifications by their places.
         rows = execute(f"WITH {PART.format(after='true')} {numbered()} ORDER BY place", prepared.rows)
         return Numbers([int(seq) for _, seq, _ in rows], rows[0][2])
     execute(_ON_SQLITE + _NUMBER, prepared.rows)
@@ -167,6 +171,7 @@ def wake_after_commit(prepared: Prepared, numbers: Numbers) -> None:
     if prepared.new:
         with_numbers = zip(prepared.new, numbers.seqs, prepared.texts, strict=True)
         wakes = [Wake(item.user_id, seq, text) for item, seq, text in with_numbers]
+        # robust: the change is committed, so a failure here must not reach the caller as its own.
         transaction.on_commit(lambda: publish.publish(wakes, segment=numbers.segment), robust=True)
 
 
@@ -175,6 +180,7 @@ def _text(item: NewNotification) -> str:
     if not item.frame:
         raise ValueError("A frame has at least a type.")
     text = protocol.encode(item.frame)
+    # `encode` writes ASCII, so that characters are bytes.
     if len(text) > FRAME_MAX_BYTES:
         raise ValueError(f"A frame has at most {FRAME_MAX_BYTES} bytes of JSON, not {len(text)}.")
     return text
@@ -183,6 +189,7 @@ def _text(item: NewNotification) -> str:
 def _rows(new: Sequence[NewNotification], texts: Sequence[str]) -> str:
     newer = Counter(item.user_id for item in new)
     rows: list[dict[str, Any]] = []
+    # SQLite compares times as text: they have to be in the format in which the ORM writes them.
     at = connection.ops.adapt_datetimefield_value
     now = at(timezone.now())
     for place, (item, text) in enumerate(zip(new, texts, strict=True)):

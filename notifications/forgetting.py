@@ -35,6 +35,7 @@ def forget(*, user_id: str, pseudonym: str) -> int:
     ):
         removed += Notification.objects.filter(pk__in=pks).delete()[0]
     with transaction.atomic():
+        # `notify` waits for this lock, so nothing can come behind the last removal.
         feed = Feed.objects.select_for_update().get(pk=feed.pk)
         removed += Notification.objects.filter(feed=feed).delete()[0]
         if Feed.objects.filter(user_id=pseudonym).exists():

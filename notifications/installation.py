@@ -2,8 +2,8 @@
 
 A database that has lost commits, by a failover to a standby that was behind or by a restore, gives the lost numbers of
 feeds again, to other notifications. So numbers count in an epoch. It changes by `manage.py new_epoch`, by a feed that
-has lost numbers (notifications/delivery/losses.py), with PostgreSQL's timeline, and with the cluster, database and table
-(notifications/timeline.py). A process that sees PostgreSQL go back to an earlier state begins a new one.
+has lost numbers (notifications/delivery/losses.py), with PostgreSQL's timeline, and with the cluster, database and
+table (notifications/timeline.py). A process that sees PostgreSQL go back to an earlier state begins a new one.
 """
 
 import logging
@@ -20,7 +20,7 @@ from notifications.models import Installation
 logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 2.0
-"""How long a read is reused. A process that has sockets reads again each second."""
+"""A read is reused for this time. A process that has sockets reads again each second."""
 
 _ROW = "SELECT name, ({mark}), first_epoch, {place}, {position} FROM notifications_installation WHERE id = 1"
 
@@ -65,12 +65,14 @@ def read() -> Identity:
     """
     seen = dict(_memory.seen)  # before the row is read, so that what follows is later
     row = _row() or _create()
+    # A position of 0 says that the log cannot be read: then nothing can be compared.
     if row.position and row.progress < seen.get(row.random, row.progress):
         _begin_after_going_back(row)
         row = _row() or _create()
     _memory.note(row.progress, randoms={*seen, row.random})
     epoch = _epoch(row.mark, row.place)
     identity = Identity(row.name, epoch, is_first=epoch == row.first_epoch)
+    # One assignment of both: threads of requests read them without a lock.
     _memory.latest = identity, time.monotonic()
     return identity
 
@@ -95,6 +97,7 @@ def of(segment: str | None) -> Identity | None:
     identity = current()
     if segment is None or segment in identity.epoch.split("-"):
         return identity
+    # What is reused may be older than the statement, so read again before its wakes are given up.
     identity = read()
     return identity if segment in identity.epoch.split("-") else None
 
@@ -107,12 +110,15 @@ def known() -> Identity | None:
 def renew() -> Identity:
     """Give the installation a new name and a new epoch. Clients connect again and get `resumed: false`."""
     with transaction.atomic():
+        # `first_epoch` stays: a number without an epoch counts in the very first one alone (docs/decisions/0036).
+        # The new name renames the groups, so that a copy of a database hears nothing of the original.
         Installation.objects.update_or_create(pk=1, defaults={"name": _random(), "epoch": _random()})
     return read()
 
 
 def begin_epoch(*, instead_of: str) -> bool:
     """Begin a new epoch of the numbers, and return True, unless `instead_of` has ended already."""
+    # Of several processes that notice one loss only the first finds the old epoch here, and begins a new one.
     current = Installation.objects.filter(pk=1, epoch=instead_of.partition("-")[0])
     return bool(current.update(epoch=_random()))
 
@@ -132,6 +138,7 @@ def _row() -> _Row | None:
     if found is None:
         return None
     row = _Row(*found)
+    # On a standby the expression of the timeline is empty, and the mark ends behind the dash.
     if row.mark.endswith("-"):
         raise OperationalError("The database is a standby: it replays what another server writes.")
     return row
@@ -139,6 +146,7 @@ def _row() -> _Row | None:
 
 def _create() -> _Row:
     """Create the row. If several processes do so at once, one wins, and all read the same row."""
+    # Read before the insert, because the row keeps its first epoch whole: with the timeline and the place.
     here = timeline.expressions()
     epoch = _random()
     mark, place = _fetch_one(f"SELECT '{epoch}' || coalesce('-' || {here.timeline}, ''), {here.place}")
@@ -165,7 +173,7 @@ def _random() -> str:
 
 
 class _Memory:
-    """What this process has read.
+    """The identities that this process has read.
 
     `latest`: the identity, and when it was read (seconds of the monotonic clock). `seen`: how far the database had come
     at most since each epoch was first read, by the epoch's random text. If that text is there with less, the database
@@ -179,6 +187,7 @@ class _Memory:
     def note(self, progress: tuple[str, int], *, randoms: set[str]) -> None:
         """Note the progress for the epochs that were known when the read began, and for the one that was read."""
         for random in randoms:
+            # Of two reads at the same time the older may be noted later.
             self.seen[random] = max(progress, self.seen.get(random, progress))
 
 

@@ -10,6 +10,7 @@ class Feed(models.Model):
 
     user_id = models.CharField("user id", max_length=USER_ID_MAX_LENGTH)
     last_seq = models.BigIntegerField("newest number", default=0)
+    # db_default, because the version before goes on inserting while a migration has added the column.
     confirmed_seq = models.BigIntegerField(
         "confirmed number",
         db_default=0,

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 MESSAGE_MAX_BYTES = 16 * 1024
+"""A client has no more to say. Servers allow megabytes by default."""
 SEQ_MAX = 2**63 - 1
 """The largest number that a feed can reach in the database."""
 USER_ID_MAX_LENGTH = 128
@@ -43,17 +44,18 @@ class CloseCode(enum.IntEnum):
     """Why the service closes a connection. Daphne lets an application send only 1000 and 3000 to 4999."""
 
     UNAUTHORIZED = 4401
-    """Not authorised for the user id. Get a new token, then connect again."""
+    """The client is not authorised for the user id. It gets a new token, then connects again."""
     REGISTRATION_TIMEOUT = 4408
-    """Did not register in time. Connect again and register."""
+    """The client did not register in time. It connects again and registers."""
     REPLACED = 4409
-    """Replaced by a newer connection of the same user. Do not connect again by yourself."""
+    """A newer connection of the same user replaced this one. The client does not connect again by itself."""
     GOING_AWAY = 4412
-    """The process ends and others serve, or the database has lost numbers. Connect again after a short random wait."""
+    """The process ends and others serve, or the database has lost numbers. The client connects again after a random wait
+    of at most a second."""
     TOO_SLOW = 4413
-    """The client did not read its frames in time. Connect again."""
+    """The client did not read its frames in time. It connects again."""
     TOO_MANY = 4429
-    """The client did more than it may: it sent too many frames, or registered too often. Connect again later."""
+    """The client did more than it may: it sent too many frames, or registered too often. It connects again later."""
 
 
 class _Message(BaseModel):
@@ -88,6 +90,8 @@ _MESSAGE: TypeAdapter[Register | Ping] = TypeAdapter(Annotated[Register | Ping, 
 
 def parse(text: str | None) -> Register | Ping | None:
     """Return a client's message, or None if it is not valid. The text of a binary frame is None."""
+    # Only `manage.py serve` bounds messages by itself: under another server this is the bound.
+    # Half a surrogate pair has no bytes, and would raise here without `replace`.
     if text is None or len(text.encode(errors="replace")) > MESSAGE_MAX_BYTES:
         return None
     try:
@@ -101,11 +105,13 @@ def encode(frame: Mapping[str, object]) -> str:
 
     Raises TypeError or ValueError if a value has no JSON form.
     """
+    # NaN and infinities are no JSON (RFC 8259, section 6): a browser's parser would refuse the frame.
     return json.dumps(dict(frame), separators=(",", ":"), allow_nan=False)
 
 
 def with_seq(frame: str, seq: int) -> str:
     """Return a stored frame with its number as the last key. The text is not parsed: this runs for each socket."""
+    # A stored frame has at least one key (feed._text), so a comma can follow it.
     return f'{frame[:-1]},"seq":{seq}}}'
 
 

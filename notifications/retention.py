@@ -40,6 +40,7 @@ def prune(*, days: int, dry_run: bool = False) -> Iterator[int]:
             return
         last = rows[-1].pk
         stays = _first_that_stays({row.feed_id for row in old}, before=before, now=now)
+        # A hole in the middle would let a resuming client believe that it has everything.
         removable = [row.pk for row in old if (first := stays[row.feed_id]) is None or row.seq < first]
         yield len(removable) if dry_run else _remove(removable)
 
@@ -56,6 +57,7 @@ def _remove(pks: Sequence[int]) -> int:
     """Remove rows. Lock them in one order, so that two processes cannot deadlock."""
     with transaction.atomic():
         rows = Notification.objects.filter(pk__in=pks)
+        # While it waits for the locks another process may remove some of the rows: only those that are left come back.
         locked = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
         number, _ = Notification.objects.filter(pk__in=locked).delete()
     return number

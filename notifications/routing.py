@@ -17,4 +17,5 @@ async def refuse(scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallabl
 # Channels routes ASGI applications with Django's patterns, whose types expect views.
 _consumer: Any = NotificationConsumer.as_asgi()
 _refuse: Any = refuse
+# \Z, because $ would also match before a newline, which a client can write as %0A.
 websocket_urlpatterns: list[Any] = [re_path(r"^basic/ws/?\Z", _consumer), re_path(r"", _refuse)]

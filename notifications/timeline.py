@@ -12,7 +12,9 @@ from django.db import InternalError, NotSupportedError, ProgrammingError, connec
 
 # pg_control_checkpoint() has the timeline too, but only after the checkpoint that ends a recovery.
 _OF_PRIMARY = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+# PostgreSQL raises an error for these functions on a standby, so they are asked for on a primary alone.
 _TIMELINE = f"CASE WHEN pg_is_in_recovery() THEN '' ELSE {_OF_PRIMARY} END"
+# The position that is flushed: a crash may lose what was only written, and would look like an older volume.
 _POSITION = (
     "CASE WHEN pg_is_in_recovery() THEN 0 ELSE (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint END"
 )
@@ -29,7 +31,7 @@ class Expressions(NamedTuple):
     """SQL expressions. A database that has no timelines, or does not let this role read them, has NULL and 0.
 
     `timeline`: eight hexadecimal digits; an empty text on a standby.
-    `position`: the bytes of the log that are safe on disk. It grows on a timeline, unless an old volume is put in place.
+    `position`: the bytes of the log that are safe on disk. On one timeline it grows, unless an old volume comes back.
     `place`: the cluster, the database and the table.
     """
 
@@ -73,6 +75,7 @@ def mark() -> str:
 
 def _can_read(choice: Expressions) -> bool:
     try:
+        # In a block of its own: after an error PostgreSQL refuses all further statements of a transaction.
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT {}, {}, {}".format(*choice))
     except _NOT_READABLE:

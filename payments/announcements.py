@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from notifications.feed import NewNotification, Prepared, notify, prepare
+from notifications.feed import NewNotification, Prepared, prepare
 from payments.models import Payment, StatusChange
 from payments.status import Status
 
@@ -13,19 +13,16 @@ STATUS_KEPT_FOR = timedelta(days=7)
 """How long a status is news to a client that was away."""
 
 
-def announce_link(payment: Payment) -> int:
-    """Send the user the Checkout link; return the notification's number. Call it within a transaction."""
-    return notify(
-        user_id=payment.user_id,
-        frame={
-            "type": "payment_url",
-            "rideId": payment.ride_id,
-            "paymentUrl": payment.payment_url,
-            "status": Status.PENDING.value,
-        },
-        collapse_key=_collapse_key(payment),
-        expires_at=payment.expires_at,
-    )
+def link(payment: Payment) -> Prepared:
+    """Return the notification of a payment's Checkout link."""
+    frame = {
+        "type": "payment_url",
+        "rideId": payment.ride_id,
+        "paymentUrl": payment.payment_url,
+        "status": Status.PENDING.value,
+    }
+    # A link that can no longer be paid is no news, so it expires with it.
+    return prepare([NewNotification(payment.user_id, frame, _collapse_key(payment), payment.expires_at)])
 
 
 def statuses(changes: Sequence[StatusChange]) -> Prepared:
@@ -50,4 +47,5 @@ def statuses(changes: Sequence[StatusChange]) -> Prepared:
 
 
 def _collapse_key(payment: Payment) -> str:
+    # A plain client that was away is sent the newest notification of a payment alone.
     return f"payment:{payment.pk}"

@@ -58,6 +58,7 @@ def balances(facts: Facts) -> dict[str, Balance]:
     disputes = facts.get("disputes", {}).values()
     intents = {*paid, *facts.get("refunded_at_least", {})}
     intents |= {refund["intent"] for refund in refunds} | {dispute["intent"] for dispute in disputes}
+    # Counted beside the intent that it is, its money would be here twice.
     if len(paid) > 1:
         intents.discard("")  # a session that named no intent: it is one of the others
     return {intent: _balance(facts, intent, paid.get(intent, {})) for intent in sorted(intents)}
@@ -71,6 +72,7 @@ def refunded_amount(facts: Facts) -> int:
 def _balance(facts: Facts, intent: str, sums: dict[str, int]) -> Balance:
     asked = facts["asked"]
     is_full = asked in sums
+    # Of several wrong sums any would do, as long as the order of events does not choose it.
     paid, currency = read_money(asked if is_full or not sums else max(sums, key=read_money))
     refunds = [r for r in facts.get("refunds", {}).values() if r["intent"] == intent]
     given_back, under_way, unproven = _refunds(
@@ -92,6 +94,7 @@ def _balance(facts: Facts, intent: str, sums: dict[str, int]) -> Balance:
         withdrawn=sum(withdrawn for withdrawn, _, _ in effects),
         disputed=sum(disputed for _, disputed, _ in effects),
         is_disputed=any(is_open for _, _, is_open in effects),
+        # The name of an unknown value has no intent in it, so it blocks every intent of the payment.
         is_blocked=any(name.endswith(".amount") for name in facts.get("unknown", {})),
         is_full=is_full,
     )
@@ -118,6 +121,7 @@ def _effect(dispute: Dispute, *, left: int, currency: str) -> tuple[int, int, bo
 
     Balance transactions say what was withdrawn and reinstated. Where none is known the state says it.
     """
+    # A sum in another currency cannot be compared: all that is left may be meant.
     amount = min(dispute["amount"], left) if dispute["currency"] in {"", currency} else left
     withdrawn = _withdrawn(dispute, amount=amount, currency=currency)
     is_reinstated = any(movement["amount"] > 0 for movement in dispute["movements"].values())

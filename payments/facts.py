@@ -77,6 +77,7 @@ class Review(TypedDict):
     reason: str
 
 
+# A name that is absent says that nothing is known of it yet. So anything can be merged with nothing.
 class Facts(TypedDict, total=False):
     """Times are Stripe's (seconds since 1970, UTC); money is `"<minor units> <currency>"`."""
 
@@ -124,6 +125,7 @@ class Facts(TypedDict, total=False):
 
 def money(amount: int, currency: str) -> str:
     """Return a sum as facts write it."""
+    # Sums are compared as texts, so their case must not differ.
     return f"{amount} {currency.lower()}"
 
 

@@ -36,6 +36,7 @@ def forget(*, user_id: str) -> Iterator[tuple[int, int]]:
         cancel.give_up(payment, reason=NEVER_ASKED, cause=StatusChange.Cause.STAFF)
     while True:
         with transaction.atomic():
+            # A payment that is stripped has another user id, so each batch finds those that are left.
             payments = list(known.select_for_update(no_key=True)[:AT_ONCE])
             for payment in payments:
                 _strip(payment, user_id=user_id, name=name)
@@ -55,6 +56,7 @@ def _strip(payment: Payment, *, user_id: str, name: str) -> None:
         "payments.forgotten.digest", payment.request_digest, algorithm="sha256"
     ).hexdigest()
     payment.facts = dict(without_person(payment.facts))
+    # The rest of the key stays: a repeated request has to find its payment.
     payment.idempotency_key = _renamed(payment.idempotency_key, user_id, name)
     payment.save()
     for request in RefundRequest.objects.filter(payment=payment).exclude(idempotency_key=None):
@@ -74,9 +76,11 @@ def _strip_events(payments: list[Payment]) -> int:
 def forget_in_log(*, user_id: str) -> int:
     """Put the pseudonym in place of the user id in the log of what staff did; return how many entries had it."""
     name, changed = pseudonym(user_id), 0
+    # The database finds too many, such as the id `1` in a number. `_renamed` decides.
     found = LogEntry.objects.filter(Q(object_repr__contains=user_id) | Q(change_message__contains=user_id))
     for entry in found.iterator():
         before = (entry.object_repr, entry.change_message)
+        # Django's column has 200 characters, and the pseudonym may be longer than the id.
         entry.object_repr = str(_renamed(entry.object_repr, user_id, name))[:200]
         entry.change_message = str(_renamed(entry.change_message, user_id, name))
         if before != (entry.object_repr, entry.change_message):

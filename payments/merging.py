@@ -1,8 +1,8 @@
 """Merge two pieces of knowledge of a payment into one.
 
-Stripe sends events twice, late and in any order (https://docs.stripe.com/webhooks#event-ordering). So every field merges
-by a rule that is commutative, associative and idempotent: the earliest time, the largest number, the latest snapshot.
-Times have whole seconds: within one the state counts that comes later in `states`.
+Stripe sends events twice, late and in any order (https://docs.stripe.com/webhooks#event-ordering). So every field
+merges by a rule that is commutative, associative and idempotent: the earliest time, the largest number, the latest
+snapshot. Times have whole seconds: within one the state counts that comes later in `states`.
 """
 
 import json
@@ -34,6 +34,7 @@ def _refund(a: Refund, b: Refund) -> Refund:
 
 def _dispute(a: Dispute, b: Dispute) -> Dispute:
     """Balance transactions only become more. Of the rest the later snapshot counts."""
+    # Each balance transaction stays once it was seen, so an older snapshot can still add one.
     movements = _each(_latest)(a["movements"], b["movements"])
     bare = [{**dispute, "movements": {}} for dispute in (a, b)]
     later = max(
@@ -74,6 +75,7 @@ def _first(rule: Rule, *, most: int) -> Rule:
 
 _BY_TIME: Mapping[str, Any] = {"most": OBJECTS_KEPT, "when": lambda snapshot: snapshot["at"]}
 _RULES: Mapping[str, Rule] = {
+    # It is set when the payment is created, and no event says it anew.
     "asked": lambda a, _: a,
     "paid": _each(_each(min)),
     "nothing_due": min,

@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter
 
+# Not by type: an endpoint may be set to all of Stripe's hundreds.
 EVENTS = Counter(
     "payments_webhook_events_total",
     "Webhook deliveries, by the event's resulting state and reason.",
@@ -13,6 +14,7 @@ REFUSED = Counter(
     ["reason"],
 )
 CREATED = Counter("payments_created_total", "Requests for payments, by Stripe's answer.", ["outcome"])
+# By the field alone: a value is whatever Stripe sends, and each label stays in memory.
 UNKNOWN_VALUES = Counter(
     "payments_unknown_values_total",
     "Unknown values from Stripe, counted once per payment, by the field that held them.",

@@ -18,6 +18,7 @@ from payments.metrics import UNKNOWN_VALUES
 from payments.models import Intent, Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.status import attention, derive, holds_ride
 
+# These are what `writes.PAYMENTS` updates: a payment in which none of them differs is not written.
 _state = attrgetter("facts", "status", "attention", "ride_claim", "session_id", "payment_intent_id")
 
 
@@ -38,6 +39,7 @@ class Update:
 
 def lock(payment_id: Any) -> Payment:
     """Return a payment, locked until the commit. Raises Payment.DoesNotExist."""
+    # Nobody changes a payment's id. So rows that refer to it can be inserted meanwhile.
     return Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
 
 
@@ -51,6 +53,8 @@ def learn(
 ) -> Payment:
     """Lock a payment and add facts to it; return it as it is then. Raises Payment.DoesNotExist."""
     with transaction.atomic():
+        # Facts are merged in memory and written whole. Without the lock, facts that another transaction commits
+        # meanwhile would be lost.
         payment = lock(payment_id)
         is_new = payment_intent_id is not None and payment_intent_id != payment.payment_intent_id
         update = Update(
@@ -76,10 +80,12 @@ def apply_facts(
 ) -> list[StatusChange]:
     """Write what updates add to payments, and notify the users of every change of a status.
 
-    The caller has locked the payments and is in a transaction, or gives `versions`: for that, `briefly` and what is raised
-    see `writes.write`. `foreign`: payment intents that another integration made. `events`: new ones, which are inserted.
-    `refunds`: what Stripe made of requests, which is noted on those that lack it. On PostgreSQL it is one statement.
+    The caller has locked the payments and is in a transaction, or gives `versions`: for that, `briefly` and what is
+    raised see `writes.write`. `foreign`: payment intents that another integration made. `events`: new ones, which are
+    inserted. `refunds`: what Stripe made of requests, which is noted on those that lack it. On PostgreSQL it is one
+    statement.
     """
+    # Look before the merge, which makes them known: each counts once for a payment.
     unknown = _new_unknown(updates)
     changed, changes = work_out(updates, cause=cause)
     # A frame needs the session; without one the user never got a link.
@@ -88,7 +94,9 @@ def apply_facts(
     numbers = writes.write(
         writes.Additions(events, changed, intents, changes, refunds, announced, news, versions, briefly)
     )
+    # Whoever hears of it may read the feed: the rows have to be committed by then.
     feed.wake_after_commit(news, numbers)
+    # Count what is written. A write that fails is tried again, and would count twice.
     for _, value in unknown:
         UNKNOWN_VALUES.labels(field=value.partition("=")[0]).inc()
     return changes
@@ -104,6 +112,7 @@ def work_out(
     changed: dict[object, Payment] = {}
     changes: list[StatusChange] = []
     for update in updates:
+        # Updates of one payment share its object: each begins where the one before ended.
         payment, before = update.payment, update.payment.status
         if _absorb(update):
             changed[payment.pk] = payment
@@ -139,10 +148,12 @@ def _net(changes: Sequence[StatusChange]) -> list[StatusChange]:
 def _intents(updates: Sequence[Update], foreign: Collection[str]) -> list[Intent]:
     """Return the payment intents that are new, each once; one of ours before the same as a foreign one."""
     found = {intent_id: Intent(intent_id=intent_id) for intent_id in foreign}
+    # Of several updates that name an intent the first decides whose it is.
     for update in reversed(updates):
         if update.is_new_intent and update.payment_intent_id:
             intent = Intent(intent_id=update.payment_intent_id, payment_id=update.payment.pk)
             found[intent.intent_id] = intent
+    # Insert in one order: two transactions with the same intents must not wait for each other.
     return [found[intent_id] for intent_id in sorted(found)]
 
 
@@ -153,13 +164,17 @@ def _absorb(update: Update) -> bool:
     """
     payment, before = update.payment, _state(update.payment)
     payment.facts = merge(payment.facts, update.facts)
+    # Facts only grow: a late event would bring back what was removed of a user who was forgotten.
     if is_pseudonym(payment.user_id):
         payment.facts = without_person(payment.facts)
+    # The session whose link the user got stays. Another one can pay the payment, and changes no more than that.
     payment.session_id = payment.session_id or update.session_id
     payment.payment_intent_id = _intent_of(payment, update.payment_intent_id)
     money = balances(payment.facts)
     payment.status = derive(payment.facts, money)
     payment.attention = " ".join(attention(payment.facts, money))
+    # The claim is never set again. The ride may have another payment by now, and the unique column would refuse
+    # a true event (docs/decisions/0003-a-ride-is-claimed.md).
     if not holds_ride(payment.facts, money):
         payment.ride_claim = None
     return _state(payment) != before
@@ -174,6 +189,8 @@ def _paid_intent(facts: Facts) -> str:
     """Return the payment intent that paid first, of those with the sum that was asked for if there is one."""
     paid = facts.get("paid", {})
     return min(
+        # A session that named no intent has an empty name. The id decides between equal times, so that the
+        # order of events never does.
         paid.keys() - {""},
         key=lambda intent: (facts["asked"] not in paid[intent], min(paid[intent].values()), intent),
         default="",

@@ -39,12 +39,14 @@ def dispute(facts: Facts) -> ShownDispute | None:
     """Return the dispute to look at: the open one that is due first, else the latest."""
     known = disputes(facts)
     if pending := [each for each in known if is_open(each)]:
+        # One without a due date comes after all that have one.
         return min(pending, key=lambda each: each["due_by"] or 2**32)
     return max(known, key=lambda each: (_last_moved(each), each["due_by"], each["id"]), default=None)
 
 
 def is_open(dispute: Dispute) -> bool:
     """Return whether a dispute, or an inquiry, is still to be decided. An unknown state counts as open."""
+    # A closed inquiry has the stage of an open one, because it can still become a dispute.
     undecided = {Stage.INQUIRY, Stage.OPEN, Stage.UNKNOWN}
     return stage_of(dispute) in undecided and dispute["status"] != "warning_closed"
 

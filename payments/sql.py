@@ -1,7 +1,7 @@
-"""What an event reads, as text; `writes` has what it writes. Everything else in this app uses Django's own statements.
+"""What an event and a new payment read, as text; `writes` has what they write. All else here uses Django's own statements.
 
-Each takes any number of rows or keys as one parameter in JSON, which the database unpacks. Django would build its text and
-adapt its values anew each time, at ten times the cost (docs/decisions/0017-statements-past-the-orm.md).
+Each takes any number of rows or keys as one parameter in JSON, which the database unpacks. Django would build its text
+and adapt its values anew each time, at ten times the cost (docs/decisions/0017-statements-past-the-orm.md).
 """
 
 import uuid
@@ -13,6 +13,7 @@ import orjson
 from django.db import connection
 
 from database.prepared import execute
+from payments.facts import Facts
 from payments.models import Payment
 
 # PostgreSQL expects 100 rows of a function, and reads a whole table to join them. Of a list it expects few.
@@ -42,7 +43,8 @@ _SQLITE = {
 _MATCHED = "id ride_id user_id status facts attention session_id payment_intent_id ride_claim".split()
 _COLUMNS = ", ".join(_MATCHED)
 _NO_MORE = ", NULL" * (len(_MATCHED) - 1)
-# With OR in place of UNION no index may serve either side.
+# With OR in place of UNION no index may serve either side. Payments are locked in the order of their ids, so that no
+# two transactions wait for each other.
 _LOOK_UP = f"""
     WITH owner AS (
         SELECT intent_id AS name, payment_id AS id FROM payments_intent WHERE intent_id {{texts}}
@@ -54,11 +56,13 @@ _LOOK_UP = f"""
     UNION ALL SELECT 'owner', name, id{_NO_MORE} FROM owner
     UNION ALL SELECT 'event', event_id, NULL{_NO_MORE} FROM payments_webhookevent WHERE event_id {{texts}}
 """
+# The limit travels in the statement that locks: a statement of its own would be one more round trip.
 _LOOK_UP_BRIEFLY = _LOOK_UP.replace("ORDER BY", "AND {briefly} ORDER BY")
 _PARKED = """
     SELECT 1 FROM payments_webhookevent WHERE state = 'parked' AND payment_intent_id {texts}
     UNION ALL SELECT 1 FROM payments_webhookevent WHERE state = 'parked' AND payment_id {uuids} LIMIT 1
 """
+_OF_RIDE = "SELECT id, ride_claim, facts FROM payments_payment WHERE ride_id = %s ORDER BY created_at"
 
 
 class Found(NamedTuple):
@@ -90,7 +94,9 @@ def look_up(
     """Return payments, whose sessions and payment intents they are, and which of these events are stored.
 
     The payments are those with these ids and those that own one of these names. `lock`: until the commit, in the order
-    of their ids. `briefly`: from now on the transaction waits for a lock for a quarter of a second at most. Only what an event is matched and applied by is read; Django reads other fields when they are asked for.
+    of their ids. `briefly`: from now on the transaction waits for a lock for a quarter of a second at most.
+
+    Only the fields by which an event is matched and applied are read. Django reads another one when it is asked for.
     """
     found = Found({}, {}, set(), {})
     text = dialect(_LOOK_UP_BRIEFLY if briefly else _LOOK_UP if lock else _LOOK_UP.replace("{locked}", ""))
@@ -102,6 +108,7 @@ def look_up(
             found.owners[name] = key
         elif key:
             ride_id, user_id, status, facts, *more = rest
+            # psycopg does not see these rows, so JSON and UUIDs come as text.
             values = [key, ride_id, user_id, status, orjson.loads(facts), *more]
             found.versions[key] = name
             found.payments[key] = Payment.from_db(connection.alias, _MATCHED, values)
@@ -109,8 +116,13 @@ def look_up(
 
 
 def is_parked(*, payments: Collection[uuid.UUID], intents: Collection[str]) -> bool:
-    """Tell whether an event is parked that names one of these payments or payment intents."""
+    """Return whether an event is parked that names one of these payments or payment intents."""
     return bool(execute(dialect(_PARKED), _keys(intents), _keys(payments)))
+
+
+def of_ride(ride_id: str) -> list[tuple[str, str | None, Facts]]:
+    """Return the id, the ride that it claims, and the facts of each payment of a ride, the oldest first."""
+    return [(key, claim, orjson.loads(facts)) for key, claim, facts in execute(_OF_RIDE, ride_id)]
 
 
 @cache
@@ -120,4 +132,5 @@ def dialect(template: str) -> str:
 
 
 def _keys(values: Collection[uuid.UUID] | Collection[str]) -> str:
+    # SQLite keeps a UUID as these 32 digits, and PostgreSQL reads them as one.
     return orjson.dumps([value.hex if isinstance(value, uuid.UUID) else value for value in values]).decode()

@@ -54,6 +54,7 @@ def derive(facts: Facts, money: Money | None = None) -> Status:
 
 def is_open(facts: Facts) -> bool:
     """Return whether the customer can still pay on the Checkout page."""
+    # A refund or a dispute proves that money was paid, also where the event that says so is still to come.
     return not (CLOSES & facts.keys()) and not balances(facts) and not _are_intents_over(facts)
 
 
@@ -66,6 +67,7 @@ def holds_ride(facts: Facts, money: Money | None = None) -> bool:
     if _is_awaited(facts) or "nothing_due" in facts:
         return True
     if money := balances(facts) if money is None else money:
+        # Not what is `here`: a refund under way may fail, and the ride is paid then.
         return any(balance.kept for balance in money.values())
     return not (ENDS & facts.keys()) and not _are_intents_over(facts)
 
@@ -81,10 +83,12 @@ def attention(facts: Facts, money: Money | None = None) -> list[Attention]:
     money = balances(facts) if money is None else money
     books = money.values()
     is_asked = any(
+        # An inquiry waits for an answer until it is closed, though it withdraws nothing.
         dispute["status"].startswith("warning_") and dispute["status"] != "warning_closed"
         for dispute in facts.get("disputes", {}).values()
     )
     reasons = {
+        # Nobody has to look at a wrong sum that has gone back.
         Attention.OTHER_SUM: any(money[intent].here for intent in mismatches(facts).keys() & money.keys()),
         Attention.PAID_TWICE: sum(bool(book.here) for book in books) > 1,
         Attention.DISPUTE: is_asked or any(book.is_disputed for book in books),
@@ -110,7 +114,9 @@ def _of_money(facts: Facts, money: Money) -> Status | None:
     if "nothing_due" in facts:
         return Status.SUCCEEDED
     asked, currency = read_money(facts["asked"])
+    # Sums in different currencies cannot be added.
     here = sum(book.here for book in books if book.currency == currency)
+    # One intent has to have paid the sum that was asked for: several other sums do not add up to a paid ride.
     if any(book.is_full for book in books) and here >= asked:
         return Status.SUCCEEDED
     return Status.PARTIALLY_REFUNDED if is_gone else None
@@ -125,6 +131,7 @@ def _ended(facts: Facts) -> Status | None:
         return Status.PROCESSING
     are_over = _are_intents_over(facts)
     is_expired = "expired" in facts or are_over
+    # Stripe has no canceled session: a cancel expires it. Our request says which of the two it was.
     if "canceled" in facts or (is_expired and "cancel_requested" in facts):
         return Status.CANCELED
     if are_over and "canceled_intents" in facts:
@@ -139,6 +146,7 @@ def _ended_intents(facts: Facts) -> set[str]:
 def _are_intents_over(facts: Facts) -> bool:
     """Return whether payment intents were canceled, and none is left that something was tried with."""
     ended = _ended_intents(facts)
+    # An empty name is an intent that its session did not name: it cannot be compared with those that ended.
     tried = {*facts.get("attempted", {}), *facts.get("completed_unpaid", {})} - {""}
     return bool(ended) and not tried - ended
 

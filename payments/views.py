@@ -79,11 +79,13 @@ def _outcome(payment: Payment | None) -> str:
 def _returned(request: HttpRequest) -> Payment | None:
     """Return the payment whose session the URL names, if there is one."""
     session_id = request.GET.get("session_id", "")
+    # Anybody can open the page: what cannot be a session costs no query.
     if not _SESSION_ID.fullmatch(session_id):
         return None
     try:
         payment = Payment.objects.filter(session_id=session_id).first()
         return on_demand.for_customer(payment) if payment and _is_looked_at(request) else payment
+    # The customer may have paid: a page that does not know the outcome is better than an error.
     except OperationalError as error:
         logger.warning("The database did not answer for a customer who came back: %s", describe(error))
         return None

@@ -1,4 +1,4 @@
-"""The text of what an event writes: one statement of several parts on PostgreSQL, each part a statement on SQLite.
+"""The text of what an event writes, and a new payment: on PostgreSQL one statement of several parts, on SQLite one for each.
 
 payments/tests/webhooks/statements.sql has the statements as they are sent.
 """
@@ -24,6 +24,8 @@ class Write(NamedTuple):
 
 
 _INSERT = "INSERT INTO {table} ({columns}) SELECT {columns} FROM {new} WHERE {after}"
+# The list of ids changes no result. It has PostgreSQL use the index: see `sql`. The next part counts what is
+# returned.
 _UPDATE = """
     WITH new AS (SELECT * FROM {new}) UPDATE {table} SET {changes} FROM new
     WHERE {table}.id = new.id AND {table}.id {new_ids} AND {after} RETURNING 1
@@ -37,9 +39,10 @@ NEW_EVENTS = Write(
 EVENTS = Write(
     WebhookEvent, "id state reason attempts applied_at error payment_id payment_intent_id", _UPDATE
 )
+# Only these columns: what a request writes meanwhile, such as a link, is not overwritten.
 PAYMENTS = Write(Payment, "id facts status attention ride_claim session_id payment_intent_id", _UPDATE)
-# A payment intent stays where it was first found: NULL fails the statement where it is another payment's. One of another
-# integration can turn out to be ours.
+# A payment intent stays where it was first found: NULL fails the statement where it is another payment's. One of
+# another integration can turn out to be ours.
 INTENTS = Write(
     Intent,
     "intent_id payment_id created_at",
@@ -59,7 +62,13 @@ REFUNDS = Write(
     AND {table}.amount = new.amount AND {table}.payment_id = new.payment_id RETURNING 1
     """,
 )
-_PARTS = {"event": NEW_EVENTS, "payment": PAYMENTS, "intent": INTENTS, "refund": REFUNDS}
+NEW_PAYMENTS = Write(
+    Payment,
+    " ".join(field.attname for field in Payment._meta.concrete_fields),
+    _INSERT + " RETURNING {version}",
+)
+LINKS = Write(Payment, "id session_id payment_url expires_at stripe_error link_seq", _UPDATE)
+_PARTS = {"event": NEW_EVENTS, "payment": PAYMENTS, "intent": INTENTS, "refund": REFUNDS, "link": LINKS}
 
 # In one statement with its event and its notification a change is given their numbers there.
 _CHANGES_IN_ONE = """
@@ -87,9 +96,11 @@ _RETURNED = {
 def together(parts: tuple[str, ...], *, briefly: bool) -> str:
     """Return PostgreSQL's statement that has these parts. Each begins once the one before it has written its rows.
 
-    The parts, in the order in which they lock: `unchanged`, `event`, `feed`, `payment`, `intent`, `change`, `refund`.
-    Each has one parameter. Where nothing is written in one of them, the next ones write nothing.
+    The parts, in the order in which they lock: `unchanged`, `event`, `feed`, `payment`, `intent`, `change`, `refund`; or
+    `unchanged`, `feed` and `link`, where the notification's number becomes the payment's `link_seq`. Each has one
+    parameter. Where nothing is written in one of them, the next ones write nothing.
     """
+    # The limit for locks is set by the first condition, and so before any part locks.
     texts, after = [], dialect("{briefly}") if briefly else "true"
     for part in parts:
         if part == "unchanged":
@@ -97,12 +108,15 @@ def together(parts: tuple[str, ...], *, briefly: bool) -> str:
             after += " AND (SELECT count(*) FROM unchanged) = (SELECT count(*) FROM seen)"
             continue
         if part == "feed":
+            # The feed lends its part as text, so that this app need not know its tables.
             texts.append(feed.PART.format(after=after))
         else:
             text = _changes(parts, after=after) if part == "change" else one(_PARTS[part], after=after)
+            text = text.replace("new.link_seq", "(SELECT seq FROM numbered)")
             texts.append(f"{part} AS ({text})")
         if part in {"event", "feed", "payment"}:  # of the others one that is known already writes no row
             after = f"(SELECT count(*) FROM {part}) > 0"
+    # A statement that begins with WITH needs a query at its end, even if nothing is to be returned.
     returned = " UNION ALL ".join(_RETURNED[part] for part in parts if part in _RETURNED).format(
         numbered=feed.numbered()
     )
@@ -122,7 +136,8 @@ def one(write: Write, *, after: str = "true") -> str:
         columns=", ".join(columns),
         changes=", ".join(f"{column} = new.{column}" for column in columns[1:]),
         new=new,
-        new_ids="{new_ids}",
+        new_ids="{new_ids}",  # these two are filled in by `dialect`
+        version="{version}",
         after=after,
     )
     return dialect(text)

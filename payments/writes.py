@@ -1,4 +1,4 @@
-"""What an event writes: on PostgreSQL one statement, whatever the number of events.
+"""What an event writes, and a new payment: on PostgreSQL one statement, whatever the number of events.
 
 A transaction that waits for another one in it does so in one order: for an event of the same id, for feeds, for what is
 unique of a payment, for a payment intent, for a request of a refund. The payments are locked before. A part of the
@@ -27,9 +27,9 @@ class ChangedError(Exception):
 
 
 class Additions(NamedTuple):
-    """What is written: new events, payment intents, changes of statuses and notifications, and payments as they are now.
+    """What is written: new events, payment intents, changes of statuses, notifications, and payments as they are now.
 
-    `news` tell of the `announced` changes, in their order.
+    `news` has the notifications of the `announced` changes, in their order.
     """
 
     events: Sequence[WebhookEvent]
@@ -63,31 +63,73 @@ def write(new: Additions) -> feed.Numbers:
     return _in_one(new) if connection.vendor == "postgresql" else _in_several(new)
 
 
+def add_payment(payment: Payment) -> str:
+    """Insert a payment; return its version, by which `write_link` sees that nothing has changed it. Raises IntegrityError.
+
+    SQLite has no versions: there it is empty.
+    """
+    [(version,)] = _execute(sql.NEW_PAYMENTS, [payment])
+    payment._state.adding = False
+    return version or ""
+
+
+def write_link(payment: Payment, *, news: feed.Prepared, version: str = "") -> feed.Numbers:
+    """Write a payment's session, and the notification of its link; return the number, which the payment has from then on.
+
+    The caller is in a transaction and has locked the payment, or gives its version, on PostgreSQL. Raises ChangedError.
+    """
+    if connection.vendor == "postgresql":
+        seen = _versions_json({payment.pk: version}) if version else ""
+        numbers = _numbers(_together(unchanged=seen, feed=news.rows, link=_json(sql.LINKS, [payment])))
+        if not numbers.seqs:
+            raise ChangedError
+    else:
+        numbers = feed.write(news)
+    [payment.link_seq] = numbers.seqs
+    if connection.vendor != "postgresql":
+        _execute(sql.LINKS, [payment])
+    return numbers
+
+
 def _in_one(new: Additions) -> feed.Numbers:
-    rows = {
-        "unchanged": _versions_json(new.versions) if new.versions else "",
-        "event": _json(sql.NEW_EVENTS, new.events) if new.events else "",
-        "feed": new.news.rows if new.news.new else "",
-        "payment": _json(sql.PAYMENTS, new.payments) if new.payments else "",
-        "intent": _json(sql.INTENTS, new.intents) if new.intents else "",
-        "change": _changes_json(new) if new.changes else "",
-        "refund": _json(sql.REFUNDS, new.refunds) if new.refunds else "",
-    }
-    parts = tuple(name for name, value in rows.items() if value)
-    text = sql.together(parts, briefly=new.briefly)
-    returned = execute(text, *(rows[name] for name in parts)) if parts else []
+    returned = _together(
+        briefly=new.briefly,
+        unchanged=_versions_json(new.versions) if new.versions else "",
+        event=_json(sql.NEW_EVENTS, new.events) if new.events else "",
+        feed=new.news.rows if new.news.new else "",
+        payment=_json(sql.PAYMENTS, new.payments) if new.payments else "",
+        intent=_json(sql.INTENTS, new.intents) if new.intents else "",
+        change=_changes_json(new) if new.changes else "",
+        refund=_json(sql.REFUNDS, new.refunds) if new.refunds else "",
+    )
+    # Each new event returns a row, unless the guard kept every part from writing.
     if len(returned) < len(new.events):
         raise ChangedError
-    in_order = sorted(
-        (int(key), int(number), segment) for part, key, number, segment in returned if part == "feed"
-    )
-    numbers = feed.Numbers([seq for _, seq, _ in in_order], in_order[0][2] if in_order else None)
+    numbers = _numbers(returned)
     _number_events(new, {key: int(number) for part, key, number, _ in returned if part == "event"})
     _number_changes(new, numbers.seqs)
     return numbers
 
 
+def _together(*, briefly: bool = False, **rows: str) -> list[tuple[Any, ...]]:
+    """Execute a statement of these parts; see `write_sql.together`.
+
+    Leave out the parts that have no rows: PostgreSQL would plan and run them all the same.
+    """
+    parts = tuple(name for name, value in rows.items() if value)
+    return execute(sql.together(parts, briefly=briefly), *(rows[name] for name in parts)) if parts else []
+
+
+def _numbers(returned: Sequence[tuple[Any, ...]]) -> feed.Numbers:
+    # PostgreSQL promises no order of rows. The key is the place among the notifications.
+    in_order = sorted(
+        (int(key), int(number), segment) for part, key, number, segment in returned if part == "feed"
+    )
+    return feed.Numbers([seq for _, seq, _ in in_order], in_order[0][2] if in_order else None)
+
+
 def _in_several(new: Additions) -> feed.Numbers:
+    # Changes bear the keys of events and the numbers of notifications, so these two are written first.
     _number_events(new, dict(_execute(sql.NEW_EVENTS, new.events)))
     numbers = feed.write(new.news)
     _number_changes(new, numbers.seqs)
@@ -134,6 +176,7 @@ def _versions_json(versions: Mapping[uuid.UUID, str]) -> str:
 def _values(write: Write, rows: Sequence[Model]) -> list[dict[str, Any]]:
     """Return the values of rows. PostgreSQL makes dates, UUIDs and JSON of text itself."""
     fields: list[Any] = [write.model._meta.get_field(column) for column in write.columns.split()]
+    # `pre_save` fills in the time of creation, which Django's own insert would do.
     values = [{field.column: field.pre_save(row, row._state.adding) for field in fields} for row in rows]
     if connection.vendor != "postgresql":
         for row in values:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "payments_project.settings")
-django.setup(set_prefix=False)  # before anything imports models
+django.setup(set_prefix=False)  # before anything imports models; each request sets its own prefix
 
 from notifications.fanout import publish  # noqa: E402
 from notifications.routing import websocket_urlpatterns  # noqa: E402
@@ -46,6 +46,7 @@ async def http(scope: Any, receive: Any, send: Any) -> None:
     await application(scope, receive, send)
 
 
+# Refusals come first: a handshake that is refused takes no connection of its address.
 sockets = KnownHosts(AllowedOrigins(Connections(URLRouter(websocket_urlpatterns))))
 routes = ProtocolTypeRouter({"http": SafeHeaders(Bodies(http)), "websocket": sockets})
 

@@ -52,6 +52,7 @@ def _host(host: str) -> str:
     """Return the address without brackets, or the name. Resolvers take `*` and `[::1` too, for this machine."""
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     with suppress(ValueError):
+        # Brackets are for IPv6 alone, as in a URL.
         if ip_address(bare).version == 6 or bare == host:  # noqa: PLR2004 the number is its name
             return bare
     last = host.removesuffix(".").rpartition(".")[2]
@@ -195,6 +196,7 @@ def read_environment() -> Environment:
     try:
         return Environment(_env_file=file, **secrets)
     except ValidationError as error:
+        # Never the input itself, which pydantic knows too: it may be a secret.
         lines = [
             f"{'.'.join(str(part) for part in e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
             for e in error.errors()

@@ -21,9 +21,9 @@ from payments_project.middleware.prefix import path_below
 from payments_project.middleware.refusing import Refusal, answer
 
 THREADS = 100
-"""Requests of a kind that are answered at once. Most wait, for the database or for Stripe; others wait for their turn."""
+"""This many requests of a kind are answered at the same time. Most wait for the database or for Stripe."""
 WAIT_SECONDS = 5.0
-"""How long a request waits for a thread. Then it is refused, while its caller still waits for the answer."""
+"""A request waits this long for a thread. Then it is refused, while its caller still waits for the answer."""
 BUSY = Refusal(503, "busy", "The service is busy. Send the same request again in a moment.")
 _POOLS = {
     # A process that is busy is alive, and says what it is busy with.
@@ -40,7 +40,7 @@ _LOGINS = ThreadPoolExecutor(hashers.AT_ONCE, thread_name_prefix="logins")
 LOGINS_MAX = 32
 """Such requests that a process takes at once, those that wait among them."""
 REFUSED_SECONDS = 1.0
-"""After which a refused login is answered. Whoever tries again and again then costs less."""
+"""A refused login is answered after this time. Clients that try again and again cost less then."""
 _REFUSED = (429, 503)
 _HASHING = ("/admin/login", "/admin/password_change", "/admin/auth/user")
 _Work = Callable[[], list[dict[str, Any]]]
@@ -57,7 +57,9 @@ async def _in_thread(pool: ThreadPoolExecutor, work: _Work) -> list[dict[str, An
     """Return what `work` returns; None if no thread took it up in time."""
     job = pool.submit(work)
     answering = asyncio.wrap_future(job)
+    # Not wait_for(), which would cancel the future, and lose the answer of a thread that has begun.
     done, _ = await asyncio.wait({answering}, timeout=WAIT_SECONDS)
+    # cancel() fails if a thread has taken the work up at this moment: then its answer is awaited.
     return None if not done and job.cancel() else await answering
 
 
@@ -72,17 +74,20 @@ class Handler(ASGIHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 Django's signature
         """Load the middleware for calls in a thread."""
+        # The async form would change to a thread and back for each middleware (docs/decisions/0040).
         super().load_middleware(is_async=False)
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         try:
+            # Read here, so that a slow client holds no thread.
             body = await self.read_body(receive)
         except RequestAborted:
             return
         loop, arrived = asyncio.get_running_loop(), time.monotonic()
 
         def send_from_thread(message: dict[str, Any]) -> None:
+            # The thread waits for each piece, so that a slow client does not fill the memory with a streamed answer.
             asyncio.run_coroutine_threadsafe(send(message), loop).result()
 
         def work() -> list[dict[str, Any]]:
@@ -105,6 +110,7 @@ class Handler(ASGIHandler):
 
     async def _log_in(self, work: _Work) -> list[dict[str, Any]] | None:
         """Do the work of a request that may hash a password. Return None if too many wait."""
+        # Counted on the event loop: a queue of the threads would have no end.
         if self._logins >= LOGINS_MAX:
             return None
         self._logins += 1

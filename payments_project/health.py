@@ -40,6 +40,7 @@ def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 a view's signa
 
 def _postgresql_takes_writes() -> bool:
     with connection.cursor() as cursor:
+        # SELECT 1 would work on a server that only reads, too.
         cursor.execute("SHOW transaction_read_only")
         return bool(cursor.fetchone() == ("off",))
 
@@ -49,6 +50,7 @@ def _sqlite_takes_writes() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("PRAGMA busy_timeout")
         (patience,) = cursor.fetchone()
+        # A probe has little time, and the default here is five seconds.
         cursor.execute("PRAGMA busy_timeout = 0")
         try:
             with transaction.atomic():  # BEGIN IMMEDIATE
@@ -85,6 +87,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
             )
         text = "Send the header `Authorization: Bearer KEY`.\n"
         response = HttpResponse(text, status=401, content_type="text/plain")
+        # A 401 has to say how to authenticate (RFC 9110, section 15.5.2).
         response["WWW-Authenticate"] = "Bearer"
         return response
     if Scope.METRICS_READ not in caller.scopes:

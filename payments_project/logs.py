@@ -10,7 +10,7 @@ from access.escaping import escape
 
 SECONDS = 60
 MESSAGES_MAX = 1000
-"""How many messages are remembered. A library may write texts of strangers into its messages, each a new one."""
+"""This many messages are remembered. A library may write texts of strangers into its messages, each a new one."""
 
 
 class OnceAMinute(logging.Filter):
@@ -31,7 +31,7 @@ class OnceAMinute(logging.Filter):
             return False
         if len(self._due) >= MESSAGES_MAX:
             self._due = {known: due for known, due in self._due.items() if due > now}
-        if len(self._due) >= MESSAGES_MAX:
+        if len(self._due) >= MESSAGES_MAX:  # all are of the last minute: a stranger may be filling the log
             return False
         self._due[key] = now + SECONDS
         return True
@@ -42,6 +42,7 @@ def _origin(record: logging.LogRecord) -> tuple[Any, ...]:
     if not record.exc_info or record.exc_info[0] is None:
         return ()
     kind, _, traceback = record.exc_info
+    # The innermost frame: one fault may be reached by many ways.
     while traceback and traceback.tb_next:
         traceback = traceback.tb_next
     return (kind, traceback and (traceback.tb_frame.f_code.co_filename, traceback.tb_lineno))
@@ -109,6 +110,7 @@ def logging_of(level: str) -> dict[str, Any]:
     """Return Django's LOGGING for this level, on standard error."""
     return {
         "version": 1,
+        # Loggers of modules that were imported before this would fall silent.
         "disable_existing_loggers": False,
         "filters": {
             "once_a_minute": {"()": OnceAMinute},

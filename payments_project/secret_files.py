@@ -45,6 +45,7 @@ def _read(path: str, *, name: str) -> str:
     """Return the one line of a file, without the end of the line."""
     try:
         with Path(path).open("rb") as file:
+            # A byte more than is allowed, so that a longer file shows itself. The file may be a device without an end.
             text = file.read(MAX_BYTES + 1).decode()
     except OSError as error:
         raise ImproperlyConfigured(f"{name} names a file that cannot be read ({error.strerror}).") from None

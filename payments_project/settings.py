@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "notifications",
     "payments",
     *(["stripe_sandbox"] if STRIPE_SANDBOX else []),
+    # Before the admin, whose templates it replaces.
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -53,11 +54,15 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # Outermost, so that the error pages of all others become JSON.
     "payments_project.middleware.api_errors.json_errors",
     "django.middleware.security.SecurityMiddleware",
+    # Refused before anything asks the database for a stranger.
     "payments_project.middleware.hosts.known_hosts",
+    # Around sessions and logins, which ask the database.
     "payments_project.middleware.outages.outages",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    # Inside SessionMiddleware, which saves the session behind it.
     "access.staff.sessions.note_use",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -131,6 +136,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PREFIX or "/"  # other services may share the host name
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.removesuffix(PREFIX)]
 SECURE_HSTS_SECONDS = 365 * 86400 if PUBLIC_URL.startswith("https://") else 0
+# Behind TLS a proxy is in front, which has to overwrite this header. Elsewhere any client could send it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PUBLIC_URL.startswith("https://") else None
 
 AUTHENTICATION_BACKENDS = ["access.staff.logins.Backend"]

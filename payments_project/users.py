@@ -55,6 +55,7 @@ def mint_token(
     body: Annotated[NewToken | None, Body()] = None,
 ) -> TokenOut | Response[ErrorOut]:
     """Sign a token with which the user's client registers on the WebSocket. Any user id will do."""
+    # No cache may keep an answer with a token (RFC 6749, section 5.1).
     response["Cache-Control"] = "no-store"
     try:
         minted = tokens.mint(user_id=user_id, seconds=body.expires_in if body else None)

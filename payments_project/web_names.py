@@ -17,6 +17,7 @@ def _origin(text: str) -> str:
     origin = text.lower().removesuffix("/")
     if not _ORIGIN.fullmatch(origin):
         raise ValueError("set origins alone, such as https://app.example.com, https://.example.com or null")
+    # Browsers leave the default port of a scheme out of an origin.
     return re.sub(r"^(https://[^/]*):443$|^(http://[^/]*):80$", r"\1\2", origin)
 
 

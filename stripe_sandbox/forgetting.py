@@ -26,6 +26,7 @@ def forget(session_ids: Sequence[str]) -> int:
         for event in Event.objects.filter(session=session):
             event.data = _bare(event.data)
             event.save(update_fields=["data"])
+        # A request under way keeps its row: it would find its key gone, and answer that it took too long.
         IdempotentRequest.objects.filter(status__isnull=False, body__contains=session.stripe_id).delete()
     return len(sessions)
 

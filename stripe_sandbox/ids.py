@@ -10,6 +10,7 @@ _LENGTHS = {"cs_test": 58, "req": 14}
 
 def new_id(prefix: str) -> str:
     """Return a new id such as `pi_…`. A session's id is also a secret, because it opens the payment page."""
+    # Clients store ids in columns, so they are as long as Stripe's.
     length = _LENGTHS.get(prefix, 24)
     return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(length))}"
 

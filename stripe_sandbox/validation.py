@@ -32,6 +32,7 @@ def check_supported(params: Mapping[str, Any], supported: Tree, path: str = "") 
         inner = supported[name]
         if inner is None:
             continue
+        # An array names its items by their places: the error has to say which of them is meant.
         for index, item in enumerate(value) if isinstance(value, list) else [(None, value)]:
             check_supported(item, inner, where if index is None else f"{where}[{index}]")
 
@@ -112,6 +113,7 @@ def check_url(url: str | None, param: str, *, required: bool = False) -> None:
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname)
     except ValueError:
         valid = False
+    # `urlsplit` drops tabs and line ends instead of refusing them.
     if not valid or any(character.isspace() for character in url):
         raise ApiError("Not a valid URL", code="url_invalid", param=param)
 

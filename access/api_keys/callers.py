@@ -52,6 +52,7 @@ def _stored(token: str) -> Caller | None:
     if text is None:
         return None
     key = sql.read(text.key_id)
+    # First of all, so that an unknown, a wrong and a revoked key take the same steps (docs/decisions/0045).
     is_right = hmac.compare_digest(key_text.digest(text.secret), key.digest if key else _NOBODYS)
     if key is None or not is_right or not key.is_usable:
         return None

@@ -14,7 +14,7 @@ PREFIX = "pns_"
 SHAPE = r"pns_([0-9a-f]{16})_([0-9A-Za-z]{43})"
 _ALPHABET = string.digits + string.ascii_letters
 _SECRET_LENGTH = 43
-"""Of 62 characters, 43 at random are 256 bits."""
+"""43 random characters out of 62 have 256 bits."""
 
 
 class KeyText(NamedTuple):
@@ -43,7 +43,7 @@ def parse(text: str) -> KeyText | None:
 def digest(secret: str) -> str:
     """Return what is stored of a secret: its SHA-256, in hexadecimal.
 
-    Slow hashes such as Argon2 protect passwords, which people choose and attackers guess. Nobody guesses 256 random bits
-    (NIST SP 800-63B-3, section 5.1.2.2, asks for a slow hash below 112), and each request would pay for it.
+    Slow hashes such as Argon2 protect passwords, which people choose and attackers guess. Nobody guesses 256 random
+    bits, and each request would pay for the hash. NIST SP 800-63B-3, section 5.1.2.2, asks for one below 112 bits.
     """
     return hashlib.sha256(secret.encode()).hexdigest()

@@ -13,12 +13,12 @@ from access.api_keys.scopes import Scope
 from access.models import NAME_MAX_LENGTH, ApiKey
 
 OVERLAP_DEFAULT = timedelta(days=1)
-"""How long a key that was replaced works on, so that callers can change to the new one without a pause."""
+"""The time for which a replaced key goes on working, so that callers can change to the new one without a pause."""
 OVERLAP_MOST = timedelta(days=90)
 
 
 class RefusedError(Exception):
-    """It cannot be done with this key. The message says what to do instead."""
+    """An action is refused for this key. The message says what to do instead."""
 
 
 def create(
@@ -31,6 +31,7 @@ def create(
         raise RefusedError(f"Give the key one scope or more of: {', '.join(Scope)}.")
     _check_future(expires_at)
     try:
+        # In a block of its own: after an error PostgreSQL refuses all further statements of the caller's transaction.
         with transaction.atomic():
             return _insert(name=name, scopes=_joined(rights), expires_at=expires_at)
     except IntegrityError:
@@ -43,6 +44,7 @@ def create(
 def check_name(name: str) -> str:
     """Return the name without space around it. Raises RefusedError."""
     name = name.strip()
+    # API_KEYS[1] is the name of a key of the setting, and `find` takes what begins with the prefix for an id.
     is_plain = name.isprintable() and not set("[]") & set(name) and not name.startswith(key_text.PREFIX)
     if not (name and is_plain and len(name) <= NAME_MAX_LENGTH):
         raise RefusedError(
@@ -90,7 +92,7 @@ def rotate(
     text = key_text.make()
     end = timezone.now() + overlap
     key.replaced_by = text.key_id
-    key.expires_at = min(key.expires_at or end, end)
+    key.expires_at = min(key.expires_at or end, end)  # an overlap prolongs no key that ends sooner
     key.save(update_fields=["replaced_by", "expires_at"])  # first, because one current key has the name
     return _insert(name=key.name, scopes=key.scopes, expires_at=expires_at, text=text)
 
@@ -116,6 +118,7 @@ def revoke(key: ApiKey, *, with_replaced: bool = False) -> list[ApiKey]:
     Raises RefusedError if there is nothing left to revoke.
     """
     wanted = Q(name=key.name) if with_replaced else Q(pk=key.pk)
+    # In one order, so that two that revoke the same keys cannot deadlock.
     locked = ApiKey.objects.select_for_update(no_key=True).filter(wanted, revoked_at=None).order_by("pk")
     revoked = list(locked)
     if not revoked:

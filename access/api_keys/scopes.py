@@ -1,4 +1,4 @@
-"""What an API key may do."""
+"""The rights that an API key can have."""
 
 from django.db.models import TextChoices
 

@@ -9,6 +9,7 @@ from django.db import connection
 
 from database.prepared import execute
 
+# '1' or NULL, because PostgreSQL's booleans come as the texts t and f, which are both true in Python.
 _READ = """
     SELECT id, name, digest, scopes,
            CASE WHEN revoked_at IS NULL AND (expires_at IS NULL OR {end} > {now}) THEN '1' END,
@@ -19,6 +20,7 @@ _NOTE = "UPDATE access_apikey SET last_used_at = {now} WHERE id = {unlocked}"
 
 # The database's clock is one for all processes.
 _POSTGRESQL = {
+    # Not now(), which is when the transaction began: a key may have been revoked or noted since.
     "now": "statement_timestamp()",
     "end": "expires_at",
     "due": "(last_used_at IS NULL OR last_used_at <= statement_timestamp() - interval '1 minute')",
@@ -39,7 +41,7 @@ _TEXTS = {
 
 
 class StoredKey(NamedTuple):
-    """What a request needs of a key. `is_usable`: neither revoked nor expired."""
+    """The part of a key's row that a request needs. `is_usable`: it is neither revoked nor expired."""
 
     pk: str
     name: str
@@ -47,7 +49,7 @@ class StoredKey(NamedTuple):
     scopes: str
     is_usable: bool
     is_use_due: bool
-    """Whether its last use was noted a minute ago or longer."""
+    """Whether its last use was noted a minute ago or earlier."""
 
 
 def read(key_id: str) -> StoredKey | None:
@@ -58,5 +60,5 @@ def read(key_id: str) -> StoredKey | None:
 
 
 def note_use(pk: str) -> None:
-    """Write that a key is used now, unless that was written within a minute, or somebody changes the key."""
+    """Write that a key is used now, unless that was done in the last minute, or another transaction has its lock."""
     execute(_TEXTS[connection.vendor][1], pk)

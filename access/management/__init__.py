@@ -1,1 +1,1 @@
-"""What the commands of this app share."""
+"""Commands of this app."""

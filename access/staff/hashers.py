@@ -16,6 +16,8 @@ _turns = threading.BoundedSemaphore(AT_ONCE)
 @contextmanager
 def _turn() -> Iterator[None]:
     """Wait for a turn, with the connections of this thread given back, but for those in a transaction."""
+    # Forty logins once held all connections of the pool while they waited and hashed (docs/decisions/0046). To close
+    # one within a transaction would end the transaction.
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()

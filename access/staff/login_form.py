@@ -13,7 +13,7 @@ from unfold.forms import AuthenticationForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 CODE_DIGITS = 6
-"""Of an app's code. Recovery codes are longer."""
+"""An authenticator app's code has this length. Recovery codes are longer."""
 
 
 class LoginForm(AuthenticationForm):
@@ -34,12 +34,14 @@ class LoginForm(AuthenticationForm):
     def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
         """Raise ValidationError unless the user is a member of staff, with a right code where one is needed."""
         super().confirm_login_allowed(user)
+        # Apps show a code in groups, and recovery codes are made in lower case.
         code = "".join(self.cleaned_data.get("code", "").split()).lower()
         has_one = TOTPDevice.objects.devices_for_user(user, confirmed=True).exists()
         if not has_one and settings.STAFF_SECOND_FACTOR != "required":
             return
         device = _verified(user, code) if has_one and code else None
         if device is None:
+            # The same error as for a wrong password, so that nobody learns that the password is right.
             raise self.get_invalid_login_error()
         vars(user)["otp_device"] = device  # django-otp writes it into the session
 
@@ -52,6 +54,7 @@ def _verified(user: AbstractBaseUser, code: str) -> Device | None:
     is_of_app = code.isdecimal() and len(code) == CODE_DIGITS
     devices: Any = TOTPDevice.objects if is_of_app else StaticDevice.objects
     with transaction.atomic():
+        # Locked: of two requests with one code at the same time only one may take it.
         for device in devices.devices_for_user(user, confirmed=True).select_for_update():
             if device.verify_token(code):
                 return device

@@ -19,15 +19,15 @@ from access.addresses import client_address
 from access.refusals import Kind, refused
 
 BUSY_SECONDS = 5
-"""After which to try again while the process has too many logins to look at."""
+"""A client is asked to try again after this time while the process has too many logins to look at."""
 
 LOGINS = Counter("payments_staff_logins_total", "Attempts of staff to log in.", ["outcome"])
 for _outcome in ("succeeded", "refused", "limited", "busy"):
-    LOGINS.labels(_outcome)
+    LOGINS.labels(_outcome)  # so that each is exported from the start
 
 
 class TooManyLogins(Exception):
-    """An attempt is not looked at. `seconds` is when to try again."""
+    """An attempt is not looked at. The client may try again after `seconds`."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"Too many logins: try again in {seconds} seconds.")
@@ -47,8 +47,12 @@ class Backend(ModelBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> User | None:
-        """Return the user with this name and password, or None. Without a request, as in commands, nothing is limited."""
+        """Return the user with this name and password, or None. Raises TooManyLogins.
+
+        Without a request, as in commands, nothing is limited.
+        """
         if request is not None and username is not None:
+            # Before the database is asked and the password hashed, which is half a second of CPU (docs/decisions/0046).
             seconds = limits.hit("logins-per-address", client_address(request))
             seconds = seconds or limits.hit("logins-per-name", _key(username))
             if seconds:
@@ -66,6 +70,7 @@ class Limited:
         """Answer a request."""
         return self._get_response(request)
 
+    # Django makes an error page of a view's exception before it could be caught around `_get_response`.
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Return the page, or None for other exceptions."""
         if not isinstance(exception, TooManyLogins):
@@ -99,6 +104,7 @@ def _key(name: str) -> str:
 
 def _logged_in(user: AbstractBaseUser, **_: Any) -> None:
     LOGINS.labels("succeeded").inc()
+    # Otherwise a member who logs in often would be kept out by right passwords.
     limits.clear("logins-per-name", _key(user.get_username()))
 
 

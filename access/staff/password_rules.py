@@ -1,4 +1,4 @@
-"""Choose what a password of staff has to be, for Django's AUTH_PASSWORD_VALIDATORS."""
+"""List the rules for passwords of staff, for Django's AUTH_PASSWORD_VALIDATORS."""
 
 from typing import Any
 

@@ -15,9 +15,9 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 
 LONGEST_SECONDS = 12 * 3600
-"""From the login on."""
+"""A session ends this long after its login."""
 NOTED_SECONDS = 60
-"""How often a use is written down."""
+"""A use is stored at most this often."""
 _BEGAN, _USED = "began", "used"
 """Names in a session: times in seconds since 1970."""
 
@@ -26,17 +26,18 @@ class SessionStore(DatabaseSessionStore):
     """The store. A session is not loaded once its time is up, whatever cookie the browser sends."""
 
     def get_session_cookie_age(self) -> int:
-        """Return how long the session lasts from now on, in seconds: SESSION_COOKIE_AGE, or what is left of the longest."""
+        """Return the seconds that are left of the session: SESSION_COOKIE_AGE, or less near LONGEST_SECONDS."""
         began = self.get(_BEGAN)
         if began is None:
             return settings.SESSION_COOKIE_AGE
         return max(0, min(settings.SESSION_COOKIE_AGE, int(began + LONGEST_SECONDS - time.time())))
 
     def save(self, must_create: bool = False) -> None:  # noqa: FBT001, FBT002 Django's signature
-        """Write the session down. Raises OperationalError in an outage, of which Django makes a session that has ended."""
+        """Store the session. Raises OperationalError in an outage, which Django takes for a session that has ended."""
         try:
             super().save(must_create)
         except UpdateError as error:
+            # Django raises UpdateError for any database error, and its middleware answers that with 400.
             if isinstance(error.__context__, OperationalError):
                 raise error.__context__ from None
             raise
@@ -48,6 +49,7 @@ def note_use(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[H
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         session = request.session
+        # Not at each request: it writes a row.
         if session.accessed and _BEGAN in session and time.time() - session.get(_USED, 0) >= NOTED_SECONDS:
             session[_USED] = int(time.time())
         return response

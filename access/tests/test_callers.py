@@ -111,7 +111,7 @@ def test_a_refused_key_is_not_noted_as_used(made):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_request_does_not_wait_for_who_changes_its_key():
+def test_a_request_does_not_wait_for_a_change_of_its_key():
     key, text = keys.create(name="backend", scopes=[Scope.PAYMENTS_READ])
     found = []
 

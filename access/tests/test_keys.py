@@ -43,7 +43,7 @@ def test_the_database_has_the_hash_of_the_secret_alone():
 @pytest.mark.parametrize(
     "name", ["", "  ", "a" * 65, "two\nlines", "API_KEYS[1]", "pns_backend", "right\u202eleft", "nul\0"]
 )
-def test_a_name_that_cannot_be_told_from_others_is_refused(name):
+def test_a_name_that_cannot_be_distinguished_from_others_is_refused(name):
     with pytest.raises(keys.RefusedError, match="Choose a name"):
         keys.create(name=name, scopes=READ)
     assert not ApiKey.objects.exists()

@@ -22,7 +22,7 @@ from benchmarks.subjects import Subject, service
 from benchmarks.turn import Turn, take_turn
 
 EACH = {1: 100, 10: 100, 100: 20}
-"""Connections of a user, and webhooks a second: fewer where each is told so often."""
+"""Connections of a user, and webhooks a second: fewer where each goes to many connections."""
 CONNECTIONS = 1000
 """In the first question, whoever they belong to."""
 STEPS = (1000, 5000, 10_000)

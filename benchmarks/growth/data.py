@@ -95,6 +95,7 @@ def filled_database(*, notifications: int) -> Iterator[str]:
             migrate = [sys.executable, "manage.py", "migrate", "--verbosity=0"]
             subprocess.run(migrate, env=environment(url), check=True)  # noqa: S603
             _fill(url, notifications)
+        # Start anew with a server that keeps what it commits: only filling may lose everything.
         configuration.write_text(common)
         with server.running():
             yield url
@@ -136,5 +137,6 @@ def _fill(url: str, notifications: int) -> None:
         connection.execute(script.encode())
         for _, definition in indexes:
             connection.execute(definition.encode())
+        # autovacuum was off: without statistics every plan would be a guess.
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")

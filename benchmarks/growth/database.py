@@ -45,7 +45,7 @@ def _options() -> argparse.Namespace:
 
 
 def _run(notifications: int) -> report.Run:
-    """Return what was measured at one size. What is under way is told on standard error."""
+    """Return what was measured at one size. Write on standard error what is under way."""
     sys.stderr.write(f"Filling a database with {notifications:,} notifications…\n")
     with data.filled_database(notifications=notifications) as url:
         return {"notifications": notifications, **data.describe(url), "work": _measure(url)}

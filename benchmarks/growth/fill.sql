@@ -1,4 +1,4 @@
--- Fills an empty, migrated database with growth.users users and what they were told in 40 days.
+-- Fills an empty, migrated database with growth.users users and what they were sent in 40 days.
 --
 -- A user has 3 to 17 notifications, 10 on average; one in 10,000 has 5,000, none of them confirmed, and every second of
 -- these has been quiet for 20 days. Three notifications are about one payment. What is done is in the order of time, as in life: a user's rows lie
@@ -9,18 +9,18 @@ SET session_replication_role = replica;  -- foreign keys are right by constructi
 
 CREATE TEMPORARY TABLE rider AS
 SELECT n, 'rider_' || n AS user_id,
-    CASE WHEN n % 10000 = 0 THEN 5000 ELSE 3 + n::bigint * 7919 % 15 END AS told,
+    CASE WHEN n % 10000 = 0 THEN 5000 ELSE 3 + n::bigint * 7919 % 15 END AS total,
     now() - interval '40 days' AS since,
     CASE WHEN n % 20000 = 0 THEN interval '20 days' ELSE interval '40 days' END AS span
 FROM generate_series(1, current_setting('growth.users')::int) AS n;
 
 INSERT INTO notifications_feed (id, user_id, last_seq, confirmed_seq, latest_connection)
-SELECT n, user_id, told, CASE WHEN told = 5000 THEN 0 ELSE told - n % 4 END, '' FROM rider;
+SELECT n, user_id, total, CASE WHEN total = 5000 THEN 0 ELSE total - n % 4 END, '' FROM rider;
 
-CREATE TEMPORARY TABLE told AS
-SELECT n, user_id, seq, (seq + 2) / 3 AS ride, seq % 3 AS step, told = seq AS is_last,
-    md5(n || ':' || (seq + 2) / 3) AS code, since + span * ((seq - random()) / told) AS at
-FROM rider CROSS JOIN LATERAL generate_series(1, told) AS seq;
+CREATE TEMPORARY TABLE sent AS
+SELECT n, user_id, seq, (seq + 2) / 3 AS ride, seq % 3 AS step, total = seq AS is_last,
+    md5(n || ':' || (seq + 2) / 3) AS code, since + span * ((seq - random()) / total) AS at
+FROM rider CROSS JOIN LATERAL generate_series(1, total) AS seq;
 
 INSERT INTO notifications_notification (feed_id, seq, frame, collapse_key, redeliveries, created_at, expires_at)
 SELECT n, seq,
@@ -33,7 +33,7 @@ SELECT n, seq,
             n, ride, CASE step WHEN 2 THEN 'processing' ELSE 'succeeded' END, code)
     END,
     'payment:' || code::uuid, 0, at, at + CASE step WHEN 1 THEN interval '1 day' ELSE interval '7 days' END
-FROM told ORDER BY at;
+FROM sent ORDER BY at;
 
 -- A payment begins with its first notification. It is paid with its third; without one it is open for a day.
 CREATE TEMPORARY TABLE sale AS
@@ -46,8 +46,8 @@ SELECT first.n, first.user_id, first.ride, first.code, first.at AS began, paid.a
         ELSE 'expired'
     END AS status,
     CASE WHEN first.n % 5000 = 13 THEN 'chf' WHEN first.n % 10 = 3 THEN 'eur' ELSE 'usd' END AS currency
-FROM told AS first
-LEFT JOIN told AS paid ON paid.n = first.n AND paid.ride = first.ride AND paid.step = 0
+FROM sent AS first
+LEFT JOIN sent AS paid ON paid.n = first.n AND paid.ride = first.ride AND paid.step = 0
 WHERE first.step = 1;
 
 INSERT INTO payments_payment (
@@ -108,6 +108,6 @@ INSERT INTO payments_statuschange (
 SELECT payment_id, 'pending', 'succeeded', 'event', id, '', '', received_at
 FROM payments_webhookevent WHERE payment_id IS NOT NULL ORDER BY id;
 
-DROP TABLE rider, told, sale;
+DROP TABLE rider, sent, sale;
 SELECT setval(pg_get_serial_sequence('notifications_feed', 'id'), (SELECT max(id) FROM notifications_feed));
 SET session_replication_role = origin;

@@ -62,6 +62,7 @@ def _time(piece: "Work") -> tuple[float, list[float], float]:
         piece.do(what)
         times.append((time.perf_counter() - began) * 1000)
         cpu += (time.process_time() - before) * 1000
+    # The first time loads and plans what the others find there.
     return times[0], times[1:], cpu / len(times)
 
 

@@ -35,6 +35,7 @@ def explain(statement: str, *, rows_max: int = ROWS_MAX) -> Plan | None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement)
         (found,) = cursor.fetchone()[0]
+        # EXPLAIN ANALYZE carries the statement out, an UPDATE too.
         transaction.set_rollback(True)
     nodes = list(_walk(found["Plan"]))
     return Plan(

@@ -43,6 +43,7 @@ class Sample:
 
     def paid_now(self) -> tuple[bytes, str]:
         """Return the body and the signature of an event that an open payment, another each time, is paid."""
+        # Each once: an event of a payment that is paid already writes less.
         pk, session_id, _ = self._unpaid.pop()
         session = {
             "id": session_id,

@@ -108,7 +108,7 @@ def events(sample: Sample) -> Iterator[Work]:
     yield Work(
         name="ingest, a payment is paid",
         draw=sample.paid_now,
-        do=lambda told: ingest.ingest([ingest.receive(body=told[0], signature=signatures.read(told[1]))]),
+        do=lambda sent: ingest.ingest([ingest.receive(body=sent[0], signature=signatures.read(sent[1]))]),
     )
 
 

@@ -22,7 +22,7 @@ HOST = "127.0.0.1"
 
 
 class Load:
-    """What the process can be told to do; the keys of a command are the arguments here."""
+    """The commands of the process; the keys of a command are the arguments here."""
 
     def __init__(self) -> None:
         self._requests: list[bytes] = []
@@ -118,7 +118,7 @@ async def main() -> None:
         command = json.loads(line)
         try:
             answer = {"result": await getattr(load, command.pop("do"))(**command)}
-        except Exception:  # noqa: BLE001 whoever asked is told
+        except Exception:  # noqa: BLE001 whoever asked gets it
             answer = {"error": traceback.format_exc()}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()

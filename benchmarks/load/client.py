@@ -32,16 +32,16 @@ class Generator:
         self._process.communicate()
 
     def __call__(self, do: str, **arguments: Any) -> Any:
-        self.tell(do, **arguments)
+        self.ask(do, **arguments)
         return self.answer()
 
-    def tell(self, do: str, **arguments: Any) -> None:
-        """Say what to do, and do not wait for it."""
+    def ask(self, do: str, **arguments: Any) -> None:
+        """Send a command, and do not wait until it is done."""
         self._commands.write(json.dumps({"do": do} | arguments) + "\n")
         self._commands.flush()
 
     def answer(self) -> Any:
-        """Return what became of what was told."""
+        """Return the result of the command that was sent."""
         line = self._answers.readline()
         if not line:
             raise RuntimeError("The load generator ended.")

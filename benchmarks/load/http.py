@@ -135,6 +135,7 @@ class Pool:
         if self._waiting and not self._is_closed:
             self._use(connection, *self._waiting.popleft())
         else:
+            # To the end of the queue: connections are used in turn, and so are the workers behind them.
             self._free.append(connection)
 
     def _replace(self, connection: Connection) -> None:

@@ -20,9 +20,11 @@ async def open_loop(
     """Send at `rate` a second whatever becomes of the earlier ones, as Stripe does; then wait at most `grace` seconds.
 
     The gaps are random, as those between independent events are (a Poisson process), and the same in each run. Time
-    counts from the moment when a request was due: who answers late is not spared the requests that wait meanwhile.
+    counts from the moment when a request was due: a subject that answers late is not spared the requests that wait
+    meanwhile.
     """
     gaps = random.Random(SEED)  # noqa: S311 no secret
+    # A moment ahead, so that the first request is not late already.
     start = time.perf_counter() + 0.05
     worked = time.process_time()
     due, index = start, 0

@@ -10,7 +10,10 @@ from benchmarks.rides import AMOUNT, CURRENCY, Ride
 
 
 def webhook(ride: Ride, *, secret: str, port: int) -> bytes:
-    """Return the request that tells that a ride is paid, signed now: https://docs.stripe.com/webhooks#verify-manually."""
+    """Return the request that says that a ride is paid, signed now.
+
+    Source: https://docs.stripe.com/webhooks#verify-manually
+    """
     body = _EVENT
     for name, value in (
         (b"@number@", f"{ride.number:024}"),

@@ -1,4 +1,4 @@
-"""The riders' connections: opened, registered, and what they are told."""
+"""The riders' connections: opened, registered, and what they are sent."""
 
 from __future__ import annotations
 
@@ -44,13 +44,14 @@ class Riders:
     async def connect(
         self, *, first: int = 0, count: int, users: int | None = None, each: int = 1, seconds: float
     ) -> dict[str, Any]:
-        """Connect and register `count` users from number `first` on, `each` times. Who takes too long is counted.
+        """Connect and register `count` users from number `first` on, `each` times; count those that take too long.
 
         `users` is how many there will be in all, by default those.
         """
         self.users, self.each = users or first + count, each
         for user in range(first, first + count):
             self._frames[user] = masked(self._registration(user))
+        # One iterator for all tasks: each takes the next user as it is free.
         todo = iter([user for user in range(first, first + count) for _ in range(each)])
         before = len(self.registered)
         began = time.perf_counter()
@@ -70,7 +71,7 @@ class Riders:
         }
 
     async def register(self, user: int, *, seconds: float = 10) -> bool:
-        """Connect and register; tell whether it came about."""
+        """Connect and register; return whether it came about."""
         loop = asyncio.get_running_loop()
         client = Client(user=user, listener=self)
         future: asyncio.Future[bool] = loop.create_future()
@@ -88,6 +89,7 @@ class Riders:
         """Close every connection as a page that is left does."""
         for client in list(self.registered):
             client.say(CLOSE)
+        # Wait for the server's closes, five seconds at most: what is aborted costs the server other work.
         for _ in range(50):
             if not self.registered:
                 return

@@ -1,4 +1,4 @@
-"""A worker dies, and all its clients come back at once, while their users are told things."""
+"""A worker dies, and all its clients come back at once, while their users are sent things."""
 
 import asyncio
 import os
@@ -30,46 +30,48 @@ class Storm:
         self._is_over = False
 
     async def run(self, *, pid: int, rate: float, count: int, seconds: float) -> dict[str, Any]:
-        """Kill the worker; tell `count` of the lost users meanwhile, and as many once they are back.
+        """Kill the worker; notify `count` of the lost users meanwhile, and as many once they are back.
 
-        Return how long it took from the kill until all of the lost were registered, and had been told what was
+        Return how long it took from the kill until all of the lost were registered, and had been sent what was
         written meanwhile: None where that was not within `seconds`.
         """
         self._riders.on_lost = self._come_back
         began = time.perf_counter()
         os.kill(pid, signal.SIGKILL)
         await asyncio.sleep(NOTICED_SECONDS)
-        told = list(dict.fromkeys(self._lost))
-        meanwhile, later = told[:count], told[count : 2 * count]
+        # Once each: a user whose second connection fails, too, is lost twice.
+        lost = list(dict.fromkeys(self._lost))
+        meanwhile, later = lost[:count], lost[count : 2 * count]
         end = began + seconds
-        await self._tell(meanwhile, rate=rate)
+        await self._notify(meanwhile, rate=rate)
         all_back = await self._until(lambda: all(user in self._back for user in self._lost), end)
-        await self._until(lambda: self._is_told(meanwhile), end)
+        await self._until(lambda: self._is_notified(meanwhile), end)
         current = max((self._tally.framed[user] for user in meanwhile), default=began)
         registered = max(self._back.values(), default=began) - began if all_back else None
-        await self._tell(later, rate=rate)
-        await self._until(lambda: self._is_told(later), time.perf_counter() + 3)
+        await self._notify(later, rate=rate)
+        await self._until(lambda: self._is_notified(later), time.perf_counter() + 3)
         self._is_over = True
         self._riders.on_lost = lambda _: None
         return {
-            "lost": len(told),
+            "lost": len(lost),
             "back": len(self._back),
             "registered_seconds": registered,
             "current_seconds": max(registered, current - began)
-            if registered is not None and self._is_told(meanwhile)
+            if registered is not None and self._is_notified(meanwhile)
             else None,
+            # The names are those of recorded runs, which `report` reads too.
             "told": len(meanwhile),
-            "never_told": sum(not self._is_told([user]) for user in meanwhile),
+            "never_told": sum(not self._is_notified([user]) for user in meanwhile),
             "told_later": len(later),
-            "never_told_later": sum(not self._is_told([user]) for user in later),
+            "never_told_later": sum(not self._is_notified([user]) for user in later),
             "repeated": self._tally.duplicates,
             "statuses": dict(self._tally.statuses),
         }
 
-    def _is_told(self, users: Sequence[int]) -> bool:
+    def _is_notified(self, users: Sequence[int]) -> bool:
         return all(self._tally.framed[user] != float("inf") for user in users)
 
-    async def _tell(self, users: Sequence[int], *, rate: float) -> None:
+    async def _notify(self, users: Sequence[int], *, rate: float) -> None:
         due = time.perf_counter()
         with Alarm() as alarm:
             for user in users:

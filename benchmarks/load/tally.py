@@ -69,6 +69,7 @@ class Tally:
     def summary(self, *, expect_frames: bool = True) -> dict[str, Any]:
         """Return counts, and times in milliseconds from the moment when each request was due."""
         begun = [index for index, due in enumerate(self.due) if due != _UNKNOWN]
+        # Only what was answered promised a frame.
         ok = [index for index in begun if self.answered[index] != _UNKNOWN]
         lost = sum(self.framed[index] == _UNKNOWN for index in ok)
         return {

@@ -5,9 +5,9 @@ from typing import Any
 from benchmarks.turn import Turn
 
 CONNECTIONS = 2000
-TOLD = 200
-"""How many of the lost users are told something meanwhile, and how many others afterwards."""
-TOLD_PER_SECOND = 100
+NOTIFIED = 200
+"""How many of the lost users are sent something meanwhile, and how many others afterwards."""
+NOTIFIED_PER_SECOND = 100
 LIMIT_SECONDS = 12
 
 
@@ -15,8 +15,8 @@ def run(turn: Turn) -> dict[str, Any]:
     turn.generator("disconnect")
     connected = turn.connect(CONNECTIONS)
     turn.webhooks(CONNECTIONS, align=True)
-    turn.generator.tell(
-        "storm", pid=turn.workers.pids[0], rate=TOLD_PER_SECOND, count=TOLD, seconds=LIMIT_SECONDS
+    turn.generator.ask(
+        "storm", pid=turn.workers.pids[0], rate=NOTIFIED_PER_SECOND, count=NOTIFIED, seconds=LIMIT_SECONDS
     )
     turn.workers.replace(0)
     result: dict[str, Any] = turn.generator.answer()

@@ -1,4 +1,4 @@
-"""What the log says of an error: enough to tell a full disk from a lock, and nothing that was stored."""
+"""What the log says of an error: enough to know a full disk from a lock, and nothing that was stored."""
 
 import sqlite3
 

@@ -51,12 +51,14 @@ def prepare(plan: Plan) -> dict[str, str]:
         raise CommandError(
             f"HOST is {plan.host}, and the cluster listens on IPv4 alone. Set HOST to an IPv4 address."
         )
+    # Only to see that the port is free, before anything is started: supervisord would open it last.
     for sock in listen(host=plan.host, port=plan.port):
         sock.close()
     write_private(plan.folder / "valkey.conf", valkey_configuration(plan))
     lines = [f"{name}={value}\n" for name, value in plan.settings().items()]
     write_private(plan.folder / "env", "".join(lines))
     postgresql = PostgreSQL(folder=plan.folder / "postgresql", port=plan.postgresql_port)
+    # For the set-up alone. supervisord starts it again, so that it is restarted when it dies.
     with postgresql.running():
         postgresql.create_database(name="payments", password=plan.password)
         password = prepare_database(may_migrate=True)
@@ -90,6 +92,7 @@ def valkey_configuration(plan: Plan) -> str:
 def variables(plan: Plan, postgresql: PostgreSQL) -> dict[str, str]:
     """Return the variables of supervisord.conf and the settings of the workers."""
     me = str(os.getuid())
+    # Tests put a network that breaks between the workers and the two servers.
     by_proxy = replace(
         plan,
         postgresql_port=port_from("CLUSTER_WORKERS_POSTGRESQL_PORT") or plan.postgresql_port,

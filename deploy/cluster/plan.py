@@ -63,6 +63,7 @@ def make_plan() -> Plan:
         folder=cluster_folder(),
         host=service.HOST,
         port=service.PORT,
+        # The setting's own default is 1, for a single server: a cluster of one would show nothing.
         workers=service.WORKERS if "WORKERS" in given else 2,
         postgresql_port=port_from("CLUSTER_POSTGRESQL_PORT") or next(free),
         valkey_port=port_from("CLUSTER_VALKEY_PORT") or next(free),

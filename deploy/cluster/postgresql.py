@@ -60,6 +60,7 @@ class PostgreSQL:
         try:
             yield
         finally:
+            # fast: `smart`, which waits for clients, could wait for ever.
             self._control("stop", "-m", "fast")
 
     def create_database(self, *, name: str, password: str) -> None:
@@ -67,6 +68,7 @@ class PostgreSQL:
         server = psycopg.connect(host=str(self._folder), port=self._port, user="postgres", autocommit=True)
         with server as connection:
             connection.execute(sql.SQL("ALTER USER postgres PASSWORD {}").format(password))
+            # PostgreSQL has no CREATE DATABASE IF NOT EXISTS.
             if not connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchall():
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 

@@ -30,6 +30,8 @@ def main() -> None:
         folder = cluster_folder()
         with connected(folder) as supervisor, alone(folder):
             load_settings(settings_of(folder))
+            # The new version's migrations run while the old one serves: see the rules for migrations in
+            # CONTRIBUTING.md.
             if password := prepare_database(may_migrate=True):
                 print(f"Admin login: {DEVELOPMENT_NAME} / {password}, shown this once")  # noqa: T201
             restart_workers(folder=folder, supervisor=supervisor)
@@ -59,6 +61,7 @@ def alone(folder: Path) -> Iterator[None]:
     lock.touch(mode=0o600)
     with lock.open("w") as file:
         try:
+            # The system lifts the lock with the process, however that ends: no stale file stands in the way.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CommandError("A restart is under way already: wait until it has ended.") from None
@@ -94,6 +97,7 @@ def restart_workers(*, folder: Path, supervisor: Any) -> None:
 @contextmanager
 def notices(path: Path) -> Iterator[socket.socket]:
     """Yield the socket to which new workers report that they serve, see payments_project/serving/process.py."""
+    # A restart that was killed leaves the socket behind, and nobody could bind it again.
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(path))
@@ -117,6 +121,7 @@ def wait_until_ready(name: str, *, supervisor: Any, notified: socket.socket) -> 
     while (left := deadline - time.monotonic()) > 0:
         notified.settimeout(left)
         ready = re.search(rb"^READY=1\nMAINPID=(\d+)$", notified.recv(4096))
+        # A worker that supervisor started again by itself reports to the same socket.
         if ready and int(ready[1]) == supervisor.getProcessInfo(name)["pid"]:
             return
     raise TimeoutError

@@ -13,7 +13,7 @@ from notifications.auth import logins, token_keys, tokens
 from notifications.auth.handshake import Handshake
 
 WAIT_SECONDS = 2.0
-"""How long an HTTP request waits for keys."""
+"""An HTTP request waits this long for keys."""
 _WAITING = threading.BoundedSemaphore(4)
 """HTTP requests that wait for keys at once. The others keep their threads for other work."""
 
@@ -27,9 +27,9 @@ class KeysUnavailableError(Exception):
 
 
 class Grant(NamedTuple):
-    """How long a client may get a user's notifications. Without either value: as long as it stays.
+    """The time for which a client may get a user's notifications. Without either value it is as long as it stays.
 
-    `expires_at`: until then, in seconds of Unix time. `session_key`: while this session has its login.
+    `expires_at`: the end, in seconds of Unix time. `session_key`: the session whose login has to last.
     """
 
     expires_at: float | None = None
@@ -94,6 +94,7 @@ async def _verify(token: str) -> tokens.Claims:
     try:
         source, kid = _source(), tokens.key_id(token)
         if fetch := source.fetch_for(kid):
+            # Not awaited by itself: that would cancel it with this connection, and others wait for the same fetch.
             await asyncio.wait({asyncio.wrap_future(fetch)})
         return _verified(token, source=source, kid=kid)
     except tokens.InvalidTokenError as error:
@@ -109,6 +110,7 @@ def _source() -> token_keys.Source:
 
 def _verified(token: str, *, source: token_keys.Source, kid: str | None) -> tokens.Claims:
     key = source.find(kid)
+    # An issuer that is away may know this key: the client is to try again, and not to throw its token away.
     if key is None and source.has_failed:
         raise KeysUnavailableError
     return tokens.verify(token, key=key)
@@ -126,4 +128,5 @@ async def _authorize_login(user_id: str, session_key: str | None) -> Grant:
 
 
 def _is_same(proved: str, user_id: str) -> bool:
+    # JSON lets a claim hold half of a surrogate pair. It is no user id, and must not raise here.
     return hmac.compare_digest(proved.encode(errors="surrogatepass"), user_id.encode())

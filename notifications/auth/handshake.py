@@ -10,11 +10,11 @@ from django.conf import settings
 from django.http import parse_cookie
 
 BEARER = "bearer."
-"""How a subprotocol begins that carries a token. The characters of a JWT are those of a subprotocol."""
+"""A subprotocol with this prefix carries a token. A subprotocol may have all characters of a JWT."""
 
 
 class Handshake(NamedTuple):
-    """What the client offered: the subprotocol to select, a token, and the key of its login's session.
+    """The client's offers: the subprotocol to select, a token, and the key of its login's session.
 
     `is_ours`: a page of this service opened the connection.
     """
@@ -30,12 +30,14 @@ def read(scope: Any) -> Handshake:
     offered = [name for name in scope.get("subprotocols", ()) if name]
     tokens = [name.removeprefix(BEARER) for name in offered if name.startswith(BEARER)]
     headers = scope.get("headers", ())
+    # ASGI passes the field as often as it came, and HTTP/2 may split it (RFC 9113, section 8.2.3).
     cookies = "; ".join(value.decode("latin1") for name, value in headers if name == b"cookie")
     origins = [value.decode("latin1") for name, value in headers if name == b"origin"]
     return Handshake(
         subprotocol=_selected(offered),
         token=tokens[0] if tokens else None,
         session_key=parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME),
+        # With two values it is not known whose page it was.
         is_ours=len(origins) == 1 and origins[0] in settings.CSRF_TRUSTED_ORIGINS,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 import jwt
 import requests
 
+# An issuer has a handful of keys of a few hundred bytes. The bounds keep an answer of any other kind out of memory.
 ANSWER_SECONDS = 5.0
 SET_MAX_BYTES = 256 * 1024
 KEYS_MAX = 100
@@ -15,15 +16,22 @@ _PIECE_BYTES = 16 * 1024
 
 
 def download(url: str) -> Any:
-    """Return the JSON at an address. Follow no redirect, and bound its size and the whole time."""
+    """Return the JSON at an address. Follow no redirect, and bound its size and the whole time.
+
+    Raises ValueError, which says what is wrong, TimeoutError, and errors of requests and urllib3.
+    """
     ends_at = time.monotonic() + ANSWER_SECONDS
+    # Uncompressed: a few bytes could unpack to more than the bound.
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    # The settings alone choose where keys come from (docs/decisions/0044): a redirect would choose another place.
     with requests.get(
         url, headers=headers, timeout=ANSWER_SECONDS, stream=True, allow_redirects=False
     ) as answer:
         if answer.status_code != requests.codes.ok:
             raise ValueError(f"HTTP {answer.status_code}")
         body = bytearray()
+        # `timeout` holds for each read. A server that sends a byte at a time would keep the thread for ever, so the
+        # whole is timed here, after each piece that has arrived.
         while piece := answer.raw.read1(_PIECE_BYTES, decode_content=False):
             body += piece
             if len(body) > SET_MAX_BYTES:
@@ -48,9 +56,11 @@ def fitting(document: Any, *, algorithm: str) -> dict[str | None, jwt.PyJWK]:
 
 def _public_keys(listed: Iterable[Any], algorithm: str) -> Iterable[tuple[str | None, jwt.PyJWK]]:
     for item in listed:
+        # A symmetric key in a public document is no secret: each reader could sign with it.
         if not isinstance(item, dict) or item.get("kty") == "oct":
             continue
         kid = item.get("kid")
+        # Both are optional (RFC 7517, sections 4.2 and 4.4).
         is_for_this = item.get("alg", algorithm) == algorithm and item.get("use", "sig") == "sig"
         if not is_for_this or not isinstance(kid, str | None):
             continue

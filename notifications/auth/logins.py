@@ -39,6 +39,7 @@ def read(keys: Collection[str]) -> dict[str, str]:
 
 def _owner(content: dict[str, Any]) -> Any:
     """Return the primary key of the session's user, or None."""
+    # As get_user() has it: a backend that was removed from the settings logs nobody in any more.
     if content.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
         return None
     try:
@@ -48,5 +49,6 @@ def _owner(content: dict[str, Any]) -> Any:
 
 
 def _is_of_password(content: dict[str, Any], user: Any) -> bool:
+    # The fallbacks are those of SECRET_KEY_FALLBACKS: a replaced key does not log everybody out.
     hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
     return any(constant_time_compare(content.get(HASH_SESSION_KEY, ""), each) for each in hashes)

@@ -23,9 +23,9 @@ from notifications.auth import key_sets
 logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 300.0
-"""How old keys may get before they are fetched again, beside their use."""
+"""Keys that are older are fetched again, and used meanwhile."""
 PAUSE_SECONDS = 5.0
-"""The least time from one fetch to the next, whatever tokens name."""
+"""Fetches are at least this far apart, whatever keys tokens name."""
 
 
 class KeyFileError(ValueError):
@@ -33,10 +33,10 @@ class KeyFileError(ValueError):
 
 
 class Source(Protocol):
-    """Where keys come from."""
+    """A source of keys."""
 
     has_failed: bool
-    """Whether the keys could not be fetched, so that an unknown one may exist."""
+    """Whether the last fetch failed, so that an unknown key may exist."""
 
     def find(self, kid: str | None) -> Any:
         """Return the key with this id as PyJWT takes it, or None."""
@@ -92,8 +92,8 @@ def read_key_file(path: str, *, algorithm: str) -> Any:
 class KeySet:
     """The keys of an issuer's address, kept between fetches. Any thread may use it.
 
-    Keys that were fetched stay while the address does not answer. A fetch that succeeds replaces them all, so that a key
-    that the issuer withdrew is refused from then on.
+    Keys that were fetched stay while the address does not answer. A fetch that succeeds replaces them all. From then on
+    a key that the issuer withdrew is refused.
     """
 
     def __init__(self, *, url: str, algorithm: str) -> None:
@@ -108,6 +108,7 @@ class KeySet:
 
     def find(self, kid: str | None) -> jwt.PyJWK | None:
         """Return the key with this id. A token may leave the id out where there is one key only."""
+        # Read once: a fetch in its thread may replace them between two reads.
         keys = self._keys
         if kid is None and len(keys) == 1:
             return next(iter(keys.values()))
@@ -128,9 +129,11 @@ class KeySet:
                 self._fetch.set_running_or_notify_cancel()  # no caller that waits can cancel it for the others
                 delay = max(0.0, self._tried_at + PAUSE_SECONDS - now)
                 threading.Thread(target=self._run, args=(delay,), name="token-keys", daemon=True).start()
+            # With a key at hand nobody waits, and old keys are replaced beside their use.
             return None if is_known else self._fetch
 
     def _run(self, delay: float) -> None:
+        # A client with an unknown key waits as well, so that a new key of the issuer is not refused meanwhile.
         time.sleep(delay)
         try:
             keys = key_sets.fitting(key_sets.download(self._url), algorithm=self._algorithm)
@@ -146,7 +149,7 @@ class KeySet:
         with self._lock:
             self._tried_at = time.monotonic()
             done, self._fetch = self._fetch, None
-        if done:
+        if done:  # no exception: each caller looks at the keys, and at `has_failed`
             done.set_result(None)
 
 

@@ -19,11 +19,12 @@ WAITING_MAX = 10_000
 """Confirmations that wait. One that finds no room is dropped, and its notification is redelivered."""
 RETRY_SECONDS = 1.0
 TRIES = 10
-"""How many times a confirmation is tried while the feed is locked. Then it is dropped."""
+"""A confirmation is tried this many times, RETRY_SECONDS apart, while the feed is locked. Then it is dropped."""
 
 
 def window_seconds() -> float:
-    """Return for how long a dead connection can go unnoticed: until a ping is due and its answer is overdue."""
+    """Return how long a dead connection can go unnoticed, in seconds: until the answer to the next ping is overdue."""
+    # The interval, as long again for the answer, and slack for servers that look every two seconds.
     return float(2 * settings.WEBSOCKET_PING_SECONDS + 5)
 
 
@@ -55,6 +56,7 @@ class Confirmations:
             confirmation.stored.set_result(None)
 
     async def _write(self, batch: list[_Confirmation]) -> None:
+        # Numbers of two epochs cannot be compared: the larger one confirms the others of its own epoch alone.
         by_epoch = defaultdict(list)
         for confirmation in batch:
             by_epoch[confirmation.epoch].append(confirmation)

@@ -13,7 +13,7 @@ PAGE_SIZE = 100
 PENDING_MAX = 64
 """Frames of wakes that are kept until their turn. Further ones are read from the feed."""
 REMEMBERED = 8
-"""How many of the last sent frames are remembered. Another frame under such a number shows that the database has lost
+"""This many of the last sent frames are remembered. Another frame under such a number shows that the database has lost
 commits."""
 
 
@@ -77,6 +77,7 @@ class Cursor:
         self._path = "resume"
         self._woken = 0
         self._pending: dict[int, str] = {}
+        # By number. Hashes, since texts of up to 16 KiB would stay in memory for each idle connection.
         self._remembered: dict[int, int] = {}
         self._redeliver_after: int | None = None
         self._redeliver_up_to = 0
@@ -142,6 +143,7 @@ class Cursor:
 
     def next_frame(self) -> Frame | None:
         """Return the next notification if its frame is here. None: read the next page."""
+        # What is redelivered has lower numbers, so it is sent first.
         if self._redeliver_after is not None or self.seq + 1 not in self._pending:
             return None
         return Frame(self.seq + 1, self._pending.pop(self.seq + 1), "wake")
@@ -150,6 +152,7 @@ class Cursor:
         """Return what to read next. The feed has all that wakes brought until now, so their frames are dropped."""
         if self._redeliver_after is not None:
             return Page(self._redeliver_after, self._redeliver_up_to, "redelivery", is_redelivery=True)
+        # Nothing older than the read may stay: it could be of a commit that the database has lost.
         self._pending.clear()
         self._woken = 0
         return Page(self.seq, self.known, self._path if self.known > self.seq else "gap")
@@ -173,6 +176,7 @@ class Cursor:
         elif is_full:
             self._woken = max(self._woken, self.seq + 1)  # so that `is_behind` asks for the next page
         else:
+            # What was not found was pruned. Without this step the pump would ask for it again and again.
             self.seq = max(self.seq, page.up_to)
             self._drop_sent()
 

@@ -23,7 +23,7 @@ _ROWS_ON_SQLITE = """
 """
 
 REDELIVERIES_MAX = 10
-"""How many times a notification is redelivered to plain clients. After that many registrations it has been seen, even
+"""A notification is redelivered this many times to plain clients. After that many registrations it has been seen, even
 if no connection lived long enough to confirm it."""
 
 
@@ -39,6 +39,7 @@ def read_after(*, user_id: str, seq: int, limit: int, epoch: str) -> list[tuple[
 
     Raises EpochEndedError if `epoch` is not the epoch of these numbers.
     """
+    # The mark is in the same statement: read by itself, it could be of another server than the numbers.
     rows = Notification.objects.filter(feed__user_id=user_id, seq__gt=seq).order_by("seq")
     return _of_epoch(epoch, rows.annotate(mark=_mark()).values_list("seq", "frame", "mark")[:limit])
 
@@ -72,7 +73,7 @@ def redeliver(*, user_id: str, after: int, up_to: int, limit: int, epoch: str) -
     )
     found = wanted.order_by("seq").annotate(mark=_mark()).values_list("seq", "frame", "mark", "pk")
     rows = list(found[:limit])
-    frames = _of_epoch(epoch, (row[:3] for row in rows))
+    frames = _of_epoch(epoch, (row[:3] for row in rows))  # first: what is not sent does not count
     if rows:
         Notification.objects.filter(pk__in=[row[3] for row in rows]).update(
             redeliveries=F("redeliveries") + 1
@@ -103,6 +104,8 @@ def confirm(numbers: Mapping[str, int], *, epoch: str) -> set[str]:
     if epoch != installation.read().epoch:
         return set()
     with transaction.atomic():
+        # FOR NO KEY UPDATE lets others insert notifications that refer to the feed. A locked feed is left out, because
+        # `notify` locks feeds in another order: to wait could deadlock, and a confirmation is worth no wait.
         feeds = Feed.objects.select_for_update(skip_locked=True, no_key=True).filter(user_id__in=numbers)
         found = {feed.user_id: feed for feed in feeds}
         ahead = [

@@ -33,12 +33,12 @@ from notifications.fanout.listen import Listener
 logger = logging.getLogger(__name__)
 
 EPOCHS_MAX = 3
-"""How many epochs a registration may see. With more there are two databases behind one address, and no failover."""
+"""A registration may see this many epochs. With more there are two databases behind one address, and no failover."""
 FLUSH_SECONDS = 2.0
-"""How long the end of a connection waits until its confirmation is stored."""
+"""The end of a connection waits this long until its confirmation is stored."""
 POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 5.0
-"""How long the last connections may take to end after they were closed."""
+"""The last connections may take this long to end after they were closed."""
 
 
 class Hub:
@@ -80,6 +80,7 @@ class Hub:
                 connection_id=subscription.connection_id,
             )
         await subscription.confirm(state)
+        # So that the older connection ends now: without it, its comparison each second would find out.
         if subscription.is_exclusive:
             await publish.request_comparison(group=subscription.group, epoch=subscription.epoch)
 
@@ -107,6 +108,7 @@ class Hub:
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while self._sockets and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 there is no one event to wait for
             await asyncio.sleep(POLL_SECONDS)
+        # A close can wait for a client that reads nothing: the process does not.
         for farewell in farewells:
             farewell.cancel()
 
@@ -119,6 +121,8 @@ class Hub:
             subscription.epoch = identity.epoch
             subscription.group = publish.group_name(subscription.user_id, identity)
             self._refuse_many(subscription)
+            # wait() cancels nothing: a cancelled call breaks the connection to Redis for all. Without the layer the
+            # registration goes on, and the reconciler delivers.
             await asyncio.wait({self._join_group(subscription)}, timeout=TIMEOUT_SECONDS)
             state = await self.reads.read_state(user_id=subscription.user_id)
             if state.epoch == identity.epoch:
@@ -128,6 +132,7 @@ class Hub:
 
     def _refuse_many(self, subscription: Subscription) -> None:
         """Raise LimitReached if the user has as many connections here as it may. A newest one replaces the others."""
+        # Counted in this process: a count in Redis would keep the connections of a process that died.
         members = self._groups.get(subscription.group, ())
         if len(members) >= limits.at_once("connections-per-user") and not subscription.is_exclusive:
             raise limits.LimitReached(limits.RETRY_SECONDS)
@@ -155,12 +160,13 @@ class Hub:
                 continue
             try:
                 subscription.wake(seq, text)
-            except Exception:
+            except Exception:  # the other connections of the user still have to get it
                 logger.exception("A connection could not take a notification.")
 
 
 async def _count_replay(user_id: str) -> None:
     """Count that a user asks for what was missed. Raises LimitReached."""
+    # In a thread, since Redis may take its time. Replays are rare, and expensive for the database anyway.
     if seconds := await asyncio.to_thread(limits.hit, "replays-per-user", user_id):
         raise limits.LimitReached(seconds)
 

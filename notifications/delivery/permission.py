@@ -17,14 +17,14 @@ from notifications.batching import QUERY_SIZE
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 20.0
-"""How often logins are compared with the database. With one failed read an ended login is still noticed in a minute."""
+"""Comparisons of logins are this far apart. With one failed read an ended login is still noticed in a minute."""
 
 EXPIRED = "The token has expired."
 LOGGED_OUT = "The login has ended."
 
 
 class Permission:
-    """How long one connection may stay. `revoke` is called once that is over, with the reason for the client."""
+    """The permission of one connection to stay. When it ends, `revoke` is called with the reason for the client."""
 
     __slots__ = ("_expiry", "_watch", "revoke", "session_key", "user_id")
 
@@ -90,6 +90,7 @@ class LoginsWatch:
         for start in range(0, len(keys), QUERY_SIZE):
             chunk = set(keys[start : start + QUERY_SIZE])
             users = await in_thread(logins.read, chunk)
+            # Collected after the read: meanwhile connections have ended, and others have begun.
             for one in [one for one in self._watched if one.session_key in chunk]:
                 if users.get(one.session_key or "") != one.user_id:
                     one.revoke(LOGGED_OUT)

@@ -27,7 +27,7 @@ async def read_page(page: Page, *, user_id: str, epoch: str) -> list[tuple[int, 
                 epoch=epoch,
             )
         return await in_thread(history.read_after, user_id=user_id, seq=page.after, limit=limit, epoch=epoch)
-    except DatabaseError as error:
+    except DatabaseError as error:  # EpochEndedError too, which the next comparison finds by itself
         metrics.READ_FAILURES.inc()
         reason = describe(error)
         logger.warning(

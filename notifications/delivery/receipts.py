@@ -1,9 +1,9 @@
 """Infer what has arrived at a plain client, which acknowledges nothing. No I/O: the caller passes the time."""
 
 WATCHED_MAX = 64
-"""How many sent notifications of one connection have a time of their own."""
+"""This many sent notifications of one connection have a time of their own."""
 CROSSING_SECONDS = (0.3, 1.0)
-"""The least and the longest time within which a frame and the client's close can cross on the way."""
+"""The shortest and the longest time in which a frame and the client's close can cross on the way."""
 TICK_SECONDS = 0.1
 
 
@@ -37,6 +37,7 @@ class DeliveryTracker:
     def sent(self, seq: int, *, at: float) -> None:
         """Note that everything up to this number was sent."""
         if len(self._sent) == WATCHED_MAX:
+            # The newest two become one, with the later time: nothing is confirmed too early.
             self._sent.pop()
         self._sent.append((seq, at))
 
@@ -45,7 +46,7 @@ class DeliveryTracker:
         return self._take(now - window)
 
     def closed(self, *, now: float) -> int | None:
-        """Return that number after the client closed the connection cleanly."""
+        """Return the same number after the client closed the connection cleanly."""
         return self._take(now - self._crossing)
 
     def _take(self, until: float) -> int | None:

@@ -63,7 +63,9 @@ class Reconciler:
         ended: list[Subscription] = []
         for start in range(0, len(groups), QUERY_SIZE):
             chunk = groups[start : start + QUERY_SIZE]
+            # Looked up for each chunk: connections come and go while the chunk before is read.
             members = [one for group in chunk for one in self._read_groups().get(group, ()) if one.is_live]
+            # Noted before the read: a number that is sent meanwhile is not yet in what was read, and would look lost.
             sent = [(subscription, subscription.cursor.seq) for subscription in members]
             user_ids = list({subscription.user_id for subscription in members})
             states = await in_thread(history.read_rows, user_ids=user_ids)
@@ -87,6 +89,7 @@ class Reconciler:
         logger.warning(
             "The feeds' numbers have a new epoch: clients are sent away to resume (%s).", len(ended)
         )
+        # The event loop holds its tasks weakly: the reference keeps this one until it is done.
         self._farewell = asyncio.create_task(close_all([subscription.socket for subscription in ended]))
 
     async def _run(self) -> None:
@@ -99,7 +102,7 @@ class Reconciler:
                 await self.compare(list(self._read_groups()))
             except DatabaseError as error:
                 metrics.READ_FAILURES.inc()
-                if not self._is_failing:
+                if not self._is_failing:  # once an outage, not once a second
                     logger.warning("The feeds cannot be read: %s; trying on every second.", describe(error))
                 self._is_failing = True
             except Exception:

@@ -17,7 +17,7 @@ from notifications.delivery.states import FeedState
 WAITING_MAX = 100_000
 """More than a process can have connections."""
 PATIENCE_SECONDS = 0.5
-"""How long the next batch waits for a slow read. Then both run at the same time."""
+"""The next batch waits this long for a slow read. Then both run at the same time."""
 
 
 class _Request(NamedTuple):
@@ -43,8 +43,10 @@ class RegistrationReads:
 
 
 async def _answer(batch: list[_Request]) -> None:
+    # The future of a cancelled registration is done. So it may be after the read.
     waiting = [request for request in batch if not request.answer.done()]
     read = in_thread(history.read_states, user_ids={request.user_id for request in waiting})
+    # The error of one read is the answer to all of the batch.
     (states,) = await asyncio.gather(read, return_exceptions=True)
     for request in waiting:
         if request.answer.done():

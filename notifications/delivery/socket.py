@@ -41,9 +41,10 @@ class Socket:
             metrics.CLOSED.labels(int(code)).inc()
 
     async def _transmit(self, event: dict[str, Any]) -> None:
-        """Pass an event to the server. Any exception means that the connection has ended: each server raises its own."""
+        """Pass an event to the server. Each server raises an exception of its own when the connection has ended."""
         if self.has_ended:
             raise ClientGoneError
+        # Before the server gets it: no task may send a frame behind the close while this one waits.
         self.has_ended = event["type"] == "websocket.close"
         try:
             await self._send(event)

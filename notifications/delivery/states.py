@@ -32,5 +32,5 @@ class FeedState(NamedTuple):
     def is_kept_after(self, seq: int) -> bool:
         """Return whether everything after this number is still stored."""
         if seq >= self.newest:
-            return seq == self.newest
+            return seq == self.newest  # a higher number was given before the database lost it
         return self.oldest is not None and self.oldest <= seq + 1

@@ -21,7 +21,7 @@ from notifications.protocol import CloseCode, Register
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 0.1
-"""How long a comparison waits for a wake that may be on its way."""
+"""A comparison waits this long for a wake that may be on its way."""
 
 
 class Subscription:
@@ -50,6 +50,7 @@ class Subscription:
         self._last_seq = request.last_seq
         self._is_plain = self._last_seq is None
         claim = connection_id if self.is_exclusive else None
+        # A plain client that registers again goes on where this connection was; another one gives its own place.
         after = sent if request.last_seq is None else Place(request.last_seq, request.epoch)
         self.cursor = Cursor(after=after, is_plain=self._is_plain, connection_id=claim)
         self._clock = clock
@@ -71,9 +72,10 @@ class Subscription:
 
     async def confirm(self, state: FeedState) -> None:
         """Take the place in the feed, and confirm the registration. Raises ClientGoneError."""
+        # As of this read: only a request that is counted later ends the connection.
         self._disconnects = state.disconnects
         resumed = self.cursor.place(state)
-        if resumed:
+        if resumed:  # it goes on where its connection was, whose last frames nobody confirms otherwise
             self._note_delivery()
         of_feed = {"lastSeq": state.newest, "resumed": resumed, "epoch": state.epoch}
         of_resuming = {} if self._is_plain else of_feed
@@ -84,6 +86,7 @@ class Subscription:
 
         Returns once that was sent, or cannot be read now. Raises ClientGoneError.
         """
+        # Only up to here: on a busy feed the end would move away, and the client's pings would wait.
         until = self.cursor.known
         try:
             while self.cursor.is_redelivering or self.cursor.seq < until:
@@ -136,6 +139,7 @@ class Subscription:
     async def finish(self) -> Place | None:
         """Stop after the frame that is being sent; return the place, or None if a redelivery is not complete."""
         self.is_stopped = True
+        # Not cancelled: of a frame whose sending is cut short nobody knows whether it was sent.
         if self._pump:
             await asyncio.wait({self._pump})
         self.stop()
@@ -164,7 +168,7 @@ class Subscription:
             pass
         except Exception:
             logger.exception("A connection could not be sent what is new; the reconciler tries again.")
-        finally:
+        finally:  # no await since the last look at the cursor: news from now on starts a new pump
             self._is_pumping = False
 
     async def _step(self) -> bool:
@@ -191,6 +195,7 @@ class Subscription:
         return True
 
     async def _send(self, frame: Frame) -> None:
+        # The client guide's frames have no number. Clients that resume get it as a further key.
         await self._send_text(frame.text if self._is_plain else protocol.with_seq(frame.text, frame.seq))
         metrics.SENT.labels(frame.path).inc()
         self.cursor.sent(frame)
@@ -203,5 +208,6 @@ class Subscription:
 
     def _note_delivery(self) -> None:
         """Track the delivery of what a plain client was sent, once its redelivery is complete."""
+        # Before that, to confirm a number would also confirm older ones that are still to be redelivered.
         if self._is_plain and not self.cursor.is_redelivering:
             self._tracker.sent(self.cursor.seq, at=self._clock.now)

@@ -16,11 +16,13 @@ logger = logging.getLogger(__name__)
 ALIAS = "notifications"
 """Our layer in CHANNEL_LAYERS. The listener flushes it to repair it, so it must hold no other consumer's groups."""
 TIMEOUT_SECONDS = 2.0
+"""A call to the layer may take this long."""
 RETRY_SECONDS = 1.0
+"""After an outage the layer is left alone for this time."""
 FAULT_SECONDS = 60.0
-"""The least time between two logged faults: each message may raise one."""
+"""Logged faults are this far apart: each message may raise one."""
 OUTAGES = (OSError, EOFError, RedisError, ChannelFull)
-"""What a call raises if the server is away, full or of another kind. OSError includes timeouts."""
+"""A call raises one of these if the server is away, full or of another kind. OSError includes timeouts."""
 
 
 class ChannelLayerAwayError(Exception):
@@ -54,7 +56,7 @@ class CircuitBreaker:
             raise ChannelLayerAwayError from error
         except Exception as error:
             self._log_fault(error)
-            self._retry_at = None
+            self._retry_at = None  # the layer may work: a fault in code must not keep other callers from it
             raise ChannelLayerAwayError from error
         if self._retry_at is not None:
             self._retry_at = None
@@ -64,6 +66,8 @@ class CircuitBreaker:
         if self._retry_at is not None:
             if time.monotonic() < self._retry_at:
                 raise ChannelLayerAwayError
+            # Until this probe ends, the others fail at once. If it is cancelled it reports no end: then another one
+            # may try after this time.
             self._retry_at = time.monotonic() + TIMEOUT_SECONDS + RETRY_SECONDS
 
     def _open(self, error: Exception) -> None:

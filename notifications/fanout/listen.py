@@ -28,14 +28,14 @@ logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
 ROUND_BEATS = 2
-"""How many beats a round of names takes, by which processes check that they hear each other."""
+"""Every second beat begins a round of names, by which processes check that they hear each other."""
 UNHEARD_MAX = 3
-"""How many beats in a row may be missed."""
+"""This many beats in a row may be missed."""
 LINGER_BEATS = 10
-"""For how many beats it listens without groups: the next client may come soon."""
+"""The listener stays open for this many beats without groups: the next client may come soon."""
 UNREADABLE_SECONDS = 0.1
 GROUPS_MAX = 500
-"""How many groups are joined or left within one TIMEOUT_SECONDS."""
+"""This many groups are joined or left within one TIMEOUT_SECONDS."""
 
 
 class Listener:
@@ -48,6 +48,7 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
         self._changed: set[str] = set()
         self._changing: asyncio.Task[None] | None = None
+        # Set after the first attempt to open the layer, also when it failed: registrations wait for no outage.
         self._tried = asyncio.Event()
         self._open: tuple[BaseChannelLayer, str] | None = None
         self._is_broken = self._is_stalled = False
@@ -67,10 +68,11 @@ class Listener:
         self._groups.discard(group)
         return self._change(group)
 
-    # No Batcher: it drops what finds no room, and a group must never be lost. A set also merges the join and the leave of
-    # one group, and a registration waits for the task of its own batch.
+    # No Batcher: it drops what finds no room, and a group must never be lost. A set also merges the join and the leave
+    # of one group, and a registration waits for the task of its own batch.
     def _change(self, group: str) -> asyncio.Task[None]:
         """Join or leave a group of the layer, in one batch with all changes until then, which is never cancelled."""
+        # A task that has taken its batch takes nothing more: then another one follows it.
         if self._changing is None or self._changing.done() or not self._changed:
             self._changing = asyncio.create_task(self._apply_changes(after=self._changing))
         self._changed.add(group)
@@ -85,7 +87,7 @@ class Listener:
         await self._call_layer("group_discard", changed - self._groups)
 
     async def _run(self) -> None:
-        """Listen while there are groups. Never cancelled: a call that is cancelled as it is sent breaks a connection."""
+        """Listen while there are groups. It is never cancelled: a cancelled call breaks its connection."""
         try:
             while self._groups:
                 try:
@@ -99,7 +101,7 @@ class Listener:
                 await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._task = None
-            self._tried.set()
+            self._tried.set()  # a registration may wait for it
 
     async def _hold(self, layer: BaseChannelLayer) -> None:
         """Open a channel and listen; return when the channel has failed or is not needed any more."""
@@ -115,22 +117,26 @@ class Listener:
         finally:
             self._open = None
             with suppress(Exception):
+                # Not `bounded`, which refuses calls while the layer is away: then too the connection has to be closed.
                 async with asyncio.timeout(TIMEOUT_SECONDS):
                     await layer.flush()  # before the cancellation, at which receive() would unsubscribe
             reader.cancel()
 
     async def _read(self, layer: BaseChannelLayer, channel: str) -> None:
+        # The condition, too, ends the task: on Python 3.11 a cancellation can get lost within the call.
         while self._open == (layer, channel):
             try:
                 self._take(await layer.receive(channel))
             except Exception:  # noqa: BLE001 the next message has to be read in any case
                 seal.refuse("unreadable")
+                # A layer that fails at once, again and again, must not keep the event loop busy.
                 await asyncio.sleep(UNREADABLE_SECONDS)
 
     def _take(self, message: Any) -> None:
         if not seal.is_ours(message):
             seal.refuse("seal")
             return
+        # Any sealed message shows that the layer delivers, not beats alone.
         self._unheard = 0
         if self._is_stalled:
             self._is_stalled = False
@@ -155,8 +161,10 @@ class Listener:
             if lonely > LINGER_BEATS:
                 self._tried.clear()  # a group that is joined from now on waits until the listener is open again
                 return
+            # A process that does not hear itself can say nothing of the others.
             if not self._unheard and beats % ROUND_BEATS == 0:
                 self._peers.start_round(layer)
+            # Beats are counted, not seconds: a process that stood still has sent none, and has missed none.
             self._unheard += 1
             is_taken = False
             with suppress(ChannelLayerAwayError):
@@ -174,7 +182,7 @@ class Listener:
 
     async def _call_layer(self, method: str, groups: Collection[str]) -> None:
         """Join or leave groups with the open channel, by group_add or group_discard. After a failure start anew."""
-        if self._open is None:
+        if self._open is None:  # `_hold` joins all groups when it opens the next channel
             return
         layer, channel = self._open
         call, names = getattr(layer, method), list(groups)

@@ -24,8 +24,8 @@ from notifications.models import Listener
 logger = logging.getLogger(__name__)
 
 LISTED_SECONDS = 4.0
-"""How long a stored name counts, by the database's clock. It expires before UNHEARD_ROUNDS are over, so that a process
-that stops or dies is not reported."""
+"""A stored name counts for this time, by the database's clock. It expires before UNHEARD_ROUNDS are over, so that a
+process that stops or dies is not reported."""
 UNHEARD_ROUNDS = 3
 UNHEARD_ROUNDS_MAX = 150
 """If connecting anew does not help, as with workers that have different addresses, it is tried less and less often."""
@@ -91,6 +91,7 @@ class Peers:
         """Return the names of the others that were not heard for too long."""
         heard, self._heard = self._heard, set()
         self._unheard = {name: 0 if name in heard else self._unheard.get(name, 0) + 1 for name in others}
+        # Without others nobody was heard, which does not show that the split is over.
         are_all_heard = bool(others) and not any(self._unheard.values()) and not self.is_split
         if are_all_heard and self._patience > UNHEARD_ROUNDS:
             self._patience = UNHEARD_ROUNDS
@@ -110,6 +111,7 @@ def _sign_in(name: str, *, is_first: bool) -> set[str]:
     """Store that this process listens; return the names of all processes that do."""
     if is_first:
         Listener.objects.filter(seen_at__lt=Now() - FORGOTTEN_AFTER).delete()
+    # Now() is the database's clock, one for all processes: those of machines differ.
     Listener.objects.bulk_create(
         [Listener(name=name, seen_at=Now())],
         update_conflicts=True,

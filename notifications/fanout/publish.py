@@ -53,6 +53,7 @@ def publish(wakes: Sequence[Wake], *, segment: str | None) -> None:
     a short-lived loop.
     """
     identity = None
+    # The change is committed: after a failure the reconciler delivers, and the caller gets no error.
     with suppress(DatabaseError):
         identity = installation.of(segment)
     if identity is None:
@@ -74,6 +75,7 @@ def request_comparison_of(*, user_id: str) -> None:
 def _send_soon(messages: Sequence[Message]) -> None:
     if _loop is not None and _loop.is_running():
         with suppress(RuntimeError):  # it has just ended
+            # The batcher belongs to the loop, and this is another thread.
             _loop.call_soon_threadsafe(_put, messages)
             return
     async_to_sync(send)(messages)
@@ -82,7 +84,7 @@ def _send_soon(messages: Sequence[Message]) -> None:
 def publish_on(loop: asyncio.AbstractEventLoop) -> None:
     """Send this process's messages on this event loop, which runs as long as the process serves."""
     global _loop, _outgoing
-    if _loop is not loop:
+    if _loop is not loop:  # a batcher belongs to one loop; this runs with each request
         _loop, _outgoing = loop, _batcher()
 
 

@@ -19,9 +19,9 @@ from redis.exceptions import RedisError, ResponseError
 SILENT_SECONDS = 2.0
 """A connection on which a command waits for its answer for longer than this counts as dead."""
 OPEN_SECONDS = 5.0
-"""How long opening may take: name, socket, TLS, password."""
+"""Opening may take this long: name, socket, TLS, password."""
 FAREWELL_SECONDS = 0.2
-"""How long the end of a connection waits for answers."""
+"""The end of a connection waits this long for answers."""
 UNANSWERED_MAX = 10_000
 """With this many commands under way a connection takes no further message."""
 
@@ -60,13 +60,14 @@ class Connection:
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 await redis.connect()
-        except BaseException:
+        except BaseException:  # a cancellation too: else the socket would stay open
             await redis.disconnect(nowait=True)
             raise
         return cls(connected=redis, deliver=deliver)
 
     def is_alive(self) -> bool:
         """Return whether a command that is sent now can be answered."""
+        # A half-open connection reports nothing: only a missing answer shows it (docs/decisions/0012).
         if self._unanswered and self._loop.time() - self._unanswered[0].sent_at > SILENT_SECONDS:
             return False
         return self._redis.is_connected and not self._reading.done()
@@ -94,6 +95,7 @@ class Connection:
     async def answered(self) -> None:
         """Wait until all commands under way are answered, FAREWELL_SECONDS at most."""
         if self._unanswered and self.is_alive():
+            # Answers come in the order of the commands, so the last one is enough.
             await asyncio.wait({self._unanswered[-1].answer}, timeout=FAREWELL_SECONDS)
 
     async def close(self) -> None:
@@ -106,11 +108,12 @@ class Connection:
         await self._end()  # a task that is cancelled before it began does not call it
 
     async def _write(self) -> None:
-        # No Batcher: it goes on to the next batch after an error. Here the commands behind a failed one must not be sent,
-        # since answers are matched to commands by their order.
+        # No Batcher: it goes on to the next batch after an error. Here the commands behind a failed one must not be
+        # sent, since answers are matched to commands by their order.
         while self._unsent and self._redis.is_connected:  # else redis-py would connect anew
             commands, self._unsent = self._unsent, []
             try:
+                # redis-py's own check would send a PING and read its answer, which belongs to `_read`.
                 await self._redis.send_packed_command(b"".join(commands), check_health=False)
             except (
                 OSError,
@@ -140,6 +143,7 @@ class Connection:
     async def _end(self) -> None:
         for command in self._unanswered:
             if not command.answer.done():
+                # A result and no exception: for a future that nobody awaits, asyncio would log an exception.
                 command.answer.set_result(ConnectionError("The connection to Redis is lost."))
         await self._redis.disconnect(nowait=True)
 

@@ -9,8 +9,8 @@ from channels.exceptions import ChannelFull
 from notifications.fanout.redis_connection import Connection, Deliver
 
 UNWATCHED_SECONDS = 10.0
-"""How long a connection without subscriptions is used, as in a process without sockets. Such a process could not notice
-that the others use another Redis by now."""
+"""A connection without subscriptions, as in a process without sockets, is used for this time. Such a process could not
+notice that the others use another Redis by now."""
 
 
 class RedisServer:
@@ -37,6 +37,7 @@ class RedisServer:
         connection = self._good() or await self._open()
         if name not in self._subscribed:
             self._subscribed[name] = connection.send("SUBSCRIBE", name)
+        # Several callers wait for one answer: one that is cancelled must not cancel it for the others.
         if error := await asyncio.shield(self._subscribed[name]):
             raise error
 
@@ -78,10 +79,11 @@ class RedisServer:
                 await self._connection.answered()
                 await self._connection.close()
             connection = await Connection.open(host=self._host, deliver=self._deliver)
+            # Calls under way fail in a flush. This caller waited for the connection before it.
             if flushes != self._flushes:
                 await connection.close()
                 raise ConnectionError("The layer was flushed.")
             self._connection = connection
-            for name in self._subscribed:
+            for name in self._subscribed:  # Redis forgets subscriptions with their connection
                 self._subscribed[name] = connection.send("SUBSCRIBE", name)
             return connection

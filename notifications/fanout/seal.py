@@ -26,7 +26,7 @@ _REFUSED = {
 
 
 def group_name(kind: str, *parts: str) -> str:
-    """Return the name of a group. It is a hash: Channels allows 100 characters, letters and digits for the most part."""
+    """Return the name of a group. It is a hash: Channels allows at most 100 characters, and few signs among them."""
     return f"{kind}.{_mac([kind, *parts])}"
 
 
@@ -42,6 +42,7 @@ def is_ours(message: Any) -> bool:
     values = {key: value for key, value in message.items() if key != "seal"}
     seal = message.get("seal")
     try:
+        # compare_digest raises TypeError for text beyond ASCII, so bytes are compared.
         return isinstance(seal, str) and hmac.compare_digest(seal.encode(), _mac(values).encode())
     except (TypeError, ValueError):  # it has no JSON form, so that we have not sealed it
         return False
@@ -56,6 +57,7 @@ def refuse(reason: str) -> None:
 def _mac(values: Any) -> str:
     """Return the MAC of JSON values: a list for a name, a mapping for a message, so that they cannot be confused."""
     text = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+    # Sorted, so that equal messages have one text, whatever the order of their keys.
     return hmac.digest(_key(settings.SECRET_KEY), text, "sha256").hex()
 
 

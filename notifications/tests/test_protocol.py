@@ -140,7 +140,7 @@ def test_frames_are_the_guides_with_their_keys_in_order_and_nothing_added():
     assert protocol.PONG == '{"type":"pong"}'
 
 
-def test_a_resuming_client_is_told_the_newest_number_and_whether_the_gap_follows():
+def test_a_resuming_client_is_sent_the_newest_number_and_whether_the_gap_follows():
     text = protocol.registration_success(user_id="u", lastSeq=7, resumed=False, epoch="e-1")
     assert list(json.loads(text)) == ["type", "message", "userId", "lastSeq", "resumed", "epoch"]
     assert text.endswith('"userId":"u","lastSeq":7,"resumed":false,"epoch":"e-1"}')

@@ -227,7 +227,7 @@ async def test_a_live_connection_that_is_behind_what_was_removed_goes_on(
     assert await plain.is_silent()
 
 
-async def test_a_client_below_what_is_kept_is_told_so_and_one_at_the_edge_resumes(connect):
+async def test_a_client_below_what_is_kept_does_not_resume_and_one_at_the_edge_does(connect):
     await tell_and_prune()
     for last_seq, resumed in ((0, False), (1, False), (2, True), (3, True), (4, False)):
         client = await connect()

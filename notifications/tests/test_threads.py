@@ -47,7 +47,7 @@ async def test_while_the_sockets_writes_wait_nobody_who_reads_does(connect, noti
         assert await client.read() == {"n": 1, "seq": 2}
 
 
-async def test_when_every_thread_is_busy_registered_clients_are_served_and_others_are_told(
+async def test_when_every_thread_is_busy_registered_clients_are_served_and_others_get_an_error(
     connect, notify_user, monkeypatch
 ):
     monkeypatch.setattr(threads, "WAIT_SECONDS", 0.5)
@@ -67,7 +67,7 @@ async def test_what_was_given_up_before_it_began_is_not_done_later(monkeypatch):
         monkeypatch.setattr(threads, "WAIT_SECONDS", 0.1)
         with pytest.raises(OperationalError):
             await in_thread(done.append, 1)
-        for _ in range(3):  # asyncio tells the queue a few turns later
+        for _ in range(3):  # the queue hears of it a few turns of asyncio later
             await asyncio.sleep(0)
     await asyncio.gather(*(in_thread(done.append, 2) for _ in range(THREADS)))
     assert done == [2] * THREADS

@@ -68,6 +68,7 @@ class PaymentActions(ReadOnlyAdmin):
         def do(payment: Payment, asked: dict[str, Any]) -> str:
             key, amount = f"staff-{asked['key']}", asked["amount"]
             text = "all that is left" if amount is None else format_amount(amount, payment.currency)
+            # On record before it is tried: of a refund whose answer is lost there would be no record otherwise.
             self.log_change(request, payment, f"Asked for a refund of {text}.")
             made = approval.ask(payment_id=pk, amount=amount, key=key, by=request.user)
             if isinstance(made, WaitingRefund):
@@ -141,6 +142,7 @@ class PaymentActions(ReadOnlyAdmin):
                 messages.success(request, do(payment, form.cleaned_data))
         except _REFUSALS as error:
             self.log_change(request, payment, f"That failed: {type(error).__name__}.")
+            # IdempotencyKeyReused alone says nothing by itself.
             messages.error(request, str(error) or "This form was used for another refund: open it again.")
         return HttpResponseRedirect(reverse("admin:payments_payment_change", args=[pk]))
 
@@ -156,6 +158,8 @@ def buttons(request: HttpRequest, payment: Payment) -> list[tuple[str, str]]:
     if request.user.has_perm("payments.approve_refund"):
         for waiting in payment.waiting_refunds.exclude(is_approved=False):
             if not waiting.is_made():
+                # It is approved and Stripe has not made it: its answer was lost, and to approve again is the
+                # same refund.
                 words = ("approve",) if waiting.is_approved else ("approve", "refuse")
                 found += [
                     (

@@ -40,7 +40,9 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add to the page's context what the user may see; for UNFOLD["DASHBOARD_CALLBACK"]."""
     if request.user.has_perm("payments.view_payment"):
         context["attention"] = _attention()
+        # By the key, which counts up with time and has an index.
         latest = StatusChange.objects.select_related("payment").order_by("-pk")
+        # The largest columns of a payment, which the list does not show.
         context["changes"] = latest.defer("payment__facts", "payment__stripe_params")[:CHANGES_SHOWN]
     if request.user.has_perm("payments.view_webhookevent"):
         since = timezone.now() - timedelta(days=IGNORED_DAYS)

@@ -32,6 +32,7 @@ class FormFilter(admin.ListFilter):
     ) -> None:
         """Take this filter's parameters out of `params`."""
         super().__init__(request, params, model, model_admin)
+        # Django refuses a parameter that no filter has taken out.
         self.used_parameters = {name: params.pop(name)[-1] for name in self.fields if name in params}
         self.form = forms.Form(self.used_parameters)
         self.form.fields.update({name: field for name, (field, _) in self.fields.items()})

@@ -95,7 +95,7 @@ class PaymentAdmin(PaymentActions):
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Payment | None:
-        """Return the payment. Who may not see customers gets it without the card's digits and the receipt."""
+        """Return the payment, without the card's digits and the receipt for staff that may not see customers."""
         payment: Payment | None = super().get_object(request, object_id, from_field)
         if payment and not _sees_customers(request):
             payment.facts = dict(without_person(payment.facts))

@@ -68,6 +68,7 @@ def _money(payment: Payment) -> Iterator[Row]:
             yield intent_id, "nothing", *[""] * 5
             continue
         paid = format_amount(book.paid, book.currency)
+        # A refund or a dispute proves that it was paid. The event that says so is still to come.
         if intent_id not in payment.facts.get("paid", {}):
             paid = format_html("{} {}", paid, label("not confirmed yet", tone="warning"))
         elif not book.is_full:

@@ -39,6 +39,7 @@ def build(
         *_events(payment, events),
         *_changes(payment, changes, confirmed),
     ]
+    # The sort is stable: of equal times facts come first, then refunds, events and changes.
     timed.sort(key=lambda entry: entry.at or payment.created_at)
     return [*_beginning(payment, confirmed), *timed]
 
@@ -148,6 +149,7 @@ def _changes(
             detail=joined(f"cause: {change.get_cause_display()}{_by(change)}", _asked_by(change)),
             url=reverse("admin:payments_webhookevent_change", args=[change.event.pk]) if change.event else "",
         )
+        # One that a later change of the same transaction overtook was not announced.
         if change.seq:
             title = f"Status written to the user's feed: {change.get_after_display()}"
             yield _notification(

@@ -80,6 +80,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
     def find(self, term: str) -> Q:
         """Return the condition. Find applied events by their payment too, and parked ones by their intent."""
         known = Q(pk=number) if (number := uuid_of(term)) else Q(session_id=term)
+        # Looked up before: no index serves a condition on two tables.
         payments = list(Payment.objects.filter(known).values_list("pk", flat=True))
         intents = Intent.objects.filter(intent_id=term, payment__isnull=False)
         payments += intents.values_list("payment_id", flat=True)
@@ -94,6 +95,7 @@ class WebhookEventAdmin(ReadOnlyAdmin):
             text = f"Nothing was applied: select at most {SELECTED_AT_MOST}. `replay_webhooks` takes more."
             self.message_user(request, text, messages.ERROR)
             return None
+        # On record before it is tried.
         LogEntry.objects.log_actions(cast("int", request.user.pk), events, CHANGE, "Applied again.")
         outcomes = apply.apply([event.event_id for event in events], cause=StatusChange.Cause.STAFF)
         _report(request, outcomes)

@@ -1,7 +1,7 @@
 r"""Check web addresses that a backend sends for its customers.
 
-Browsers read addresses by https://url.spec.whatwg.org/, which differs from RFC 3986: they read `\` as `/`, drop tabs and
-line ends, and go to `evil` where a library sees `good`. Refuse whatever the two may read differently.
+Browsers read addresses by https://url.spec.whatwg.org/, which differs from RFC 3986: they read `\` as `/`, drop tabs
+and line ends, and go to `evil` where a library sees `good`. Refuse whatever the two may read differently.
 """
 
 import ipaddress
@@ -64,7 +64,7 @@ def check_web_address(url: str) -> str:
 
 
 def _is_return_host(host: str) -> bool:
-    """Return whether customers may be led to this host, which has passed the other checks: browsers read it the same."""
+    """Return whether customers may be led to this host. It has passed the other checks: browsers read it alike."""
     name = host.removesuffix(".")
     name = str(ipaddress.IPv6Address(name)) if ":" in name else name
     return any(is_same_domain(name, each) for each in settings.RETURN_HOSTS)
@@ -80,7 +80,7 @@ def _is_host(host: str, parts: SplitResult) -> bool:
 
 
 def _is_visible(text: str) -> bool:
-    """Return whether a text has no white space, control, format, private and unassigned characters, and no blank ones."""
+    """Return whether a text has no white space, and no control, format, private, unassigned and blank characters."""
     return not _IGNORABLE.search(text) and not any(
         unicodedata.category(character)[0] in "CZ" or character in _BLANK for character in text
     )

@@ -74,7 +74,7 @@ class ApiKey(HttpBearer):
 
 
 def limit_failures(request: HttpRequest) -> None:
-    """Count a call that was refused. Raises LimitReached. Calls with a right key from the same address are served on."""
+    """Count a call that was refused. Raises LimitReached. The same address is served on with a right key."""
     if seconds := limits.hit("failures-per-address", "api", client_address(request)):
         refused(Kind.LIMIT, request)
         raise limits.LimitReached(seconds)
@@ -94,6 +94,7 @@ def _limit_calls(request: HttpRequest, caller: Caller | User) -> None:
 def _user(token: str) -> User | None:
     """Return the user that a token proves, as clients send it to the WebSocket. Raises KeysUnavailableError."""
     try:
+        # The issuer of a token may know ids that no feed can have: a token with one lets nobody in.
         return User(user_id=check_user_id(user_of(token)))
     except (UnauthorizedError, InvalidUserIdError):
         return None

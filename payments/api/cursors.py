@@ -13,6 +13,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def write(payment: Payment) -> str:
     """Return the cursor of the page that begins after this payment."""
+    # Whole microseconds, as the database keeps them. A float would be rounded, and repeat or skip a payment.
     place = f"{(payment.created_at - _EPOCH) // timedelta(microseconds=1)} {payment.pk}"
     return base64.urlsafe_b64encode(place.encode()).decode()
 

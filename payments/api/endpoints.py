@@ -100,6 +100,7 @@ def list_payments(
         payments = payments.filter(
             Q(created_at__lt=created_at) | Q(pk__lt=payment_id), created_at__lte=created_at
         )
+    # One row more than is shown says whether there is a next page.
     page = list(payments.order_by("-created_at", "-pk")[: limit + 1])
     more = len(page) > limit
     page = page[:limit]
@@ -157,6 +158,7 @@ def refund_payment(
 
     Scope: `refunds:write`.
     """
+    # A request that forgot its body must not pay out all that is left.
     if body is None:
         raise ValidationError([{"loc": ("body",), "msg": _ABSENT_BODY}])
     if idempotency_key is None:

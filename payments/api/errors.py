@@ -94,6 +94,7 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     fields = [
         {
             "field": _name(problem["loc"]),
+            # pydantic puts these words before the text of our validators.
             "message": problem["msg"].removeprefix("Value error, "),
         }
         for problem in error.errors
@@ -123,6 +124,7 @@ HANDLERS: Mapping[type[Exception], Handler] = {
     ),
     MissingScope: lambda _, error: _refuse(403, "missing_scope", str(error), scope=error.scope.value),
     OtherUser: lambda *_: _refuse(403, "other_user"),
+    # The token may be good: what is missing is the issuer's key set, so it is no 401.
     KeysUnavailableError: lambda *_: _refuse(
         503, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
     ),

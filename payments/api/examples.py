@@ -100,8 +100,8 @@ class Api(NinjaAPI):
     def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
         """Return the answer to an error, and forget what the request brought.
 
-        Ninja keeps the errors of fields in variables of the very frames that they hold: a body of a MiB would stay until
-        the garbage collector comes.
+        Ninja keeps the errors of fields in variables of the very frames that they hold: a body of a MiB would stay
+        until the garbage collector comes.
         """
         response = super().on_exception(request, exc)
         traceback.clear_frames(exc.__traceback__)

@@ -12,6 +12,7 @@ class StrictParser(Parser):
 
     def parse_body(self, request: HttpRequest) -> Any:
         """Return the body's JSON, or raise ValueError."""
+        # RFC 8259, section 8.1, lets a parser ignore a byte order mark, which some clients put first.
         return json.loads(request.body.decode("utf-8-sig"), object_pairs_hook=_each_once)
 
 

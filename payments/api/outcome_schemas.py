@@ -14,6 +14,7 @@ Known = Annotated[Value | None, BeforeValidator(lambda value: value or None)]
 class Part(BaseModel):
     """A response's body or a part of it, in camel case."""
 
+    # By name, because facts and models have Python's names.
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True)
 
 

@@ -47,6 +47,7 @@ WebAddress = Annotated[str, Field(max_length=2048), AfterValidator(check_web_add
 class RequestBody(BaseModel):
     """A request's body, accepted only in the spelling of docs/api.md."""
 
+    # Strict: neither "1250" nor true is an amount.
     model_config = ConfigDict(strict=True, extra="forbid", alias_generator=to_camel)
 
     @model_validator(mode="before")
@@ -84,6 +85,7 @@ class NewPayment(RequestBody):
 
     @model_validator(mode="after")
     def _chargeable(self) -> "NewPayment":
+        # Here, before there is a row: a payment that Stripe refuses holds its ride until it is canceled.
         if reason := refuse_amount(self.amount, self.currency):
             raise ValueError(reason)
         return self

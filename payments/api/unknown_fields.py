@@ -65,6 +65,7 @@ def _fields(request: HttpRequest) -> list[dict[str, Any]]:
         return []
     try:
         content = StrictParser().parse_body(request)
+    # Python's parser raises RecursionError for what is nested too deep.
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):

@@ -59,12 +59,13 @@ def read_notifications(
     after: Annotated[int, Query(ge=0, le=SEQ_MAX)] = 0,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> NotificationPage:
-    """Return the notifications that are kept, from the one after a number on. It changes nothing of what the sockets get.
+    """Return the notifications that are kept, from the one after a number on. The sockets still get each of them.
 
     Scope: `links:read`; a user's token reads the user's own.
     """
     only_user(request.auth, asked=user_id)
     feed = history.read_states(user_ids=[user_id])[user_id]
+    # One row more than is shown says whether there is a next page.
     rows = history.read_after(user_id=user_id, seq=after, limit=limit + 1, epoch=feed.epoch)
     page = rows[:limit]
     return NotificationPage(

@@ -39,6 +39,7 @@ def ask(*, payment_id: Any, amount: int | None, key: str, by: Any) -> RefundRequ
         payment = record.lock(payment_id)
         if waiting := WaitingRefund.objects.filter(key=key).first():
             return waiting
+        # A repetition is the same refund: it must not count against the limit twice.
         is_repeated = RefundRequest.objects.filter(api_key="", idempotency_key=key).exists()
         if not is_repeated:
             intent_id, minor_units = refundable.choose(payment, amount=amount, intent_id=None)
@@ -69,6 +70,7 @@ def decide(*, waiting_id: int, is_approved: bool, by: Any) -> WaitingRefund:
         if waiting.is_approved is None:
             waiting.is_approved, waiting.decided_by, waiting.decided_at = is_approved, by, timezone.now()
             waiting.save()
+    # After the commit: Stripe's answer can take seconds, and no lock is held meanwhile.
     if is_approved:
         refund.refund(
             payment_id=waiting.payment_id,

@@ -29,6 +29,8 @@ def cancel(*, payment_id: Any, cause: StatusChange.Cause, api_key: str = "") -> 
         now = int(datetime.now(tz=UTC).timestamp())
         payment = record.learn(
             payment_id,
+            # On record before Stripe is asked. If the process dies in between, `fetch_webhooks` completes the
+            # cancel.
             {"cancel_requested": now} if payment.session_id else {"canceled": now},
             cause=cause,
             api_key=api_key,
@@ -36,6 +38,7 @@ def cancel(*, payment_id: Any, cause: StatusChange.Cause, api_key: str = "") -> 
     if payment.session_id is None:
         return payment
     _expire(payment)
+    # The event of it will say the same. The caller need not wait for that.
     payment = record.learn(payment_id, {"expired": now}, cause=cause, api_key=api_key)
     # Its event may have come before Stripe's answer, and have changed the status.
     payment.changes.filter(after=Status.CANCELED, api_key="").update(api_key=api_key)
@@ -48,6 +51,7 @@ def _expire(payment: Payment) -> None:
     try:
         gateway.expire_session(session_id=session_id)
     except gateway.StripeRefused as error:
+        # Stripe refuses both, and does not say which of them it is.
         if gateway.retrieve_session(session_id=session_id)["status"] != "expired":
             raise NotCancelable(f"Stripe no longer cancels it: {error}") from error
 

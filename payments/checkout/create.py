@@ -11,8 +11,8 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from payments import record
-from payments.announcements import announce_link
+from notifications import feed
+from payments import announcements, record, sql, writes
 from payments.facts import money
 from payments.metrics import CREATED
 from payments.models import Payment
@@ -65,15 +65,16 @@ def start(*, order: Order, idempotency_key: str | None = None, api_key: str = ""
     idempotency keys of its own, and repeats no request of another. Raises IdempotencyKeyReused or RideHasPayment with
     nothing done; StripeError with the payment kept, so that the same call goes on with it.
     """
-    payment = _reserve(order, {"api_key": api_key, "idempotency_key": idempotency_key})
+    payment, version = _reserve(order, {"api_key": api_key, "idempotency_key": idempotency_key})
     if payment.link_seq is not None or not is_open(payment.facts):
+        # An earlier try may have died after it saved the session, before it looked for what waits.
         apply.apply_parked(payment)
         return payment
-    return complete(payment)
+    return complete(payment, version=version)
 
 
-def complete(payment: Payment) -> Payment:
-    """Ask Stripe for the session that a payment lacks, and send its link to the user.
+def complete(payment: Payment, *, version: str = "") -> Payment:
+    """Ask Stripe for the session that a payment lacks, and send its link to the user. `version`: see `_announce`.
 
     Repeated and concurrent calls make one session. Raises StripeError with the payment kept.
     """
@@ -91,20 +92,28 @@ def complete(payment: Payment) -> Payment:
         )
         raise
     CREATED.labels(outcome="created").inc()
-    payment = _announce(payment_id=payment.pk, session=session)
+    payment = _announce(payment, session=session, version=version)
+    # Events that overtook Stripe's answer wait for this session.
     apply.apply_parked(payment)
     return payment
 
 
-def _reserve(order: Order, key: _Key) -> Payment:
-    """Return the committed row of this order: that of an earlier, equal request, or a new one.
+def _reserve(order: Order, key: _Key) -> tuple[Payment, str]:
+    """Return the committed row of this order: that of an earlier, equal request, or a new one with its version.
 
     It looks and inserts in two transactions: what comes in between meets the unique ride or key, and is found then.
     """
     try:
-        return _earlier(order, key) or _new(order, key)
+        return _earlier_or_new(order, key)
     except IntegrityError:
-        return _earlier(order, key) or _new(order, key)
+        return _earlier_or_new(order, key)
+
+
+def _earlier_or_new(order: Order, key: _Key) -> tuple[Payment, str]:
+    if payment := _earlier(order, key):
+        return payment, ""
+    payment = _new(order, key)
+    return payment, writes.add_payment(payment)
 
 
 def _earlier(order: Order, key: _Key) -> Payment | None:
@@ -113,12 +122,10 @@ def _earlier(order: Order, key: _Key) -> Payment | None:
         if payment.request_digest != digest:
             raise IdempotencyKeyReused
         return payment
-    payments = Payment.objects.filter(ride_id=order.ride_id).order_by("created_at")
     # A payment that released its ride can still be paid, or its refund can fail.
-    holder = next((p for p in payments if p.ride_claim or holds_ride(p.facts)), None)
-    if holder is None:
-        return None
-    return _adopted(holder.pk, digest=digest, key=key)
+    holders = (pk for pk, claim, facts in sql.of_ride(order.ride_id) if claim or holds_ride(facts))
+    holder = next(holders, None)
+    return _adopted(holder, digest=digest, key=key) if holder else None
 
 
 @transaction.atomic
@@ -151,8 +158,8 @@ def _new(order: Order, key: _Key) -> Payment:
         **key,
         request_digest=order.digest(),
     )
+    # Frozen here: Stripe repeats its answer to a key only if the parameters are the same.
     payment.stripe_params = _stripe_params(payment, order)
-    payment.save(force_insert=True)
     return payment
 
 
@@ -183,21 +190,42 @@ def _stripe_params(payment: Payment, order: Order) -> dict[str, Any]:
     }
 
 
-def _announce(*, payment_id: Any, session: dict[str, Any]) -> Payment:
-    """Save the session and send its link to the user once, unless the payment has ended meanwhile."""
-    with transaction.atomic():
-        payment = record.lock(payment_id)
-        if payment.link_seq is not None:
+def _announce(payment: Payment, *, session: dict[str, Any], version: str = "") -> Payment:
+    """Save the session and send its link to the user once, unless the payment has ended meanwhile; return the payment.
+
+    With the `version` of a payment that was inserted just now this is one statement. It writes nothing if anything has
+    changed the payment since, which is then locked and read.
+    """
+    if version and session["url"]:
+        with contextlib.suppress(writes.ChangedError):
+            _keep(session, payment)
+            _send_link(payment, version=version)
             return payment
-        payment.session_id = session["id"]
-        payment.payment_url = session["url"] or ""
-        payment.expires_at = datetime.fromtimestamp(session["expires_at"], tz=UTC)
-        payment.stripe_error = ""
+    with transaction.atomic():
+        payment = record.lock(payment.pk)
+        if payment.link_seq is not None:  # a request at the same time has sent it
+            return payment
+        _keep(session, payment)
         was_canceled = payment.status == Status.CANCELED
         if payment.payment_url and is_open(payment.facts):
-            payment.link_seq = announce_link(payment)
-        payment.save(update_fields=["session_id", "payment_url", "expires_at", "stripe_error", "link_seq"])
+            _send_link(payment)
+        else:
+            payment.save(update_fields=["session_id", "payment_url", "expires_at", "stripe_error"])
     if was_canceled:  # during the call to Stripe. If this fails, the session expires: nobody has its link.
         with contextlib.suppress(gateway.StripeError):
             gateway.expire_session(session_id=session["id"])
     return payment
+
+
+def _keep(session: dict[str, Any], payment: Payment) -> None:
+    """Set what a payment keeps of its session."""
+    payment.session_id = session["id"]
+    payment.payment_url = session["url"] or ""
+    payment.expires_at = datetime.fromtimestamp(session["expires_at"], tz=UTC)
+    payment.stripe_error = ""
+
+
+def _send_link(payment: Payment, *, version: str = "") -> None:
+    """Write the session and the link's notification; wake the user's connections after the commit. See `write_link`."""
+    news = announcements.link(payment)
+    feed.wake_after_commit(news, writes.write_link(payment, news=news, version=version))

@@ -42,6 +42,7 @@ def _reserve(
     """Return the committed row of this request: that of an earlier, equal request, or a new one."""
     try:
         with transaction.atomic():
+            # Two refunds at once would each find the same money left, so they wait for each other here.
             payment = record.lock(payment_id)
             request = RefundRequest.objects.filter(**key).first()
             if request:
@@ -113,12 +114,14 @@ def _made_before(request: RefundRequest, error: gateway.StripeError) -> Mapping[
     Give the request another idempotency key if Stripe would repeat its error. Delete a request that Stripe refused
     and never carried out.
     """
+    # Another process may have had an answer, or have counted, meanwhile.
     same = RefundRequest.objects.filter(pk=request.pk, refund_id="", attempt=request.attempt)
     if isinstance(error, gateway.StripeUnavailable):
         same.update(attempt=request.attempt + 1)
     if made := find(request):
         return made
     if isinstance(error, gateway.StripeRefused):
+        # Neither this try nor an earlier one moved money, so nothing needs the row.
         same.delete()
     raise error
 

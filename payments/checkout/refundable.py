@@ -17,6 +17,7 @@ def choose(payment: Payment, *, amount: int | None, intent_id: str | None) -> tu
     Without `intent_id`, choose the intent with the most left; without `amount`, all that is left of it. Refunds that
     Stripe has not answered count as made, because it may have made them. Raises NotRefundable.
     """
+    # An intent without a name is one that a session did not name: Stripe cannot be asked to refund it.
     left = {each: balance.left for each, balance in balances(payment.facts).items() if each and balance.left}
     if not left and payment.status in {Status.DISPUTED, Status.CHARGED_BACK}:
         raise NotRefundable(
@@ -30,6 +31,7 @@ def choose(payment: Payment, *, amount: int | None, intent_id: str | None) -> tu
     under_way = _under_way(payment)
     free = {each: left[each] - under_way[each] for each in ([intent_id] if intent_id else left)}
     chosen = max(free, key=lambda each: free[each])
+    # At least 1, so that "all that is left" of nothing is refused.
     wanted = max(free[chosen], 1) if amount is None else amount
     if wanted > free[chosen]:
         raise NotRefundable(_too_much(left=left[chosen], under_way=under_way[chosen]))

@@ -30,6 +30,7 @@ def moment(text: str) -> datetime:
 
 def count(text: str) -> int:
     """Return a number of at least 1."""
+    # `int` takes signs, white space, underscores and digits of other scripts as well.
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number to count by: send 1 or more")
     return int(text)

@@ -28,6 +28,7 @@ def api_key_name() -> "models.CharField[str, str]":
     return models.CharField(
         "API key",
         max_length=64,
+        # The version before, which does not know the column, inserts rows while a migration runs.
         db_default="",
         default="",
         help_text="The name of the API key that asked for it; empty: none did.",

@@ -62,7 +62,10 @@ class WebhookEvent(models.Model):
         indexes = [
             models.Index(fields=["-received_at", "-id"], name="event_by_age"),
             models.Index(
-                fields=["payment_intent_id"], name="parked_events", condition=models.Q(state="parked")
+                # Asked for after each event that makes an intent known, and of few rows.
+                fields=["payment_intent_id"],
+                name="parked_events",
+                condition=models.Q(state="parked"),
             ),
             # Nearly all are applied: those are found by age.
             models.Index(
@@ -105,6 +108,7 @@ class StatusChange(models.Model):
     after = models.CharField(max_length=20, choices=Status.choices)
     cause = models.CharField(max_length=20, choices=Cause.choices)
     api_key = api_key_name()
+    # Protected: nothing but `retention`, which keeps id and type, may take away what caused a change.
     event = models.ForeignKey(WebhookEvent, null=True, on_delete=models.PROTECT, related_name="changes")
     pruned_event_id = models.CharField(
         max_length=255, db_default="", help_text="Of the event, once it is no longer kept."

@@ -14,6 +14,7 @@ class Payment(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     ride_id = models.CharField("ride", max_length=128)
     user_id = models.CharField("user", max_length=128)
+    # Stripe's largest amount has twelve digits, which do not fit into 32 bits.
     amount = models.BigIntegerField(help_text="In minor units of the currency, as Stripe counts them.")
     currency = models.CharField(max_length=3, help_text="ISO 4217, lower case.")
     description = models.CharField(max_length=500)
@@ -23,6 +24,7 @@ class Payment(models.Model):
         max_length=200, help_text="Why a person should look at it, by words of `Attention`."
     )
 
+    # NULL and not empty: the column is unique, and several payments have no session yet.
     session_id = models.CharField("Checkout session", max_length=255, null=True)
     payment_intent_id = models.CharField(
         "payment intent",
@@ -62,6 +64,7 @@ class Payment(models.Model):
         indexes = [
             by_beginning("ride_id", name="payment_by_ride"),
             by_beginning("user_id", name="payment_by_user"),
+            # Lists and cursors have this order, so that a page reads no more rows than it shows.
             models.Index(fields=["-created_at", "-id"], name="payment_by_age"),
             models.Index(fields=["status", "-created_at"], name="payment_by_status"),
             models.Index(fields=["currency", "-created_at"], name="payment_by_currency"),
@@ -71,7 +74,9 @@ class Payment(models.Model):
         ]
         constraints = [
             unique_by_beginning("session_id", name="payment_by_session"),
+            # NULL equals nothing: payments without a key may be many.
             models.UniqueConstraint(fields=["idempotency_key", "api_key"], name="one_payment_a_key"),
+            # Not a condition on the status: docs/decisions/0003-a-ride-is-claimed.md.
             models.UniqueConstraint(fields=["ride_claim"], name="one_payment_a_ride"),
         ]
         permissions = [
@@ -90,6 +95,7 @@ class Intent(models.Model):
     """A payment intent of Stripe's: the one or more of a payment, or one that another integration made."""
 
     intent_id = models.CharField("payment intent", max_length=255)
+    # NULL says that another integration made it, so that its refunds and disputes are ignored at once.
     payment = models.ForeignKey(Payment, null=True, on_delete=models.PROTECT, related_name="intents")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -46,6 +46,7 @@ def each(due: QuerySet[Row], process: Callable[[Row], Result]) -> Iterator[Resul
     Stripe refuses the API key.
     """
     unanswered = 0
+    # Keep no more than keys: a run takes minutes, and each row has to be read as it is at its turn.
     for pk in list(due.values_list("pk", flat=True)):
         row = due.filter(pk=pk).first()
         if row is None:

@@ -24,6 +24,7 @@ _CAUSE = StatusChange.Cause.RECONCILIATION
 
 def payments() -> QuerySet[Payment]:
     """Return payments that hold their ride without a session, and whose call to Stripe is over."""
+    # The status is there for the index. Whatever holds its ride without a session is pending.
     return Payment.objects.filter(
         status=Status.PENDING,
         session_id=None,
@@ -52,6 +53,7 @@ def finish_payment(payment: Payment, *, dry_run: bool) -> Result:
 
 
 def _give_up(payment: Payment, reason: str, *, dry_run: bool) -> Result:
+    # `give_up` looks again under the lock: the backend may have completed it meanwhile.
     if dry_run or cancel.give_up(payment, reason=reason, cause=_CAUSE):
         return Result(end=End.GIVEN_UP, text=f"{name(payment)}: given up. {reason}")
     return Result(end=End.UNCHANGED)

@@ -70,6 +70,8 @@ def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
                 yield Step(listed=len(page), missing=len(missing), outcomes=apply.preview(missing))
             else:
                 envelope.store_fetched(missing)
+                # Stored page by page, and applied at the end: what a crash leaves behind is applied by the next
+                # run.
                 stored.append([row.event_id for row in missing])
                 yield Step(listed=len(page), missing=len(missing))
             yield Step(missing=len(malformed), outcomes=malformed)
@@ -87,6 +89,7 @@ def fetch(window: Window, *, dry_run: bool) -> Iterator[Step]:
 
 def note_full_fetch(*, began: datetime) -> None:
     """Note that all events until `began` are fetched: the next fetch begins there."""
+    # When it began: what Stripe made meanwhile may stand on no page.
     FetchedUntil.objects.update_or_create(pk=1, defaults={"moment": began})
 
 
@@ -123,6 +126,7 @@ def _missing(page: Sequence[dict[str, object]]) -> tuple[list[WebhookEvent], lis
         if event_id in known:
             continue
         try:
+            # By way of a body, so that fetched and delivered events are read by the same rules.
             rows.append(envelope.read(json.dumps(event).encode()))
         except envelope.MalformedEvent as error:
             outcome = apply.EventResult(event_id=event_id, state=WebhookEvent.State.FAILED, error=str(error))

@@ -57,10 +57,12 @@ def _checked(payment: Payment, *, interval: timedelta) -> Payment:
 
     One check at a time, across all processes: other callers get what is known.
     """
+    # Nobody waits for a place: what is known is a good answer, and each that waits holds a thread.
     if time.monotonic() < limits.paused_until or not limits.places.acquire(blocking=False):
         return payment
     try:
         due = stale_payments.undecided(checked_before=timezone.now() - interval).filter(pk=payment.pk)
+        # Of all processes one wins this update, and asks.
         if not due.update(checked_at=timezone.now()):
             return payment
         _compare(payment)
@@ -80,6 +82,7 @@ def _compare(payment: Payment) -> None:
     except gateway.StripeUnavailable as error:
         limits.paused_until = time.monotonic() + COOLDOWN_SECONDS
         logger.warning("Stripe did not answer about payment %s: %s", payment.pk, error)
+        # The object still bears the time of the check before, so that `fetch_webhooks` finds the payment due.
         Payment.objects.filter(pk=payment.pk).update(checked_at=payment.checked_at)
     except (gateway.StripeError, *NOT_AS_DOCUMENTED) as error:
         reason = getattr(error, "code", type(error).__name__)

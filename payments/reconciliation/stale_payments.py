@@ -50,7 +50,9 @@ def compare(payment: Payment, *, dry_run: bool) -> Result:
         record.work_out([record.Update(payment=payment, facts=facts)], cause=_CAUSE)
         after = payment.status
     else:
+        # Locked only now: no lock is held while Stripe is asked.
         payment = record.learn(payment.pk, facts, cause=_CAUSE, payment_intent_id=intent_id)
+        # Its intent may be known by this answer alone.
         apply.apply_parked(payment, cause=_CAUSE)
         after = payment.status
     if after == before:
@@ -74,6 +76,8 @@ def _retrieve(payment: Payment) -> tuple[Facts, str | None, bool]:
         return {"expired": int(now.timestamp())}, None, False
     intent_id = session["payment_intent"]["id"] if session["payment_intent"] else None
     is_open = session["status"] == "open"
+    # An intent stays with the payment for which it was first heard of
+    # (docs/decisions/0026-one-gate-for-events.md).
     others = Intent.objects.filter(intent_id=intent_id, payment__isnull=False).exclude(payment=payment)
     if others.exists():
         return {"rewritten": int(now.timestamp())}, None, is_open

@@ -9,6 +9,7 @@ from payments.stripe.values import Object
 
 def paid(charge: Object, at: int) -> Facts:
     """Return what a charge that was paid says of the means of payment."""
+    # A charge that failed says how the customer tried to pay, not how the money came.
     if charge.get("status") != "succeeded" or not (details := values.find(charge, "payment_method_details")):
         return {}
     kind = values.shown(values.find(details, "type"))
@@ -27,6 +28,7 @@ def paid(charge: Object, at: int) -> Facts:
 
 def refunded(charge: Object, at: int) -> Facts:
     """Return the most that the charge says was refunded, and what it says of the means of payment."""
+    # The most that was ever said: a charge's sum goes down again when a refund fails.
     least = {values.id_of(charge.get("payment_intent")) or "": values.minor_units(charge["amount_refunded"])}
     return merge({"refunded_at_least": least}, paid(charge, at))
 

@@ -15,6 +15,7 @@ def dispute(dispute: Object, at: int) -> Facts:
     try:
         movements = _movements(dispute)
     except values.ImpossibleSumError:
+        # Where one of the sums is impossible, the others prove nothing either.
         movements, impossible = {}, {"unknown": {"dispute.balance_transactions.amount": at}}
     snapshot = Dispute(
         at=at,
@@ -29,6 +30,7 @@ def dispute(dispute: Object, at: int) -> Facts:
         movements=movements,
     )
     unknown = values.unknown("dispute.status", dispute["status"], DISPUTE_STAGES, at)
+    # This word covers two ends. Only the case type says which.
     if dispute["status"] == "prevented":
         unknown = values.unknown("dispute.case_type", snapshot["case_type"], {BLOCKED, RESOLVED}, at)
     return merge(merge({"disputes": {values.own_id(dispute): snapshot}}, unknown), impossible)

@@ -104,6 +104,7 @@ def reference(event: Object) -> Reference:
         case "checkout.session":
             return Reference(
                 payment_id=payment_id,
+                # Stripe makes such a session from an expired one, which is the one that we know.
                 session_id=values.id_of(obj.get("recovered_from")) or values.own_id(obj),
                 payment_intent_id=values.id_of(obj.get("payment_intent")),
                 claimed_id=values.uuid_of(obj.get("client_reference_id")),

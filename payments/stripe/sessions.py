@@ -12,12 +12,16 @@ from payments.stripe.values import Object
 
 def paid(session: Object, at: int) -> Facts:
     """Return that the session was paid, with its sum."""
+    # A session may name no intent. Its money counts all the same, under an empty name.
     sum_ = values.money_of(session["amount_total"], session["currency"])
     return {"paid": {values.id_of(session.get("payment_intent")) or "": {sum_: at}}}
 
 
 def completed(session: Object, at: int) -> Facts:
-    """Return what a completed session says: `unpaid` means a delayed method (https://docs.stripe.com/checkout/fulfillment)."""
+    """Return what a completed session says. `unpaid` means a delayed method.
+
+    Source: https://docs.stripe.com/checkout/fulfillment
+    """
     status = session["payment_status"]
     if status == "paid":
         return paid(session, at)
@@ -65,6 +69,7 @@ def intent_canceled(intent: Object, at: int) -> Facts:
 
 def intent_processing(intent: Object, at: int) -> Facts:
     """Return that an attempt to pay is under way."""
+    # That something was tried with this intent is kept: so the end of another one does not end the payment.
     return {"processing": {_charge_id(intent): at}, "attempted": {values.own_id(intent): at}}
 
 
@@ -75,6 +80,7 @@ def intent_waits(intent: Object, at: int) -> Facts:
 
 def intent_failed(intent: Object, at: int) -> Facts:
     """Return that an attempt to pay failed, and why."""
+    # By charge: a card that was declined must not outrank the bank debit that the customer tries next.
     known: Facts = {"failed": {_charge_id(intent): at}, "attempted": {values.own_id(intent): at}}
     if isinstance(error := intent.get("last_payment_error"), Mapping):
         known["failure"] = Failure(

@@ -72,6 +72,7 @@ https://docs.stripe.com/api/disputes/object#dispute_object-payment_method_detail
 
 def rank(stages: Mapping[str, Stage], value: str) -> tuple[int, str]:
     """Return what orders two values; those of one stage by their place in the table, unknown ones by name."""
+    # Within a stage the table's order counts. It is any order, but always the same.
     if value not in stages:
         return (Stage.UNKNOWN * 100, value)
     return (stages[value] * 100 + list(stages).index(value), value)

@@ -85,6 +85,7 @@ class _Client(stripe.RequestsClient):
             error.should_retry = error.should_retry and _can_retry()
             raise
         answered = CaseInsensitiveDict(answered)
+        # stripe-python obeys this header before it looks at the status.
         if not _can_retry():
             answered["Stripe-Should-Retry"] = "false"
         return body, status, answered
@@ -99,6 +100,8 @@ def _read(raw: urllib3.HTTPResponse) -> bytes:
     end = time.monotonic() + deadline.seconds_left()
     body = bytearray()
     try:
+        # `read1` returns what is there. `read` would wait for a whole chunk, and the clock would not be looked
+        # at.
         while chunk := raw.read1(_CHUNK, decode_content=True):
             body += chunk
             if time.monotonic() > end or len(body) > _LARGEST_ANSWER:

@@ -10,7 +10,10 @@ from typing import Any
 from payments.facts import Facts, money
 
 LARGEST_READ = 10**15
-"""Minor units. Stripe's largest amount has twelve digits (https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts)."""
+"""Minor units. Stripe's largest amount has twelve digits.
+
+Source: https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts
+"""
 REMOVED = "(removed)"
 """Stands in a stored body for a text that was removed, so that it differs from one that was never there."""
 IMPOSSIBLE = "impossible"
@@ -27,6 +30,7 @@ class ImpossibleSumError(Exception):
 def uuid_of(text: Any) -> uuid.UUID | None:
     """Return the UUID that a text is; None for anything else."""
     try:
+        # Anything may stand in metadata. What is no UUID names no payment of ours.
         return uuid.UUID(text) if isinstance(text, str) else None
     except ValueError:
         return None
@@ -45,6 +49,7 @@ def own_id(obj: Object) -> str:
 
 def minor_units(value: Any) -> int:
     """Return an amount in minor units. Raises ImpossibleSumError above LARGEST_READ."""
+    # To Python, True is an integer.
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise ValueError(f"{value!r:.60} is no amount in minor units")
     if value > LARGEST_READ:
@@ -59,6 +64,7 @@ def signed_units(value: Any) -> int:
 
 def money_of(amount: Any, currency: Any) -> str:
     """Return a sum as facts write it."""
+    # Facts write a sum as two words, so that no white space may come in.
     if not isinstance(currency, str) or not (currency.isascii() and currency.isalpha()):
         raise ValueError(f"{currency!r:.60} is no currency")
     return money(minor_units(amount), currency[:10])
@@ -93,6 +99,7 @@ def find(obj: Any, *path: str) -> Any:
 
 def unknown(field: str, value: Any, known: Container[str], at: int) -> Facts:
     """Return the value as an unknown one, unless it is among the known ones."""
+    # Cut, since the value becomes a name among the facts.
     return {} if value in known else {"unknown": {f"{field}={shown(value, most=40)}": at}}
 
 

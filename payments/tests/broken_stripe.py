@@ -1,4 +1,4 @@
-"""A server in Stripe's place that answers as it is told: what the sandbox, which works, never does."""
+"""A server in Stripe's place that answers as a test asks: what the sandbox, which works, never does."""
 
 import json
 import socket

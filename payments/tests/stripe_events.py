@@ -1,4 +1,4 @@
-"""Stripe's events of one payment, as the tests tell its stories."""
+"""Stripe's events of one payment, from which tests make its stories."""
 
 import itertools
 import json
@@ -151,11 +151,11 @@ def disputed(
     moves: int = 0,
     **fields: Any,
 ) -> list[dict[str, Any]]:
-    """Tell a dispute from its beginning; `moves`: how many balance transactions it had before."""
+    """Return the events of a dispute from its beginning. `moves`: how many balance transactions it had before."""
     amount = payment.amount if amount is None else amount
     fields |= {"amount": amount}
     before, withdrawn, back = (movements(payment, name, amount, count=moves + n) for n in range(3))
-    told = [
+    events = [
         event(payment, "charge.dispute.created", of=name, **fields, balance_transactions=before),
         event(payment, "charge.dispute.funds_withdrawn", of=name, **fields, balance_transactions=withdrawn),
         event(
@@ -169,14 +169,14 @@ def disputed(
     ]
     fields |= {"status": ends}
     if ends:
-        told.append(
+        events.append(
             event(payment, "charge.dispute.closed", of=name, **fields, balance_transactions=withdrawn)
         )
     if ends == "won":
-        told.append(
+        events.append(
             event(payment, "charge.dispute.funds_reinstated", of=name, **fields, balance_transactions=back)
         )
-    return told
+    return events
 
 
 def movements(payment: Payment, name: str, amount: int, *, count: int) -> list[dict[str, Any]]:
@@ -211,6 +211,6 @@ def charged(payment: Payment) -> list[dict[str, Any]]:
 
 
 def recovered(payment: Payment, name: str) -> list[dict[str, Any]]:
-    """Tell of a session that Stripe made from the one that expired; its customer chose a bank transfer."""
+    """Return the events of a session that Stripe made from the expired one, paid by a bank transfer."""
     session = {"id": f"cs_test_{name}_{payment.pk.hex}", "recovered_from": payment.session_id}
     return [event(payment, "checkout.session.completed", **session, payment_intent=f"pi_2_{payment.pk.hex}")]

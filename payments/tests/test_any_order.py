@@ -50,45 +50,45 @@ def deliver_batch(batch):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_every_order_and_repetition_of_events_ends_alike(story, make_payment, data):
-    tell, expected = STORIES[story]
+    make, expected = STORIES[story]
     payment = make_payment()
-    for batch in data.draw(deliveries(tell(payment))):
+    for batch in data.draw(deliveries(make(payment))):
         deliver_batch(batch)
 
     payment.refresh_from_db()
     assert payment.status == expected
     assert not WebhookEvent.objects.filter(payment=payment).exclude(state="applied").exists()
-    told = [json.loads(n.frame) for n in Notification.objects.filter(feed__user_id=payment.user_id)]
-    if told or expected != Status.PENDING:
-        assert told[0]["status"] == expected  # the newest comes first
+    frames = [json.loads(n.frame) for n in Notification.objects.filter(feed__user_id=payment.user_id)]
+    if frames or expected != Status.PENDING:
+        assert frames[0]["status"] == expected  # the newest comes first
     announced = StatusChange.objects.filter(payment=payment, seq__isnull=False)
-    assert [t["status"] for t in reversed(told)] == [change.after for change in announced]
+    assert [frame["status"] for frame in reversed(frames)] == [change.after for change in announced]
 
 
 def recorded_of_one_payment():
     """Return what was recorded of all versions, as if it had been one session with one payment intent."""
     names = [name for name in recorded.NAMES if events.is_handled(recorded.event(name)["type"])]
-    told = [
+    sent = [
         json.loads(re.sub(r'"(pi|cs)_(live_|test_)?20\d\d[a-z]B?"', r'"\1_one"', recorded.text(n)))
         for n in names
     ]
-    return [event for event in told if event["api_version"] != "2019-12-03"]  # which cannot be read
+    return [event for event in sent if event["api_version"] != "2019-12-03"]  # which cannot be read
 
 
 @given(data=st.data())
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_recorded_shape_adds_what_it_says_in_any_order(make_payment, data):
-    told = recorded_of_one_payment()
+    sent = recorded_of_one_payment()
     suffix = uuid.uuid4().hex
-    text = json.dumps(told).replace("0b0f8a52-6c8b-4b7e-9d0e-3f5a1f2c7d11", str(uuid.UUID(suffix)))
-    told = json.loads(re.sub(r'"((?:evt|pi|cs|re|du|ch|issfr|prv|txn)_\w+)"', rf'"\1_{suffix}"', text))
-    session_id = next(e["data"]["object"]["id"] for e in told if e["type"] == "checkout.session.expired")
+    text = json.dumps(sent).replace("0b0f8a52-6c8b-4b7e-9d0e-3f5a1f2c7d11", str(uuid.UUID(suffix)))
+    sent = json.loads(re.sub(r'"((?:evt|pi|cs|re|du|ch|issfr|prv|txn)_\w+)"', rf'"\1_{suffix}"', text))
+    session_id = next(e["data"]["object"]["id"] for e in sent if e["type"] == "checkout.session.expired")
     payment = make_payment(id=uuid.UUID(suffix), session_id=session_id)
-    for batch in data.draw(deliveries(told)):
+    for batch in data.draw(deliveries(sent)):
         deliver_batch(batch)
 
     payment.refresh_from_db()
-    said = functools.reduce(merge, (events.facts(scrub(event)) for event in told), {"asked": "1250 usd"})
+    said = functools.reduce(merge, (events.facts(scrub(event)) for event in sent), {"asked": "1250 usd"})
     assert payment.facts == said
     assert (payment.status, payment.attention) == (derive(said), " ".join(attention(said)))
     assert set(WebhookEvent.objects.filter(payment=payment).values_list("state", flat=True)) == {"applied"}

@@ -130,11 +130,11 @@ def test_every_set_of_facts_has_a_status(facts):
 @pytest.mark.parametrize("seed", range(20))
 def test_the_order_of_facts_does_not_matter(story, seed):
     payment = Payment(ride_id="ride", user_id="user", amount=1250, currency="usd", session_id="cs_1")
-    tell, expected = STORIES[story]
-    told = tell(payment) * 2
-    random.Random(seed).shuffle(told)
+    make, expected = STORIES[story]
+    sent = make(payment) * 2
+    random.Random(seed).shuffle(sent)
     facts = {"asked": ASKED}
-    for event in told:
+    for event in sent:
         facts = merge(facts, events.facts(event))
     assert derive(facts) == expected
 

@@ -65,6 +65,7 @@ def apply(
             rows, known = lock_stored(event_ids, briefly=briefly)
             before = {row.pk: _place(row) for row in rows}
             matched = match(rows, known)
+            # Payments are locked by now, so events come next, and feeds last.
             writes.update_events(rows)
             changes = record.apply_facts(
                 matched.updates, foreign=matched.foreign, refunds=answered(matched.updates), cause=cause
@@ -72,6 +73,8 @@ def apply(
     except Exception as error:
         if tries > 1 and is_conflict(error):
             return apply(event_ids, cause=cause, briefly=briefly, tries=tries - 1)
+        # A lock that keeps one event waiting must not fail the others: try each alone. Give up where that
+        # cannot help.
         passes = isinstance(error, OperationalError)
         if passes and (briefly or len(event_ids) == 1 or not connection.is_usable()):
             raise
@@ -178,9 +181,11 @@ def results(rows: Sequence[WebhookEvent], changes: Sequence[StatusChange] = ()) 
 def keep_failed(event_id: str, error: Exception) -> EventResult:
     """Keep a stored event as failed, with its error, and with its payment, if that can be, so that staff find it."""
     result = _failed(event_id, error)
+    # The state first: what follows reads the event once more, and may fail in the same way.
     logger.error("Event %s could not be applied: %s", event_id, result.error)
     event = WebhookEvent.objects.filter(event_id=event_id)
     event.update(state=result.state, reason=result.reason, error=result.error, attempts=F("attempts") + 1)
+    # An event that failed may name its payment in a form that nobody can read.
     with suppress(KeyError, TypeError, AttributeError, DatabaseError), transaction.atomic():
         sql.wait_briefly()  # another transaction may hold the payment
         event.update(payment=next(iter(look_up(event, lock=False).payments.values()), None))
@@ -191,6 +196,8 @@ def _apply_waiting(
     *, payments: AbstractSet[Any], intents: AbstractSet[str], cause: Cause, briefly: bool = False
 ) -> list[EventResult]:
     """Apply parked events that name one of these payments or payment intents."""
+    # Nearly always nothing waits. A prepared statement says so at a fraction of what the union by the ORM costs
+    # (docs/decisions/0017-statements-past-the-orm.md).
     if not (payments or intents) or not sql.is_parked(payments=payments, intents=intents):
         return []
     event_ids = parked.applicable(payments=payments, intents=intents)

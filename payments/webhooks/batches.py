@@ -1,12 +1,12 @@
 """Write the webhooks that arrive while others are written together, in one commit.
 
-One thread of each process writes. At low load a batch is one event, which waits for nothing. Each request is answered after
-the commit that its event is in. Where the writer's transaction stalls, for a lock that another process holds, a second
-writer takes the events behind it. A long queue is no reason for one: two writers make more and smaller transactions, and
-write fewer events a second.
+One thread of each process writes. At low load a batch is one event, which waits for nothing. Each request is answered
+after the commit that its event is in. Where the writer's transaction stalls, for a lock that another process holds, a
+second writer takes the events behind it. A long queue is no reason for one: two writers make more and smaller
+transactions, and write fewer events a second.
 
-The writer has a thread of its own, and not the event loop's batcher, because Django's transactions belong to a thread. A
-queue feeds it: a hop to one of asgiref's threads and back costs several times as much.
+The writer has a thread of its own, and not the event loop's batcher, because Django's transactions belong to a thread.
+A queue feeds it: a hop to one of asgiref's threads and back costs several times as much.
 """
 
 import asyncio
@@ -34,17 +34,19 @@ WAITING_MAX_BYTES = 64 * 1024 * 1024
 WAIT_SECONDS = 8.0
 """How long an event waits. Stripe gives up after 10 seconds."""
 IDLE_SECONDS = 1.0
-"""How long a writer waits for an event before it ends. Its connection then goes back to the pool, which looks after it."""
+"""How long a writer waits for an event before it ends. Then its connection goes back to the pool, which checks it."""
 
 _Waiting = tuple[WebhookEvent, "asyncio.Future[EventResult]"]
 _Work = Callable[[list[WebhookEvent]], Sequence[EventResult | None]]
 
+# Its `put` never waits, so that the event loop may call it.
 _queue: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
 _lock = threading.Lock()
 _writers: dict[threading.Thread, float | None] = {}
 """When the transaction of each began, in seconds of the monotonic clock; None between two."""
 _watched: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 """The event loops that look for stalls at present, because an event waits."""
+# The queue knows how many events wait, and not how large they are.
 _waiting_bytes = 0
 
 
@@ -65,6 +67,8 @@ async def submit(row: WebhookEvent) -> EventResult:
                 raise OperationalError("Too many events wait for the database.")
             _waiting_bytes += len(row.body)
             _queue.put((row, result))
+        # The event is in the queue by now. A writer that ends looks once more under the lock, so it takes the
+        # event, or it is gone and another starts.
         _start_writer()
         if loop not in _watched:
             _watched.add(loop)
@@ -87,6 +91,7 @@ def _start_writer() -> None:
     """Start a writer unless there is one whose transaction has not stalled."""
     with _lock:
         if len(_writers) < WRITERS_MAX and all(map(_has_stalled, _writers.values())):
+            # A daemon: nothing that it has not committed is answered, so Stripe delivers that again.
             writer = threading.Thread(target=_run, name="webhooks", daemon=True)
             _writers[writer] = None
             writer.start()
@@ -134,6 +139,7 @@ def _batch(first: _Waiting) -> list[_Waiting]:
             taken.append(_queue.get_nowait())
     with _lock:
         _waiting_bytes -= sum(len(row.body) for row, _ in taken)
+    # A caller that hung up has cancelled its result. Its event is written all the same.
     return [(row, result) for row, result in taken if result.cancelled() or not result.done()]
 
 

@@ -43,6 +43,7 @@ async def stripe_webhook(scope: Any, receive: Any, send: Any) -> None:
         )
     except HungUpError:
         return
+    # Counted here, and not in `answer`: only the ASGI scope has the sender's address.
     if answered.content.get("error", {}).get("code") in signatures.CODES:
         refused(Kind.SIGNATURE, scope)
     body = orjson.dumps(answered.content)
@@ -99,6 +100,7 @@ async def _ingest(*, signature: str, read: Callable[[], Awaitable[bytes]]) -> An
 
 async def _read(receive: Any) -> bytes:
     """Return the body. Raises HungUpError. How much it may be is bounded for all requests."""
+    # A bytearray grows in place. To add up bytes would copy all of them for each message.
     body = bytearray()
     is_whole = False
     while not is_whole:
@@ -113,6 +115,7 @@ async def _read(receive: Any) -> bytes:
 def _signature(scope: Any) -> str:
     """Return the Stripe-Signature header; several lines are one, with commas between (RFC 9110, section 5.2)."""
     values = [value for name, value in scope["headers"] if name == b"stripe-signature"]
+    # Latin 1 reads any byte. What is no signature is refused later, under a name of its own.
     return ",".join(value.decode("latin1") for value in values)
 
 

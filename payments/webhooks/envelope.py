@@ -53,6 +53,7 @@ def read(body: bytes) -> WebhookEvent:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "body"
         message = f"Send one of Stripe's snapshot events as it is ({where}: {first['msg']})."
+        # The error itself quotes the body, which must not get into a log.
         raise MalformedEvent(message) from None
     except ValueError as error:
         raise MalformedEvent(f"Send one of Stripe's snapshot events as it is (body: {error}).") from None
@@ -63,9 +64,12 @@ def read(body: bytes) -> WebhookEvent:
         body=bodies.serialize(kept),
         api_version=_fitting(envelope.api_version, most=255),
         livemode=envelope.livemode,
+        # From what is kept: an integration may choose its ids, and takes e-mails for them.
         object_id=_fitting(kept["data"]["object"].get("id"), most=255),
         created_at=datetime.fromtimestamp(envelope.created, tz=UTC),
     )
+    # Facts are read from the body as it was delivered. What is stored lacks texts
+    # (docs/decisions/0023-what-is-kept-of-a-body.md).
     row.content = {
         "type": envelope.type,
         "created": envelope.created,
@@ -96,9 +100,9 @@ def store_fetched(rows: Sequence[WebhookEvent]) -> None:
     """Store events that Stripe was asked for. See `_take_copy` of those that are there already."""
     for row in rows:
         row.deliveries = 0
-    in_order = sorted(
-        rows, key=attrgetter("event_id")
-    )  # as `writes.write` inserts: or they could wait for each other
+    # In the order of `writes.write`: else the two could wait for each other. Conflicts are events that are delivered
+    # at this moment.
+    in_order = sorted(rows, key=attrgetter("event_id"))
     WebhookEvent.objects.bulk_create(in_order, ignore_conflicts=True)
     ids = [row.event_id for row in rows]
     known = set(_not_applied().filter(event_id__in=ids).values_list("event_id", flat=True))
@@ -114,8 +118,8 @@ def _not_applied() -> QuerySet[WebhookEvent]:
 def _take_copy(row: WebhookEvent) -> bool:
     """Let a stored event that was not applied take over a copy that differs; return whether it did.
 
-    An event that names no payment in one version of the API may name it in another. One that waits, or that was ignored,
-    in the version that is read stays in that.
+    An event that names no payment in one version of the API may name it in another. One that waits, or that was
+    ignored, in the version that is read stays in that.
     """
     copy = {name: getattr(row, name) for name in _COPY} | {"state": WebhookEvent.State.RECEIVED}
     stored = _not_applied().filter(event_id=row.event_id).exclude(body=row.body)

@@ -1,4 +1,4 @@
-"""Take in events that Stripe delivers: verified, stored once, and applied."""
+"""Verify events that Stripe delivers, store each once, and apply it."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -44,8 +44,8 @@ def ingest(rows: Sequence[WebhookEvent], *, together: bool = False) -> list[Even
     """Store delivered events, each once, and apply them; return what became of each, in their order.
 
     It does what `write` does, and then waits for locks, for as long as the settings say. An event that was delivered
-    before is counted, and applied if it was not. Raises OperationalError where a lock, or the database, kept an event from
-    being applied: then it is stored, if that could be, and its next delivery goes on.
+    before is counted, and applied if it was not. Raises OperationalError where a lock, or the database, kept an event
+    from being applied: then it is stored, if that could be, and its next delivery goes on.
 
     `together`: raise NotTogetherError in place of waiting longer than for a quarter of a second.
     """
@@ -63,15 +63,17 @@ def write(
 ) -> list[EventResult | None]:
     """Write new events in one transaction as what became of them; return that for each, in their order.
 
-    None: it was stored before, or parked events wait for it in vain, or it could not be seen whether it is stored; `ingest`
-    goes on with it. Where the write fails the event is kept with the state `failed`, and the next delivery tries again.
+    None: it was stored before, or parked events wait for it in vain, or it could not be seen whether it is stored;
+    `ingest` goes on with it. Where the write fails the event is kept with the state `failed`, and the next delivery
+    tries again.
 
     `together`: raise NotTogetherError, with no new event written, where that fails or has to wait for a lock. Several
-    events are always written like this: the caller then ingests them one at a time. With one of `tries` on PostgreSQL, a
-    payment's lock is not waited for at all.
+    events are always written like this: the caller then ingests them one at a time. With one of `tries` on PostgreSQL,
+    a payment's lock is not waited for at all.
     """
     fresh: dict[str, WebhookEvent] = {}
     for row in rows:
+        # A second copy in one batch is left to `ingest`, which counts its delivery.
         fresh.setdefault(row.event_id, row)
     became = _write(list(fresh.values()), together=together or len(fresh) > 1, tries=tries)
     done = [became.get(row.event_id) if fresh[row.event_id] is row else None for row in rows]
@@ -88,12 +90,18 @@ def _write(
     Takes out of `rows` what is found to be stored: once it is known, the payments of those are not waited for.
     """
     connection.ensure_connection()
+    # Django connects anew by itself. Only the object shows later that the connection was lost on the way.
     before = connection.connection
+    # Within a transaction of the caller's a conflict would end that transaction. There the locks come with a
+    # savepoint.
     can_guard = connection.vendor == "postgresql" and not connection.in_atomic_block
     try:
+        # The first try takes no lock, which saves two round trips. Few events meet another's work, and those
+        # try again with locks.
         became, news = _write_applied(rows, briefly=together, lock=not can_guard or attempt > 1)
     except Exception as error:
         for row in rows:
+            # What was rolled back has no key. By that `_stored` knows that the delivery is not counted yet.
             row.pk = None
         if connection.connection is None:  # it is lost, and there is no other
             raise

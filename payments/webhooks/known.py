@@ -1,7 +1,7 @@
 """What is known of the payments that events name: read in one statement whatever the number of events, and locked.
 
-Everything that applies events locks in one order: payments by their ids in one statement, then events, then feeds. So no
-two transactions wait for each other.
+Everything that applies events locks in one order: payments by their ids in one statement, then events, then feeds. So
+no two transactions wait for each other.
 """
 
 import uuid
@@ -35,11 +35,11 @@ class Known:
         return of_session or named or self._owner_of(reference.payment_intent_id)
 
     def belongs_to_another(self, intent_id: str | None, payment: Payment) -> bool:
-        """Tell whether a payment intent belongs to another payment than this one."""
+        """Return whether a payment intent belongs to another payment than this one."""
         return self.owners.get(intent_id or "") not in {None, payment.pk}
 
     def is_foreign(self, intent_id: str) -> bool:
-        """Tell whether a payment intent is known to be another integration's."""
+        """Return whether a payment intent is known to be another integration's."""
         return intent_id in self.owners and self.owners[intent_id] is None
 
     def _owner_of(self, name: str | None) -> Payment | None:
@@ -50,10 +50,12 @@ class Known:
 def lock_stored(event_ids: Sequence[str], *, briefly: bool) -> tuple[list[WebhookEvent], Known]:
     """Lock the payments that stored events name, then the events; return the events in the order given.
 
-    Returns what is known, too. `briefly`: see `sql.look_up`. Raises ChangedError where a copy in another version took the
-    place of an event meanwhile.
+    Returns what is known, too. `briefly`: see `sql.look_up`. Raises ChangedError where a copy in another version took
+    the place of an event meanwhile.
     """
     events_ = WebhookEvent.objects.filter(event_id__in=event_ids).order_by("pk")
+    # Which payments to lock is in the events, and payments are locked first. So read the events, and compare
+    # them once they are locked.
     before = list(events_)
     known = look_up(before, lock=True, briefly=briefly)
     rows = list(events_.select_for_update(no_key=True))
@@ -67,6 +69,7 @@ def look_up(rows: Collection[WebhookEvent], *, lock: bool, briefly: bool = False
     """Return what is known of events and of the payments that they name. `lock`, `briefly`: see `sql.look_up`."""
     references = list(_references(rows))
     payments, owners, stored, versions = sql.look_up(
+        # A payment that an event only claims is locked too: it may get a flag.
         keys={key for r in references if (key := r.payment_id or r.claimed_id)},
         names={name for r in references for name in _names(r)},
         event_ids=[row.event_id for row in rows],
@@ -86,7 +89,7 @@ def _references(rows: Iterable[WebhookEvent]) -> Iterator[Reference]:
             try:
                 yield events.reference(row.content)
             except events.UnreadableError:
-                continue
+                continue  # `matching` says what becomes of it
 
 
 def _names(reference: Reference) -> set[str]:

@@ -51,6 +51,7 @@ def match(rows: Sequence[WebhookEvent], known: Known) -> Matched:
         row.state, row.reason, row.error = verdict.state, verdict.reason, verdict.error
         row.payment, row.payment_intent_id = verdict.payment, verdict.payment_intent_id or ""
         if verdict.state == State.APPLIED:
+            # A replay leaves the time at which the event first counted.
             row.applied_at = row.applied_at or timezone.now()
         if verdict.foreign:
             matched.foreign.add(verdict.foreign)
@@ -74,6 +75,8 @@ def _judge(row: WebhookEvent, known: Known) -> _Verdict:
     if payment is None:
         return _without_payment(row, reference, known)
     if known.belongs_to_another(reference.payment_intent_id, payment):
+        # Metadata can be rewritten, ids cannot. Nothing is moved to the other payment: refunds and disputes of
+        # the intent, and the ride, would have to move as well.
         text = "Its payment intent belongs to another payment: its metadata was rewritten."
         flag = Update(payment=payment, facts={"rewritten": row.content["created"]}, event=row)
         return _ignored(Reason.OTHER_PAYMENT, text, payment=payment, update=flag)
@@ -87,14 +90,19 @@ def _read(row: WebhookEvent, reference: Reference, payment: Payment, known: Know
     except events.UnreadableError as error:
         return _unreadable(row, error, payment=payment)
     except values.ImpossibleSumError as error:
+        # Another delivery would say the same, so it does not fail. What the sum means is not known: a person has to
+        # look, and nothing of the payment can be refunded here.
         unknown: Facts = {"unknown": {f"{row.type}.amount": row.content["created"]}}
         update = _update(row, reference, payment, unknown, known)
         return _ignored(Reason.IMPOSSIBLE_SUM, str(error), payment=payment, update=update)
     session_id = reference.session_id or payment.session_id
     if session_id is None:
+        # The event has overtaken our own write of Stripe's answer. A notification needs the session.
         text, intent_id = "Its payment's session is not known yet.", reference.payment_intent_id
         return _Verdict(State.PARKED, "", text, payment, intent_id)
     if payment.session_id not in {None, session_id} and "paid" not in facts:
+        # Money counts whichever session it came by. What else that session says is not about the link that the
+        # user has.
         text = "It is of another Checkout session than the one whose link the user got."
         return _ignored(Reason.OTHER_SESSION, text, payment=payment)
     return _Verdict(
@@ -107,6 +115,7 @@ def _read(row: WebhookEvent, reference: Reference, payment: Payment, known: Know
 
 def _update(row: WebhookEvent, reference: Reference, payment: Payment, facts: Facts, known: Known) -> Update:
     if reference.payment_id not in {None, payment.pk}:
+        # Its ids say that it is of this payment, so it counts, and a person has to look at the metadata.
         facts = merge(facts, {"rewritten": row.content["created"]})
     intent_id = reference.payment_intent_id
     return Update(
@@ -142,6 +151,7 @@ def _without_payment(row: WebhookEvent, reference: Reference, known: Known) -> _
     """Judge an event that names no payment of ours: another integration's, or one that came too early."""
     intent_id = reference.payment_intent_id
     is_new = reference.names_us and intent_id is not None and intent_id not in known.owners
+    # Remember it, so that later refunds and disputes of it are ignored at once.
     foreign = intent_id if is_new else None
     if claimed := known.payments.get(reference.claimed_id) if reference.claimed_id else None:
         return _ignored(
@@ -155,6 +165,7 @@ def _without_payment(row: WebhookEvent, reference: Reference, known: Known) -> _
     if intent_id is None or reference.names_us or known.is_foreign(intent_id):
         text = "It names no payment of this service: another integration made it."
         return _ignored(Reason.NOT_OURS, text, payment_intent_id=intent_id, foreign=foreign)
+    # A refund or a dispute names no more than its intent. The event that says whose that is may still come.
     return _Verdict(State.PARKED, error="Its payment is not known yet.", payment_intent_id=intent_id)
 
 

@@ -40,9 +40,11 @@ def give_up_waiting(*, before: datetime) -> int:
 
 def _waiting(payments: QuerySet[Payment], intents: QuerySet[Intent]) -> list[str]:
     """Return the ids of events that are parked for one of these, of those that are decided."""
+    # Without a session an event would be parked again. An intent of another integration decides too: its events
+    # are let go.
     of_payments = payments.filter(session_id__isnull=False)
     of_intents = intents.filter(Q(payment=None) | Q(payment__session_id__isnull=False)).values("intent_id")
     parked = WebhookEvent.objects.filter(state=State.PARKED).values_list("pk", "event_id").order_by()
-    # With OR in place of a union no index serves either side.
+    # With OR in place of a union no index serves either side. SQLite allows no order within the halves of a union.
     waiting = parked.filter(payment__in=of_payments).union(parked.filter(payment_intent_id__in=of_intents))
     return [event_id for _, event_id in waiting.order_by("pk")]

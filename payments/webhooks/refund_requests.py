@@ -18,6 +18,7 @@ def answered(updates: Iterable[Update]) -> list[RefundRequest]:
     for update in updates:
         obj = update.event.content["data"]["object"] if update.event else {}
         number = str((obj.get("metadata") or {}).get("refund_request", ""))
+        # The text is whatever stands in the metadata: a longer number would not fit into the key's 64 bits.
         if obj.get("object") == "refund" and number.isdecimal() and len(number) <= _DIGITS_MAX:
             request = RefundRequest(
                 pk=int(number),

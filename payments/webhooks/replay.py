@@ -65,6 +65,7 @@ def replay(
 
 def _unfinished() -> Q:
     """Select what failed, and what was stored but never applied because its process ended in between."""
+    # A younger one may still be in the hands of its writer.
     abandoned = Q(state=WebhookEvent.State.RECEIVED, received_at__lt=timezone.now() - timedelta(minutes=1))
     return Q(state=WebhookEvent.State.FAILED) | abandoned
 

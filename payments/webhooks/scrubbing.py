@@ -10,7 +10,7 @@ from typing import Any
 from payments.stripe.values import REMOVED
 
 DEPTH_MAX = 32
-"""Levels that are looked at; Stripe expands four, and an event with all of them has some 15. What is deeper is removed."""
+"""Levels that are read. An event with the four that Stripe expands has some 15. What is deeper is removed."""
 
 _IDS = """
     id account application application_fee application_fee_refund balance_transaction charge checkout_session
@@ -110,6 +110,7 @@ def _object(fields: dict[str, Any], name: str, depth: int) -> dict[str, Any]:
         }
     if name in _PRIVATE:
         return {key: _nothing_of(item, depth) for key, item in fields.items()}
+    # The names of fields stay, even unknown ones, so that what reads an event can read it from what is stored.
     return {  # most are null or a truth value: no call for them
         key: item if item is None or item is True or item is False else _kept_of(item, key, depth)
         for key, item in fields.items()

@@ -1,4 +1,7 @@
-"""Read Stripe's signature of a webhook, and compare it with the body (https://docs.stripe.com/webhooks#verify-manually)."""
+"""Read Stripe's signature of a webhook, and compare it with the body.
+
+Source: https://docs.stripe.com/webhooks#verify-manually
+"""
 
 import hmac
 import re
@@ -42,7 +45,7 @@ class UnreadableSignature(InvalidSignature):
 
 
 class SignatureOfAnotherTime(InvalidSignature):
-    """A body was signed further from now than TOLERANCE_SECONDS, or is forged, or the clock of this server goes wrong."""
+    """A body was signed more than TOLERANCE_SECONDS from now, or is forged, or the clock of this server goes wrong."""
 
     def __init__(self, *, age: int) -> None:
         """`age`: how long ago it says that it was signed, in seconds; below 0 that is still to come."""
@@ -89,9 +92,11 @@ def read(header: str) -> Signature:
 
 def verify(*, body: bytes, signature: Signature) -> None:
     """Raise InvalidSignature unless one of the configured secrets signed `body`; several while one is replaced."""
+    # The bytes as they came: JSON that is parsed and written anew would have another signature.
     signed = signature.at.encode() + b"." + body
     for secret in filter(None, settings.STRIPE_WEBHOOK_SECRETS):
         expected = hmac.digest(secret.encode(), signed, "sha256").hex()
+        # In constant time, so that a forger learns nothing from how long it takes.
         if any(hmac.compare_digest(expected, digest) for digest in signature.digests):
             return
     raise InvalidSignature(

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 
 WAIT_SECONDS = 2
-"""How long a server may take for each answer: nobody is served meanwhile."""
+"""A server may take this long for each answer: no client is served meanwhile."""
 ADVICE = "Until it can be used each notification comes about a second late. Check REDIS_URL."
 
 _REASONS: dict[type[Exception], str] = {
@@ -18,19 +18,20 @@ _REASONS: dict[type[Exception], str] = {
     redis.InvalidResponse: "what answers there is no Redis",
     ValueError: "REDIS_URL is no address of a server",
 }
-"""The first that fits is said."""
+"""The reason of the first class that fits is shown."""
 
 
 def problem() -> str:
     """Return why Redis cannot be used, in a sentence or two; empty if it can, or none is configured.
 
-    Redis's own texts are left out: some of its errors quote the password. Raises CommandError if no server could ever be
-    used, since the address has a parameter that connections do not have.
+    Redis's own texts are left out: some of its errors quote the password. Raises CommandError if the address has a
+    parameter that connections do not have, since then no server could ever be used.
     """
     if not settings.REDIS_URL:
         return ""
     try:
         options = settings.REDIS_CONNECTION | {"socket_timeout": WAIT_SECONDS}
+        # RESP3 as the layer speaks it, and a single try, so that the start does not wait longer than WAIT_SECONDS.
         with redis.Redis.from_url(settings.REDIS_URL, protocol=3, retry=None, **options) as client:
             client.ping()
     except TypeError:

@@ -82,6 +82,7 @@ def check_registration(**_: Any) -> Iterable[CheckMessage]:
             "Set NOTIFICATIONS_AUTH=token and NOTIFICATIONS_TOKEN_SECRET, or NOTIFICATIONS_AUTH=session.",
         )
     is_wanted = settings.NOTIFICATIONS_AUTH == "token"
+    # A short secret is refused with DEBUG too: PyJWT would refuse each token that is verified with it.
     is_bad = secret and (
         len(secret) < TOKEN_SECRET_MIN_LENGTH
         or (not settings.DEBUG and _is_bad_secret(secret, length=TOKEN_SECRET_MIN_LENGTH))

@@ -43,6 +43,7 @@ def _unusable(key: str) -> Iterator[CheckMessage]:
         )
     elif not _KEY.fullmatch(key):
         yield error(9, "STRIPE_SECRET_KEY is no secret key.", "Set it to a key that begins with sk_ or rk_.")
+    # Without any secret no event can be verified either, so an empty list counts as one that is wrong.
     if key and not all(
         _SIGNING_SECRET.fullmatch(secret) for secret in settings.STRIPE_WEBHOOK_SECRETS or [""]
     ):

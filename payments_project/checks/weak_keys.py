@@ -29,4 +29,5 @@ def _new_bytes(key: str) -> int:
 
 
 def _deflated(data: bytes) -> int:
+    # Less the frame that zlib puts around any data.
     return len(zlib.compress(data, 9)) - len(zlib.compress(b"", 9))

@@ -23,6 +23,7 @@ def _as_json(request: HttpRequest, response: HttpResponse) -> HttpResponse:
         return response
     code, message = _REFUSALS[response.status_code]
     answer = JsonResponse({"error": {"code": code, "message": message}}, status=response.status_code)
+    # A 405 has to name the methods that are allowed (RFC 9110, section 15.5.6).
     if "Allow" in response.headers:
         answer["Allow"] = response["Allow"]
     return answer

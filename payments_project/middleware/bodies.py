@@ -8,7 +8,7 @@ from django.conf import settings
 from payments_project.middleware.refusing import Refusal, answer
 
 SUM_MAX_BYTES = 64 * 1024 * 1024
-"""Bytes of all bodies that the process holds. If more arrives, the request that has been arriving for longest is refused."""
+"""A process holds this many bytes of bodies. If more arrives, it refuses the request that began to arrive first."""
 
 TOO_LARGE = Refusal(413, "too_large", "Send a body of at most 1 MiB.")
 TOO_MANY_FIELDS = Refusal(400, "invalid_request", "Send at most 1,000 parameters.")
@@ -23,6 +23,8 @@ class Bodies:
     def __init__(self, application: Any) -> None:
         self._application = application
         self.most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        # A dictionary keeps the order: its first request is the one that has been arriving for longest. That one gives
+        # way, so that a stranger who holds bodies back does not keep out Stripe (docs/decisions/0032).
         self._arriving: dict[_Request, None] = {}
         self._sum = 0
 
@@ -36,19 +38,24 @@ class Bodies:
             await self._application(scope, request.receive, request.send)
         finally:
             self.forget(request)
+        # An answer that has begun cannot be replaced by another one.
         if request.refusal and not request.is_answered:
             await answer(request.refusal, receive=receive, send=send, is_whole=request.is_whole)
 
     def _refusal(self, scope: Any) -> Refusal | None:
-        """Return the refusal of a request by its head. Too many fields: Django's error page would count them and fail."""
+        """Return the refusal of a request by its head.
+
+        Too many fields are refused here, because Django's error page would count them and fail.
+        """
         declared = dict(scope["headers"]).get(b"content-length", b"")
+        # What is declared may be missing or wrong: what arrives is counted in any case.
         if declared.isdigit() and int(declared) > self.most:
             return TOO_LARGE
         fields = scope.get("query_string", b"").count(b"&") + 1
         return TOO_MANY_FIELDS if fields > settings.DATA_UPLOAD_MAX_NUMBER_FIELDS else None
 
     def make_room(self, request: "_Request", size: int) -> None:
-        """Count bytes of a request that arrived. Refuse the request that has been arriving for longest if they are too many."""
+        """Count bytes of a request that arrived. While there are too many, refuse the request that is slowest."""
         self._sum += size
         if request.is_whole:
             self._arriving.pop(request, None)
@@ -101,7 +108,7 @@ class _Request:
     def refuse(self, refusal: Refusal) -> None:
         """Refuse the request, also while the application waits for more of it."""
         self.refusal = refusal
-        self.size = 0
+        self.size = 0  # it is no longer counted, and the end of the request subtracts what is here
         if self._wait:
             self._wait.reschedule(asyncio.get_running_loop().time())
 

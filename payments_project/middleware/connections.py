@@ -14,6 +14,7 @@ class Connections:
 
     def __init__(self, application: Any) -> None:
         self._application = application
+        # Of this process: a count in Redis would keep the connections of a process that died (docs/decisions/0048).
         self._open: Counter[str] = Counter()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -7,6 +7,7 @@ from payments_project.middleware.headers import safe_fields
 
 async def refuse(scope: Any, receive: Any, send: Any, *, status: int, text: str, **fields: str) -> None:
     """Answer with a line of text. `fields`: further header fields. Servers that send no answer then send 403."""
+    # An ASGI server sends its connect event before it takes an answer.
     await receive()
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1000, "reason": None})

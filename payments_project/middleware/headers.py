@@ -1,6 +1,6 @@
 """Give every answer the headers by which browsers keep a page to itself.
 
-They are added around Django, so that static files, webhooks and refused requests bear them too.
+They are added around Django, so that static files, webhooks and refused requests have them too.
 Sources: https://www.w3.org/TR/CSP3/, https://www.w3.org/TR/permissions-policy/ and RFC 6797.
 """
 
@@ -12,7 +12,7 @@ from payments_project.middleware.prefix import path_below
 
 _OUTSIDE = "frame-ancestors 'none'; base-uri 'none'"
 NOTHING = f"default-src 'none'; form-action 'none'; {_OUTSIDE}"
-"""For what is no page: JSON, plain text and files. A browser that shows it runs and loads nothing."""
+"""The policy of all that is no page: JSON, plain text and files. A browser that shows it runs and loads nothing."""
 _OWN = f"default-src 'none'; connect-src 'self'; font-src 'self'; img-src 'self' data:; manifest-src 'self'; {_OUTSIDE}"
 PAGE = f"{_OWN}; script-src 'self'; style-src 'self'; form-action 'self'"
 _PAY = f"{_OWN}; script-src 'self'; style-src 'self'; form-action 'self' https: http:"

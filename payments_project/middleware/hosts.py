@@ -41,7 +41,7 @@ def is_known(scope: Any) -> bool:
 
 
 class KnownHosts:
-    """ASGI middleware for WebSockets: answers a handshake for an unknown host with 400, as HTTP requests are answered."""
+    """ASGI middleware for WebSockets: answers a handshake for an unknown host with 400, as an HTTP request."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -61,6 +61,7 @@ def _request(scope: Any) -> HttpRequest:
     request = HttpRequest()
     name, port = scope.get("server") or ("", 0)
     request.META = {"SERVER_NAME": name, "SERVER_PORT": str(port)}
+    # Two Host fields together are the name of no host, and are refused (RFC 9112, section 3.2).
     hosts = [value.decode("latin1") for field, value in scope["headers"] if field == b"host"]
     if hosts:
         request.META["HTTP_HOST"] = ",".join(hosts)
@@ -72,6 +73,7 @@ def _unknown(request: HttpRequest) -> str | None:
     try:
         request.get_host()
     except DisallowedHost:
+        # Escaped, because a stranger chose it, and people and terminals read it.
         return ascii(request.META.get("HTTP_HOST", ""))[1:-1][:NAME_MAX]
     return None
 

@@ -1,7 +1,7 @@
 """Refuse WebSockets that pages of strangers open.
 
 A browser sends the origin of the page with each handshake (RFC 6455, section 10.2). Apps and backends send none, and
-are never refused here: whoever is no browser can send any origin.
+are never refused here: a program that is no browser can send any origin.
 """
 
 import logging
@@ -27,6 +27,7 @@ class AllowedOrigins:
         """Serve a connection, or refuse it before it is accepted."""
         origins = [value.decode("latin1") for name, value in scope["headers"] if name == b"origin"]
         allowed = settings.ALLOWED_ORIGINS
+        # A request without an Origin passes: all() of nothing is true.
         if not allowed or all(is_allowed(origin, allowed) for origin in origins):
             await self._application(scope, receive, send)
             return

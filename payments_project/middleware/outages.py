@@ -18,7 +18,7 @@ from payments.api.errors import MESSAGES, RETRY_AFTER_SECONDS
 
 FOR_PROGRAMS = ("/api/", "/webhooks/", "/v1/", "/v2/")
 _ERROR = "payments_project.outage"
-"""Of request.META."""
+"""The key of request.META for the error."""
 
 
 def outages(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -51,6 +51,7 @@ def _refusal(request: HttpRequest) -> HttpResponse:
 
 def _note(*, request: HttpRequest, **_: Any) -> None:
     """Note the exception that Django is about to make a page of."""
+    # The signal passes no exception, and is sent while Django handles it.
     error = sys.exception()
     if isinstance(error, OperationalError):
         request.META[_ERROR] = error

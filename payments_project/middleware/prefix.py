@@ -38,5 +38,6 @@ def _place(path: str, root_path: str) -> dict[str, str]:
     prefix = settings.FORCE_SCRIPT_NAME or root_path.rstrip("/")
     if not _PREFIX.fullmatch(prefix):
         return {"path": path, "root_path": ""}
+    # With the slash, because `/payments` does not lie under the prefix `/pay`.
     is_there = path == prefix or path.startswith(f"{prefix}/")
     return {"path": path if is_there else prefix + path, "root_path": prefix}

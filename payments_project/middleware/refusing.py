@@ -10,11 +10,11 @@ from prometheus_client import Counter
 from payments_project.middleware.headers import safe_fields
 
 LINGER_SECONDS = 5.0
-"""How long a refused client may go on sending. If the connection were closed at once, the client would lose the answer."""
+"""A refused client may go on sending for this time. If the connection were closed at once, it would lose the answer."""
 LINGER_QUIET_SECONDS = 0.5
-"""How long a refused client may send nothing: then it waits for the answer, or for the end of the connection."""
+"""A refused client may send nothing for this time. Then it waits for the answer, or for the end of the connection."""
 LINGER_MAX_BYTES = 16 * 1024 * 1024
-"""How much a refused client may go on sending. All of it is dropped."""
+"""A refused client may go on to send this much. All of it is dropped."""
 RETRY_AFTER = b"5"
 """Seconds after which a client may try again if the service was busy."""
 
@@ -50,12 +50,14 @@ class Refusal(NamedTuple):
 
 
 async def answer(refusal: Refusal, *, receive: Any, send: Any, is_whole: bool = False) -> None:
-    """Send a refusal over ASGI, and end the answer once the client has sent all, LINGER_MAX_BYTES, or nothing for a moment.
+    """Send a refusal over ASGI. End it once the client has sent all, LINGER_MAX_BYTES, or nothing for a moment.
 
     `is_whole`: the request's body has been read to its end.
     """
     REFUSED.labels(reason=refusal.code).inc()
     await send({"type": "http.response.start", "status": refusal.status, "headers": refusal.headers})
+    # All of the answer, but not its end: at its end the server closes, and a connection that is closed with bytes
+    # unread is reset, by which the client loses the answer (docs/decisions/0032).
     await send({"type": "http.response.body", "body": refusal.body, "more_body": True})
     if not is_whole:
         with suppress(TimeoutError):

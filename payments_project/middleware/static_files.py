@@ -16,6 +16,7 @@ class StaticFiles:
 
     def __init__(self, application: Any) -> None:
         self._application = application
+        # With DEBUG a changed file shows at once. Otherwise all files are found once, at the start.
         self._files = ServeStaticASGI(None, autorefresh=settings.DEBUG, max_age=0 if settings.DEBUG else 60)
         for root, prefix in _folders():
             self._files.add_files(root, f"{PREFIX}{prefix}")
@@ -35,4 +36,5 @@ def _folders() -> list[tuple[str, str]]:
     for finder in get_finders():
         for _, storage in finder.list([]):
             found.setdefault((storage.location, getattr(storage, "prefix", None) or ""))
+    # Django takes the first of two files with one name, and ServeStatic the last.
     return list(reversed(found))

@@ -23,9 +23,9 @@ from payments_project.postgresql.outage import UNWRITABLE, outage
 logger = logging.getLogger("payments_project.postgresql")
 
 PATIENCE_SECONDS = 5.0
-"""How long a caller waits for a connection of a busy pool."""
+"""A caller waits this long for a connection of a busy pool."""
 DRAIN_SECONDS = 1.0
-"""The least time between two drains of the pool: many callers notice the same failover."""
+"""Drains of the pool are this far apart: many callers notice the same failover."""
 
 
 class ErrorWrapper(DatabaseErrorWrapper):
@@ -56,6 +56,7 @@ class ErrorWrapper(DatabaseErrorWrapper):
 class DatabaseWrapper(base.DatabaseWrapper):
     """The backend. https://docs.djangoproject.com/en/5.2/ref/databases/#postgresql-notes."""
 
+    # Of the class: each thread has a wrapper of its own, and all share one pool.
     _drained_at = 0.0
 
     @cached_property

@@ -10,13 +10,13 @@ import psycopg
 from prometheus_client import Counter
 
 UNWRITABLE = Counter(
-    "payments_database_unwritable_total", "Statements that PostgreSQL could not write, by why.", ["reason"]
+    "payments_database_unwritable_total", "Statements that PostgreSQL could not write, by reason.", ["reason"]
 )
 
 BRIEF_SECONDS = 2.0
-"""How long connecting may fail before it is an outage. A restart takes less: callers meanwhile are served late."""
+"""Connecting may fail for this time before it is an outage. A restart takes less: callers meanwhile are served late."""
 READ_ONLY = ("session is read-only", "server is in hot standby mode")
-"""What libpq says of a server that `target_session_attrs` does not take: no restart, but an outage at once."""
+"""Texts of libpq for a server that `target_session_attrs` does not accept. It is no restart, but an outage at once."""
 SWITCH_SECONDS = 1.0
 """A failure within this time after the server was found read-only is an outage at once: it is no restart."""
 
@@ -39,7 +39,7 @@ class Outage:
         now = time.monotonic()
         reason = str(error)
         if any(text in reason for text in READ_ONLY) or now - self._read_only_since < SWITCH_SECONDS:
-            self._since = now - BRIEF_SECONDS
+            self._since = now - BRIEF_SECONDS  # so that `is_known` is true from now on
         elif self.reason is None:
             self._since = now
         self.reason = reason

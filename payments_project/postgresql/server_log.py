@@ -1,6 +1,6 @@
 """Check once, at the start, whether PostgreSQL would write customers' data and Checkout links into its own log.
 
-The values stand in the statements, and whoever reads the log is seldom one who may read the tables.
+The values stand in the statements, and people who read the log may seldom read the tables.
 Source: https://www.postgresql.org/docs/current/runtime-config-logging.html
 """
 
@@ -26,7 +26,7 @@ def problem() -> str:
                 "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS name", [list(QUIET)]
             )
             values: dict[str, str] = dict(cursor.fetchall())
-    except OperationalError:  # whoever uses the database next says so
+    except OperationalError:  # the next use of the database reports it
         return ""
     loud = [name for name, value in values.items() if value not in QUIET[name]]
     if not loud:

@@ -6,7 +6,7 @@ from payments_project.middleware.bodies import BUSY
 from payments_project.middleware.refusing import Refusal
 
 SUM_MAX_BYTES = 16 * 1024 * 1024
-"""Bytes of all heads that the process holds. If more arrives, the head that has been arriving for longest is refused."""
+"""A process holds this many bytes of heads. If more arrives, it refuses the head that has been arriving for longest."""
 
 
 class Arriving(Protocol):
@@ -20,6 +20,7 @@ class Heads:
     """The heads under way in this process, those that began first before the others."""
 
     def __init__(self) -> None:
+        # A dictionary keeps the order: its first head is the one that began first.
         self._sizes: dict[Arriving, int] = {}
         self._sum = 0
 
@@ -37,4 +38,4 @@ class Heads:
 
 
 heads = Heads()
-"""Of this process."""
+"""The heads of this process."""

@@ -46,7 +46,7 @@ class RequestParser:
         self._wire_bytes = self._body_bytes = self._head_bytes = self._fields = 0
 
     def feed_data(self, data: bytes) -> None:
-        """Parse bytes that arrived. Raises httptools.HttpParserUpgrade for a WebSocket; lets the protocol refuse errors."""
+        """Parse bytes, and have the protocol refuse errors. Raises httptools.HttpParserUpgrade for a WebSocket."""
         try:
             self._parse(data)
             self._wire_bytes += len(data)
@@ -56,6 +56,7 @@ class RequestParser:
         except RefusedError as error:
             self._protocol.refuse(error.refusal)
         except httptools.HttpParserError as error:
+            # httptools raises an error of its own from one that a callback raised.
             cause = error.__context__
             self._protocol.refuse(cause.refusal if isinstance(cause, RefusedError) else MALFORMED)
 
@@ -110,6 +111,7 @@ class RequestParser:
             self._is_ignored = not self._is_websocket
             if self._is_ignored:
                 return
+            # A length of zero may be written `00` too, which websockets would refuse.
             kept = [
                 field for field in _without_upgrade(self._protocol.headers) if field[0] != b"content-length"
             ]
@@ -155,7 +157,7 @@ class RequestParser:
         return b"\r\n".join([*lines, b"", b""])
 
     def _offers_websocket(self) -> bool:
-        """Return whether a request that offers an upgrade can open a WebSocket (RFC 6455, section 4.1), without a body."""
+        """Return whether a request with an upgrade can open a WebSocket: RFC 6455, section 4.1, and no body."""
         fields = dict(self._protocol.headers)
         has_body = b"transfer-encoding" in fields or fields.get(b"content-length", b"").strip(b"0") != b""
         is_right = self.get_method() == b"GET" and self.get_http_version() == "1.1" and not has_body

@@ -16,6 +16,7 @@ class Peer:
     def __init__(self, client: tuple[str, int] | None) -> None:
         self._scope = {"client": client}
         is_proxy = client is None or is_trusted_proxy(client[0])
+        # A proxy brings all clients over its connections. A Unix socket has no address, and only a proxy is behind it.
         self._address = "" if is_proxy else client_address(self._scope)
         self._is_counted = False
 

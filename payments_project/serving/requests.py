@@ -24,6 +24,7 @@ class Requests:
 
         async def send_last(message: Any) -> None:
             if message["type"] == "http.response.start" and hub.is_draining():
+                # The listening socket is closed: a client that reuses this connection would be cut off in the middle.
                 message = message | {"headers": [*message.get("headers", ()), (b"connection", b"close")]}
             await send(message)
 

@@ -14,9 +14,9 @@ from django.db.migrations.executor import MigrationExecutor
 from rich.table import Table
 
 DEVELOPMENT_NAME = "admin"
-"""Of the login that the service makes."""
+"""The name of the login that the service makes."""
 KNOWN_PASSWORD = "admin"  # noqa: S105
-"""It was the password of that login in earlier versions."""
+"""The password of that login in earlier versions."""
 
 
 def prepare_database(*, may_migrate: bool) -> str | None:

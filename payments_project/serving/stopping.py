@@ -21,8 +21,8 @@ SAME_SECONDS = 0.5
 def on_signal(loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
     """Call `stop` on the first SIGINT, SIGTERM or SIGHUP. A later one ends the process at once.
 
-    SIGHUP, the end of the terminal, counts unless it is ignored at the start, as under nohup(1). If the stop takes longer
-    than STOP_SECONDS the process ends with exit code 1: a thread cannot be cancelled.
+    SIGHUP, the end of the terminal, counts unless it is ignored at the start, as under nohup(1). If the stop takes
+    longer than STOP_SECONDS, the process ends with exit code 1: a thread cannot be cancelled.
     """
     began: float | None = None
 
@@ -34,6 +34,7 @@ def on_signal(loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> No
             clock = threading.Timer(STOP_SECONDS, _give_up)
             clock.daemon = True
             clock.start()
+            # A signal handler runs between any two instructions, and does not wake a loop that waits.
             loop.call_soon_threadsafe(stop)
         elif now - began >= SAME_SECONDS:
             os._exit(128 + number)

@@ -31,7 +31,9 @@ def serve(*, application: Any, sockets: list[socket.socket]) -> None:
         ws_ping_interval=settings.WEBSOCKET_PING_SECONDS,
         ws_ping_timeout=settings.WEBSOCKET_PING_SECONDS,
         ws_per_message_deflate=False,  # our frames are small, and each connection would keep a compressor
+        # The application needs none: its tasks start with the first registration.
         lifespan="off",
+        # Django's LOGGING holds for uvicorn too. An access log would have the sandbox's paths, which are bearer links.
         log_config=None,
         access_log=False,
         proxy_headers=False,  # Django reads X-Forwarded-Proto, if PUBLIC_URL begins with https://
@@ -66,6 +68,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the listening sockets and drain. The server then closes what is left."""
+        # No new connection comes from here on: a process manager's own copy of the socket leads to other processes.
         for server in self.servers:
             server.close()
         for sock in sockets or ():

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 FULL = Refusal(503, "full", "Too many connections are open. Connect again in a moment.")
 TOO_MANY = Refusal(429, "rate_limited", "Too many connections of one address are open. Connect again later.")
 
+# A request whose body is what a refused client still sends.
 _STAND_IN = b"POST / HTTP/1.1\r\nHost: -\r\nContent-Length: %d\r\n\r\n" % LINGER_MAX_BYTES
 
 
@@ -59,6 +60,7 @@ class HTTPProtocol(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", QuietTransport(transport)))
         self._peer = Peer(self.client)
         self.flow = Flow(self.transport)
+        # Refused connections too: close() waits until the client has read the answer.
         self._expect_more(within=REQUEST_SECONDS)
         if len(self.connections) > connections_max():
             logger.warning("Connections are refused: %d are open already.", connections_max())
@@ -86,9 +88,10 @@ class HTTPProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Answer a client that ended its side of the connection after its request (RFC 9112, section 9.6), then close."""
+        """Answer a client that ended its side after its request (RFC 9112, section 9.6), then close."""
         if not self.is_answering():
             return False
+        # True keeps the other direction open: the answer still has to be written.
         self.cycle.keep_alive = False
         return True
 
@@ -125,6 +128,7 @@ class HTTPProtocol(HttpToolsProtocol):
             self.parser = RequestParser(self)
             self.parser.feed_data(_STAND_IN)
         elif self.pipeline:
+            # It waits for its turn, with no answer begun: the refusal takes the place of its application.
             self.pipeline[0] = (self.cycle, partial(_refuse, refusal))
         else:
             self._break_off(refusal)
@@ -139,6 +143,7 @@ class HTTPProtocol(HttpToolsProtocol):
             return
         self._write(refusal)
         self._is_over = self.cycle.disconnected = True
+        # The application may wait for more of the body: it gets a disconnect.
         self.cycle.message_event.set()
         self.transport.write_eof()
         self._held, self.flow.is_held = b"", False
@@ -148,6 +153,7 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def _write(self, refusal: Refusal) -> None:
         REFUSED.labels(reason=refusal.code).inc()
+        # Past uvicorn, which answers requests by their application: here is no request yet, or one that is broken off.
         head = b"HTTP/1.1 %d \r\n" % refusal.status
         fields = b"".join(b"%s: %s\r\n" % field for field in refusal.headers)
         self.transport.write(head + fields + b"\r\n" + refusal.body)
@@ -163,7 +169,7 @@ class HTTPProtocol(HttpToolsProtocol):
                 return
             if self.transport.get_protocol() is not self:  # a WebSocket now
                 self._expect_nothing()
-                self._peer.leave()
+                self._peer.leave()  # WebSockets have a count of their own: middleware/connections.py
                 return
         self._held = data[at:]
         if self._held:
@@ -188,6 +194,7 @@ class HTTPProtocol(HttpToolsProtocol):
             self._expect_more(within=KEEP_ALIVE_SECONDS)
 
     def _expect_more(self, *, within: float) -> None:
+        # A clock that runs goes on: a client that sends a byte now and then gains no time.
         if self._deadline is None:
             self._deadline = self.loop.call_later(within, self.transport.abort)
 

@@ -104,6 +104,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         """End a client that did not answer a ping."""
+        # If frames wait to be written, the ping waits behind them: the client is not gone, but slow.
         if self.writable.is_set():
             super().keepalive_timeout()
             self._end_soon()
@@ -115,6 +116,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if not self._may_come():
             return
         super().handle_ping()
+        # uvicorn writes pongs without waiting for its flow control, so nothing else bounds them.
         if self.transport.get_write_buffer_size() > BACKLOG_MAX_BYTES:
             self.transport.abort()
 
@@ -148,6 +150,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return False
         now = self.loop.time()
         earned = (now - self._counted_at) * FRAMES_A_SECOND
+        # A token bucket: a quiet client saves up frames, but no more than it may send at once.
         self._allowance = min(float(FRAMES_AT_ONCE), self._allowance + earned) - 1
         self._counted_at = now
         if self._allowance < 0:
@@ -168,6 +171,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.stop_keepalive()
         if not self.close_sent and not self.transport.is_closing():
             metrics.CLOSED.labels(code).inc()
+            # The application ends now: a client that reads nothing never answers the close frame.
             self.queue.put_nowait(
                 {"type": "websocket.disconnect", "code": int(StandardCode.ABNORMAL_CLOSURE)}
             )

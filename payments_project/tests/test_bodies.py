@@ -83,7 +83,7 @@ async def test_a_body_is_too_large_once_so_much_has_come(application, parts, is_
     assert await client.answer() == (413, "too_large")
 
 
-async def test_who_began_first_and_has_not_ended_gives_way_to_who_comes_later(application):
+async def test_the_request_that_began_first_and_has_not_ended_gives_way_to_a_later_one(application):
     slow = [Client(application) for _ in range(3)]
     for client in slow:
         await client.send(6 * KIB)

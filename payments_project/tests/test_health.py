@@ -46,7 +46,7 @@ def test_an_sqlite_that_only_reads_is_not_ready_and_one_that_another_writes_to_i
         assert cursor.fetchone() == patience
 
 
-def test_counters_are_for_who_has_the_key(client):
+def test_counters_are_for_callers_with_the_key(client):
     refused = client.get("/metrics")
     assert (refused.status_code, refused["WWW-Authenticate"]) == (401, "Bearer")
     answer = client.get("/metrics", headers={"Authorization": "Bearer dev-key"})

@@ -82,19 +82,19 @@ OLD = (
 
 
 @given(
-    told=st.lists(
+    pairs=st.lists(
         st.sampled_from([PLAIN, LENGTH, CHUNKED, NO_BODY, NOT_A_HANDSHAKE, OLD]), min_size=1, max_size=5
     ),
     cuts=st.sets(st.integers(min_value=1, max_value=900), max_size=30),
 )
-def test_requests_are_the_same_however_they_are_cut(told, cuts):
-    wire = b"".join(sent for sent, _ in told)
+def test_requests_are_the_same_however_they_are_cut(pairs, cuts):
+    wire = b"".join(sent for sent, _ in pairs)
     places = [0, *sorted(cut for cut in cuts if cut < len(wire)), len(wire)]
     recorder = Recorder()
     for start, end in itertools.pairwise(places):
         recorder.parser.feed_data(wire[start:end])
 
-    assert recorder.requests == [meant for _, meant in told]
+    assert recorder.requests == [meant for _, meant in pairs]
     assert recorder.refusals == []
     assert recorder.parser.is_between
 

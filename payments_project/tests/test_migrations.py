@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
 
 @pytest.fixture
 def is_safe(tmp_path, monkeypatch, settings):
-    """Return a function that tells whether the linter takes an operation on a table that exists."""
+    """Return a function that returns whether the linter takes an operation on a table that exists."""
 
     def check(operation, *, atomic=True):
         name = f"migrations_under_test_{next(_numbers)}"

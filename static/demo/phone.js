@@ -30,7 +30,7 @@ const REFUSED = { 4401: "Refused: not authorised", 4409: "Replaced by a newer co
 
 /** The browser's WebSocket, with its frames shown. */
 class WatchedSocket extends WebSocket {
-  /** The number of the newest notification when the phone registered: what is not newer is told late. */
+  /** The number of the newest notification when the phone registered: what is not newer is shown late. */
   static lastSeq = 0;
 
   constructor(url) {
@@ -50,7 +50,7 @@ class WatchedSocket extends WebSocket {
   }
 }
 
-/** Stands where the time would: notifications do not say when they were first told. */
+/** Stands where the time would: notifications do not say when they were first sent. */
 function earlier() {
   const word = document.createElement("span");
   word.className = "earlier";

@@ -35,6 +35,7 @@ def authenticate(request: HttpRequest) -> None:
             "using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY').",
             status=HTTPStatus.UNAUTHORIZED,
         )
+    # Refused before it is compared: a live key in this place is a mistake in the set-up of the client.
     if re.match(r"(sk|rk)_live_", key):
         raise ApiError(
             "The sandbox takes no live key: send a test key (sk_test_… or rk_test_…).",
@@ -42,6 +43,7 @@ def authenticate(request: HttpRequest) -> None:
         )
     if settings.DEBUG and _TEST_KEY.fullmatch(key):
         return
+    # In constant time, so that how long it takes says nothing of the key.
     if not hmac.compare_digest(key.encode(), settings.STRIPE_SECRET_KEY.encode()):
         raise ApiError(f"Invalid API Key provided: {_masked(key)}", status=HTTPStatus.UNAUTHORIZED)
 

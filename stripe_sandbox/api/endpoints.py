@@ -88,6 +88,7 @@ def expire_session(call: Call) -> Rendered:
 @operation(parameters.PAYMENT_INTENT_CANCEL, {**EXPAND, "cancellation_reason": None})
 def cancel_payment_intent(call: Call) -> Rendered:
     """Refuse, as Stripe does for each payment intent that Checkout made."""
+    # An unknown id is 404, not this refusal.
     PAYMENT_INTENTS.get(call.stripe_id)
     raise NotPossible(
         "You cannot cancel the PaymentIntent of a Checkout Session. Expire the Checkout Session instead.",

@@ -64,6 +64,7 @@ def _load(holder: Rendered, name: str) -> Any:
     """Return the object of the id in a field, or the id itself if the sandbox has no such object."""
     stripe_id: str = holder[name]
     prefix = stripe_id.partition("_")[0]
+    # A balance transaction has no row. The object that moved the money keeps it.
     if prefix == "txn":
         row = _MOVING[holder["object"]].objects.get(stripe_id=holder["id"])
         return getattr(row, name)
@@ -105,6 +106,7 @@ def _line_items(session_id: str) -> Rendered:
 
 def _refunds(charge_id: str) -> Rendered:
     refunds = Refund.objects.filter(charge__stripe_id=charge_id).select_related("charge__payment_intent")
+    # One more than the ten that Stripe includes says whether there are others.
     newest = [render_refund(refund) for refund in refunds[:11]]
     return as_list(
         newest[:10], has_more=len(newest) > len(newest[:10]), url=f"/v1/charges/{charge_id}/refunds"

@@ -58,6 +58,7 @@ def plan(*, fault: str, calls: int = 1, delay: int = 15) -> Planned:
 def take() -> Planned:
     """Return how this call fails, and count it."""
     planned = get()
+    # Count in the database: several processes share the calls, and the plan may have changed since it was read.
     waiting = Behaviour.objects.filter(pk=_ROW, fault=planned.fault, faulty_calls__gt=0)
     if planned.calls and waiting.update(faulty_calls=F("faulty_calls") - 1):
         return planned
@@ -104,6 +105,7 @@ def _sockets() -> Iterator[socket.socket]:
             copy = os.dup(int(name))
         except OSError:  # closed meanwhile, such as the folder's own
             continue
+        # Of the copy: the server goes on using its own.
         with socket.socket(fileno=copy) as connection:
             if connection.family in {socket.AF_INET, socket.AF_INET6}:
                 yield connection

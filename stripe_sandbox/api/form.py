@@ -33,6 +33,7 @@ def decode(encoded: bytes) -> Form:
         raise ApiError(f"Invalid request: more than {MAX_PARAMETERS} parameters.") from None
     form: Form = {}
     for name, value in pairs:
+        # PostgreSQL takes no NUL, neither in text nor in JSON.
         if "\x00" in name + value:
             raise ApiError("Invalid request: the parameters contain a null byte.")
         if not _put(form, _parts(name), value):

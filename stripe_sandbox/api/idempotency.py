@@ -34,12 +34,14 @@ def respond_once(
         return ApiResponse(status=held.status, body=held.body, request_id=held.request_id)
     try:
         with transaction.atomic():
+            # In one transaction with its answer: else a crash in between would let the repetition do it again.
             response = run()
             _keep(held, response)
     except NotPossible as error:
         response = ApiResponse.refusal(error, request_id=request_id)
         _keep(held, response)
     except ApiError:
+        # Stripe keeps no answer of a request that failed validation, so the key can be used again.
         IdempotentRequest.objects.filter(pk=held.pk, request_id=request_id).delete()
         raise
     except OperationalError as error:
@@ -56,6 +58,7 @@ def respond_once(
 def forget_old(*, now: datetime | None = None) -> None:
     """Delete keys older than KEYS_KEPT."""
     old = IdempotentRequest.objects.filter(created_at__lt=(now or timezone.now()) - KEYS_KEPT)
+    # Reading first takes no lock: on SQLite an empty delete would wait for every writer.
     if old.exists():
         old.delete()
 
@@ -68,6 +71,7 @@ def _claim(*, key: str, path: str, form: Form, request_id: str) -> IdempotentReq
     now = timezone.now()
     fingerprint = hashlib.sha256(json.dumps([path, form], sort_keys=True).encode()).hexdigest()
     ours = {"request_id": request_id, "claimed_until": now + REQUEST_CLAIM}
+    # Locked, so that two repetitions at once do not both find the claim of a process that died.
     held, created = IdempotentRequest.objects.select_for_update().get_or_create(
         key=key, defaults={"path": path, "fingerprint": fingerprint, **ours}
     )
@@ -103,6 +107,7 @@ def _check_same(held: IdempotentRequest, path: str, fingerprint: str) -> None:
 
 def _keep(held: IdempotentRequest, response: ApiResponse) -> None:
     """Keep the response, unless another request has claimed the key meanwhile."""
+    # The number of the request names its claim: another one may have taken the key meanwhile.
     mine = IdempotentRequest.objects.filter(pk=held.pk, request_id=response.request_id)
     if not mine.update(status=response.status, body=response.body):
         raise ApiError(

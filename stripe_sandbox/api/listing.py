@@ -33,6 +33,7 @@ def page(
         rows = rows.filter(pk__lt=_number(rows.model, after, kind, "starting_after"))
     if before := params.get("ending_before"):
         rows = rows.filter(pk__gt=_number(rows.model, before, kind, "ending_before"))
+    # One row more than is shown says whether there are others.
     found = list(rows.order_by("pk" if before else "-pk")[: limit + 1])
     shown = found[:limit]
     if before:

@@ -108,6 +108,7 @@ def _fields(description: type) -> Mapping[str, Any]:
     """Return the names that a hash may have, with their types."""
     # stripe-python imports these names for type checkers only. The fields that need them are left out below.
     hints = get_type_hints(description, localns={"StripeContext": object, "Mapping": Mapping})
+    # stripe-python mixes the options of its own calls into these types. They are no parameters of the API.
     options = RequestOptions.__annotations__ if "stripe_account" in hints else {}
     return {name: hint for name, hint in hints.items() if name not in options}
 
@@ -161,6 +162,7 @@ def _array(value: Any, item_hint: Any, path: str) -> list[Any]:
     if isinstance(value, list):
         items = list(enumerate(value))
     elif all(_INDEX.fullmatch(key) for key in value):
+        # Numbers, not texts: 10 comes after 9.
         items = [(int(key), value[key]) for key in sorted(value, key=int)]
     else:
         raise ApiError("Invalid array", param=path)

@@ -43,6 +43,7 @@ class Resource(Generic[Row]):
     kind: str
     url: str
     path_name: str
+    # Lazy, and copied by each filter: one queryset serves the whole process.
     rows: QuerySet[Row]
     render: Callable[[Row], Rendered]
 

@@ -78,6 +78,7 @@ def serve(**operations: Operation) -> Callable[..., HttpResponse]:
 
 def _answer(request: HttpRequest, called: Operation | None, stripe_id: str, request_id: str) -> ApiResponse:
     authenticate(request)
+    # After the key is checked, so that a stranger uses up no failure.
     planned = faults.take()
     if planned.fault == Fault.SLOW:
         time.sleep(planned.delay)
@@ -101,6 +102,7 @@ def _work(
         raise unknown_url(str(request.method), request.path)
     form = _read(request)
     key = request.headers.get("Idempotency-Key", "") if request.method == "POST" else ""
+    # The worker may be a second late, and a session that is over must not look open.
     lifecycle.expire_overdue()
 
     def run() -> ApiResponse:
@@ -115,6 +117,7 @@ def _work(
 
     if key:
         return idempotency.respond_once(key=key, path=request.path, form=form, request_id=request_id, run=run)
+    # A refusal in the middle must leave neither a change nor an event.
     with transaction.atomic():
         return run()
 
@@ -123,6 +126,7 @@ def _read(request: HttpRequest) -> Form:
     """Return the parameters of query string and body. Read at most MAX_BODY bytes."""
     encoded = request.META.get("QUERY_STRING", "").encode()
     if request.method == "POST":
+        # One byte more shows that there is more.
         body = request.read(MAX_BODY + 1)
         if len(body) > MAX_BODY:
             raise ApiError(f"Invalid request: the body has more than {MAX_BODY} bytes.", status=413)

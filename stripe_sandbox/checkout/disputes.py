@@ -56,6 +56,7 @@ def open_dispute(
         status=_OPENS_AS[case_type],
     )
     happened = _withdraw(dispute) if dispute.takes_money else []
+    # Rendered after the withdrawal, which the first event shows already, as at Stripe.
     happened.insert(0, Happening("charge.dispute.created", render_dispute(dispute)))
     emit(session, [*happened, *fraud.after_dispute(dispute.charge)])
     return dispute
@@ -94,6 +95,7 @@ def escalate(*, dispute_id: str) -> Dispute:
     session, dispute = _locked(dispute_id)
     if dispute.status != Status.WARNING_NEEDS_RESPONSE:
         raise NotPossible(f"Only an open inquiry becomes a chargeback: this dispute is {dispute.status}.")
+    # An inquiry withdrew nothing, so a refund may have taken the money since.
     _amount(dispute.charge, dispute.amount)
     before = render_dispute(dispute)
     dispute.status, dispute.case_type = Status.NEEDS_RESPONSE, CaseType.CHARGEBACK
@@ -106,6 +108,8 @@ def escalate(*, dispute_id: str) -> Dispute:
 
 def _locked(dispute_id: str) -> tuple[Session, Dispute]:
     dispute = Dispute.objects.select_related("charge__payment_intent__session").get(stripe_id=dispute_id)
+    # The session is the lock of all that belongs to it. The dispute was read before, so read again what may
+    # have changed.
     session = Session.objects.select_for_update().get(pk=dispute.charge.payment_intent.session.pk)
     dispute.refresh_from_db(fields=["status", "case_type", "balance_transactions"])
     return session, dispute

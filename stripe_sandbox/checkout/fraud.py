@@ -30,6 +30,7 @@ def warn(*, payment_intent_id: str, fraud_type: str) -> EarlyFraudWarning:
         raise NotPossible("Only issuers of cards warn of fraud.")
     if EarlyFraudWarning.objects.filter(charge=charge).exists():
         raise NotPossible("This payment has an early fraud warning already.")
+    # A refund helps no more once the money has gone back, or the dispute is there.
     actionable = charge.refundable > 0 and not charge.is_disputed
     warning = EarlyFraudWarning.objects.create(charge=charge, fraud_type=fraud_type, actionable=actionable)
     emit(session, [Happening("radar.early_fraud_warning.created", render_warning(warning))])

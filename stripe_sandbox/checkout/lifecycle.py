@@ -106,6 +106,7 @@ def expire_overdue(*, now: datetime | None = None, session_id: str | None = None
     if session_id is not None:
         overdue = overdue.filter(stripe_id=session_id)
     expired = 0
+    # Each in a transaction of its own, so that a bad one does not keep the others open.
     for pk in overdue.order_by("expires_at").values_list("pk", flat=True)[:BATCH_SIZE]:
         with transaction.atomic():
             session = overdue.select_for_update().filter(pk=pk).first()
@@ -118,6 +119,7 @@ def expire_overdue(*, now: datetime | None = None, session_id: str | None = None
 @contextmanager
 def _open(session_id: str) -> Iterator[Session]:
     """Lock an open session for a step. Expire it first if it is overdue."""
+    # In its own transaction: the refusal below would roll the end back.
     expire_overdue(session_id=session_id)
     with transaction.atomic():
         session = Session.objects.select_for_update().get(stripe_id=session_id)
@@ -185,6 +187,7 @@ def _expire(session: Session, origin: Origin) -> Session:
 def _cancel(intent: PaymentIntent) -> list[Happening]:
     """Cancel the payment intent that a declined attempt has left open."""
     intent.status = PaymentIntent.Status.CANCELED
+    # Stripe's word for an intent that it cancels by itself.
     intent.canceled_at, intent.cancellation_reason = timezone.now(), "automatic"
     intent.save(update_fields=["status", "canceled_at", "cancellation_reason"])
     return [Happening("payment_intent.canceled", render_payment_intent(intent))]

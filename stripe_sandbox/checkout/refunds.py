@@ -34,6 +34,7 @@ def refund(
     session = Session.objects.select_for_update().get(payment_intent=intent)
     charge = _refundable(intent)
     amount = _amount(charge, amount)
+    # Before the refund's row is there: the charge counts its refunds from the rows.
     before = render_charge(charge)
     instant = charge.payment_method_type == "card"
     made = Refund.objects.create(
@@ -51,6 +52,7 @@ def refund(
         changed("charge.refunded", before, render_charge(charge)),
     ]
     if instant:
+        # The card network's reference comes later, in an event of its own: see `destination_details`.
         made.reference = str(secrets.randbelow(10**23)).zfill(23)
         made.save(update_fields=["reference"])
         happened.append(changed("refund.updated", created, render_refund(made)))
@@ -102,6 +104,7 @@ def fail_refund(*, refund_id: str) -> Refund:
 
 def _locked(refund_id: str) -> tuple[Session, Refund]:
     found = Refund.objects.select_related("charge__payment_intent__session").get(stripe_id=refund_id)
+    # The session is the lock of all that belongs to it. The refund was read before, so read its status again.
     session = Session.objects.select_for_update().get(pk=found.charge.payment_intent.session.pk)
     found.refresh_from_db(fields=["status"])
     return session, found

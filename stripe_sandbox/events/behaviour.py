@@ -44,6 +44,7 @@ def plan_deliveries(events: list[Event], *, now: datetime) -> None:
         )
         for event in events
     )
+    # The worker must not look before the rows are committed.
     transaction.on_commit(deliveries.wake.set)
 
 

@@ -42,9 +42,12 @@ class Attempt:
 
 def claim(*, now: datetime, limit: int) -> list[Delivery]:
     """Claim up to `limit` due deliveries for this process, for DELIVERY_CLAIM."""
+    # Each process asks every second. Without anything due it takes no lock, which on SQLite would hold up all
+    # writers.
     if limit <= 0 or not _due(now).exists():
         return []
     with transaction.atomic():
+        # Pass by what another process is claiming. Lock the delivery alone, not its event.
         due = _due(now).select_related("event").select_for_update(skip_locked=True, of=("self",))
         claimed = list(due.order_by("due_at", "id")[:limit])
         for delivery in claimed:
@@ -73,6 +76,7 @@ def signature(*, body: bytes, secret: str, timestamp: int) -> str:
 def send(delivery: Delivery, *, http: requests.Session, now: datetime) -> Attempt:
     """Post a delivery's event to the endpoint. Return the result; raise nothing."""
     body = json.dumps(render_event(delivery.event, pending_webhooks=1), indent=2).encode()
+    # While a secret is replaced several are set, and the endpoint tries all of them.
     secret = settings.STRIPE_WEBHOOK_SECRETS[0]
     headers = {
         "Content-Type": "application/json; charset=utf-8",
@@ -84,9 +88,8 @@ def send(delivery: Delivery, *, http: requests.Session, now: datetime) -> Attemp
         with http.post(
             url, data=body, headers=headers, timeout=TIMEOUTS, allow_redirects=False, stream=True
         ) as response:
-            next(
-                response.iter_content(_MAX_RESPONSE), b""
-            )  # read to the end, so that the connection can be reused
+            # Read to the end, so that the connection can be reused.
+            next(response.iter_content(_MAX_RESPONSE), b"")
             return Attempt(delivery=delivery, status=response.status_code)
     except requests.RequestException as error:
         return Attempt(delivery=delivery, error=type(error).__name__)
@@ -95,12 +98,14 @@ def send(delivery: Delivery, *, http: requests.Session, now: datetime) -> Attemp
 def record(attempt: Attempt, *, now: datetime) -> None:
     """Keep the result of an attempt, and plan the next one after a failure. Do nothing if the claim was lost."""
     delivery = attempt.delivery
+    # The time of the claim names it: after its end another process may have taken the delivery.
     claimed = Delivery.objects.filter(pk=delivery.pk, claimed_until=delivery.claimed_until)
     result = {"last_status": attempt.status, "last_error": attempt.error, "attempts": delivery.attempts + 1}
     if attempt.succeeded:
         state = Delivery.State.DELIVERED
         claimed.update(**result, state=state, finished_at=now, claimed_until=None)
         return
+    # One that was dropped from the control page while it was sent stays dropped.
     pending = claimed.filter(state=Delivery.State.PENDING)
     if delivery.attempts < len(RETRIES):
         pending.update(**result, due_at=now + RETRIES[delivery.attempts], claimed_until=None)

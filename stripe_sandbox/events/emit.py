@@ -43,6 +43,7 @@ def changed(type_: str, before: dict[str, Any], after: dict[str, Any]) -> Happen
 
 def emit(session: Session, happenings: list[Happening], *, origin: Origin = AUTOMATIC) -> None:
     """Keep the events of one step, in order, and plan their deliveries. Call it in the step's transaction."""
+    # Else a crash in between could leave a change of which no event ever comes.
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("Emit events in the transaction of their cause.")
     now = timezone.now()

@@ -57,13 +57,16 @@ class Worker:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            # Clear before the round: what is planned during it sets the event again, and the wait ends at once.
             deliveries.wake.clear()
             self._round()
             deliveries.wake.wait(POLL_SECONDS)
+        # One for each: a sender ends at the first that it gets.
         for _ in self._senders:
             self._to_send.put(None)
         for sender in self._senders:
             sender.join()
+        # Record what the senders have finished, and claim nothing more.
         self._round(limit=0)
 
     def _round(self, limit: int = SENDERS) -> None:
@@ -77,6 +80,7 @@ class Worker:
                 self._to_send.put(delivery)
             self._failing = False
         except Exception as error:  # such as a database that is away: the next round tries again
+            # Say it once an outage, not each second.
             if not self._failing:
                 unforeseen = not isinstance(error, DatabaseError)
                 logger.warning(
@@ -84,6 +88,7 @@ class Worker:
                 )
             self._failing = True
         finally:
+            # A thread's connections are its own, and Django closes them at the end of requests alone.
             connections.close_all()
 
     def _record(self) -> None:

@@ -51,6 +51,7 @@ class Delivery(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
+            # Few deliveries are pending, so the worker's question each second reads few rows.
             models.Index(fields=["due_at", "id"], name="sandbox_due", condition=models.Q(state="pending")),
             models.Index(
                 fields=["session", "due_at", "id"],
@@ -99,6 +100,7 @@ class Behaviour(models.Model):
 class IdempotentRequest(models.Model):
     """A POST with an Idempotency-Key, and the response that a repetition gets."""
 
+    # Unique, so that of two requests at once one makes the row and the other finds it.
     key = models.CharField(max_length=255, unique=True)
     fingerprint = models.CharField(max_length=64, help_text="SHA-256 of path and parameters.")
     path = models.CharField(max_length=200)

@@ -40,7 +40,7 @@ class PaymentIntent(Kept):
 
     @property
     def client_secret(self) -> str:
-        """The secret with which a page would confirm the intent. Stripe.js cannot use the sandbox, but clients store it."""
+        """The secret with which a page would confirm the intent. Stripe.js cannot use it here, but clients store it."""
         secret = salted_hmac("sandbox.client_secret", self.stripe_id).hexdigest()
         return f"{self.stripe_id}_secret_{secret[:25]}"
 
@@ -67,6 +67,7 @@ class Session(Kept):
     payment_status = models.CharField(
         max_length=20, choices=PaymentStatus.choices, default=PaymentStatus.UNPAID
     )
+    # A session has none until the customer first submits the page, as at Stripe.
     payment_intent = models.OneToOneField(
         PaymentIntent, null=True, blank=True, on_delete=models.PROTECT, related_name="session"
     )

@@ -1,6 +1,7 @@
 """Render balance transactions: money that moves on the merchant's account at Stripe.
 
-Source: https://docs.stripe.com/api/balance_transactions/object and https://docs.stripe.com/reports/reporting-categories.
+Source: https://docs.stripe.com/api/balance_transactions/object and
+https://docs.stripe.com/reports/reporting-categories.
 """
 
 from datetime import datetime
@@ -17,6 +18,7 @@ _FEE_PERCENT, _FEE_FIXED = 2.9, 30
 def charged(charge: Charge, *, now: datetime) -> dict[str, Any]:
     """Return the balance transaction of a charge."""
     intent = charge.payment_intent
+    # No fee is larger than the payment, also where the fixed part is.
     fee = min(intent.amount, round(intent.amount * _FEE_PERCENT / 100) + _FEE_FIXED)
     kind = "charge" if charge.payment_method_type == "card" else "payment"
     return _moved(

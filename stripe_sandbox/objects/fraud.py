@@ -1,4 +1,7 @@
-"""Render early fraud warnings and reviews. Source: https://docs.stripe.com/api/radar/early_fraud_warnings and …/radar/reviews."""
+"""Render early fraud warnings and reviews.
+
+Source: https://docs.stripe.com/api/radar/early_fraud_warnings and https://docs.stripe.com/api/radar/reviews.
+"""
 
 from typing import Any
 

@@ -55,6 +55,7 @@ def render_payment_intent(intent: PaymentIntent) -> dict[str, Any]:
         "latest_charge": charge.stripe_id if charge else None,
         "livemode": False,
         "metadata": intent.data.get("metadata", {}),
+        # A method that failed is off the intent again: the customer chooses another one.
         "payment_method": charge.payment_method_id if charge and not failed else None,
         "payment_method_options": {},
         "payment_method_types": intent.payment_method_types,

@@ -41,6 +41,7 @@ def _more(refund: Refund) -> dict[str, Any]:
         return {"pending_reason": "processing"}
     if refund.status != Refund.Status.FAILED:
         return {}
+    # Always the same reason: nobody chooses one on the control page.
     more = {"failure_reason": "expired_or_canceled_card"}
     if refund.failure_balance_transaction:  # earlier versions kept none
         more["failure_balance_transaction"] = refund.failure_balance_transaction["id"]

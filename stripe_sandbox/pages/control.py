@@ -57,6 +57,7 @@ def control(request: HttpRequest) -> HttpResponse:
         messages.error(request, str(error))
     except (ObjectDoesNotExist, UnfitForm):
         messages.error(request, "Nothing was done: the form does not fit what is there.")
+    # 303 makes it a GET, so that a reload does not do the same again.
     return HttpResponseRedirect(reverse("sandbox-control"), status=303)
 
 

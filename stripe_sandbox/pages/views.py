@@ -78,6 +78,7 @@ def _submit(request: HttpRequest, session: Session, outcome: str) -> HttpRespons
     try:
         session = _OUTCOMES[outcome](session_id=session.stripe_id, **with_what)
     except NotPossible as error:
+        # Another request has changed it meanwhile. Show how it is now.
         session.refresh_from_db()
         return _show(request, session, problem=str(error), status=409)
     if outcome in _LEAVES:

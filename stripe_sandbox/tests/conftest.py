@@ -59,7 +59,7 @@ def wait_until(condition: Callable[[], object], *, seconds: float = 20) -> None:
 
 
 class Receiver(ThreadingHTTPServer):
-    """A webhook endpoint: keeps what it gets, and answers what it is told to."""
+    """A webhook endpoint: keeps what it gets, and answers what a test asks for."""
 
     daemon_threads = True
     block_on_close = False

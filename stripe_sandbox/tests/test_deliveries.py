@@ -34,7 +34,7 @@ def http():
 
 
 def expired_session() -> Session:
-    """Return a session that told one event."""
+    """Return a session that sent one event."""
     return lifecycle.expire(session_id=make_session().stripe_id)
 
 
@@ -69,7 +69,7 @@ def test_the_signature_is_of_time_and_body():
             stripe.WebhookSignature.verify_header(body, header, secret, tolerance=0)
 
 
-def test_the_events_of_a_session_go_one_by_one_in_order(receiver, http):
+def test_the_events_of_a_session_go_one_at_a_time_in_order(receiver, http):
     lifecycle.pay(session_id=make_session().stripe_id)
     claimed = deliveries.claim(now=timezone.now(), limit=MANY)
     assert [each.event.type for each in claimed] == PAID[:1]

@@ -30,8 +30,8 @@ def paid() -> Session:
     return session
 
 
-def told(type_: str) -> dict:
-    """Return the object that the newest event of a type told about."""
+def newest(type_: str) -> dict:
+    """Return the object that the newest event of a type is about."""
     return Event.objects.filter(type=type_).order_by("pk").last().data["object"]
 
 
@@ -39,10 +39,10 @@ def test_paying_completes_the_session():
     session = lifecycle.pay(session_id=make_session().stripe_id)
     assert (session.status, session.payment_status, session.url) == ("complete", "paid", None)
     assert event_types() == ["payment_intent.created", *PAID]
-    assert told("payment_intent.created")["status"] == "requires_payment_method"
-    assert told("payment_intent.created")["latest_charge"] is None
-    assert told("payment_intent.succeeded")["amount_received"] == 1250
-    assert told("checkout.session.completed")["payment_intent"] == session.payment_intent.stripe_id
+    assert newest("payment_intent.created")["status"] == "requires_payment_method"
+    assert newest("payment_intent.created")["latest_charge"] is None
+    assert newest("payment_intent.succeeded")["amount_received"] == 1250
+    assert newest("checkout.session.completed")["payment_intent"] == session.payment_intent.stripe_id
     assert {event.request_id for event in Event.objects.all()} == {None}
 
 
@@ -51,18 +51,18 @@ def test_a_declined_card_leaves_the_session_open_for_another():
     for _ in range(2):
         session = lifecycle.decline(session_id=session.stripe_id)
         assert session.status == "open"
-        error = told("payment_intent.payment_failed")["last_payment_error"]
+        error = newest("payment_intent.payment_failed")["last_payment_error"]
         assert (error["code"], error["decline_code"]) == ("card_declined", "generic_decline")
         assert (
             error["charge"]
-            == told("payment_intent.payment_failed")["latest_charge"]
-            == told("charge.failed")["id"]
+            == newest("payment_intent.payment_failed")["latest_charge"]
+            == newest("charge.failed")["id"]
         )
     lifecycle.pay(session_id=session.stripe_id)
     assert event_types() == ["payment_intent.created", *DECLINED, *DECLINED, *PAID]
     assert PaymentIntent.objects.count() == 1
     assert Charge.objects.count() == 3
-    assert told("payment_intent.succeeded")["last_payment_error"] is None
+    assert newest("payment_intent.succeeded")["last_payment_error"] is None
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,15 @@ def test_a_declined_card_leaves_the_session_open_for_another():
 def test_a_delayed_payment_ends_later(succeeded, payment_status, types):
     session = lifecycle.pay_later(session_id=make_session().stripe_id)
     assert (session.status, session.payment_status) == ("complete", "unpaid")
-    processing = told("payment_intent.processing")
-    assert (processing["status"], processing["latest_charge"]) == ("processing", told("charge.pending")["id"])
+    processing = newest("payment_intent.processing")
+    assert (processing["status"], processing["latest_charge"]) == (
+        "processing",
+        newest("charge.pending")["id"],
+    )
     session = lifecycle.settle(session_id=session.stripe_id, succeeded=succeeded)
     assert (session.status, session.payment_status) == ("complete", payment_status)
     assert event_types() == [*DELAYED, *types]
-    assert told(types[-1])["payment_status"] == payment_status
+    assert newest(types[-1])["payment_status"] == payment_status
     with pytest.raises(NotPossible, match="No delayed payment"):
         lifecycle.settle(session_id=session.stripe_id, succeeded=True)
 
@@ -93,7 +96,7 @@ def test_expiring_ends_an_open_session():
     session = lifecycle.expire(session_id=make_session().stripe_id)
     assert (session.status, session.payment_status) == ("expired", "unpaid")
     assert event_types() == ["checkout.session.expired"]
-    assert told("checkout.session.expired")["url"] is None
+    assert newest("checkout.session.expired")["url"] is None
 
 
 def test_the_payment_that_an_expired_session_leaves_unfinished_is_canceled():
@@ -101,7 +104,7 @@ def test_the_payment_that_an_expired_session_leaves_unfinished_is_canceled():
     Event.objects.all().delete()
     lifecycle.expire(session_id=session.stripe_id)
     assert event_types() == ["payment_intent.canceled", "checkout.session.expired"]
-    canceled = told("payment_intent.canceled")
+    canceled = newest("payment_intent.canceled")
     assert (canceled["status"], canceled["cancellation_reason"]) == ("canceled", "automatic")
     assert canceled["canceled_at"] is not None
     assert canceled["last_payment_error"]["code"] == "card_declined"
@@ -111,7 +114,7 @@ def test_the_payment_that_an_expired_session_leaves_unfinished_is_canceled():
 def test_a_charge_says_what_it_was_paid_with(name):
     card = cards.CARDS[name]
     lifecycle.pay(session_id=make_session().stripe_id, card=card)
-    charge = told("charge.succeeded")
+    charge = newest("charge.succeeded")
     shown = charge["payment_method_details"]["card"]
     assert (shown["brand"], shown["last4"], shown["funding"]) == (card.brand, card.last4, card.funding)
     assert (shown["wallet"] or {}).get("type") == card.wallet
@@ -123,8 +126,8 @@ def test_a_charge_says_what_it_was_paid_with(name):
 def test_a_decline_says_why_and_what_to_do(name):
     why = cards.DECLINES[name]
     lifecycle.decline(session_id=make_session().stripe_id, why=why)
-    error = told("payment_intent.payment_failed")["last_payment_error"]
-    charge = told("charge.failed")
+    error = newest("payment_intent.payment_failed")["last_payment_error"]
+    charge = newest("charge.failed")
     assert (error["code"], error["decline_code"], error["message"]) == (why.code, name, why.message)
     assert error.get("advice_code") == charge["outcome"]["advice_code"] == why.advice_code
     assert charge["failure_code"] == why.code
@@ -181,14 +184,14 @@ def test_whoever_opens_an_overdue_session_finds_it_expired():
 def test_refunds_in_parts_add_up():
     intent_id = paid().payment_intent.stripe_id
     refunds.refund(payment_intent_id=intent_id, amount=1000)
-    charge = told("charge.refunded")
+    charge = newest("charge.refunded")
     assert (charge["amount_refunded"], charge["refunded"]) == (1000, False)
     with pytest.raises(NotPossible, match="greater than unrefunded amount"):
         refunds.refund(payment_intent_id=intent_id, amount=251)
     with pytest.raises(NotPossible, match="1 or more"):
         refunds.refund(payment_intent_id=intent_id, amount=0)
     assert refunds.refund(payment_intent_id=intent_id).amount == 250
-    charge = told("charge.refunded")
+    charge = newest("charge.refunded")
     assert (charge["amount_refunded"], charge["refunded"]) == (1250, True)
     assert event_types() == [*REFUNDED, *REFUNDED]
     with pytest.raises(NotPossible, match="already been refunded"):
@@ -197,7 +200,7 @@ def test_refunds_in_parts_add_up():
 
 def test_a_refund_of_a_card_gets_its_reference_later():
     refunds.refund(payment_intent_id=paid().payment_intent.stripe_id)
-    assert told("refund.created")["destination_details"]["card"]["reference_status"] == "pending"
+    assert newest("refund.created")["destination_details"]["card"]["reference_status"] == "pending"
     updated = Event.objects.get(type="refund.updated").data
     assert updated["object"]["destination_details"]["card"]["reference_status"] == "available"
     assert updated["previous_attributes"].keys() == {"destination_details"}
@@ -212,7 +215,7 @@ def refund_of_a_debit() -> Refund:
 
 def test_a_refund_of_a_debit_is_pending_until_it_is_settled():
     refund = refund_of_a_debit()
-    assert told("refund.created")["status"] == "pending"
+    assert newest("refund.created")["status"] == "pending"
     assert event_types() == ["refund.created", "charge.refunded"]
     refunds.settle_refund(refund_id=refund.stripe_id)
     updated = Event.objects.get(type="refund.updated").data
@@ -228,7 +231,7 @@ def test_a_pending_refund_is_settled_by_time_or_fails():
     assert refunds.settle_due(now=refund.created_at + timedelta(seconds=59)) == 0
     assert refunds.settle_due(now=refund.created_at + timedelta(seconds=60)) == 1
     assert refunds.settle_due(now=refund.created_at + timedelta(seconds=61)) == 0
-    assert [told("refund.updated")["id"], told("refund.failed")["id"]] == [
+    assert [newest("refund.updated")["id"], newest("refund.failed")["id"]] == [
         refund.stripe_id,
         failing.stripe_id,
     ]
@@ -242,7 +245,7 @@ def test_a_refund_that_fails_no_longer_counts():
     assert refund.status == "failed"
     assert refund.charge.amount_refunded == 0
     assert event_types() == [*REFUNDED, "refund.failed", "refund.updated"]
-    assert told("refund.failed")["failure_reason"] == "expired_or_canceled_card"
+    assert newest("refund.failed")["failure_reason"] == "expired_or_canceled_card"
     with pytest.raises(NotPossible, match="failed already"):
         refunds.fail_refund(refund_id=refund.stripe_id)
     assert refunds.refund(payment_intent_id=intent_id).amount == 1250
@@ -273,9 +276,9 @@ def test_a_dispute_is_opened_and_decided(won, status, types):
     refunds.refund(payment_intent_id=intent_id, amount=250)
     Event.objects.all().delete()
     dispute = disputes.open_dispute(payment_intent_id=intent_id)
-    assert told("charge.dispute.created")["status"] == "needs_response"
-    assert told("charge.dispute.created") == told("charge.dispute.funds_withdrawn")
-    assert [moved["net"] for moved in told("charge.dispute.funds_withdrawn")["balance_transactions"]] == [
+    assert newest("charge.dispute.created")["status"] == "needs_response"
+    assert newest("charge.dispute.created") == newest("charge.dispute.funds_withdrawn")
+    assert [moved["net"] for moved in newest("charge.dispute.funds_withdrawn")["balance_transactions"]] == [
         -2500
     ]
     with pytest.raises(NotPossible, match="disputed already"):
@@ -289,7 +292,7 @@ def test_a_dispute_is_opened_and_decided(won, status, types):
         status,
         {"status": "needs_response"},
     )
-    assert sum(moved["net"] for moved in told(types[-1])["balance_transactions"]) == (0 if won else -2500)
+    assert sum(moved["net"] for moved in newest(types[-1])["balance_transactions"]) == (0 if won else -2500)
     with pytest.raises(NotPossible, match="already closed"):
         disputes.close_dispute(dispute_id=dispute.stripe_id, won=True)
 
@@ -297,7 +300,7 @@ def test_a_dispute_is_opened_and_decided(won, status, types):
 def test_what_a_partial_dispute_leaves_is_refunded_or_disputed():
     intent_id = paid().payment_intent.stripe_id
     first = disputes.open_dispute(payment_intent_id=intent_id, amount=500, reason="product_not_received")
-    created = told("charge.dispute.created")
+    created = newest("charge.dispute.created")
     assert (created["amount"], created["reason"]) == (500, "product_not_received")
     assert created["evidence_details"]["due_by"] == created["created"] + 9 * 24 * 3600
     with pytest.raises(NotPossible, match="1 to 750"):
@@ -318,8 +321,8 @@ def test_an_inquiry_moves_no_money_until_it_becomes_a_dispute():
     first, second = (
         disputes.open_dispute(payment_intent_id=intent_id, amount=500, case_type=inquiry) for _ in range(2)
     )
-    assert told("charge.dispute.created")["status"] == "warning_needs_response"
-    assert told("charge.dispute.created")["is_charge_refundable"]
+    assert newest("charge.dispute.created")["status"] == "warning_needs_response"
+    assert newest("charge.dispute.created")["is_charge_refundable"]
     assert disputes.close_dispute(dispute_id=first.stripe_id, won=True).status == "warning_closed"
     disputes.escalate(dispute_id=second.stripe_id)
     assert event_types()[2:] == [
@@ -327,7 +330,7 @@ def test_an_inquiry_moves_no_money_until_it_becomes_a_dispute():
         "charge.dispute.updated",
         "charge.dispute.funds_withdrawn",
     ]
-    assert told("charge.dispute.updated")["status"] == "needs_response"
+    assert newest("charge.dispute.updated")["status"] == "needs_response"
     assert refunds.refund(payment_intent_id=intent_id).amount == 750
     with pytest.raises(NotPossible, match="Only an open inquiry"):
         disputes.escalate(dispute_id=first.stripe_id)
@@ -343,7 +346,7 @@ def test_an_inquiry_moves_no_money_until_it_becomes_a_dispute():
 def test_a_prevented_dispute_is_over_at_once(case_type, left, types):
     intent_id = paid().payment_intent.stripe_id
     dispute = disputes.open_dispute(payment_intent_id=intent_id, amount=500, case_type=case_type)
-    created = told("charge.dispute.created")
+    created = newest("charge.dispute.created")
     assert (created["status"], created["evidence_details"]["due_by"]) == ("prevented", None)
     assert created["payment_method_details"]["card"]["case_type"] == case_type
     assert sum(each["net"] for each in created["balance_transactions"]) == left - 1250
@@ -356,7 +359,7 @@ def test_a_prevented_dispute_is_over_at_once(case_type, left, types):
 def test_an_early_fraud_warning_can_be_acted_upon_until_the_money_is_gone():
     intent_id = paid().payment_intent.stripe_id
     warning = fraud.warn(payment_intent_id=intent_id, fraud_type="made_with_stolen_card")
-    created = told("radar.early_fraud_warning.created")
+    created = newest("radar.early_fraud_warning.created")
     assert (created["id"], created["actionable"]) == (warning.stripe_id, True)
     assert created["fraud_type"] == "made_with_stolen_card"
     with pytest.raises(NotPossible, match="warning already"):
@@ -372,11 +375,11 @@ def test_an_early_fraud_warning_can_be_acted_upon_until_the_money_is_gone():
 def test_a_review_is_opened_by_a_rule_and_closed_by_people():
     intent_id = paid().payment_intent.stripe_id
     review = fraud.open_review(payment_intent_id=intent_id)
-    assert (told("review.opened")["open"], told("review.opened")["reason"]) == (True, "rule")
+    assert (newest("review.opened")["open"], newest("review.opened")["reason"]) == (True, "rule")
     with pytest.raises(NotPossible, match="in review already"):
         fraud.open_review(payment_intent_id=intent_id)
     fraud.close_review(review_id=review.stripe_id, reason=Review.Closed.APPROVED)
-    closed = told("review.closed")
+    closed = newest("review.closed")
     assert (closed["open"], closed["reason"], closed["closed_reason"]) == (False, "approved", "approved")
     with pytest.raises(NotPossible, match="already closed: approved"):
         fraud.close_review(review_id=review.stripe_id, reason=Review.Closed.APPROVED)
@@ -394,7 +397,7 @@ def test_a_review_is_over_when_the_money_is_gone(step, reason):
     intent_id = paid().payment_intent.stripe_id
     review = fraud.open_review(payment_intent_id=intent_id)
     step(payment_intent_id=intent_id)
-    assert (told("review.closed")["id"], told("review.closed")["reason"]) == (review.stripe_id, reason)
+    assert (newest("review.closed")["id"], newest("review.closed")["reason"]) == (review.stripe_id, reason)
 
 
 def test_nothing_is_suspected_of_a_payment_that_was_not_made():
@@ -433,7 +436,7 @@ def test_a_change_is_kept_with_its_events_or_not_at_all():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_events_are_only_told_inside_a_transaction():
+def test_events_are_emitted_inside_a_transaction_only():
     happened = [emit.Happening("charge.succeeded", {"id": "ch_1", "object": "charge"})]
     with pytest.raises(transaction.TransactionManagementError):
         emit.emit(make_session(), happened)

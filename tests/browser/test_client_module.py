@@ -13,9 +13,9 @@ MODULE = (ROOT / "clients/js/payment-notifications.js").read_text()
 START = """async (options) => {
   const { PaymentNotifications } = await import("/payment-notifications.js");
   const names = ["status", "payment_url", "payment_status_update", "reset", "error"];
-  window.told = [];
+  window.dispatched = [];
   window.client = new PaymentNotifications({ ...options, storage: window[options.storage] });
-  for (const name of names) client.addEventListener(name, ({ detail }) => told.push([name, detail]));
+  for (const name of names) client.addEventListener(name, ({ detail }) => dispatched.push([name, detail]));
 }"""
 
 
@@ -44,7 +44,7 @@ class Service:
                 "() => new Promise((done) => { const c = new MessageChannel(); "
                 "c.port1.onmessage = done; c.port2.postMessage(0); })"
             )
-        pytest.fail(f"It did not happen. Frames: {self.frames}; told: {self.told()}")
+        pytest.fail(f"It did not happen. Frames: {self.frames}; dispatched: {self.dispatched()}")
 
     def until_registering(self, *, times=1):
         self.until(lambda: sum(frame["type"] == "register" for frame in self.frames) == times)
@@ -55,9 +55,9 @@ class Service:
         self.send(type="registration_success", message="…", userId="ada", **answer)
         self.until(lambda: self.status() == "registered")
 
-    def told(self, name=None):
-        told = self.page.evaluate("window.told")
-        return [detail for event, detail in told if event == name] if name else told
+    def dispatched(self, name=None):
+        dispatched = self.page.evaluate("window.dispatched")
+        return [detail for event, detail in dispatched if event == name] if name else dispatched
 
     def status(self):
         return self.page.evaluate("client.status")
@@ -92,7 +92,7 @@ def test_a_new_client_registers_from_the_beginning(service):
     service.accept_registration()
 
     assert service.frames == [{"type": "register", "userId": "ada", "token": "secret", "lastSeq": 0}]
-    assert service.told("status")[-1] == {"status": "registered"}
+    assert service.dispatched("status")[-1] == {"status": "registered"}
 
 
 TOKENS = """async (options) => {
@@ -124,14 +124,16 @@ def test_a_fresh_token_that_is_refused_is_the_end(service):
 
     service.sockets[-1].close(code=4401)
     service.until(lambda: service.status() == "closed")
-    assert service.told("status")[-1] == {"status": "closed", "code": 4401}
+    assert service.dispatched("status")[-1] == {"status": "closed", "code": 4401}
 
 
 def test_a_function_without_a_token_ends_it_and_one_that_fails_is_asked_again(service):
     service.page.evaluate("window.refusal = 'throw'")
     service.page.evaluate(TOKENS % START, {"url": SOCKET, "userId": "ada"})
     service.until(lambda: service.status() == "disconnected")
-    assert service.told("error") == [{"type": "error", "message": "No token: Error: away", "code": "token"}]
+    assert service.dispatched("error") == [
+        {"type": "error", "message": "No token: Error: away", "code": "token"}
+    ]
 
     service.page.evaluate("window.refusal = 'null'")
     service.pass_time(1_000)
@@ -139,7 +141,7 @@ def test_a_function_without_a_token_ends_it_and_one_that_fails_is_asked_again(se
     assert service.frames == []
 
 
-def test_notifications_are_told_by_their_type_and_counted(service):
+def test_notifications_are_dispatched_by_their_type_and_counted(service):
     start(service)
     service.accept_registration()
 
@@ -147,11 +149,11 @@ def test_notifications_are_told_by_their_type_and_counted(service):
     service.send(type="payment_status_update", rideId="r", status="succeeded", stripeSessionId="cs", seq=2)
 
     service.until(lambda: service.last_seq() == 2)
-    assert [link["paymentUrl"] for link in service.told("payment_url")] == ["https://pay.test/1"]
-    assert [update["status"] for update in service.told("payment_status_update")] == ["succeeded"]
+    assert [link["paymentUrl"] for link in service.dispatched("payment_url")] == ["https://pay.test/1"]
+    assert [update["status"] for update in service.dispatched("payment_status_update")] == ["succeeded"]
 
 
-def test_a_number_that_came_before_is_not_told_again(service):
+def test_a_number_that_came_before_is_not_dispatched_again(service):
     start(service)
     service.accept_registration()
 
@@ -159,17 +161,17 @@ def test_a_number_that_came_before_is_not_told_again(service):
         service.send(type="payment_status_update", rideId="r", status="failed", stripeSessionId="cs", seq=seq)
 
     service.until(lambda: service.last_seq() == 3)
-    assert [update["seq"] for update in service.told("payment_status_update")] == [1, 2, 3]
+    assert [update["seq"] for update in service.dispatched("payment_status_update")] == [1, 2, 3]
 
 
-def test_a_refusal_is_told_as_an_error(service):
+def test_a_refusal_is_dispatched_as_an_error(service):
     start(service)
     service.until_registering()
 
     service.send(type="error", message="Too many.", code="rate_limited")
 
-    service.until(lambda: service.told("error"))
-    assert service.told("error") == [{"type": "error", "message": "Too many.", "code": "rate_limited"}]
+    service.until(lambda: service.dispatched("error"))
+    assert service.dispatched("error") == [{"type": "error", "message": "Too many.", "code": "rate_limited"}]
 
 
 def test_after_a_loss_it_comes_back_and_asks_for_what_it_missed(service):
@@ -180,14 +182,14 @@ def test_after_a_loss_it_comes_back_and_asks_for_what_it_missed(service):
 
     service.sockets[-1].close(code=4412)
     service.until(lambda: service.status() == "disconnected")
-    loss = service.told("status")[-1]
+    loss = service.dispatched("status")[-1]
     service.pass_time(1_000)
     service.accept_registration(last_seq=7, times=2)
 
     assert loss["code"] == 4412
     assert 0 <= loss["retryIn"] <= 1_000
     assert service.frames[-1] == {"type": "register", "userId": "ada", "lastSeq": 7, "epoch": "e-1"}
-    assert service.told("reset") == []
+    assert service.dispatched("reset") == []
 
 
 def test_the_wait_between_tries_doubles_up_to_thirty_seconds(service):
@@ -198,7 +200,7 @@ def test_the_wait_between_tries_doubles_up_to_thirty_seconds(service):
         service.until_registering(times=number)
         service.sockets[-1].close(code=4429)
         service.until(lambda: service.status() == "disconnected")
-        waits.append(service.told("status")[-1]["retryIn"])
+        waits.append(service.dispatched("status")[-1]["retryIn"])
         service.pass_time(waits[-1] + 1)
 
     assert waits == pytest.approx([wait * 0.999 for wait in (1e3, 2e3, 4e3, 8e3, 16e3, 30e3, 30e3)])
@@ -208,11 +210,11 @@ def test_after_a_limit_it_waits_as_long_as_the_service_says(service):
     start(service)
     service.until_registering()
     service.send(type="error", message="Too many registrations.", code="rate_limited", retryAfter=17)
-    service.until(lambda: service.told("error"))
+    service.until(lambda: service.dispatched("error"))
     service.sockets[-1].close(code=4429)
     service.until(lambda: service.status() == "disconnected")
 
-    assert 17_000 <= service.told("status")[-1]["retryIn"] <= 18_000
+    assert 17_000 <= service.dispatched("status")[-1]["retryIn"] <= 18_000
     service.pass_time(16_900)
     assert len(service.sockets) == 1
     service.pass_time(1_200)
@@ -236,7 +238,7 @@ def test_a_connection_that_proved_itself_makes_the_next_wait_short_again(service
     service.sockets[-1].close(code=4412)
     service.until(lambda: service.status() == "disconnected")
 
-    assert service.told("status")[-1]["retryIn"] < 1_000
+    assert service.dispatched("status")[-1]["retryIn"] < 1_000
 
 
 def test_a_connection_that_answers_no_ping_is_replaced(service):
@@ -273,18 +275,18 @@ def test_some_close_codes_are_final(service, code):
     service.until(lambda: service.status() == "closed")
     service.pass_time(120_000)
 
-    assert service.told("status")[-1] == {"status": "closed", "code": code}
+    assert service.dispatched("status")[-1] == {"status": "closed", "code": code}
     assert len(service.sockets) == 1
 
 
-def test_when_too_much_was_missed_the_app_is_told_to_fetch_and_the_count_goes_on(service):
+def test_when_too_much_was_missed_the_app_is_asked_to_fetch_and_the_count_goes_on(service):
     start(service)
     service.accept_registration(last_seq=40, resumed=False)
 
     service.send(type="payment_status_update", rideId="r", status="failed", stripeSessionId="cs", seq=41)
 
     service.until(lambda: service.last_seq() == 41)
-    assert service.told("reset") == [{"lastSeq": 40}]
+    assert service.dispatched("reset") == [{"lastSeq": 40}]
 
 
 def test_a_storage_carries_the_number_over_to_the_next_page(service):
@@ -336,8 +338,8 @@ def test_when_numbers_are_given_again_it_counts_in_the_new_epoch(service):
     service.pass_time(1_000)
     service.until_registering(times=3)
 
-    assert service.told("reset") == [{"lastSeq": 5}]
-    assert [update["seq"] for update in service.told("payment_status_update")] == [6]
+    assert service.dispatched("reset") == [{"lastSeq": 5}]
+    assert [update["seq"] for update in service.dispatched("payment_status_update")] == [6]
     assert service.frames[-1] == {"type": "register", "userId": "ada", "lastSeq": 6, "epoch": "e-2"}
 
 
@@ -369,5 +371,5 @@ def test_closing_is_for_good(service):
     service.page.evaluate("window.dispatchEvent(new Event('online'))")
     service.pass_time(120_000)
 
-    assert service.told("status")[-1] == {"status": "closed", "code": 1000}
+    assert service.dispatched("status")[-1] == {"status": "closed", "code": 1000}
     assert len(service.sockets) == 1

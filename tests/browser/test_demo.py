@@ -85,7 +85,7 @@ def test_from_the_request_to_the_paid_ride(demo):
     expect(demo.page.locator("#news")).to_have_text(f"{ride}: Paid")
 
 
-def test_a_phone_that_was_away_is_told_what_it_missed_once_and_in_order(demo, server):
+def test_a_phone_that_was_away_is_sent_what_it_missed_once_and_in_order(demo, server):
     first = demo.ask()
     demo.expect_badge(first, "Waiting for payment")
     demo.act("Disconnect")
@@ -103,7 +103,7 @@ def test_a_phone_that_was_away_is_told_what_it_missed_once_and_in_order(demo, se
     demo.expect_time_line(second["rideId"], "Payment link received", "Payment failed", "Paid")
 
 
-def test_a_page_that_is_loaded_again_is_told_everything_again(demo):
+def test_a_page_that_is_loaded_again_is_sent_everything_again(demo):
     ride = demo.ask()
     demo.expect_badge(ride, "Waiting for payment")
 
@@ -115,7 +115,7 @@ def test_a_page_that_is_loaded_again_is_told_everything_again(demo):
     demo.expect_badge(ride, "Paid")
 
 
-def test_what_is_told_again_shows_no_time_and_what_is_new_does(demo):
+def test_what_is_sent_again_shows_no_time_and_what_is_new_does(demo):
     ride = demo.ask()
     lines = demo.card(ride).locator(".time-line li")
     expect(lines).to_have_text([re.compile(r"received\d+:\d\d")])

@@ -87,6 +87,7 @@ class Client:
             self.record.stalled.append((since, time.time()))
 
     def _next_wait(self) -> float:
+        # Random within the bound, so that clients that were cut off together do not come back together.
         bound = min(LONGEST_WAIT, FIRST_WAIT * 2**self._losses)
         self._losses += 1
         return self._rng.uniform(0, bound)
@@ -99,6 +100,7 @@ class Client:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._register(socket)
+        # A cancelled client, too, must not leave its socket behind.
         except BaseException:
             socket.transport.abort()
             raise
@@ -119,6 +121,7 @@ class Client:
         try:
             await asyncio.wait({listening, leaving}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.sleep(LAST_LOOK_SECONDS)
+            # Raise what ended it: only the end of the connection counts as an ordinary one.
             if listening.done():
                 listening.result()
         finally:
@@ -130,7 +133,7 @@ class Client:
         if not is_over:
             how, seconds = leaving.result()
             if how == "close" and not socket.transport.is_reading():
-                how = "abort"  # who has not read what came cannot say goodbye as if it had
+                how = "abort"  # a client that has not read what came cannot say goodbye as if it had
             connection.clean = how == "close"
             await self._leave(socket, how, seconds)
 
@@ -186,6 +189,7 @@ class Client:
             socket.transport.abort()
         else:
             socket.transport.pause_reading()
+            # Kept, so that it is not closed by the garbage collector: a lost network sends no FIN.
             self._abandoned.append(socket)
         await self._unless_calm(seconds)
         self.record.away.append((since, time.time()))

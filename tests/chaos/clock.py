@@ -24,5 +24,5 @@ class Clock:
 
     async def reach(self, at: float) -> None:
         """Return when it is so late."""
-        while (left := at - self.now()) > 0:  # noqa: ASYNC110 it may stand still for who knows how long
+        while (left := at - self.now()) > 0:  # noqa: ASYNC110 nobody knows for how long it stands still
             await asyncio.sleep(min(left, 0.1))

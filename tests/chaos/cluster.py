@@ -39,6 +39,8 @@ class Cluster(cluster.Cluster):
             **{name: str(port) for name, port in ports.items()},
         )
         self.workers = WORKERS
+        # The longest time that a dead connection can stay unnoticed: interval, answer, and slack
+        # (docs/decisions/0013-confirmed-without-acknowledgement.md).
         self.window = 2 * PING_SECONDS + 5
         self.postgresql = Proxy(ports["CLUSTER_POSTGRESQL_PORT"])
         self.valkey = RedisProxy(ports["CLUSTER_VALKEY_PORT"])
@@ -69,6 +71,7 @@ class Cluster(cluster.Cluster):
     @property
     def database_url(self) -> str:
         """Where PostgreSQL is, past the proxy."""
+        # The judge must see the truth while the network of the workers is broken.
         return restart.settings_of(self.folder)["DATABASE_URL"]
 
     def kill_worker(self, number: int) -> None:
@@ -85,7 +88,7 @@ class Cluster(cluster.Cluster):
         os.kill(self._frozen, signal.SIGCONT)
 
     def restart_workers(self) -> None:
-        """Restart the workers one by one, each once the one before serves again."""
+        """Restart the workers one at a time, each once the one before serves again."""
         restarted = self.run("deploy.cluster.restart")
         if restarted.returncode:
             raise RuntimeError(f"The workers were not restarted: {restarted.stderr}")

@@ -37,6 +37,8 @@ class Faults:
             self._planned, [*(fault.at for fault in self._planned[1:]), math.inf], strict=True
         ):
             await clock.reach(fault.at)
+            # The plan waits for a fault that takes longer, so that faults never overlap and each recovery has
+            # one cause.
             clock.stop_at(next_at)
             self.current = fault.kind
             since = time.time()
@@ -57,6 +59,7 @@ class Faults:
             await asyncio.to_thread(start)
             try:
                 await asyncio.sleep(fault.hold)
+            # Mended even if the run is cancelled: what is frozen or cut off could not be stopped.
             finally:
                 end()
         else:

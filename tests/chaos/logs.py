@@ -22,7 +22,7 @@ def unexpected_exceptions(log: str) -> list[str]:
 
 
 def _exceptions(lines: Iterable[str]) -> Iterable[str]:
-    """Of exceptions that led to one another only the last is told."""
+    """Yield the first line of each exception; of those that led to one another the last alone."""
     in_traceback, found = False, ""
     for line in lines:
         if start := _START.match(line):

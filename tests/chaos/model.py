@@ -27,7 +27,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Events:
-    """Stripe tells something, in one or more events."""
+    """Stripe sends one or more events."""
 
     make: Callable[[Order], list[dict[str, Any]]]
 

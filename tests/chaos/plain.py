@@ -34,7 +34,7 @@ def judge_user(tabs: list[ClientRecord], feed: list[Notification], tally: Tally,
 
 @dataclass(frozen=True)
 class Reasons:
-    """Why one plain client may rightly be told something again."""
+    """Why one plain client may rightly be sent something again."""
 
     client: ClientRecord
     disturbed: list[tuple[float, float]]
@@ -72,7 +72,7 @@ def _judge_order_of_payment(
 ) -> None:
     """Find for each frame the notification that it can have been: the same text, made before, and not an earlier one.
 
-    One payment can be told the same twice, as when a dispute is won.
+    One payment can have the same status twice, as when a dispute is won.
     """
     current, shown = 0, None
     for receipt in receipts:

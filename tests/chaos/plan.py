@@ -6,7 +6,7 @@ from random import Random
 
 from tests.chaos.model import SCENARIOS, Scenario
 
-ROLLING_RESTART = "workers restarted one by one"
+ROLLING_RESTART = "workers restarted one at a time"
 FAULTS = (
     "worker killed",
     "worker stands still",
@@ -95,6 +95,7 @@ def make_plan(*, seed: int, seconds: float, clients: int, rate: float) -> Plan:
 
 
 def _payments(*, seed: int, seconds: float, rate: float, users: list[str]) -> Iterator[PlannedPayment]:
+    # A generator for each part: a change of one part leaves the plan of the others as it was.
     rng = Random(f"{seed} payments")
     weights = [scenario.weight for scenario in SCENARIOS]
     for number in range(round(seconds * rate)):

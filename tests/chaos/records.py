@@ -89,7 +89,7 @@ class Truth:
 
 
 def key(frame: Frame) -> str:
-    """Return what tells two frames apart."""
+    """Return what distinguishes two frames."""
     return json.dumps(frame, sort_keys=True)
 
 

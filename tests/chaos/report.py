@@ -1,4 +1,4 @@
-"""What a run tells: a line while it lasts, and tables at its end, for a terminal or as Markdown."""
+"""Report a run: a line while it lasts, and tables at its end, for a terminal or as Markdown."""
 
 import time
 from collections import Counter

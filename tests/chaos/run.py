@@ -64,6 +64,7 @@ class Run:
             streaming = asyncio.create_task(self.stream.run(clock))
             await self.faults.run(clock)
             await clock.reach(self.plan.seconds)
+            # From here on every client stays connected. What is still missing can arrive, or is lost.
             self.calm.set()
             ended = time.time()
             await asyncio.wait({streaming}, timeout=ANSWER_SECONDS)
@@ -76,6 +77,7 @@ class Run:
         streaming.cancel()
         if unfinished := len(self.plan.payments) - self.stream.done:
             verdict.wrong.append(f"The events of {unfinished} payments were not all answered with 200.")
+        # A run in which nothing was broken proves nothing.
         if not self._cluster.valkey.dropped:
             verdict.wrong.append("Nothing that was published was dropped.")
         if not (verdict.resumable.reconnects and verdict.plain.reconnects):
@@ -115,7 +117,7 @@ class Run:
 
 @asynccontextmanager
 async def _in_background(*coroutines) -> Iterator[None]:
-    """Run coroutines until the block ends; one that failed is told of then."""
+    """Run coroutines until the block ends; then raise the error of one that failed."""
     tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         yield
@@ -132,5 +134,5 @@ async def _in_background(*coroutines) -> Iterator[None]:
 async def _until(condition: Callable[[], object], seconds: float) -> None:
     """Wait until it holds, for so long at most."""
     deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110 the database tells nobody
+    while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110 the database notifies nobody
         await asyncio.sleep(1)

@@ -26,7 +26,7 @@ class HangsError(Exception):
 
 
 async def hold(*, options: Namespace, folder: Path, console: Console) -> bool:
-    """Go through one run and tell of it; return whether nothing was lost and nothing else is wrong."""
+    """Go through one run and report it; return whether nothing was lost and nothing else is wrong."""
     plan = make_plan(
         seed=options.seed, seconds=options.seconds, clients=options.clients, rate=2 + options.clients / 100
     )
@@ -42,6 +42,7 @@ async def hold(*, options: Namespace, folder: Path, console: Console) -> bool:
             outcome = await _watched(run, console, deadline=HANGS_SECONDS + 2 * options.seconds)
         except HangsError:
             with (folder / "stacks").open("w") as file:
+                # The only trace of what hangs: the process ends without running anything else.
                 for task in asyncio.all_tasks():
                     task.print_stack(file=file)
             console.print(f"FAILED: the run hangs; {folder}/stacks says where.", highlight=False)
@@ -67,19 +68,19 @@ async def _watched(run: Run, console: Console, *, deadline: float) -> Outcome:
     """Show how the run goes; raise HangsError if it is not at its end after `deadline` seconds."""
     living = asyncio.create_task(run.live())
     began = time.monotonic()
-    faults_told = 0
+    faults_shown = 0
     with Live(console=console, refresh_per_second=2, transient=True) as live:
         while not living.done():
             await asyncio.wait({living}, timeout=0.5)
             if time.monotonic() - began > deadline:
                 raise HangsError
             live.update(report.progress(run))
-            for fault in run.faults.records[faults_told:]:
+            for fault in run.faults.records[faults_shown:]:
                 at = fault.began - run.began
                 console.print(
                     f"{at:6.1f} s  {fault.kind}, {fault.ended - fault.began:.1f} s", highlight=False
                 )
-                faults_told += 1
+                faults_shown += 1
     return await living
 
 

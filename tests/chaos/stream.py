@@ -1,4 +1,4 @@
-"""The ride's backend and Stripe, at the wire: payments that are asked for, and webhooks that tell what became of them."""
+"""The ride's backend and Stripe, at the wire: requests for payments, and webhooks that say what became of them."""
 
 import asyncio
 import hashlib
@@ -64,6 +64,7 @@ class Stream:
 
     async def _ask(self, planned: PlannedPayment) -> Order:
         wish = {"rideId": planned.ride_id, "userId": planned.user_id, "amount": 1250, "currency": "usd"}
+        # Requests are repeated until they are answered, and must not make a second payment.
         key = {"Idempotency-Key": planned.ride_id}
         answer = await self._insist("/api/payments", {201}, json=wish, headers=self._key | key)
         payment = answer.json()
@@ -113,6 +114,7 @@ class Stream:
         wait, longest = RETRY_SECONDS
         while True:
             if sign:
+                # Signed anew at each try, as Stripe does: an old signature is refused.
                 request["headers"] = self._signed(request["content"])
             async with self._turns:
                 self.requests += 1

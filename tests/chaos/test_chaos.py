@@ -26,7 +26,7 @@ def test_everything_fails_and_nothing_is_lost(tmp_path):
 
     assert short.returncode == 0, short.stdout + short.stderr
     assert "Nothing is lost." in short.stdout
-    told = page.read_text()
-    assert numbers(told, "lost") == numbers(told, "out of order") == [0, 0]
-    assert sum(numbers(told, "delivered")) > 50
-    assert {fault: numbers(told, fault)[0] for fault in FAULTS} == dict.fromkeys(FAULTS, 1)
+    report = page.read_text()
+    assert numbers(report, "lost") == numbers(report, "out of order") == [0, 0]
+    assert sum(numbers(report, "delivered")) > 50
+    assert {fault: numbers(report, fault)[0] for fault in FAULTS} == dict.fromkeys(FAULTS, 1)

@@ -106,8 +106,8 @@ def test_the_same_words_from_before_do_not_count_for_what_came_later():
 @pytest.mark.parametrize(
     ("statuses", "sentence"),
     [
-        (("pending", "succeeded", "succeeded"), "user was told the same twice"),
-        (("succeeded",), "user was not told first of a link"),
+        (("pending", "succeeded", "succeeded"), "user was sent the same twice"),
+        (("succeeded",), "user was not sent a link first"),
     ],
 )
 def test_a_feed_that_says_the_same_twice_or_begins_without_a_link_is_wrong(statuses, sentence):
@@ -212,7 +212,7 @@ def test_a_feed_with_a_gap_is_wrong():
     ("final", "statuses", "said"),
     [
         ("succeeded", {"1": "refunded"}, "is refunded, not succeeded"),
-        ("succeeded", {"1": "succeeded"}, "was last told as refunded, not succeeded"),
+        ("succeeded", {"1": "succeeded"}, "was last sent as refunded, not succeeded"),
         ("refunded", {}, "is None, not refunded"),
         ("refunded", {"1": "refunded", "2": "paid"}, "Nobody asked for payment 2"),
     ],
@@ -311,7 +311,7 @@ def test_a_database_that_fails_explains_its_tracebacks():
     assert unexpected_exceptions("") == []
 
 
-def test_other_tracebacks_are_told():
+def test_other_tracebacks_are_reported():
     other = "Traceback (most recent call last):\n  File\nValueError: no\n"
     group = "  + Exception Group Traceback (most recent call last):\n  |   File\n"
     assert unexpected_exceptions(LOG + other + LOG + other) == ["ValueError: no"] * 2

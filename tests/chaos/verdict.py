@@ -67,27 +67,27 @@ def _judge_feeds(truth: Truth, verdict: Verdict) -> None:
         numbers = [notification.seq for notification in feed]
         if numbers != list(range(1, len(feed) + 1)):
             verdict.wrong.append(f"The feed of {user_id} has gaps: {numbers}.")
-        told: dict[str, Notification] = {}
+        latest: dict[str, Notification] = {}
         for notification in feed:
-            before = told.get(notification.subject)
+            before = latest.get(notification.subject)
             if before is None and notification.frame["type"] != "payment_url":
-                verdict.wrong.append(f"{user_id} was not told first of a link: {says(notification.frame)}.")
+                verdict.wrong.append(f"{user_id} was not sent a link first: {says(notification.frame)}.")
             if before and before.frame["status"] == notification.frame["status"]:
-                verdict.wrong.append(f"{user_id} was told the same twice: {says(notification.frame)}.")
-            told[notification.subject] = notification
+                verdict.wrong.append(f"{user_id} was sent the same twice: {says(notification.frame)}.")
+            latest[notification.subject] = notification
 
 
 def _judge_payments(truth: Truth, made: Sequence[Made], verdict: Verdict) -> None:
     last = {n.subject: n.frame["status"] for feed in truth.notifications.values() for n in feed}
     for payment in made:
         status = truth.statuses.get(payment.payment_id)
-        told = last.get(f"payment:{payment.payment_id}")
+        sent = last.get(f"payment:{payment.payment_id}")
         verdict.states[status or "missing"] += 1
         which = f"Payment {payment.payment_id} of {payment.user_id} ({payment.scenario})"
         if status != payment.final:
             verdict.wrong.append(f"{which} is {status}, not {payment.final}.")
-        if told != payment.final:
-            verdict.wrong.append(f"{which} was last told as {told}, not {payment.final}.")
+        if sent != payment.final:
+            verdict.wrong.append(f"{which} was last sent as {sent}, not {payment.final}.")
     for payment_id in truth.statuses.keys() - {payment.payment_id for payment in made}:
         verdict.wrong.append(f"Nobody asked for payment {payment_id}.")
 

@@ -43,9 +43,9 @@ def test_what_happened_before_during_and_after_a_crash_comes_once_and_in_order(
     client = connect(server)
     answer = client.register(user_id, lastSeq=1)
 
-    told = numbered([*story(first, "succeeded"), *story(second, "succeeded")])
+    expected = numbered([*story(first, "succeeded"), *story(second, "succeeded")])
     assert (answer["lastSeq"], answer["resumed"]) == (3, True)
-    assert [client.receive() for _ in told[1:]] == told[1:]
+    assert [client.receive() for _ in expected[1:]] == expected[1:]
     sandbox.wait_until_delivered(server)
     last = backend.ask(server, user_id)
     assert client.receive() == link(last) | {"seq": 5}

@@ -27,7 +27,7 @@ def confirmed(server, user_id):
     return rows[0][0] if rows else 0
 
 
-def test_away_while_a_payment_was_asked_for_and_paid_it_is_told_the_newest_status(server, user_id, come_back):
+def test_away_while_a_payment_was_asked_for_and_paid_it_is_sent_the_newest_status(server, user_id, come_back):
     payment = backend.ask(server, user_id)
     sandbox.choose(server, payment, "decline")
     sandbox.choose(server, payment, "pay")
@@ -54,8 +54,8 @@ def test_what_happened_before_and_after_the_registration_comes_in_order(server, 
 
     sandbox.choose(server, second, "pay")
 
-    told = [link(second), status(first, "succeeded"), status(second, "succeeded")]
-    assert client.receive_all() == told
+    expected = [link(second), status(first, "succeeded"), status(second, "succeeded")]
+    assert client.receive_all() == expected
 
 
 def test_what_was_sent_into_a_connection_that_is_half_open_is_sent_again(server, user_id, come_back):
@@ -70,7 +70,7 @@ def test_what_was_sent_into_a_connection_that_is_half_open_is_sent_again(server,
         network.cut()
 
 
-def test_a_client_that_closed_its_connection_is_told_nothing_twice(server, user_id, come_back):
+def test_a_client_that_closed_its_connection_is_sent_nothing_twice(server, user_id, come_back):
     with connected(server) as client:
         client.register(user_id)
         payment = backend.ask(server, user_id)
@@ -81,7 +81,7 @@ def test_a_client_that_closed_its_connection_is_told_nothing_twice(server, user_
     assert come_back() == []
 
 
-def test_of_two_tabs_that_are_told_the_one_that_reloads_is_told_nothing_again(
+def test_of_two_tabs_that_are_notified_the_one_that_reloads_is_sent_nothing_again(
     server, connect, user_id, come_back
 ):
     tab = connect(server)
@@ -107,14 +107,14 @@ def test_a_connection_that_lives_on_has_got_what_it_was_sent(serve, user_id):
         eventually(lambda: confirmed(server, user_id) == 2)
 
 
-def test_a_connection_that_breaks_again_and_again_is_told_the_same_ten_times(server, user_id):
+def test_a_connection_that_breaks_again_and_again_is_sent_the_same_ten_times(server, user_id):
     payment = backend.ask(server, user_id)
     port = server.port
-    told = []
+    received = []
     for _ in range(11):
         with Proxy(port) as network, connected(server, through=network) as client:
             client.register(user_id)
-            told += client.receive_until_pong()
+            received += client.receive_until_pong()
             network.cut()
 
-    assert told == [link(payment)] * 10
+    assert received == [link(payment)] * 10

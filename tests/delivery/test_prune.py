@@ -46,7 +46,9 @@ def prune(server, *arguments):
     return done.stdout
 
 
-def test_a_client_below_what_is_kept_is_told_so_and_one_at_the_edge_resumes(server, connect, user_id, missed):
+def test_a_client_below_what_is_kept_does_not_resume_and_one_at_the_edge_does(
+    server, connect, user_id, missed
+):
     date_notifications(server, user_id, up_to=2)
     assert prune(server, "--dry-run") == "Would remove 0 webhook events and 2 notifications.\n"
     assert prune(server) == "Removed 0 webhook events and 2 notifications.\n"
@@ -76,7 +78,7 @@ def test_connected_clients_go_on_after_all_they_had_is_gone(server, connect, use
     assert counting.receive() == story(payment)[0] | {"seq": 4}
 
 
-def test_what_a_plain_client_has_still_to_be_told_is_kept(server, connect, user_id, missed):
+def test_what_a_plain_client_has_still_to_be_sent_is_kept(server, connect, user_id, missed):
     date_notifications(server, user_id, up_to=3, columns=["created_at"])
     assert prune(server) == "Removed 0 webhook events and 0 notifications.\n"
 

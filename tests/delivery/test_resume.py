@@ -1,4 +1,4 @@
-"""A client that says how far it got is told the rest, in order, and nothing twice."""
+"""A client that says how far it got is sent the rest, in order, and nothing twice."""
 
 import pytest
 
@@ -32,8 +32,8 @@ def test_a_client_gets_what_it_missed_with_its_numbers(server, connect, user_id,
     assert client.register(user_id, lastSeq=last_seq) == resumed(user_id, newest=3)
 
     payment = backend.ask(server, user_id)
-    told = numbered([*missed, *story(payment)])
-    assert client.receive_until(told[-1]) == told[last_seq:-1]
+    expected = numbered([*missed, *story(payment)])
+    assert client.receive_until(expected[-1]) == expected[last_seq:-1]
 
 
 def test_a_number_from_the_future_is_not_resumed(server, connect, user_id, missed):
@@ -58,7 +58,7 @@ def test_a_number_that_is_no_longer_kept_is_not_resumed(server, connect, user_id
     assert no_gap.receive_until_pong() == numbered(missed)[1:]
 
 
-def test_a_client_that_does_not_count_is_told_no_numbers(server, connect, user_id, missed):
+def test_a_client_that_does_not_count_is_sent_no_numbers(server, connect, user_id, missed):
     plain, counting = connect(server), connect(server)
     plain.register(user_id)
     counting.register(user_id, lastSeq=3)
@@ -69,7 +69,7 @@ def test_a_client_that_does_not_count_is_told_no_numbers(server, connect, user_i
     assert counting.receive() == story(payment)[0] | {"seq": 4}
 
 
-def test_an_epoch_that_has_ended_is_not_resumed_and_the_one_that_is_told_then_is(
+def test_an_epoch_that_has_ended_is_not_resumed_and_the_one_that_is_sent_then_is(
     server, connect, user_id, missed
 ):
     client = connect(server)
@@ -86,6 +86,6 @@ def test_what_is_no_epoch_is_no_valid_message(server, connect, user_id, epoch):
     assert client.register(user_id, lastSeq=0, epoch=epoch) == INVALID
 
 
-def test_a_plain_client_is_told_no_epoch_whatever_it_sends(server, connect, user_id):
+def test_a_plain_client_is_sent_no_epoch_whatever_it_sends(server, connect, user_id):
     client = connect(server)
     assert client.register(user_id, epoch="any") == registered(user_id)

@@ -29,6 +29,7 @@ def main() -> int:
     """Run with the options of the command line; return the exit code."""
     options = parse()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Thousands of connections are files of this process too.
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     console = Console(width=None if sys.stdout.isatty() else 160)
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
@@ -70,6 +71,7 @@ def run(target, options, console):
             rounds[campaign].append(attack(target, campaign, seed=seed, inputs=campaign.at_length))
     for campaign, done in rounds.items():
         ends = time.monotonic() + options.seconds / len(CAMPAIGNS)
+        # At least one round after the warm-up, however short the time: else nothing would be compared.
         while (len(done) == campaign.warm_up or time.monotonic() < ends) and not done[-1].crashes:
             seed = options.seed + len(done)
             done.append(attack(target, campaign, seed=seed, inputs=campaign.at_length))

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 REFUSALS = {"busy", "full", "stripe_refused", "version_not_supported", "coding_not_supported"}
-"""Answers with a status from 500 on that are described: too much at once, what Stripe refuses, and what is no HTTP/1.1."""
+"""Described answers with a status from 500 on: too much at once, what Stripe refuses, and what is no HTTP/1.1."""
 
 OF_THE_SERVICE = ("notifications_listener",)
 """Tables in which processes write that they live."""
@@ -16,7 +16,7 @@ class Tally:
 
     inputs: int = 0
     answers: Counter = field(default_factory=Counter)
-    """By status, or by what else a client is told."""
+    """By status, or by the code of another answer."""
     server_errors: int = 0
     notes: dict = field(default_factory=dict)
     """What else was measured: its name and number."""

@@ -25,7 +25,7 @@ SPARE = 50
 
 
 def run(target, tally, *, seed, inputs):
-    """Open connections and hold them; who is in is served meanwhile, and who comes with good manners too."""
+    """Open connections and hold them. Clients that are in are served meanwhile, and so is a well-behaved new one."""
     user_id, process = f"user-{uuid.uuid4().hex}", psutil.Process(target.server.pid)
     at_start = process.num_fds()
     with connected(target.server) as client, ExitStack() as stack:
@@ -35,6 +35,7 @@ def run(target, tally, *, seed, inputs):
             sock = stack.enter_context(
                 socket.create_connection(("127.0.0.1", target.port), timeout=wire.SECONDS)
             )
+            # The seed shifts the order, so that rounds do not begin alike.
             sock.sendall(BEGINNINGS[(number + seed) % len(BEGINNINGS)])
         tally.notes["memory, all connected"] = target.server.memory()
         assert client.receive_until_pong() == []

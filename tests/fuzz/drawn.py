@@ -11,6 +11,7 @@ def for_each(strategy, *, seed, inputs):
     def run(function):
         bounds = settings(
             max_examples=inputs,
+            # No memory of earlier runs: the same seed has to send the same.
             database=None,
             deadline=None,
             phases=[Phase.generate, Phase.shrink],

@@ -96,7 +96,7 @@ class _Sockets:
             code = closed.rcvd.code if closed.rcvd else None
             self._tally.answers[code] += 1
             self._left = 0
-            # Who goes on sending after the server has closed may lose what it said: TCP drops it.
+            # A client that goes on sending may lose the code of the server's close: TCP drops it.
             is_lost = code is None and isinstance(payload, list) and len(payload) > FRAGMENTS_MAX
             assert code in CLOSES or is_lost, f"closed with {code} after {payload!r}"[:2000]
 

@@ -17,6 +17,7 @@ def run(target, tally, *, seed, inputs):
             tally.inputs += 1
             sock = stack.enter_context(wire.connection(target))
             beginning, unit, most = _kinds()[(number + seed) % 5]
+            # A server that does not read on lets the connection fill up. That is as good as a refusal.
             sock.settimeout(1)
             with suppress(ConnectionError, TimeoutError):
                 sock.sendall(beginning)

@@ -36,7 +36,10 @@ def run(target, tally, *, seed, inputs):
 
         def guess(name, address):
             return client.post(
-                staff.LOGIN, data=form | {"username": name}, headers={"X-Forwarded-For": address}
+                # Each from another address, or the limit of one address would stop them all.
+                staff.LOGIN,
+                data=form | {"username": name},
+                headers={"X-Forwarded-For": address},
             )
 
         guessed = [pool.submit(guess, *each) for each in guesses]

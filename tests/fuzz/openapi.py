@@ -28,6 +28,7 @@ def run(target, tally, *, seed, inputs):
     description = target.http.get("/api/openapi.json").json()
     operations = [found.ok() for found in schemathesis.openapi.from_dict(description).get_all_operations()]
     with requests.Session() as session:
+        # No proxy and no .netrc of the developer's.
         session.trust_env = False
         for operation in operations:
             cases = st.one_of(operation.as_strategy(generation_mode=mode) for mode in GenerationMode)

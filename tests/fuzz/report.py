@@ -92,7 +92,7 @@ def say_notes(rows, console):
 
 
 def is_harmless(rows):
-    """Tell whether nothing of what must not be has been."""
+    """Return whether nothing of what must not be has been."""
     harms = [row for row in rows if row.faults or row.server_errors or row.crashes or row.tracebacks]
     grown = max(row.after for row in rows) - rows[0].before
     return not harms and grown < GROWTH_MAX and all(_is_brief(row) for row in rows)

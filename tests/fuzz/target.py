@@ -33,6 +33,7 @@ def attacked(folder):
     with empty_database(folder) as database:
         server = Server(folder=folder, database=database, **SETTINGS)
         try:
+            # A production does not migrate by itself.
             migrated = server.run("migrate")
             assert migrated.returncode == 0, migrated.stderr
             server.start()
@@ -97,7 +98,7 @@ class Target:
         sandbox.wait_until_delivered(self.server)
 
     def is_the_same_process(self):
-        """Tell whether the process that was started still serves."""
+        """Return whether the process that was started still serves."""
         return self.server.is_serving() and self.server.pid == self._pid
 
     def rows(self):

@@ -113,6 +113,7 @@ def _hostile_sums(draw, templates, paid, payment):
     text = json.dumps(event | {"id": f"evt_{draw(st.integers(0, 2**60))}"})
     for mine, others in (("id", "id"), ("stripeSessionId", "stripeSessionId"), ("rideId", "rideId")):
         text = text.replace(paid[others], payment[mine])
+    # Intents of its own: those of the first payment belong to that one for good.
     event = json.loads(text.replace("pi_", "pi_of_"))
     wrong = SCALARS.filter(lambda value: value != payment["amount"] and value != payment["currency"])
     for place in _places(event):

@@ -25,6 +25,7 @@ def exchange(target, data):
     with connection(target) as sock:
         with suppress(ConnectionError):  # it may have heard enough
             sock.sendall(data)
+            # Else a server that waits for the rest would be waited for.
             sock.shutdown(socket.SHUT_WR)
         return rest(sock)
 

@@ -100,7 +100,7 @@ def test_a_call_that_is_cut_has_done_nothing(client, fail, made):
     assert create(client, "k-cut").status == "open"
 
 
-def test_an_answer_that_is_lost_is_given_to_who_asks_again_with_the_key(client, fail, made):
+def test_an_answer_that_is_lost_is_given_to_a_caller_that_asks_again_with_the_key(client, fail, made):
     fail("lost")
 
     with pytest.raises(stripe.APIConnectionError, match="closed connection without response"):

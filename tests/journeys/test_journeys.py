@@ -98,11 +98,11 @@ def test_a_payment_is_refunded_in_part_and_then_whole(server, rider, paid):
     sandbox.wait_until_delivered(server)
     backend.refund(server, paid)
 
-    told = story(paid, "succeeded", "partially_refunded", "refunded")
-    assert rider.receive_all() == told
+    expected = story(paid, "succeeded", "partially_refunded", "refunded")
+    assert rider.receive_all() == expected
 
 
-def test_a_refund_made_at_stripe_is_told_too_and_so_is_its_failure(server, rider, paid):
+def test_a_refund_made_at_stripe_is_delivered_too_and_so_is_its_failure(server, rider, paid):
     intent = sandbox.payment_intent(server, paid)
     refund = sandbox.stripe(server, "POST", "refunds", payment_intent=intent)
     sandbox.wait_until_delivered(server)

@@ -12,7 +12,7 @@ def payment(server, rider):
 
 
 @pytest.mark.parametrize("mode", ["twice", "out_of_order"])
-def test_a_long_story_is_told_as_usual(server, rider, payment, deliver, mode):
+def test_a_long_story_is_delivered_as_usual(server, rider, payment, deliver, mode):
     deliver(mode)
 
     sandbox.choose(server, payment, "decline")
@@ -28,10 +28,10 @@ def test_a_long_story_is_told_as_usual(server, rider, payment, deliver, mode):
     sandbox.wait_until_delivered(server)
     sandbox.close_dispute(server, payment, "won")
 
-    told = ["failed", "processing", "succeeded", "partially_refunded", "disputed", "partially_refunded"]
+    statuses = ["failed", "processing", "succeeded", "partially_refunded", "disputed", "partially_refunded"]
     # A charge that is heard of alone says that it was refunded; the refund itself then says that it is under way.
-    alone = [*told[:3], "partially_refunded", "succeeded", *told[3:]]
-    assert rider.receive_all() in (story(payment, *told), story(payment, *alone))
+    alone = [*statuses[:3], "partially_refunded", "succeeded", *statuses[3:]]
+    assert rider.receive_all() in (story(payment, *statuses), story(payment, *alone))
 
 
 def test_an_event_that_comes_twice_is_kept_once(server, payment, deliver):
@@ -46,7 +46,7 @@ def test_an_event_that_comes_twice_is_kept_once(server, payment, deliver):
     assert kept == [(2,)]
 
 
-def test_a_failure_that_comes_after_the_success_is_not_told(server, rider, payment, deliver):
+def test_a_failure_that_comes_after_the_success_is_not_delivered(server, rider, payment, deliver):
     deliver("late")
     sandbox.choose(server, payment, "decline")
     deliver("normal")

@@ -33,9 +33,9 @@ def run(server, *arguments, **changes):
 
 @pytest.mark.parametrize("redis", REDIS_URLS)
 def test_events_that_were_dropped_are_fetched_and_running_clients_hear_of_them(server, rider, paid, redis):
-    told = run(server, "--since", "1h", REDIS_URL=REDIS_URLS[redis])
+    output = run(server, "--since", "1h", REDIS_URL=REDIS_URLS[redis])
 
-    assert f"payment {paid['id']}, ride {paid['rideId']}: pending → succeeded (evt_" in told
+    assert f"payment {paid['id']}, ride {paid['rideId']}: pending → succeeded (evt_" in output
     assert rider.receive(seconds=5) == status(paid, "succeeded")
     assert backend.read(server, paid)["status"] == "succeeded"
     assert "0 missing." in run(server, "--since", "1h")
@@ -43,19 +43,19 @@ def test_events_that_were_dropped_are_fetched_and_running_clients_hear_of_them(s
 
 
 def test_without_its_events_a_payment_is_as_stripe_has_it(server, rider, paid):
-    told = run(server, "--payment", paid["id"])
+    output = run(server, "--payment", paid["id"])
 
-    assert f"ride {paid['rideId']}: pending → succeeded (as Stripe has it)" in told
+    assert f"ride {paid['rideId']}: pending → succeeded (as Stripe has it)" in output
     assert rider.receive(seconds=5) == status(paid, "succeeded")
     assert paid["rideId"] not in run(server, "--since", "1h")
     assert rider.receive_all() == []
 
 
 def test_a_dry_run_says_what_is_missing_and_changes_nothing(server, rider, paid):
-    told = run(server, "--dry-run")
+    output = run(server, "--dry-run")
 
-    assert f"ride {paid['rideId']}: pending → succeeded" in told
-    assert "Dry run, nothing was written: " in told
+    assert f"ride {paid['rideId']}: pending → succeeded" in output
+    assert "Dry run, nothing was written: " in output
     assert backend.read(server, paid)["status"] == "pending"
     assert rider.receive_all() == []
 
@@ -72,15 +72,15 @@ def test_a_payment_that_a_crash_left_without_its_link_gets_it(server, connect, u
     client = connect(server)
     client.register(user_id, lastSeq=1)
 
-    told = run(server, "--ride", payment["rideId"])
+    output = run(server, "--ride", payment["rideId"])
 
-    assert f"ride {payment['rideId']}: completed, its link is handed over" in told
+    assert f"ride {payment['rideId']}: completed, its link is handed over" in output
     assert client.receive(seconds=5) == link(payment) | {"seq": 2}
     assert backend.read(server, payment)["stripeSessionId"] == payment["stripeSessionId"]
 
 
 def test_without_options_it_looks_for_everything(server, paid):
-    told = run(server)
+    output = run(server)
 
-    assert f"ride {paid['rideId']}: pending → succeeded (evt_" in told
-    assert " checked, " in told.splitlines()[-1]
+    assert f"ride {paid['rideId']}: pending → succeeded (evt_" in output
+    assert " checked, " in output.splitlines()[-1]

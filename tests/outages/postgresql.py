@@ -27,7 +27,7 @@ class PostgreSQL(Database):
         self._folder.cleanup()
 
     def stop(self):
-        """Let it end as in a crash: nothing is finished, nobody is told."""
+        """Let it end as in a crash: nothing is finished, nobody is notified."""
         self._control("stop", "-m", "immediate")
 
     def start(self):

@@ -60,7 +60,7 @@ def is_waited_for(server):
 
 
 def paid(server, user_id, undelivered):
-    """Return a payment whose success nobody was told of, and the event that tells it."""
+    """Return a payment whose success nobody was notified of, and the event that says it."""
     payment = backend.ask(server, user_id)
     sandbox.choose(server, payment, "pay")
     (body,) = [body for body in undelivered(payment) if b'"checkout.session.completed"' in body]
@@ -158,7 +158,7 @@ def far(serve, workers):
         line.cut()
 
 
-def test_while_the_database_says_nothing_who_is_registered_is_served(workers, far, connect, user_id):
+def test_while_the_database_says_nothing_registered_clients_are_served(workers, far, connect, user_id):
     first, _ = workers
     client = connect(far)
     client.register(user_id)
@@ -176,7 +176,7 @@ def test_while_the_database_says_nothing_who_is_registered_is_served(workers, fa
 # Somebody holds a lock
 
 
-def test_while_no_event_can_be_written_who_is_registered_is_served_and_all_are_answered(
+def test_while_no_event_can_be_written_registered_clients_are_served_and_all_are_answered(
     workers, connect, user_id, pool
 ):
     first, second = workers
@@ -215,8 +215,8 @@ def test_who_stops_in_a_transaction_holds_up_one_user_and_not_for_ever(
     client = connect(first)
     client.register(user_id, lastSeq=0)
     assert deliver(first, body).status_code == 200
-    told = [frame | {"seq": seq} for seq, frame in enumerate(story(payment, "succeeded"), 1)]
-    assert [client.receive(), client.receive()] == told
+    expected = [frame | {"seq": seq} for seq, frame in enumerate(story(payment, "succeeded"), 1)]
+    assert [client.receive(), client.receive()] == expected
 
 
 def test_a_worker_that_stands_still_in_a_transaction_is_made_to_let_go(

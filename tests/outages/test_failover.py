@@ -1,4 +1,4 @@
-"""A database that answers, and is the wrong one or has no room: callers are told to come back, and the log says why."""
+"""A database that answers, and is the wrong one or has no room: callers hear when to come back, and the log says why."""
 
 import re
 import time

@@ -72,13 +72,13 @@ def test_clients_of_a_worker_that_is_killed_miss_nothing_on_another(workers, ser
 
     sandbox.wait_until_delivered(first)
     for n, user in enumerate(users):
-        told = numbered(story(payments[user], *(["succeeded"] if n % 2 == 0 else [])))
+        expected = numbered(story(payments[user], *(["succeeded"] if n % 2 == 0 else [])))
         counting, plain = connect(first), connect(first)
         counting.register(user, lastSeq=1)
-        assert counting.receive_until_pong() == told[1:]
+        assert counting.receive_until_pong() == expected[1:]
         plain.register(user)  # nobody has confirmed anything
         (shown,) = plain.receive_until_pong()
-        assert shown == {key: value for key, value in told[-1].items() if key != "seq"}
+        assert shown == {key: value for key, value in expected[-1].items() if key != "seq"}
 
 
 def test_events_of_a_payment_on_two_workers_at_the_same_moment(workers, connect, user_id, undelivered):
@@ -98,8 +98,8 @@ def test_events_of_a_payment_on_two_workers_at_the_same_moment(workers, connect,
 
             assert {answer.status_code for answer in answers} == {200}
             assert backend.read(first, payment)["status"] == "succeeded"
-            told = client.receive_until(status(payment, "succeeded"))
-            assert told in (story(payment), story(payment, "failed"))
+            received = client.receive_until(status(payment, "succeeded"))
+            assert received in (story(payment), story(payment, "failed"))
     assert client.receive_until_pong() == []
 
 
@@ -139,7 +139,7 @@ def test_clocks_that_differ_neither_lose_nor_reorder_anything(workers, skewed, c
     clients = [connect(first), connect(skewed)]
     for client in clients:
         client.register(user_id, lastSeq=0)
-    told = []
+    expected = []
     for asked, paid in [(first, skewed), (skewed, first), (skewed, skewed)]:
         payment = backend.ask(asked, user_id)
         skew = datetime.fromisoformat(payment["createdAt"]) - datetime.now(UTC)
@@ -150,13 +150,13 @@ def test_clocks_that_differ_neither_lose_nor_reorder_anything(workers, skewed, c
         sandbox.choose(paid, payment, "pay")
         sandbox.wait_until_delivered(first)
         payment["paymentUrl"] = payment["paymentUrl"].replace(str(paid.port), str(asked.port))
-        told += story(payment, "failed", "succeeded")
+        expected += story(payment, "failed", "succeeded")
 
     for client in clients:
-        assert [client.receive() for _ in told] == numbered(told)
+        assert [client.receive() for _ in expected] == numbered(expected)
     with connected(skewed) as late:
         late.register(user_id, lastSeq=0)
-        assert late.receive_until_pong() == numbered(told)
+        assert late.receive_until_pong() == numbered(expected)
 
 
 NOTIFY_ALL = """
@@ -170,7 +170,7 @@ with transaction.atomic():
 
 async def test_a_thousand_users_at_once(workers, valkey, user_id):
     everybody = 1000
-    registered_count, told = 0, asyncio.Event()
+    registered_count, enough = 0, asyncio.Event()
 
     async def be_a_client(n):
         nonlocal registered_count
@@ -180,11 +180,11 @@ async def test_a_thousand_users_at_once(workers, valkey, user_id):
             assert json.loads(await socket.recv()) == registered(f"{user_id} {n}")
             registered_count += 1
             if registered_count == everybody:
-                told.set()
+                enough.set()
             assert json.loads(await socket.recv()) == {"n": n}
 
     async def notify_everybody():
-        await told.wait()
+        await enough.wait()
         with valkey.client() as redis:
             assert redis.info("clients")["connected_clients"] < 20
         code = f"user_id = {user_id!r}{NOTIFY_ALL}"

@@ -200,7 +200,7 @@ async def port():
     ("loop", "pace"),
     [(open_loop, {"rate": 2000, "seconds": 10}), (closed_loop, {"in_flight": 4, "seconds": 0.3})],
 )
-async def test_all_that_is_sent_is_answered_and_told_once(port, loop, pace):
+async def test_all_that_is_sent_is_answered_and_delivered_once(port, loop, pace):
     riders = Riders(host="127.0.0.1", port=port, token_secret="")
     connected = await riders.connect(count=5, seconds=10)
     assert (connected["registered"], connected["failed"]) == (5, 0)

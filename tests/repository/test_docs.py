@@ -141,7 +141,7 @@ def test_the_bounds_of_a_request_are_right():
     assert bounds["a request's head"] == f"{HEAD_MAX_BYTES // 1024} KiB, {FIELDS_MAX} fields"
     assert bounds["all bodies that a process holds"] == f"{SUM_MAX_BYTES // 2**20} MiB"
     assert bounds["the time for a request to arrive"] == f"{REQUEST_SECONDS} seconds"
-    assert bounds["the rest between two requests"] == f"{KEEP_ALIVE_SECONDS} seconds"
+    assert bounds["the pause between two requests"] == f"{KEEP_ALIVE_SECONDS} seconds"
 
 
 def test_examples_in_json_can_be_parsed():
@@ -163,7 +163,7 @@ def announced():
         session_id="cs_...",
     )
     with transaction.atomic():
-        announcements.announce_link(payment)
+        feed.write(announcements.link(payment))
         feed.write(announcements.statuses([StatusChange(payment=payment, after=Status.SUCCEEDED)]))
     return list(Notification.objects.order_by("seq").values_list("frame", flat=True))
 
@@ -244,7 +244,7 @@ def test_every_type_of_event_is_described():
     assert {match[1] for match in described if match and "." in match[1]} == set(events._FACTS)
 
 
-def test_stripe_is_told_every_type_of_event_that_is_handled():
+def test_stripe_is_asked_for_every_type_of_event_that_is_handled():
     listened = re.search(r"--events \\\n(.*?)\n```", read("README.md"), re.DOTALL)[1]
     assert set(listened.replace("\\\n", "").split(",")) == set(events._FACTS)
 

@@ -108,17 +108,17 @@ class Visitors:
         assert deliver(self, event()).status_code == 200
 
 
-def test_new_workers_take_over_one_by_one_and_nobody_is_refused(cluster, user_id):
+def test_new_workers_take_over_one_at_a_time_and_nobody_is_refused(cluster, user_id):
     before = [cluster.pid(name) for name in WORKERS]
 
     with a_client_on_each_worker(cluster, user_id) as clients, Visitors(cluster) as visitors:
         restarted = cluster.run("deploy.cluster.restart")
-        told = [client.close_code() for client in clients.values()]
+        codes = [client.close_code() for client in clients.values()]
 
     assert restarted.returncode == 0, restarted.stderr
     assert "worker-1 restarted" in restarted.stdout
     assert not set(before) & {cluster.pid(name) for name in WORKERS}
-    assert told == [4412, 4412]
+    assert codes == [4412, 4412]
     assert visitors.failures == []
     assert visitors.visits > 20
 

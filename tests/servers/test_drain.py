@@ -1,4 +1,4 @@
-"""A server that is told to end: clients are told, requests are answered, and others take over."""
+"""A server that is asked to end: clients are notified, requests are answered, and others take over."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def is_listening(server):
         return sock.connect_ex(("127.0.0.1", server.port)) == 0
 
 
-def test_every_client_is_told_that_the_server_goes_away(server, user_id):
+def test_every_client_is_notified_that_the_server_goes_away(server, user_id):
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
         clients = [stack.enter_context(connected(server)) for _ in range(250)]
         for n, client in enumerate(clients[:50]):
@@ -49,7 +49,7 @@ def test_a_webhook_under_way_is_answered_while_new_connections_go_elsewhere(serv
         with server.database.locked(EVENTS) as is_waited_for:
             answer = pool.submit(deliver, server, event())
             eventually(is_waited_for)
-            threading.Event().wait(0.3)  # SQLite does not tell who waits
+            threading.Event().wait(0.3)  # SQLite does not say who waits
             code = pool.submit(server.stop, signal.SIGTERM)
             eventually(lambda: not is_listening(server))
             assert not answer.done()

@@ -105,6 +105,6 @@ def test_settings_can_be_read_where_the_system_has_other_names_for_keepalive():
         "print(REDIS_CONNECTION['socket_keepalive_options'][16])"
     )
 
-    told = run("-c", code)
+    result = run("-c", code)
 
-    assert (told.stdout, told.stderr) == ("30\n", "")
+    assert (result.stdout, result.stderr) == ("30\n", "")

@@ -8,7 +8,7 @@ import pytest
 from tests.servers.test_development_servers import DAPHNE, RUNSERVER
 from tests.support import backend, frames, sandbox
 from tests.support.ports import free_port
-from tests.support.raw_http import head, line
+from tests.support.raw_http import head, raw_connection
 from tests.support.server import Server
 from tests.support.webhook import event, signed
 
@@ -93,7 +93,7 @@ def test_a_login_holds_under_the_prefix_of_public_url_alone(prefixed, seen):
 def test_a_prefix_that_a_stranger_names_leads_nowhere(prefixed):
     """Daphne takes one from a header."""
     for named in (b"//evil.example", b"/x", b"\\evil.example"):
-        with line(prefixed) as sock:
+        with raw_connection(prefixed) as sock:
             sock.sendall(head(b"GET /admin/", b"Daphne-Root-Path: " + named, b"Connection: close"))
             assert b"evil" not in sock.makefile("rb").read()
     handshake = (
@@ -103,7 +103,7 @@ def test_a_prefix_that_a_stranger_names_leads_nowhere(prefixed):
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         b"Daphne-Root-Path: /x",
     )
-    with line(prefixed) as sock:
+    with raw_connection(prefixed) as sock:
         sock.sendall(head(b"GET /basic/ws", *handshake))
         assert sock.recv(12) == b"HTTP/1.1 101"
     assert "Traceback" not in prefixed.log

@@ -175,7 +175,7 @@ def pubsub(valkey):
         yield pubsub
 
 
-def test_a_share_of_what_is_published_is_lost_and_the_publisher_is_told_that_nobody_listens(
+def test_a_share_of_what_is_published_is_lost_and_the_publisher_hears_that_nobody_listens(
     proxy, client, valkey, pubsub
 ):
     proxy.drop_publishes(0.3, random.Random(7))

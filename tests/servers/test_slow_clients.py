@@ -66,7 +66,7 @@ def read_to_the_end(client):
             return read, code
 
 
-def test_a_client_that_does_not_read_is_told_so_and_dropped(hurried, user_id):
+def test_a_client_that_does_not_read_is_notified_and_dropped(hurried, user_id):
     write_much(hurried, user_id)
     before = dropped(hurried)
     with connected(hurried) as client:

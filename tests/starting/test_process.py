@@ -123,7 +123,7 @@ def test_with_debug_no_statement_is_kept():
         "Thread(target=work).start()"
     )
 
-    told = run(
+    result = run(
         "-W",
         "ignore",
         "-c",
@@ -134,7 +134,7 @@ def test_with_debug_no_statement_is_kept():
         STRIPE_WEBHOOK_SECRETS="whsec_12345678",
     )
 
-    assert told.stdout == "True []\n", told.stderr
+    assert result.stdout == "True []\n", result.stderr
 
 
 def test_a_new_database_of_sqlite_is_for_its_user_alone(tmp_path):

@@ -21,9 +21,11 @@ def connected(
     """
     origin = f"ws://127.0.0.1:{through.port}" if through else server.url.replace("http", "ws", 1)
     url = origin + path
+    # No pings and no bound of the client's own: whether a connection lives on is the server's doing.
     options = {"ping_interval": None, "close_timeout": 5, "max_size": None, "origin": page}
     fields = {"Cookie": cookie, "X-Forwarded-For": forwarded_for}
     options["additional_headers"] = {name: value for name, value in fields.items() if value}
+    # No proxy of the developer's environment between a test and its server.
     with connect(url, proxy=None, subprotocols=subprotocols, **options) as socket:
         yield Client(server, socket)
 
@@ -76,12 +78,14 @@ class Client:
         return self.receive_until({"type": "pong"})
 
     def receive_all(self):
-        """Return all that is told of what happened so far: the link of one more payment marks its end."""
+        """Return all that is sent of what happened so far: the link of one more payment marks its end."""
         sandbox.wait_until_delivered(self._server)
         return self.receive_until(frames.link(backend.ask(self._server, self.user_id)))
 
     def close(self):
         """Close the connection as a page does that is left: later than its last frame could have crossed it."""
+        # A close that crosses a frame confirms nothing (docs/decisions/0013-confirmed-without-acknowledgement.md), and
+        # no condition shows how far a frame has got.
         time.sleep(0.5)
         self._socket.close(1001)
 

@@ -38,6 +38,8 @@ class Cluster:
         """Return when both workers serve."""
         self._settings |= changes
         self.folder.mkdir(exist_ok=True)
+        # Workers report that they serve to the same socket as for a rolling restart. It has to be there before
+        # they start.
         with (self.folder / "out").open("w") as out, restart.notices(self.folder / "notify") as notified:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.cluster"],
@@ -80,7 +82,7 @@ class Cluster:
         return None
 
     def stop(self, number=signal.SIGINT):
-        """End it, as Ctrl-C does unless told otherwise; return its exit code."""
+        """End it, as Ctrl-C does, or by another signal; return its exit code."""
         process, self._process = self._process, None
         process.send_signal(number)
         return process.wait(timeout=60)
@@ -88,6 +90,7 @@ class Cluster:
     def close(self):
         """End what is left of it; nothing that happened in its life may have been a traceback."""
         self.http.close()
+        # A process that was left behind would hold its port, and fail a later test.
         if self._process:
             assert self.stop() == 0
         assert "Traceback" not in self.log, self.log

@@ -39,10 +39,12 @@ class Database:
 
     @contextmanager
     def locked(self, table):
-        """Let nobody write to a table meanwhile; yields a function that tells whether somebody waits for it."""
+        """Let nobody write to a table meanwhile; yields a function that returns whether somebody waits for it."""
         if self.url.startswith("sqlite"):
             with closing(sqlite3.connect(self.name, timeout=20, isolation_level=None)) as connection:
+                # SQLite has one lock for the whole file.
                 connection.execute("BEGIN IMMEDIATE")
+                # SQLite does not say who waits.
                 yield lambda: True
                 connection.execute("COMMIT")
             return
@@ -70,4 +72,5 @@ def empty_database(folder, *, template=None) -> Iterator[Database]:
     try:
         yield Database(urlsplit(administration.url)._replace(path=f"/{name}").geturl())
     finally:
+        # FORCE: a server that was killed leaves connections behind.
         administration.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -13,6 +13,7 @@ TOKEN_SECRET = "a-secret-of-tokens-for-tests-0123456789"
 def grant(server, *scopes, name=None):
     """Put a key into a server's database; return its name, and it as a header."""
     name, text = name or f"key-{uuid.uuid4().hex}", key_text.make()
+    # Into the table itself: a command of manage.py takes a second and more to start.
     server.database.execute(
         "INSERT INTO access_apikey (name, key_id, digest, scopes, created_at, replaced_by)"
         " VALUES (%s, %s, %s, %s, %s, '')",

@@ -13,6 +13,7 @@ def lint(*, app: str | None = None) -> bool:
 
     Migrations that only make an app's first tables are left out: nothing is served from those yet.
     """
+    # These need Django's settings, which `main` names first.
     from django.apps import apps
     from django.conf import settings
     from django_migration_linter import MigrationLinter

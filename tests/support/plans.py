@@ -14,6 +14,7 @@ def plan_of(queries, *, without=("seqscan", "sort")):
     What is named in `without` (`seqscan`, `sort`, `indexscan`) counts for dear, as on a large table: on a small one
     reading and sorting all of it is the best plan.
     """
+    # SET LOCAL ends with the transaction, so that the pool hands on a connection as it was.
     with transaction.atomic(), connection.cursor() as cursor:
         for way in without:
             cursor.execute(f"SET LOCAL enable_{way} = off")

@@ -1,4 +1,4 @@
-"""A pooler in transaction mode, as PgBouncer is one: each transaction of a client may go to another session of PostgreSQL.
+"""A pooler in transaction mode, as PgBouncer is one: each transaction may go to another session of PostgreSQL.
 
 It takes the session that has been idle for longest, so that no two transactions in a row meet the same one.
 https://www.postgresql.org/docs/current/protocol-message-formats.html
@@ -18,8 +18,20 @@ from tests.support.database import Database
 
 NO_ENCRYPTION = {80877103, 80877104}
 """The codes by which a client asks for TLS or GSSAPI before it says anything else."""
-TOLD = ("server_version", "server_encoding", "client_encoding", "DateStyle", "TimeZone", "integer_datetimes")
-TOLD_TOO = ("standard_conforming_strings", "IntervalStyle", "in_hot_standby", "default_transaction_read_only")
+REPORTED = (
+    "server_version",
+    "server_encoding",
+    "client_encoding",
+    "DateStyle",
+    "TimeZone",
+    "integer_datetimes",
+)
+REPORTED_TOO = (
+    "standard_conforming_strings",
+    "IntervalStyle",
+    "in_hot_standby",
+    "default_transaction_read_only",
+)
 ENDS_A_TURN = {b"Q", b"S"}
 """Query and Sync: the server says whether it is ready after each."""
 
@@ -91,9 +103,9 @@ class Pooler:
             sock.sendall(b"N")
         if code >> 16 != 3:  # it asks to cancel something
             return False
-        told = b"".join(_message(b"S", *pair) for pair in self._sessions[0].told)
+        reported = b"".join(_message(b"S", *pair) for pair in self._sessions[0].reported)
         key = b"K" + struct.pack("!I", 12) + os.urandom(8)
-        sock.sendall(b"R" + struct.pack("!II", 8, 0) + told + key + b"Z" + struct.pack("!I", 5) + b"I")
+        sock.sendall(b"R" + struct.pack("!II", 8, 0) + reported + key + b"Z" + struct.pack("!I", 5) + b"I")
         return True
 
     def _lead(self, sock, file):
@@ -106,6 +118,7 @@ class Pooler:
                 return
             session = session or self._idle.get()
             if left:
+                # The client may have left within a transaction. The next one must not find itself in it.
                 session.ask(_message(b"Q", b"ROLLBACK"))
             else:
                 body = file.read(struct.unpack("!I", head[1:])[0] - 4)
@@ -128,9 +141,9 @@ class _Session:
 
     def __init__(self, url):
         self._connection = psycopg.connect(url, sslmode="disable", gssencmode="disable", autocommit=True)
-        names = [name.encode() for name in TOLD + TOLD_TOO]
+        names = [name.encode() for name in REPORTED + REPORTED_TOO]
         found = [(name, self._connection.pgconn.parameter_status(name)) for name in names]
-        self.told = [pair for pair in found if pair[1] is not None]
+        self.reported = [pair for pair in found if pair[1] is not None]
         self.names = set()
         self._sock = socket.socket(fileno=os.dup(self._connection.fileno()))
         self._sock.setblocking(True)

@@ -39,7 +39,7 @@ class Proxy:
     def black_hole(self):
         """Forward nothing any more, either way; all connections stay open, and new ones seem to open.
 
-        As in a real network, that one end closes or dies is not told to the other.
+        As in a real network, the other end does not hear that one closes or dies.
         """
         self._call(self._set_open(False))
 
@@ -77,6 +77,7 @@ class Proxy:
         task.add_done_callback(self._connecting.discard)
 
     async def _connect(self, end):
+        # A black hole refuses nothing: a new connection seems to open, and leads nowhere.
         await self._healed.wait()
         try:
             if self._refusing:
@@ -133,7 +134,7 @@ class RedisProxy(Proxy):
         self.published = self.dropped = 0
 
     def drop_publishes(self, share, rng):
-        """Lose this share (0 to 1) of what is published from now on: the publisher is told that nobody listens."""
+        """Lose this share (0 to 1) of what is published from now on: the publisher hears that nobody listens."""
         self._share, self._rng = share, rng
 
     def request_filter(self):
@@ -257,5 +258,6 @@ class _End(asyncio.Protocol):
         if self._transport.is_closing():
             return
         sock = self._transport.get_extra_info("socket")
+        # Lingering for no time makes the system send RST in place of FIN.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()

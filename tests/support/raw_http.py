@@ -9,9 +9,10 @@ KEY = b"Authorization: Bearer dev-key\r\n"
 
 
 @contextmanager
-def line(server):
+def raw_connection(server):
     """A connection over which bytes go as they are, each call in packets of its own."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
+        # Else the system would join small writes into one packet.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield sock
 

@@ -25,6 +25,7 @@ def payment_intent(server, payment):
 
 def control(server, action, **fields):
     """Submit a form of the control page, as a browser does."""
+    # Django takes the form only with the token of the page's cookie, as from a browser.
     if "csrftoken" not in server.http.cookies:
         server.http.get("/sandbox/")
     token = server.http.cookies["csrftoken"]

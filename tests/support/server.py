@@ -22,6 +22,7 @@ def environment(**changes):
     kept = {"PATH", "HOME", "VIRTUAL_ENV"}
     passed_on = {k: v for k, v in os.environ.items() if k in kept or k.startswith("COVERAGE")}
     ours = {"ENV_FILE": "", "DEBUG": "1", "SECRET_KEY": settings.SECRET_KEY}
+    # LIMITS and REDIS_URL are those of the whole suite: see `services`.
     return passed_on | ours | {name: os.environ[name] for name in ("REDIS_URL", "LIMITS")} | changes
 
 

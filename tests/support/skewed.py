@@ -1,4 +1,4 @@
-"""Runs a command of Python's in a process whose clock is wrong: `python -m tests.support.skewed SECONDS manage.py serve`.
+"""Run Python in a process whose clock is wrong: `python -m tests.support.skewed SECONDS manage.py serve`.
 
 Wrong is the time of day, wherever the service and its libraries ask for it. Intervals are measured right.
 """
@@ -23,6 +23,7 @@ class Datetime(dt.datetime):
 def main():
     time.time = lambda: right_time() + skew
 
+    # Imported after the change: what copies `time.time` as it is imported has to copy the wrong one.
     import jwt.api_jwt
     from django.utils import timezone
 

@@ -68,7 +68,9 @@ def test_no_endpoint_is_left_out_of_the_table():
     assert described | {"GET /metrics"} == ENDPOINTS.keys()
 
 
-def test_only_a_key_with_the_scope_sees_links_but_who_asks_for_a_payment_gets_its_link(guarded, user_id):
+def test_only_a_key_with_the_scope_sees_links_but_a_caller_that_asks_for_a_payment_gets_its_link(
+    guarded, user_id
+):
     _, blind = keys.grant(guarded, "payments:write", "payments:read")
     _, seeing = keys.grant(guarded, "payments:read", "links:read")
     order, key = backend.order(user_id), {"Idempotency-Key": "1"}

@@ -4,7 +4,7 @@ import pytest
 
 from payments_project.middleware.headers import NOTHING
 from tests.support import backend
-from tests.support.raw_http import Answers, head, line
+from tests.support.raw_http import Answers, head, raw_connection
 from tests.support.server import eventually
 from tests.support.services import STACK
 
@@ -81,7 +81,7 @@ def test_the_admin_alone_compiles_expressions_and_still_runs_no_inline_script(se
 
 def test_a_request_for_a_wrong_host_and_one_that_cannot_be_parsed_are_answered_alike(server):
     wrong = server.http.get("/", headers={"Host": "elsewhere.example"})
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         answers = Answers(sock)
         sock.sendall(b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n")
         next(answers)
@@ -178,7 +178,7 @@ def _handshake(server, *origins):
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
         *(b"Origin: " + origin.encode() for origin in origins),
     ]
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         sock.sendall(head(b"GET /basic/ws", *fields))
         answer = sock.recv(65536)
         while not answer.startswith(b"HTTP/1.1 101") and b"\n" not in answer.partition(b"\r\n\r\n")[2]:

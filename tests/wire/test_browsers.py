@@ -70,14 +70,14 @@ DRESSES = [
 
 @pytest.mark.parametrize("dress", DRESSES, ids=lambda dress: next(iter(dress)))
 def test_fields_that_name_another_method_or_address_change_nothing(production, dress):
-    def told(headers):
+    def policies(headers):
         api = production.http.get("/api/payments", params={"userId": "nobody"}, headers=KEY | headers)
         admin = production.http.get("/admin/", headers=headers)
         return api.status_code, api.content, admin.status_code, admin.headers["Location"]
 
     assert (
-        told(dress)
-        == told({})
+        policies(dress)
+        == policies({})
         == (200, b'{"payments": [], "nextCursor": null}', 302, "/admin/login/?next=/admin/")
     )
 

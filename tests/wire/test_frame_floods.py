@@ -9,7 +9,7 @@ import pytest
 
 from notifications.protocol import CloseCode
 from tests.support import backend
-from tests.support.raw_http import head, line
+from tests.support.raw_http import head, raw_connection
 
 HANDSHAKE = head(
     b"GET /basic/ws",
@@ -68,12 +68,12 @@ def test_who_sends_many_frames_at_once_is_sent_away_and_nobody_waits(server, con
     other = connect(server)
     other.register(user_id)
     at_start = server.memory()
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         opened(sock)
         if kind == "pings within a message":
             sock.sendall(frame(TEXT, b"x", is_last=False))
-        told = []
-        reader = threading.Thread(target=lambda: told.append(close_code(sock)))
+        codes = []
+        reader = threading.Thread(target=lambda: codes.append(close_code(sock)))
         reader.start()
         sent = 0
         with suppress(ConnectionError, TimeoutError):
@@ -82,7 +82,7 @@ def test_who_sends_many_frames_at_once_is_sent_away_and_nobody_waits(server, con
                 sent += 1000
         reader.join()
 
-    assert told == [CloseCode.TOO_MANY]
+    assert codes == [CloseCode.TOO_MANY]
     assert sent < 2_000_000
     assert other.receive_until_pong() == []
     assert server.memory() - at_start < 8
@@ -91,7 +91,7 @@ def test_who_sends_many_frames_at_once_is_sent_away_and_nobody_waits(server, con
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_a_message_in_pieces_without_end_is_too_big(server, payload):
     at_start = server.memory()
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         opened(sock)
         sock.sendall(frame(TEXT, b"x", is_last=False) + frame(CONTINUATION, payload, is_last=False) * 400)
         assert close_code(sock) == TOO_BIG
@@ -102,7 +102,7 @@ def test_a_message_may_come_in_sixteen_pieces(server):
     ping = b'{"type":   "ping"}'
     assert len(ping) > 17
     for pieces, answer in ((16, b'{"type":"pong"}'), (17, struct.pack("!H", TOO_BIG))):
-        with line(server) as sock:
+        with raw_connection(server) as sock:
             opened(sock)
             sock.sendall(frame(TEXT, ping[:1], is_last=False))
             for n in range(1, pieces - 1):
@@ -129,7 +129,7 @@ BROKEN_MESSAGES = {
 @pytest.mark.parametrize("kind", BROKEN_MESSAGES)
 def test_a_broken_message_closes_the_connection_and_leaves_no_traceback(server, kind):
     sent, code = BROKEN_MESSAGES[kind]
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         opened(sock)
         sock.sendall(sent)
         assert close_code(sock) == code
@@ -137,7 +137,7 @@ def test_a_broken_message_closes_the_connection_and_leaves_no_traceback(server, 
 
 
 def test_a_close_behind_a_text_that_is_no_utf8_is_no_error(server):
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         opened(sock)
         sock.sendall(frame(TEXT, b"\xff") + frame(CLOSE, struct.pack("!H", 1000)))
         assert close_code(sock) in {NOT_TEXT, 1000}
@@ -145,14 +145,14 @@ def test_a_close_behind_a_text_that_is_no_utf8_is_no_error(server):
 
 
 def test_a_character_may_come_in_two_pieces(server):
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         opened(sock)
         sock.sendall(frame(TEXT, b"\xc3", is_last=False) + frame(CONTINUATION, b"\xa9"))
         assert b"Invalid message format" in sock.recv(4096)
 
 
 def test_a_close_behind_a_flood_is_no_error(server):
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         opened(sock)
         sock.sendall(frame(PONG) * 600 + frame(CLOSE, struct.pack("!H", 1000)))
         assert close_code(sock) in {CloseCode.TOO_MANY, 1000}
@@ -166,7 +166,7 @@ def test_those_that_were_sent_away_are_counted(server):
         return float(found[1]) if found else 0.0
 
     before = counted()
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         opened(sock)
         sock.sendall(frame(PONG) * 1000)
         assert close_code(sock) == CloseCode.TOO_MANY

@@ -53,7 +53,7 @@ def test_who_has_a_token_is_registered(server, connect, user_id):
     ],
     ids=["none", "another user's", "expired", "another key's", "unsigned", "no token at all"],
 )
-def test_who_proves_nothing_is_told_why_and_sent_away(server, connect, proof, message):
+def test_a_client_that_proves_nothing_hears_why_and_is_sent_away(server, connect, proof, message):
     client = connect(server)
 
     assert client.register("a user", **proof) == {"type": "error", "message": message, "code": "unauthorized"}

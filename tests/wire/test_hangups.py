@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.support.raw_http import head, line
+from tests.support.raw_http import head, raw_connection
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER with 0 seconds: closing sends a reset."""
@@ -51,7 +51,7 @@ def hang_up(sock):
 @pytest.mark.parametrize("reads", [0, 100], ids=["at once", "after the first bytes"])
 def test_a_client_that_resets_its_connection_during_an_answer_leaves_no_traceback(server, asked, reads):
     for _ in range(40):
-        with line(server) as sock:
+        with raw_connection(server) as sock:
             with suppress(ConnectionError):
                 sock.sendall(asked)
                 sock.recv(reads)

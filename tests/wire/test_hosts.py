@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support import backend
-from tests.support.raw_http import Answers, head, line
+from tests.support.raw_http import Answers, head, raw_connection
 from tests.support.server import eventually
 from tests.support.webhook import event, signed
 
@@ -13,7 +13,7 @@ REFUSAL = (
 ELSEWHERE = {"Host": "elsewhere.example:81"}
 
 
-def test_a_program_is_told_in_json(server):
+def test_a_program_is_answered_in_json(server):
     answer = server.http.get("/api/payments", headers=ELSEWHERE | backend.KEY)
 
     assert answer.status_code == 400
@@ -22,7 +22,7 @@ def test_a_program_is_told_in_json(server):
 
 @pytest.mark.parametrize("signature", [{}, signed(b"{}")], ids=["unsigned", "signed"])
 @pytest.mark.parametrize("path", ["/webhooks/stripe/", "/webhooks/stripe"])
-def test_a_webhook_is_told_before_its_signature_is_looked_at(server, path, signature):
+def test_a_webhook_is_answered_before_its_signature_is_looked_at(server, path, signature):
     answer = server.http.post(path, content=b"{}", headers=ELSEWHERE | signature)
 
     assert answer.status_code == 400
@@ -30,8 +30,8 @@ def test_a_webhook_is_told_before_its_signature_is_looked_at(server, path, signa
 
 
 @pytest.mark.parametrize("path", ["/basic/ws", "/nowhere"])
-def test_a_handshake_is_told_in_a_line_of_text(server, path):
-    with line(server) as sock:
+def test_a_handshake_is_answered_in_a_line_of_text(server, path):
+    with raw_connection(server) as sock:
         answers = Answers(sock)
         sock.sendall(handshake(path, "elsewhere.example:81"))
 
@@ -45,12 +45,12 @@ def test_a_handshake_and_a_webhook_for_a_known_host_are_taken(server, name):
     answer = server.http.post("/webhooks/stripe/", content=body, headers=signed(body) | {"Host": name})
     assert answer.status_code == 200
 
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         sock.sendall(handshake("/basic/ws", name))
         assert sock.recv(65536).startswith(b"HTTP/1.1 101 ")
 
 
-def test_a_probe_is_told_in_a_line_of_text(server):
+def test_a_probe_is_answered_in_a_line_of_text(server):
     answer = server.http.get("/healthz", headers=ELSEWHERE | {"Accept": "*/*"})
 
     assert (answer.status_code, answer.text) == (400, f"{REFUSAL}\n")

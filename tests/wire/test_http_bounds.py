@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from tests.support import backend, webhook
-from tests.support.raw_http import KEY, Answers, chunks, head, line
+from tests.support.raw_http import KEY, Answers, chunks, head, raw_connection
 from tests.support.server import eventually
 
 MIB = 1024 * 1024
@@ -31,7 +31,7 @@ def refused(server, reason):
 
 def ask(server, *parts):
     """Send a request; return the status and body of its answer."""
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         for part in parts:
             sock.sendall(part)
         return next(Answers(sock))
@@ -65,7 +65,7 @@ def test_a_hundred_fields_of_32_kib_are_taken_and_no_more(server):
 )
 def test_what_never_ends_is_cut_off_and_takes_no_memory(server, beginning, unit):
     at_start, sent = server.memory(), 0
-    with line(server) as sock, suppress(ConnectionError):
+    with raw_connection(server) as sock, suppress(ConnectionError):
         sock.sendall(beginning)
         while sent < 64 * MIB:
             sock.sendall(unit * (65_536 // len(unit)))
@@ -75,7 +75,7 @@ def test_what_never_ends_is_cut_off_and_takes_no_memory(server, beginning, unit)
 
 
 def test_what_comes_in_a_trickle_is_counted_too(server):
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         sock.sendall(b"GET /healthz HTTP/1.1\r\n")
         for n in range(102):  # a field is whole once the next begins
             sock.sendall(b"a%d: b\r\n" % n)
@@ -114,12 +114,12 @@ REFUSED = [
 @pytest.mark.parametrize("more", [0, MIB], ids=["waits", "sends on"])
 def test_a_refused_client_can_read_the_answer_and_its_connection_ends_soon(server, more):
     with ExitStack() as stack:
-        lines = [stack.enter_context(line(server)) for _ in REFUSED]
-        for sock, (_, request) in zip(lines, REFUSED, strict=True):
+        opened = [stack.enter_context(raw_connection(server)) for _ in REFUSED]
+        for sock, (_, request) in zip(opened, REFUSED, strict=True):
             sock.sendall(request)
             sock.sendall(b"0" * more)
         since, statuses = time.monotonic(), []
-        for answers in map(Answers, lines):
+        for answers in map(Answers, opened):
             first = next(answers)[0]
             statuses.append(next(answers)[0] if first == 200 else first)  # 200: to the request before
             assert answers.is_at_end()
@@ -130,7 +130,7 @@ def test_a_refused_client_can_read_the_answer_and_its_connection_ends_soon(serve
 @pytest.mark.parametrize("path", [b"/api/payments", b"/webhooks/stripe/", b"/healthz"])
 def test_a_body_without_a_length_is_counted_as_it_arrives(server, path):
     before = refused(server, "too_large")
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         signature = FORGED % time.time()
         sock.sendall(head(b"POST " + path, KEY.strip(), signature, b"Transfer-Encoding: chunked"))
         for _ in range(17):
@@ -154,7 +154,7 @@ def test_fields_behind_a_body_say_nothing_of_the_request(server):
 
 def test_a_body_that_breaks_is_not_run_as_a_shorter_one(server, user_id):
     broken = head(b"POST /api/payments", KEY.strip(), b"Transfer-Encoding: chunked") + b"2\r\n{}\r\nx\r\n"
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         sock.sendall(broken)
         assert code(next(Answers(sock))) == (400, "bad_request")
 
@@ -172,7 +172,7 @@ def test_a_webhook_without_a_signature_of_the_right_age_is_answered_before_its_b
     server, signature, refusal
 ):
     body = webhook.event()
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         answers = Answers(sock)
         sock.sendall(head(b"POST /webhooks/stripe/", signature, b"Content-Length: %d" % len(body)))
         assert code(next(answers)) == (400, refusal)
@@ -183,13 +183,13 @@ def test_a_webhook_without_a_signature_of_the_right_age_is_answered_before_its_b
         assert next(answers)[0] == 200
 
 
-def test_who_holds_bodies_back_gives_way_to_who_sends(server):
+def test_a_client_that_holds_bodies_back_gives_way_to_one_that_sends(server):
     """Bodies that a stranger begins and does not end fill what there is room for, and not the memory."""
     at_start, before = server.memory(), refused(server, "busy")
     with ExitStack() as stack:
         held = []
         for _ in range(100):
-            sock = stack.enter_context(line(server))
+            sock = stack.enter_context(raw_connection(server))
             signature = FORGED % time.time()
             with suppress(ConnectionError):
                 sock.sendall(head(b"POST /webhooks/stripe/", signature, b"Content-Length: 1000000"))
@@ -229,7 +229,7 @@ def test_what_http_1_1_does_not_allow_is_refused_with_what_to_send(server, wire,
 def test_a_handshake_may_say_that_it_has_no_body(server, length):
     key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
     fields = [b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Version: 13", key]
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         sock.sendall(head(b"GET /basic/ws", *fields, b"Content-Length: " + length))
         assert sock.recv(12) == b"HTTP/1.1 101"
 
@@ -244,12 +244,12 @@ manage.main()
 """
 
 
-def test_who_holds_heads_back_gives_way_to_who_sends(serve):
+def test_a_client_that_holds_heads_back_gives_way_to_one_that_sends(serve):
     """Heads that a stranger begins and does not end fill what there is room for, and not the memory."""
     server = serve("-c", SHORT_OF_ROOM)
     fields = b"".join(b"a%d: " % n + b"x" * 300 + b"\r\n" for n in range(90))
     with ExitStack() as stack:
-        held = [stack.enter_context(line(server)) for _ in range(20)]
+        held = [stack.enter_context(raw_connection(server)) for _ in range(20)]
         for sock in held:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + fields)
         eventually(lambda: refused(server, "busy") >= 10)
@@ -260,14 +260,14 @@ def test_who_holds_heads_back_gives_way_to_who_sends(serve):
 
         held[-1].sendall(b"\r\n")
         assert next(Answers(held[-1]))[0] == 200
-        with line(server) as sock:
+        with raw_connection(server) as sock:
             sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
             sock.sendall(b"\r\n")
             assert next(Answers(sock))[0] == 200
         assert refused(server, "busy") < 20
     many = refused(server, "busy")
     for _ in range(3):  # what has gone counts no more
-        with line(server) as sock:
+        with raw_connection(server) as sock:
             sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + fields)
             sock.sendall(b"\r\n")
             assert next(Answers(sock))[0] == 200
@@ -300,7 +300,7 @@ def test_bodies_that_are_refused_leave_nothing_behind(server, body):
 
 def test_many_requests_at_once_are_answered_one_after_the_other_and_others_meanwhile(server):
     at_start, number = server.memory(), 250
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         answers = Answers(sock)
         sock.sendall(head(b"GET /healthz") * number)
         assert server.http.get("/healthz").status_code == 200
@@ -309,7 +309,7 @@ def test_many_requests_at_once_are_answered_one_after_the_other_and_others_meanw
 
 
 def test_a_client_that_goes_away_before_its_many_answers_is_no_error(server):
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         sock.settimeout(1)
         with suppress(TimeoutError):
             sock.sendall(head(b"GET /healthz") * 20_000)
@@ -319,7 +319,7 @@ def test_a_client_that_goes_away_before_its_many_answers_is_no_error(server):
 def test_what_is_no_http_is_refused_after_what_came_before_it_is_answered(server):
     order = json.dumps(backend.order(uuid.uuid4().hex)).encode()
     good = head(b"POST /api/payments", KEY.strip(), b"Content-Length: %d" % len(order)) + order
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         answers = Answers(sock)
         sock.sendall(good + b"GET /healthz HTTQ/1.1\r\n\r\n")
         assert next(answers)[0] == 201
@@ -328,7 +328,7 @@ def test_what_is_no_http_is_refused_after_what_came_before_it_is_answered(server
 
 def test_a_client_that_has_said_all_and_waits_gets_its_answer(server):
     order = json.dumps(backend.order(uuid.uuid4().hex)).encode()
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         answers = Answers(sock)
         sock.sendall(head(b"POST /api/payments", KEY.strip(), b"Content-Length: %d" % len(order)) + order)
         sock.shutdown(socket.SHUT_WR)
@@ -340,7 +340,7 @@ def test_between_two_requests_a_connection_may_rest_for_longer_than_a_request_ma
     body = webhook.event()
     early = head(b"POST /webhooks/stripe/", b"Content-Length: %d" % len(body)) + body
     for request, status in ((head(b"GET /healthz"), 200), (early, 400)):
-        with line(impatient) as sock:
+        with raw_connection(impatient) as sock:
             answers = Answers(sock)
             sock.sendall(request)
             assert next(answers)[0] == status
@@ -349,11 +349,13 @@ def test_between_two_requests_a_connection_may_rest_for_longer_than_a_request_ma
             assert time.monotonic() - since > 1.5
 
 
-def test_when_too_many_connect_those_that_are_in_are_served_and_the_others_told(impatient, connect, user_id):
+def test_when_too_many_connect_those_that_are_in_are_served_and_the_others_refused(
+    impatient, connect, user_id
+):
     client = connect(impatient)
     client.register(user_id)
     with ExitStack() as stack:
-        many = [stack.enter_context(line(impatient)) for _ in range(100)]
+        many = [stack.enter_context(raw_connection(impatient)) for _ in range(100)]
         assert code(next(Answers(many[-1]))) == (503, "full")
         assert client.receive_until_pong() == []
     eventually(lambda: impatient.http.get("/healthz").status_code == 200)

@@ -127,7 +127,7 @@ def test_an_event_whose_signature_does_not_match_is_refused_and_not_kept(server)
         (3600, "signature_too_new", r"signed (3600|359\d) seconds from now"),
     ],
 )
-def test_a_clock_that_is_wrong_is_told_apart_from_a_secret_that_is_wrong(server, ahead, code, says):
+def test_a_clock_that_is_wrong_is_distinguished_from_a_secret_that_is_wrong(server, ahead, code, says):
     def counted():
         text = server.http.get("/metrics", headers=backend.KEY).text
         found = re.search(rf'payments_webhooks_refused_total{{reason="{code}"}} (\S+)', text)

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.support import backend
 from tests.support.frames import registered
 from tests.support.ports import free_port
-from tests.support.raw_http import Answers, line
+from tests.support.raw_http import Answers, raw_connection
 
 SECRET = "a-secret-of-enough-length-for-hs256"
 LIMITS = {
@@ -53,7 +53,7 @@ def token(user_id):
 
 
 def limited(client):
-    """Assert that a client is told when to come back, in a frame and as it is closed."""
+    """Assert that a client hears when to come back, in a frame and as it is closed."""
     frame = client.receive()
     assert (frame["type"], frame["code"]) == ("error", "rate_limited")
     assert 1 <= frame["retryAfter"] <= 60
@@ -190,11 +190,11 @@ def test_workers_count_failures_together_and_go_on_without_redis(serve):
 def test_an_address_that_holds_connections_open_leaves_room_for_others(serve):
     server = serve(LIMITS="connections-per-address=5")
     server.http.close()
-    lines = [line(server) for _ in range(5)]
-    sockets = [each.__enter__() for each in lines]
+    opened = [raw_connection(server) for _ in range(5)]
+    sockets = [each.__enter__() for each in opened]
     for sock in sockets:
         sock.sendall(b"GET /healthz HTTP/1.1\r\n")
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         assert next(Answers(sock))[0] == 429
-    for each in lines:
+    for each in opened:
         each.__exit__(None, None, None)

@@ -14,7 +14,7 @@ def test_it_lives_and_it_is_ready(server):
     assert server.http.get("/readyz").json() == {"status": "ok", "database": "ok"}
 
 
-def test_metrics_are_for_who_has_a_key(server):
+def test_metrics_are_for_callers_with_a_key(server):
     refused = server.http.get("/metrics")
     shown = server.http.get("/metrics", headers=KEY)
 

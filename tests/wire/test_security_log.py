@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import backend, staff, webhook
 from tests.support.client import connected
-from tests.support.raw_http import Answers, head, line
+from tests.support.raw_http import Answers, head, raw_connection
 
 TIMES = 100
 BYTES_A_REQUEST_MAX = 40
@@ -56,7 +56,7 @@ def deliver(server, **how):
 
 
 def send_no_text(server):
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         sock.sendall(head(b"GET /basic/ws", *HANDSHAKE))
         assert sock.recv(65536).startswith(b"HTTP/1.1 101 ")
         sock.sendall(NOT_TEXT)
@@ -65,7 +65,7 @@ def send_no_text(server):
 
 
 def ask_for_another_host(server, *, path=b"/", fields=()):
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         sock.sendall(head(b"GET " + path, *fields, host=uuid.uuid4().hex.encode() + b".example"))
         return next(Answers(sock))[0]
 

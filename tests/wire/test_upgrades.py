@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from tests.support import backend, sandbox
-from tests.support.raw_http import KEY, Answers, chunks, head, line
+from tests.support.raw_http import KEY, Answers, chunks, head, raw_connection
 
 H2C = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAEAAEAAAAIAAAAB")
 JSON = (KEY.strip(), b"Content-Type: application/json")
@@ -42,7 +42,7 @@ def test_the_body_of_a_request_that_offers_another_upgrade_is_read(server, frami
     body = order()
     field, parts = framing(body)
     first = head(b"POST /api/payments", *JSON, *H2C, field)
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         answers = Answers(sock)
         if is_split:
             for part in [first, *parts]:
@@ -64,7 +64,7 @@ def test_a_part_of_a_payment_is_refunded_and_not_the_whole(server, user_id):
     path = f"POST /api/payments/{payment['id']}/refund".encode()
     body = b'{"amount": 100}'
     key = b"Idempotency-Key: " + uuid.uuid4().hex.encode()
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         sock.sendall(head(path, *JSON, *H2C, key, b"Content-Length: %d" % len(body)))
         time.sleep(0.05)  # so that the body is a packet of its own
         sock.sendall(body)
@@ -79,12 +79,12 @@ def test_requests_that_follow_in_the_same_packet_are_served_too_in_their_order(s
         head(b"POST /api/payments", *JSON, *(H2C if n % 2 else ()), b"Content-Length: %d" % len(body)) + body
         for n, body in enumerate(bodies)
     ]
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         answers = Answers(sock)
         sock.sendall(b"".join(requests))
-        told = [next(answers)[1]["rideId"] for _ in bodies]
+        answered = [next(answers)[1]["rideId"] for _ in bodies]
 
-    assert told == [json.loads(body)["rideId"] for body in bodies]
+    assert answered == [json.loads(body)["rideId"] for body in bodies]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_requests_that_follow_in_the_same_packet_are_served_too_in_their_order(s
     ],
 )
 def test_a_websocket_is_an_upgrade_however_it_is_offered(server, fields):
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         sock.sendall(head(b"GET /basic/ws", *fields, *HANDSHAKE))
         assert sock.recv(4096).startswith(b"HTTP/1.1 101 ")
 
@@ -105,7 +105,7 @@ def test_a_websocket_is_an_upgrade_however_it_is_offered(server, fields):
 @pytest.mark.parametrize("method", [b"POST", b"PUT"])
 def test_what_cannot_open_a_websocket_is_served_as_what_it_is(server, method):
     body = order()
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         answers = Answers(sock)
         offer = (b"Upgrade: websocket", b"Connection: Upgrade", *HANDSHAKE)
         sock.sendall(
@@ -116,7 +116,7 @@ def test_what_cannot_open_a_websocket_is_served_as_what_it_is(server, method):
 
 def test_a_handshake_that_no_websocket_can_begin_with_is_answered(server):
     offer = (b"Upgrade: websocket", b"Connection: Upgrade", *HANDSHAKE)
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         sock.sendall(head(b"GET /basic/ws", *offer, b"Cookie: " + b"c" * 10_000))
         answers = Answers(sock)
         assert next(answers)[0] == 431
@@ -124,7 +124,7 @@ def test_a_handshake_that_no_websocket_can_begin_with_is_answered(server):
 
 
 def test_no_tunnel_is_opened(server):
-    with line(server) as sock:
+    with raw_connection(server) as sock:
         answers = Answers(sock)
         sock.sendall(b"CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n")
         assert next(answers)[0] == 405

@@ -20,6 +20,7 @@ from access.models import ApiKey
 Value = TypeVar("Value")
 _WHICH = "the key's name, or its id (pns_…)"
 _EXPIRES = "when the key ends: 2027-01-31, 2027-01-31T12:00:00Z, 90d, or never"
+# rich takes 80 columns where there is no terminal, and folds ids and scopes that scripts look for.
 _PIPE_WIDTH = 200
 
 
@@ -79,6 +80,7 @@ class Command(BaseCommand):
         rotate.add_argument(
             "--expires",
             type=_read(arguments.end),
+            # None is `never`, so `...` stands for an option that was not given.
             default=...,
             help=f"{_EXPIRES}; needed if the old one ends",
         )

@@ -33,6 +33,7 @@ class Command(BaseCommand):
             user = users.objects.get_by_natural_key(name)
         except users.DoesNotExist:
             raise CommandError(f"There is no user {name}. Make one with createsuperuser first.") from None
+        # All or nothing: a member without the old app and without a new one would log in with a password alone.
         with transaction.atomic():
             for devices in (TOTPDevice.objects, StaticDevice.objects):
                 devices.filter(user=user).delete()
@@ -60,6 +61,7 @@ def _set_up(user: AbstractBaseUser) -> list[str]:
 
 
 def _end_sessions(user: AbstractBaseUser) -> None:
+    # The user stands in the session's encoded data, which no query can search.
     for session in Session.objects.iterator():
         if session.get_decoded().get("_auth_user_id") == str(user.pk):
             session.delete()

@@ -26,7 +26,7 @@ SAVE_SESSION = "UPDATE payments SET session_id = $2, url = $3, updated_at = now(
 
 
 async def take_event(pool: asyncpg.Pool, *, event: dict[str, Any], body: str) -> Push | None:
-    """Store a new event and what it says of a payment; return what its user is to be told."""
+    """Store a new event and what it says of a payment; return what its user is to be sent."""
     async with pool.acquire() as connection, connection.transaction():
         is_new = await connection.fetchval(NEW_EVENT, event["id"], event["type"], body)
         if not is_new or event["type"] != "checkout.session.completed":

@@ -43,7 +43,7 @@ async function inTransaction(pool, work) {
   }
 }
 
-// Store a new event and what it says of a payment; return what its user is to be told.
+// Store a new event and what it says of a payment; return what its user is to be sent.
 export function takeEvent(pool, body) {
   const event = JSON.parse(body);
   return inTransaction(pool, async (client) => {

@@ -158,7 +158,7 @@ def test_an_expired_token_is_refused_as_expired():
 
 
 @pytest.mark.parametrize("seconds", [-25, 0, 25])
-def test_the_clock_of_who_signs_may_differ_a_little(seconds):
+def test_the_clock_of_an_issuer_may_differ_a_little(seconds):
     now = time.time() + seconds
     assert prove(token(iat=now, nbf=now, exp=now + 1)) == "user_123"
 

@@ -39,7 +39,7 @@ def lose_epoch():
 
 @pytest.fixture
 def notify_numbers(notify_user):
-    """Return a function that tells a user of as many payments as there are numbers."""
+    """Return a function that notifies a user of as many payments as there are numbers."""
 
     async def notify_of(*numbers, user_id="user_123"):
         for n in numbers:
@@ -236,7 +236,7 @@ async def test_a_number_of_a_timeline_that_has_ended_wakes_nobody(connect):
     assert await client.is_silent()
 
 
-async def test_with_latest_a_connection_whose_claim_is_lost_is_not_told_that_it_was_replaced(
+async def test_with_latest_a_connection_whose_claim_is_lost_does_not_hear_that_it_was_replaced(
     connect, settings
 ):
     settings.NOTIFICATIONS_CONNECTIONS = "latest"

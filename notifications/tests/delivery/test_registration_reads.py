@@ -73,7 +73,7 @@ async def test_a_read_that_takes_its_time_holds_up_others_only_for_a_while(reads
     assert await asyncio.gather(*slow) == [(0, None, 0)]
 
 
-async def test_in_a_storm_those_who_come_after_a_read_gather_for_the_next(reads, monkeypatch):
+async def test_in_a_storm_clients_that_come_after_a_read_gather_for_the_next(reads, monkeypatch):
     monkeypatch.setattr(registration_reads, "GATHER_SECONDS", 0.5)
     await asyncio.gather(*read_all("a"))
     await asyncio.gather(*(later(turns) for turns in range(3)))
@@ -92,7 +92,7 @@ async def test_no_read_is_larger_than_a_batch(reads, monkeypatch):
     assert reads == [["a", "b"], ["c"]]
 
 
-async def test_everybody_is_told_of_a_read_that_fails_and_the_next_is_tried(monkeypatch):
+async def test_everybody_hears_of_a_read_that_fails_and_the_next_is_tried(monkeypatch):
     def fail(*, user_ids):
         raise OperationalError
 

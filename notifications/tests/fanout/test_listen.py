@@ -34,7 +34,7 @@ def network(valkey, settings):
 
 
 class Path:
-    """Notifies clients, and tells what brought it: the channel layer, or only the reconciler."""
+    """Notifies clients, and says what brought the frame: the channel layer, or only the reconciler."""
 
     def __init__(self, notify_user):
         self._notify = notify_user

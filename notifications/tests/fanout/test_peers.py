@@ -79,7 +79,7 @@ async def test_who_has_opened_its_line_anew_is_heard_as_before(a_and_b):
     assert not b.peers.is_split
 
 
-async def test_who_is_heard_by_nobody_is_told_so(a_and_b):
+async def test_a_process_that_nobody_hears_is_notified(a_and_b):
     """It publishes to a replica of the Redis that the others are on, and hears what comes from there."""
     a, b = a_and_b
     b.hearers = [a]

@@ -40,7 +40,7 @@ def test_a_seal_of_another_key_is_not_ours(settings):
     assert seal.group_name("user", "installation", "ada") != name
 
 
-def test_groups_are_told_apart_by_installation_and_user():
+def test_groups_differ_by_installation_and_user():
     names = {
         seal.group_name(*parts)
         for parts in (

@@ -108,6 +108,8 @@ class Command(BaseCommand):
         since_last = missing_events.Window(since=missing_events.since_last_fetch())
         self._count("Missing events", missing_events.fetch(window or since_last, dry_run=dry_run))
         if window is None and not dry_run:
+            # Only a whole run moves the mark: one that an error ends, or that fetched a part, leaves events
+            # out.
             missing_events.note_full_fetch(began=began)
 
     def _count(self, title: str, steps: Iterator[missing_events.Step]) -> None:

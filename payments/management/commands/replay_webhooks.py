@@ -45,9 +45,11 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         """Apply the chosen events; write a summary. Raises CommandError if an event fails."""
         selection = Selection(**{field.name: options[field.name] for field in fields(Selection)})
+        # A command without options must not apply everything by mistake.
         if selection.is_everything() and not options["all"]:
             raise CommandError("Say which events: event ids, --failed, --type, … or --all.", returncode=2)
         event_ids = select(selection)
+        # Before anything is applied: an id that is mistyped would go unnoticed otherwise.
         if unknown := sorted(set(options["event_ids"]) - set(event_ids)):
             raise CommandError(f"No such event, or another option leaves it out: {', '.join(unknown)}.")
         try:

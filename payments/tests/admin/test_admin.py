@@ -171,8 +171,8 @@ def test_amounts_are_shown_in_whole_units(admin_client, make_payment, amount, cu
 
 def test_money_that_does_not_match_is_flagged(admin_client, make_payment, deliver):
     payment = make_payment()
-    told = stripe.event(payment, "checkout.session.completed", payment_status="paid", amount_total=1)
-    deliver(json.dumps(told).encode())
+    sent = stripe.event(payment, "checkout.session.completed", payment_status="paid", amount_total=1)
+    deliver(json.dumps(sent).encode())
     assert "paid with another sum: 0.01 USD" in text_of(admin_client.get(reverse(PAYMENTS)))
     shown = text_of(admin_client.get(page_of(payment)))
     assert "paid with another sum: 0.01 USD" in shown
@@ -222,8 +222,8 @@ def test_a_payment_page_tells_the_story_with_its_links(admin_client, make_paymen
     ):
         assert expected in shown
     assert "User told" not in shown
-    told = Notification.objects.get(feed__user_id="a&b c", seq=change.seq)
-    back = text_of(admin_client.get(reverse("admin:notifications_notification_change", args=[told.pk])))
+    sent = Notification.objects.get(feed__user_id="a&b c", seq=change.seq)
+    back = text_of(admin_client.get(reverse("admin:notifications_notification_change", args=[sent.pk])))
     assert f'href="{page_of(payment)}"' in back
     linked = admin_client.get(f"{notifications}?feed__user_id=a%26b+c&seq={change.seq}")
     assert [row.seq for row in found(linked)] == [change.seq]
@@ -470,8 +470,8 @@ def test_a_payment_page_takes_the_same_few_queries_whatever_happened(
     admin_client, make_payment, deliver, django_assert_max_num_queries
 ):
     payment = make_payment()
-    told = stripe.paid(payment) + stripe.disputed(payment, "du_1", ends="won")
-    for body in stripe.bodies(told):
+    sent = stripe.paid(payment) + stripe.disputed(payment, "du_1", ends="won")
+    for body in stripe.bodies(sent):
         deliver(body)
     # The session, its user; the payment, its frozen parameters, intents, events, changes, refunds; what its user's apps
     # confirmed; the content type, once.

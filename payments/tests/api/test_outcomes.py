@@ -100,8 +100,8 @@ def test_a_payment_that_ended_after_a_failure_says_why(shown, make_payment):
 
 def test_a_dispute_is_shown_with_its_amount_reason_and_due_date(shown, make_payment):
     payment = make_payment()
-    told = stripe.paid(payment) + stripe.disputed(payment, "du_1", amount=500)
-    assert shown(payment, *told)["dispute"] == {
+    sent = stripe.paid(payment) + stripe.disputed(payment, "du_1", amount=500)
+    assert shown(payment, *sent)["dispute"] == {
         "id": f"du_1_{payment.pk.hex}",
         "status": "under_review",
         "reason": "fraudulent",
@@ -114,8 +114,8 @@ def test_a_dispute_is_shown_with_its_amount_reason_and_due_date(shown, make_paym
 @pytest.mark.parametrize("due_by", [None, 0])
 def test_a_dispute_without_due_date_has_none(shown, make_payment, due_by):
     payment = make_payment()
-    told = stripe.event(payment, "charge.dispute.created", of="du_1", evidence_details={"due_by": due_by})
-    assert shown(payment, *stripe.paid(payment), told)["dispute"]["dueBy"] is None
+    sent = stripe.event(payment, "charge.dispute.created", of="du_1", evidence_details={"due_by": due_by})
+    assert shown(payment, *stripe.paid(payment), sent)["dispute"]["dueBy"] is None
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_of_several_disputes_the_open_one_that_is_due_first_is_shown_else_the_la
     shown, make_payment, first, second, chosen
 ):
     payment = make_payment()
-    told = [
+    sent = [
         stripe.event(
             payment,
             "charge.dispute.updated",
@@ -148,19 +148,19 @@ def test_of_several_disputes_the_open_one_that_is_due_first_is_shown_else_the_la
         )
         for name, fields in (("du_1", first), ("du_2", second))
     ]
-    assert shown(payment, *stripe.paid(payment), *told)["dispute"]["id"] == f"{chosen}_{payment.pk.hex}"
+    assert shown(payment, *stripe.paid(payment), *sent)["dispute"]["id"] == f"{chosen}_{payment.pk.hex}"
 
 
 def test_refunds_are_listed_with_their_states_and_those_that_succeeded_are_added_up(shown, make_payment):
     payment = make_payment()
-    told = [
+    sent = [
         *stripe.paid(payment),
         stripe.event(payment, "refund.updated", of="re_2", amount=200, status="succeeded"),
         stripe.event(payment, "refund.updated", of="re_1", amount=300, status="succeeded"),
         stripe.event(payment, "refund.created", of="re_3", amount=250, status="pending"),
         stripe.event(payment, "refund.failed", of="re_4", amount=400, status="failed"),
     ]
-    read = shown(payment, *told)
+    read = shown(payment, *sent)
     assert read["amountRefunded"] == 500
     assert [(row["id"].partition(f"_{payment.pk.hex}")[0], row["amount"]) for row in read["refunds"]] == [
         ("re_1", 300),
@@ -174,11 +174,11 @@ def test_refunds_are_listed_with_their_states_and_those_that_succeeded_are_added
 
 def test_a_refund_of_another_currency_is_shown_in_its_own(shown, make_payment):
     payment = make_payment()
-    told = [
+    sent = [
         stripe.event(payment, "payment_intent.succeeded", currency="eur"),
         stripe.event(payment, "refund.updated", of="re_1"),
     ]
-    assert shown(payment, *told)["refunds"][0]["currency"] == "eur"
+    assert shown(payment, *sent)["refunds"][0]["currency"] == "eur"
 
 
 def test_the_card_that_paid_is_shown_and_no_risk_nor_receipt(shown, make_payment):

@@ -6,6 +6,7 @@ import uuid
 import pytest
 from django.db import connection, transaction
 
+from payments import record
 from payments.checkout import cancel, create, refund, refundable
 from payments.models import Payment, RefundRequest, StatusChange
 from payments.status import Status
@@ -15,6 +16,7 @@ from payments.tests.wire import frames
 from payments.webhooks import apply, envelope
 from stripe_sandbox.checkout import lifecycle, refunds
 from stripe_sandbox.models import Session
+from tests.support.plans import on_postgresql
 from tests.support.server import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -180,7 +182,7 @@ def test_when_stripe_refuses_the_payment_is_kept_and_another_order_needs_it_canc
     with pytest.raises(create.RideHasPayment):
         start(amount=1300)
     assert cancel.cancel(payment_id=kept.pk, cause=StatusChange.Cause.API).status == Status.CANCELED
-    assert frames("a@b.com") == []  # nobody was told of it
+    assert frames("a@b.com") == []  # nobody was notified
     assert start(amount=1300).session_id
 
 
@@ -214,11 +216,36 @@ def test_canceling_ends_the_session_and_tells_the_user_once(start):
     assert [frame.get("status") for frame in frames("a@b.com")] == ["pending", "canceled"]
 
 
+@on_postgresql
+def test_a_payment_takes_four_statements_and_no_transaction_around_them(start, django_assert_num_queries):
+    start(ride_id="warm")
+    with django_assert_num_queries(4):
+        payment = start(ride_id="ride-2")
+    stored = Payment.objects.get(pk=payment.pk)
+    names = [field.attname for field in Payment._meta.concrete_fields]
+    assert {name: getattr(payment, name) for name in names} == {name: getattr(stored, name) for name in names}
+    assert stored.link_seq == 2
+
+
+def test_a_payment_that_changed_while_stripe_was_asked_is_read_anew(start):
+    payment, version = create._reserve(order=make_order(), key={"api_key": "", "idempotency_key": None})
+    params = {"params": payment.stripe_params, "idempotency_key": f"payment-{payment.pk}"}
+    record.learn(payment.pk, {"rewritten": 1}, cause=StatusChange.Cause.API)
+    session = gateway.create_session(**params)
+    announced = create._announce(payment, session=session, version=version)
+    assert announced.link_seq == 1
+    assert announced.facts["rewritten"] == 1
+    again = create._announce(payment, session=session, version=version)
+    assert again.link_seq == 1
+    assert len(frames("a@b.com")) == 1
+
+
 def test_a_payment_that_was_canceled_while_stripe_was_asked_is_not_handed_over(start):
-    payment = create._reserve(order=make_order(), key={"api_key": "backend", "idempotency_key": "key-1"})
+    key = {"api_key": "backend", "idempotency_key": "key-1"}
+    payment, version = create._reserve(order=make_order(), key=key)
     session = gateway.create_session(params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}")
     cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.API)
-    payment = create._announce(payment_id=payment.pk, session=session)
+    payment = create._announce(payment, session=session, version=version)
     assert payment.status == Status.CANCELED
     assert Session.objects.get().status == "expired"
     assert frames("a@b.com") == []

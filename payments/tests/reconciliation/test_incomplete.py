@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def unasked():
     """A payment whose process died before Stripe was asked, two minutes ago."""
-    payment = create._reserve(order=order(), key={"api_key": "", "idempotency_key": "key-1"})
+    payment, _ = create._reserve(order=order(), key={"api_key": "", "idempotency_key": "key-1"})
     age(minutes=2)
     return payment
 
@@ -289,6 +289,6 @@ def test_two_runs_at_once_refund_once(unasked_refund):
 
 def test_an_order_is_the_same_request_for_a_run_as_for_its_backend():
     """The key and the parameters are the row's own: nothing of them depends on who asks, or when."""
-    payment = create._reserve(order=order(), key={"api_key": "", "idempotency_key": None})
+    payment, _ = create._reserve(order=order(), key={"api_key": "", "idempotency_key": None})
     assert create.complete(payment).session_id == create.complete(payment).session_id
     assert Session.objects.count() == 1

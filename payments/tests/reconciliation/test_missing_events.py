@@ -33,7 +33,7 @@ def paid():
     return payment
 
 
-def test_what_never_arrived_is_stored_applied_and_told(paid):
+def test_what_never_arrived_is_stored_applied_and_notified(paid):
     code, out = fetch()
     assert code == 0
     assert f"payment {paid.pk}, ride ride_1: pending → succeeded (evt_" in out
@@ -224,13 +224,13 @@ def test_two_runs_at_once_do_no_harm(paid):
     assert StatusChange.objects.count() == 1
 
 
-def pages(told):
+def pages(listed):
     """Return a Stripe that gives the newest of these events, and then does not answer any more."""
 
     def answer(method, path):
         if "starting_after" in path:
             return 500, broken_stripe.error("Down.")
-        return 200, {"object": "list", "data": told, "has_more": True, "url": "/v1/events"}
+        return 200, {"object": "list", "data": listed, "has_more": True, "url": "/v1/events"}
 
     return answer
 
@@ -264,7 +264,7 @@ def test_what_is_no_event_fails_alone(paid, settings):
         (400, "Stripe refuses: No."),
     ],
 )
-def test_a_refusal_is_told_with_what_to_set(settings, status_, message):
+def test_a_refusal_is_reported_with_what_to_set(settings, status_, message):
     refusal = broken_stripe.error("No.", "invalid_request_error")
     with broken_stripe.answering(lambda *_: (status_, refusal)) as settings.STRIPE_API_BASE:
         code, out = fetch()

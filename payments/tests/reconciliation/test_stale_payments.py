@@ -96,13 +96,13 @@ def test_a_session_says_what_its_events_would_have_said(payment, happen, end):
     payment.refresh_from_db()
     assert payment.status == end
     assert StatusChange.objects.get().cause == "reconciliation"
-    told, known = frames("a@b.com"), payment.facts.keys()
-    assert [frame["status"] for frame in told] == ["pending", end]
+    sent, known = frames("a@b.com"), payment.facts.keys()
+    assert [frame["status"] for frame in sent] == ["pending", end]
     for event in Event.objects.order_by("pk"):
         envelope.store(envelope.read(json.dumps(render_event(event, pending_webhooks=0)).encode()))
         apply.apply([event.stripe_id])
     payment.refresh_from_db()
-    assert (payment.status, frames("a@b.com")) == (end, told)
+    assert (payment.status, frames("a@b.com")) == (end, sent)
     assert payment.facts.keys() - known <= {
         "attempted",
         "processing",
@@ -230,7 +230,7 @@ def test_one_that_fails_fails_alone_and_an_outage_ends_the_run(settings, live_se
     assert "Stripe does not answer: Down." in out
 
 
-def test_an_outage_is_told_without_the_sessions_that_were_asked_for(payment, settings):
+def test_an_outage_is_reported_without_the_sessions_that_were_asked_for(payment, settings):
     settings.STRIPE_API_BASE = "http://127.0.0.1:1"
     code, out = compare(payment)
     assert (code, "Stripe cannot be reached (ConnectionError)." in out) == (1, True), out
@@ -246,7 +246,7 @@ def test_an_answer_that_is_not_as_stripe_describes_it_adds_nothing(payment, sett
     assert status(payment) == "pending"
 
 
-def test_an_event_that_was_told_by_the_session_first_is_news_no_more(payment, deliver):
+def test_an_event_that_the_session_said_first_is_news_no_more(payment, deliver):
     pay(payment)
     compare(payment)
     for body in stripe.bodies(stripe.paid(payment)):

@@ -84,3 +84,50 @@ SET state = new.state, reason = new.reason, attempts = new.attempts, applied_at 
 FROM new
 WHERE payments_webhookevent.id = new.id AND payments_webhookevent.id = ANY (ARRAY(SELECT id FROM new)) AND true
 RETURNING 1;
+
+-- The payments of a ride are read:
+SELECT id, ride_claim, facts
+FROM payments_payment
+WHERE ride_id = %s
+ORDER BY created_at;
+
+-- A new payment is written:
+INSERT INTO payments_payment (id, ride_id, user_id, amount, currency, description, status, facts, attention, session_id, payment_intent_id, payment_url, expires_at, link_seq, stripe_params, attempt, checked_at, stripe_error, api_key, idempotency_key, request_digest, ride_claim, created_at)
+SELECT id, ride_id, user_id, amount, currency, description, status, facts, attention, session_id, payment_intent_id, payment_url, expires_at, link_seq, stripe_params, attempt, checked_at, stripe_error, api_key, idempotency_key, request_digest, ride_claim, created_at
+FROM json_populate_recordset(NULL::payments_payment, %s) AS new
+WHERE true
+RETURNING xmin::text;
+
+-- Its link is written, once Stripe has made its session:
+WITH
+seen AS (SELECT *
+    FROM json_to_recordset(%s) AS seen (id uuid, version text)),
+unchanged AS (SELECT id
+    FROM payments_payment
+    WHERE id = ANY (ARRAY(SELECT id FROM seen)) AND xmin::text = (SELECT version FROM seen WHERE seen.id = payments_payment.id)
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED),
+incoming AS (SELECT *
+    FROM json_to_recordset(%s) AS item (place integer, user_id text, newer integer, frame text, collapse_key text, created_at timestamptz, expires_at timestamptz)
+    WHERE true AND (SELECT count(*) FROM unchanged) = (SELECT count(*) FROM seen)),
+feed AS (INSERT INTO notifications_feed (user_id, last_seq, latest_connection)
+    SELECT user_id, count(*), ''
+    FROM incoming
+    WHERE true
+    GROUP BY user_id
+    ORDER BY user_id
+    ON CONFLICT (user_id) DO UPDATE
+    SET last_seq = notifications_feed.last_seq + excluded.last_seq
+    RETURNING id, user_id, last_seq),
+notification AS (INSERT INTO notifications_notification (feed_id, seq, frame, collapse_key, created_at, expires_at)
+    SELECT feed.id, feed.last_seq - newer, frame, collapse_key, created_at, expires_at
+    FROM incoming JOIN feed AS feed ON feed.user_id = incoming.user_id),
+numbered AS (SELECT place, feed.last_seq - newer AS seq
+    FROM incoming JOIN feed AS feed ON feed.user_id = incoming.user_id),
+link AS (WITH new AS (SELECT * FROM json_populate_recordset(NULL::payments_payment, %s) AS new) UPDATE payments_payment
+    SET session_id = new.session_id, payment_url = new.payment_url, expires_at = new.expires_at, stripe_error = new.stripe_error, link_seq = (SELECT seq FROM numbered)
+    FROM new
+    WHERE payments_payment.id = new.id AND payments_payment.id = ANY (ARRAY(SELECT id FROM new)) AND (SELECT count(*) FROM feed) > 0
+    RETURNING 1)
+SELECT 'feed', place::text, seq, segment
+FROM (SELECT place, seq, (SELECT TIMELINE) AS segment
+    FROM numbered) AS written;

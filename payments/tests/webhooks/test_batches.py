@@ -91,10 +91,10 @@ def test_what_comes_while_another_is_written_is_written_in_one_transaction(make_
 
 def test_a_bad_event_fails_alone_among_those_that_came_with_it(make_payment, writes):
     payments = [make_payment() for _ in range(4)]
-    told = [stripe.paid(payment)[1] for payment in payments]
-    del told[2]["data"]["object"]["amount_total"]
+    sent = [stripe.paid(payment)[1] for payment in payments]
+    del sent[2]["data"]["object"]["amount_total"]
 
-    outcomes = asyncio.run(together(stripe.bodies(told), writes))
+    outcomes = asyncio.run(together(stripe.bodies(sent), writes))
 
     assert writes.sizes == [1, 3]
     assert [outcome.state for outcome in outcomes] == ["applied", "applied", "failed", "applied"]
@@ -112,7 +112,7 @@ def test_an_event_that_comes_twice_in_one_transaction_is_stored_once_and_counted
     assert StatusChange.objects.count() == 2
 
 
-def test_events_of_one_payment_that_come_together_are_told_once(make_payment, writes):
+def test_events_of_one_payment_that_come_together_are_notified_once(make_payment, writes):
     payment, other = make_payment(), make_payment()
     bodies = stripe.bodies([stripe.paid(other)[0], *stripe.paid_later(payment), *stripe.confirmed(payment)])
 
@@ -137,7 +137,7 @@ def test_an_event_whose_client_hung_up_is_taken_in_all_the_same(make_payment, wr
     assert Payment.objects.get().status == "succeeded"
 
 
-def test_who_has_waited_too_long_is_told_and_only_what_was_begun_is_written(
+def test_a_caller_that_has_waited_too_long_is_answered_and_only_what_was_begun_is_written(
     make_payment, writes, monkeypatch
 ):
     monkeypatch.setattr(batches, "WAIT_SECONDS", 0.5)
@@ -149,10 +149,10 @@ def test_who_has_waited_too_long_is_told_and_only_what_was_begun_is_written(
         second = asyncio.create_task(answer(stripe.bodies(stripe.paid(waiting))[0]))
         return await asyncio.gather(first, second, return_exceptions=True)
 
-    told = asyncio.run(both())
+    errors = asyncio.run(both())
     writes.go.set()
     end_of_writers()
-    assert [str(error) for error in told] == ["The database took too long."] * 2
+    assert [str(error) for error in errors] == ["The database took too long."] * 2
     assert WebhookEvent.objects.get().payment == begun
     assert batches._waiting_bytes == 0
 

@@ -21,7 +21,7 @@ pytestmark = [on_postgresql, pytest.mark.django_db(transaction=True)]
 READ, WRITE = "owner AS", "seen AS"
 
 
-def take_in(events):
+def store_and_apply(events):
     return ingest.ingest([envelope.read(body) for body in stripe.bodies(events)])
 
 
@@ -54,12 +54,12 @@ def between(work):
 
 
 def at_once(*batches):
-    """Take in several batches, each on a connection of its own, all of which are read before one is written."""
+    """Store and apply several batches, each on a connection of its own, all of which are read before one is written."""
     ready = threading.Barrier(len(batches))
 
     def run(batch):
         with between(lambda: ready.wait(10)):
-            return take_in(batch)
+            return store_and_apply(batch)
 
     with ThreadPoolExecutor(len(batches)) as pool:
         running = [pool.submit(elsewhere_in_thread, run, batch) for batch in batches]
@@ -85,25 +85,25 @@ def test_an_event_takes_one_statement_to_read_one_to_write_and_one_to_look_for_w
         statements.append(sql)
         return execute(sql, *more)
 
-    take_in(stripe.paid(make_payment()))  # what wakes connections is read once
+    store_and_apply(stripe.paid(make_payment()))  # what wakes connections is read once
     payments = [make_payment() for _ in range(3)]
     with connection.execute_wrapper(note):
-        take_in([stripe.paid(payment)[1] for payment in payments])
+        store_and_apply([stripe.paid(payment)[1] for payment in payments])
         assert [READ in statements[0], WRITE in statements[1], "'parked'" in statements[2]] == [True] * 3
         assert len(statements) == 3
         statements.clear()
-        take_in([stripe.event(payments[0], "charge.refunded", amount_refunded=5)])
+        store_and_apply([stripe.event(payments[0], "charge.refunded", amount_refunded=5)])
     assert [READ in statements[0], WRITE in statements[1], len(statements)] == [True, True, 2]
 
 
 def test_what_another_event_adds_between_the_read_and_the_write_is_kept(make_payment):
     payment = make_payment()
-    take_in(stripe.paid(payment)[:1])
+    store_and_apply(stripe.paid(payment)[:1])
     first, second = (
         stripe.event(payment, "charge.refunded", amount_refunded=amount) for amount in (300, 1250)
     )
-    with between(lambda: elsewhere(take_in, [first])):
-        (result,) = take_in([second])
+    with between(lambda: elsewhere(store_and_apply, [first])):
+        (result,) = store_and_apply([second])
     assert result.state == "applied"
     assert [change.after for change in StatusChange.objects.all()] == [
         "succeeded",
@@ -121,7 +121,7 @@ def test_what_the_api_adds_between_the_read_and_the_write_is_kept(make_payment):
         record.learn(payment.pk, {"canceled": 1_700_000_000}, cause=StatusChange.Cause.API)
 
     with between(lambda: elsewhere(cancel)):
-        (result,) = take_in(stripe.paid(payment)[1:])
+        (result,) = store_and_apply(stripe.paid(payment)[1:])
     assert result.state == "applied"
     payment.refresh_from_db()
     assert payment.status == "succeeded"
@@ -134,7 +134,7 @@ def test_an_event_whose_payment_is_being_changed_waits_for_the_change_and_is_wor
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             record.lock(payment.pk)
-            running = pool.submit(elsewhere_in_thread, take_in, stripe.paid(payment)[1:])
+            running = pool.submit(elsewhere_in_thread, store_and_apply, stripe.paid(payment)[1:])
             eventually(waits_for_a_lock)
             record.learn(payment.pk, {"canceled": 1_700_000_000}, cause=StatusChange.Cause.API)
         assert [result.state for result in running.result(20)] == ["applied"]
@@ -147,29 +147,29 @@ def test_a_database_whose_snapshots_last_costs_no_event(make_payment):
     """A pooler may drop what this service asks of a session, and a DBA may have another default."""
     payment = make_payment()
     refunds = [stripe.event(payment, "charge.refunded", amount_refunded=amount) for amount in (300, 1250)]
-    take_in(stripe.paid(payment)[1:])
+    store_and_apply(stripe.paid(payment)[1:])
     lasting = session_with("default_transaction_isolation", "repeatable read")
-    with lasting, between(lambda: elsewhere(take_in, refunds[:1])):
-        (result,) = take_in(refunds[1:])
+    with lasting, between(lambda: elsewhere(store_and_apply, refunds[:1])):
+        (result,) = store_and_apply(refunds[1:])
     assert result.state == "applied"
     assert WebhookEvent.objects.filter(attempts=1, state="applied").count() == 3
 
 
 def test_an_event_whose_snapshot_is_too_old_when_it_has_waited_is_read_anew(make_payment):
     payment, other = make_payment(user_id="rider"), make_payment(user_id="rider")
-    take_in(stripe.paid(make_payment(user_id="rider"))[1:])
+    store_and_apply(stripe.paid(make_payment(user_id="rider"))[1:])
     lasting = session_with("default_transaction_isolation", "repeatable read")
     running = []
 
     def late(execute, sql, *more):
         if WRITE in sql and not running:  # another event is written once the statement has its snapshot
-            running.append(pool.submit(elsewhere_in_thread, take_in, stripe.paid(other)[1:]))
+            running.append(pool.submit(elsewhere_in_thread, store_and_apply, stripe.paid(other)[1:]))
             sql = sql.replace("WITH ", "WITH late AS MATERIALIZED (SELECT pg_sleep(1)), ", 1)
             sql = sql.replace("WHERE id = ANY", "WHERE (SELECT count(*) FROM late) = 1 AND id = ANY", 1)
         return execute(sql, *more)
 
     with lasting, ThreadPoolExecutor(1) as pool, connection.execute_wrapper(late):
-        (result,) = take_in(stripe.paid(payment)[1:])
+        (result,) = store_and_apply(stripe.paid(payment)[1:])
         running[0].result(20)
     assert result.state == "applied"
     assert seqs("rider") == [1, 2, 3]
@@ -195,7 +195,7 @@ def test_an_event_of_no_payment_that_is_delivered_twice_at_once_is_stored_once(m
     unknown = stripe.event(make_payment(), "charge.refunded", payment_intent="pi_unknown")
 
     def store():
-        elsewhere(take_in, [unknown])
+        elsewhere(store_and_apply, [unknown])
 
     def wrapper(execute, sql, *more):
         if "INSERT INTO payments_webhookevent" in sql and not WebhookEvent.objects.exists():
@@ -203,7 +203,7 @@ def test_an_event_of_no_payment_that_is_delivered_twice_at_once_is_stored_once(m
         return execute(sql, *more)
 
     with connection.execute_wrapper(wrapper):
-        (result,) = take_in([unknown])
+        (result,) = store_and_apply([unknown])
     assert result.state == "parked"
     assert list(WebhookEvent.objects.values_list("deliveries", flat=True)) == [2]
 
@@ -232,8 +232,8 @@ def test_a_payment_intent_that_was_just_given_to_another_payment_is_not_taken_fr
         stripe.event(each, "checkout.session.completed", payment_status="paid", payment_intent="pi_contested")
         for each in (other, payment)
     )
-    with between(lambda: elsewhere(take_in, [theirs])):
-        (result,) = take_in([ours])
+    with between(lambda: elsewhere(store_and_apply, [theirs])):
+        (result,) = store_and_apply([ours])
     assert (result.state, result.reason) == ("ignored", "other_payment")
     assert Intent.objects.get().payment == other
     payment.refresh_from_db()
@@ -268,10 +268,10 @@ def test_an_event_that_parks_while_its_payment_becomes_known_is_applied(make_pay
 
     def take_in_refund():
         with connection.execute_wrapper(park):
-            take_in([refund])
+            store_and_apply([refund])
 
     with between(lambda: elsewhere(take_in_refund)):
-        take_in([completed])
+        store_and_apply([completed])
     assert parking.is_set()
     assert [frame["status"] for frame in wire.frames(payment.user_id)] == ["succeeded", "partially_refunded"]
 
@@ -294,10 +294,10 @@ def while_it_is_applied(work):
 def test_an_event_that_failed_before_and_parks_while_its_payment_becomes_known_is_applied(make_payment):
     payment = make_payment()
     refund = stripe.event(payment, "charge.refunded", amount_refunded=300)
-    take_in([refund])
+    store_and_apply([refund])
     WebhookEvent.objects.update(state="failed")
-    with while_it_is_applied(lambda: elsewhere(take_in, stripe.paid(payment)[1:])):
-        take_in([refund])
+    with while_it_is_applied(lambda: elsewhere(store_and_apply, stripe.paid(payment)[1:])):
+        store_and_apply([refund])
     assert WebhookEvent.objects.get(event_id=refund["id"]).state == "applied"
     assert [frame["status"] for frame in wire.frames(payment.user_id)] == ["succeeded", "partially_refunded"]
 
@@ -305,17 +305,17 @@ def test_an_event_that_failed_before_and_parks_while_its_payment_becomes_known_i
 def test_a_copy_that_parks_while_its_payment_becomes_known_is_applied(make_payment):
     payment = make_payment()
     refund = stripe.event(payment, "charge.refunded", amount_refunded=300)
-    take_in([refund | {"api_version": "2020-01-01"}])
+    store_and_apply([refund | {"api_version": "2020-01-01"}])
     assert WebhookEvent.objects.get().state == "parked"
-    with while_it_is_applied(lambda: elsewhere(take_in, stripe.paid(payment)[1:])):
-        take_in([refund])
+    with while_it_is_applied(lambda: elsewhere(store_and_apply, stripe.paid(payment)[1:])):
+        store_and_apply([refund])
     assert WebhookEvent.objects.get(event_id=refund["id"]).state == "applied"
 
 
 def test_an_event_that_is_removed_while_it_comes_again_is_stored_anew(make_payment):
     payment = make_payment()
     event = stripe.paid(payment)[1]
-    take_in([event])
+    store_and_apply([event])
     WebhookEvent.objects.update(state="failed")
     left = [lambda: StatusChange.objects.all().delete(), lambda: WebhookEvent.objects.all().delete()]
 
@@ -325,7 +325,7 @@ def test_an_event_that_is_removed_while_it_comes_again_is_stored_anew(make_payme
         return execute(sql, *more)
 
     with connection.execute_wrapper(wrapper):
-        (result,) = take_in([event])
+        (result,) = store_and_apply([event])
     assert (result.state, left) == ("applied", [])
     assert list(WebhookEvent.objects.values_list("event_id", "deliveries")) == [(event["id"], 1)]
 
@@ -349,9 +349,9 @@ def test_a_writer_that_dies_between_the_two_leaves_nothing_behind(make_payment):
         raise SystemExit
 
     with pytest.raises(SystemExit), between(die):
-        take_in([event])
+        store_and_apply([event])
     assert not WebhookEvent.objects.exists()
-    assert [result.state for result in elsewhere(take_in, [event])] == ["applied"]
+    assert [result.state for result in elsewhere(store_and_apply, [event])] == ["applied"]
     assert seqs(payment.user_id) == [1]
 
 
@@ -364,7 +364,7 @@ def test_a_connection_that_is_lost_between_the_two_is_replaced_and_the_event_app
 
     connection.ensure_connection()
     with between(lambda: elsewhere(lose, connection.connection.info.backend_pid)):
-        (result,) = take_in([stripe.paid(payment)[1]])
+        (result,) = store_and_apply([stripe.paid(payment)[1]])
     assert result.state == "applied"
     assert seqs(payment.user_id) == [1]
 
@@ -376,5 +376,5 @@ def test_a_database_that_stays_away_is_an_outage_and_writes_nothing(make_payment
         raise OperationalError("away")
 
     with connection.execute_wrapper(away), pytest.raises(OperationalError):
-        take_in([event])
+        store_and_apply([event])
     assert not WebhookEvent.objects.exists()

@@ -100,7 +100,7 @@ def test_a_type_of_any_length_is_stored(make_payment, deliver):
     assert deliver(json.dumps(event).encode()).reason == "type"
 
 
-def test_attempts_of_old_versions_are_told_apart_by_their_charges(make_payment, deliver):
+def test_attempts_of_old_versions_are_distinguished_by_their_charges(make_payment, deliver):
     payment = make_payment()
     for type_, charge in (("payment_intent.payment_failed", "ch_1"), ("payment_intent.processing", "py_1")):
         event = stripe.event(payment, type_, charges={"data": [{"id": charge}]})

@@ -145,8 +145,8 @@ def counted(*payments):
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_the_money_of_an_intent_counts_once_whatever_its_metadata_says(make_payment, send, order):
     payment, other = make_payment(), make_payment()
-    told = taken(payment, other)
-    states = [verdict(send(told[number])) for number in order]
+    sent = taken(payment, other)
+    states = [verdict(send(sent[number])) for number in order]
     assert states == [("applied", ""), ("ignored", "other_payment")]
     assert counted(payment, other) == ["pending", "succeeded"]
     assert {payment.attention, other.attention} == {"", "rewritten"}
@@ -155,10 +155,10 @@ def test_the_money_of_an_intent_counts_once_whatever_its_metadata_says(make_paym
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_it_counts_once_in_one_batch_too(make_payment, order):
     payment, other = make_payment(), make_payment()
-    told = [taken(payment, other)[number] for number in order]
-    for body in stripe.bodies(told):
+    sent = [taken(payment, other)[number] for number in order]
+    for body in stripe.bodies(sent):
         envelope.store(envelope.read(body))
-    outcomes = apply.apply([event["id"] for event in told])
+    outcomes = apply.apply([event["id"] for event in sent])
     assert [outcome.state for outcome in outcomes] == ["applied", "ignored"]
     assert counted(payment, other) == ["pending", "succeeded"]
 
@@ -353,7 +353,7 @@ def test_a_session_paid_in_a_way_that_nobody_knows_is_not_paid(make_payment, sen
     assert (payment.status, payment.attention) == ("processing", "unknown_value")
 
 
-def test_foreign_intents_are_removed_with_the_events_that_told_of_them(make_payment, send):
+def test_foreign_intents_are_removed_with_the_events_that_named_them(make_payment, send):
     send(of_a_stranger("payment_intent.succeeded"))
     send(stripe.paid(make_payment())[0])
     Intent.objects.update(created_at=timezone.now() - timedelta(days=91))

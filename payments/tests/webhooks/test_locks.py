@@ -20,7 +20,7 @@ def crossed(payment, other):
     return stripe.event(payment, "checkout.session.completed", payment_status="paid", metadata=metadata)
 
 
-def take_in(rows):
+def store_and_apply(rows):
     ingest.ingest(rows)
 
 
@@ -55,7 +55,7 @@ def at_the_same_moment(work, *batches):
         thread.join()
 
 
-@pytest.mark.parametrize("work", [take_in, apply_stored])
+@pytest.mark.parametrize("work", [store_and_apply, apply_stored])
 def test_two_events_that_name_each_others_payments_are_both_applied_at_once(make_payment, work):
     a, b = make_payment(), make_payment()
     at_the_same_moment(work, [crossed(a, b)], [crossed(b, a)])

@@ -22,7 +22,7 @@ def rows(*events):
     return [envelope.read(body) for body in stripe.bodies(events)]
 
 
-def take_in(*events, **options):
+def store_and_apply(*events, **options):
     return ingest.ingest(rows(*events), **options)
 
 
@@ -96,9 +96,9 @@ def test_an_event_whose_payment_stays_locked_is_kept_and_applied_with_its_next_d
     payment = make_payment()
     event = stripe.paid(payment)[1]
     with held(payment_of(payment)), pytest.raises(OperationalError):
-        take_in(event)
+        store_and_apply(event)
     assert states() == {event["id"]: "received"}
-    assert [result.state for result in take_in(event)] == ["applied"]
+    assert [result.state for result in store_and_apply(event)] == ["applied"]
     assert [frame["status"] for frame in wire.frames(payment.user_id)] == ["succeeded"]
 
 
@@ -120,11 +120,11 @@ def test_a_parked_event_whose_payment_is_locked_in_that_moment_is_applied_with_t
 ):
     payment = make_payment()
     refund, completed = stripe.event(payment, "charge.refunded", amount_refunded=3), stripe.paid(payment)[1]
-    take_in(refund)
+    store_and_apply(refund)
     with held_after_the_write(payment_of(payment)), pytest.raises(OperationalError):
-        take_in(completed)
+        store_and_apply(completed)
     assert states() == {refund["id"]: "parked", completed["id"]: "applied"}
-    assert [result.state for result in take_in(completed)] == ["applied"]
+    assert [result.state for result in store_and_apply(completed)] == ["applied"]
     assert states()[refund["id"]] == "applied"
     assert WebhookEvent.objects.get(event_id=completed["id"]).deliveries == 2
 
@@ -137,7 +137,7 @@ def test_an_event_that_comes_again_for_a_locked_payment_holds_up_none_that_came_
         done, left = ingest.write(rows(fresh, again), together=True)
         assert (done.state, left) == ("applied", None)
         with pytest.raises(ingest.NotTogetherError):
-            take_in(again, together=True)
+            store_and_apply(again, together=True)
     assert states()[again["id"]] == "failed"
 
 
@@ -156,7 +156,7 @@ def test_a_delivery_whose_event_is_locked_is_counted_once_it_can_be(make_payment
 def test_a_parked_event_of_a_locked_payment_keeps_waiting_only_the_event_that_made_it_known(make_payment):
     good, other = make_payment(), make_payment()
     refund = stripe.event(other, "charge.refunded", amount_refunded=3)
-    take_in(refund)
+    store_and_apply(refund)
     batch = rows(stripe.paid(good)[1], stripe.paid(other)[1])
     with held_after_the_write(payment_of(other)):
         done, left = ingest.write(batch, together=True)
@@ -170,7 +170,7 @@ def test_a_parked_event_of_a_locked_payment_keeps_waiting_only_the_event_that_ma
 
 def test_a_request_of_a_refund_that_is_locked_is_waited_for_as_briefly_as_a_payment(make_payment):
     payment = make_payment()
-    take_in(*stripe.paid(payment))
+    store_and_apply(*stripe.paid(payment))
     request = RefundRequest.objects.create(payment=payment, amount=500, is_full=False, idempotency_key="key")
     refunded = stripe.event(
         payment, "refund.created", of="re_1", amount=500, metadata={"refund_request": str(request.pk)}
@@ -180,16 +180,16 @@ def test_a_request_of_a_refund_that_is_locked_is_waited_for_as_briefly_as_a_paym
         held(lambda: RefundRequest.objects.select_for_update().get()),
         pytest.raises(ingest.NotTogetherError),
     ):
-        take_in(refunded, together=True)
+        store_and_apply(refunded, together=True)
     assert refunded["id"] not in states()
-    assert [result.state for result in take_in(refunded)] == ["applied"]
+    assert [result.state for result in store_and_apply(refunded)] == ["applied"]
     request.refresh_from_db()
     assert request.refund_id.startswith("re_1")
 
 
 def test_parked_events_that_are_being_applied_are_not_given_up_and_not_waited_for(make_payment, impatient):
     held_one, old = (stripe.event(make_payment(), "charge.refunded", amount_refunded=3) for _ in range(2))
-    take_in(held_one, old)
+    store_and_apply(held_one, old)
     newest = WebhookEvent.objects.latest("received_at").received_at
     WebhookEvent.objects.update(received_at="2020-01-01T00:00Z")
     with held(lambda: WebhookEvent.objects.select_for_update().get(event_id=held_one["id"])):

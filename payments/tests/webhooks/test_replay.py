@@ -66,7 +66,7 @@ def test_replaying_everything_changes_nothing_and_notifies_nobody(paid):
     assert "2 events (2 applied); 0 statuses changed." in out
 
 
-def test_a_wrong_state_is_mended_and_the_user_told(paid):
+def test_a_wrong_state_is_mended_and_the_user_notified(paid):
     make_wrong(paid)
     code, out = replay("--payment", str(paid.pk))
     assert code == 0
@@ -92,14 +92,14 @@ def test_a_dry_run_shows_what_would_change_and_changes_nothing(paid):
 
 def test_each_option_selects_and_together_they_select_less(make_payment, deliver):
     payments = [make_payment(user_id="me", ride_id=f"ride_{n}", ride_claim=None) for n in range(3)]
-    told = [event for payment in payments for event in stripe.paid(payment)]
-    for body in stripe.bodies(told):
+    sent = [event for payment in payments for event in stripe.paid(payment)]
+    for body in stripe.bodies(sent):
         deliver(body)
-    old = told[0]["id"]
+    old = sent[0]["id"]
     WebhookEvent.objects.filter(event_id=old).update(received_at=timezone.now() - timedelta(days=2))
     for arguments, number in [
         (["--all"], 6),
-        ([old, told[1]["id"]], 2),
+        ([old, sent[1]["id"]], 2),
         (["--type", "payment_intent.succeeded"], 3),
         (["--type", "payment_intent.succeeded", "--type", "checkout.session.completed"], 6),
         (["--payment", str(payments[0].pk)], 2),
@@ -141,11 +141,11 @@ def test_events_that_wait_for_their_payment_are_found_by_it(make_payment, delive
 
 
 def test_a_replay_of_more_than_a_batch_applies_all(make_payment):
-    told = [event for _ in range(BATCH_SIZE // 2 + 1) for event in stripe.paid(make_payment())]
-    for body in stripe.bodies(told):
+    sent = [event for _ in range(BATCH_SIZE // 2 + 1) for event in stripe.paid(make_payment())]
+    for body in stripe.bodies(sent):
         envelope.store(envelope.read(body))
     assert (
-        f"{len(told)} events ({len(told)} applied); {len(told) // 2} statuses changed." in replay("--all")[1]
+        f"{len(sent)} events ({len(sent)} applied); {len(sent) // 2} statuses changed." in replay("--all")[1]
     )
 
 

@@ -128,11 +128,11 @@ def test_a_change_whose_event_stays_keeps_it(paid):
 
 def test_an_event_that_was_pruned_and_comes_again_changes_nothing(paid, deliver):
     [event] = {change.event for change in StatusChange.objects.all()}
-    told = wire.frames(paid.user_id)
+    before = wire.frames(paid.user_id)
     assert prune() == 2
     assert deliver(event.body.encode()).state == State.APPLIED
     assert StatusChange.objects.count() == 1
-    assert wire.frames(paid.user_id) == told
+    assert wire.frames(paid.user_id) == before
 
 
 @pytest.mark.django_db(transaction=True)

@@ -102,7 +102,7 @@ def test_bytes_are_signed_as_they_are(sign):
         (1, r"(400|39\d) seconds from now"),
     ],
 )
-def test_a_signature_of_another_time_is_told_apart_and_says_which(sign, direction, when):
+def test_a_signature_of_another_time_is_distinguished_and_says_which(sign, direction, when):
     now = int(time.time())
     take(sign(BODY, at=now + direction * (TOLERANCE_SECONDS - 20)))
     with pytest.raises(SignatureOfAnotherTime, match=rf"signed {when}.*300: check the clock"):

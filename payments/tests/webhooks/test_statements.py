@@ -1,4 +1,4 @@
-"""The statements of an event can be read whole: statements.sql has them as they are sent."""
+"""The statements of an event and of a new payment can be read whole: statements.sql has them as they are sent."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,10 @@ pytestmark = [on_postgresql, pytest.mark.django_db]
 
 
 def printed():
-    """Return the statements that read an event, write all that it can add, and write what became of a stored one."""
+    """Return the statements that read an event, write all that it can add, and write what became of a stored one.
+
+    Then those of a new payment.
+    """
     every = ("unchanged", "event", "feed", "payment", "intent", "change", "refund")
     texts = {
         "What an event names is read (payments/sql.py). With a lock the part `payment` ends in FOR NO KEY UPDATE": sql.dialect(
@@ -27,6 +30,11 @@ def printed():
             every, briefly=True
         ),
         "What became of stored events is written": write_sql.one(write_sql.EVENTS),
+        "The payments of a ride are read": sql._OF_RIDE,
+        "A new payment is written": write_sql.one(write_sql.NEW_PAYMENTS),
+        "Its link is written, once Stripe has made its session": write_sql.together(
+            ("unchanged", "feed", "link"), briefly=False
+        ),
     }
     return "\n".join(f"-- {title}:\n{_in_lines(text)};\n" for title, text in texts.items())
 
@@ -44,6 +52,6 @@ def _in_lines(text):
     return "".join(lines)
 
 
-def test_the_statements_of_an_event_are_those_that_are_kept_to_be_read():
+def test_the_statements_are_those_that_are_kept_to_be_read():
     """After a change that is meant, write what `printed` returns to statements.sql, and read it."""
     assert printed() == KEPT.read_text()

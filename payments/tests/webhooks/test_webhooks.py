@@ -30,7 +30,7 @@ def test_a_paid_session_makes_the_payment_succeed_and_tells_the_user(make_paymen
     ]
 
 
-def test_a_change_is_kept_with_its_cause_and_the_notification_that_told_it(make_payment, deliver):
+def test_a_change_is_kept_with_its_cause_and_the_notification_that_announced_it(make_payment, deliver):
     payment = make_payment()
     outcome = deliver(stripe.bodies(stripe.paid(payment))[0])
     change = StatusChange.objects.get(payment=payment)
@@ -70,7 +70,7 @@ def test_the_same_event_on_many_connections_at_once_is_applied_once(make_payment
 
 def test_different_events_of_a_payment_at_once_lose_nothing(make_payment, deliver):
     payments = [make_payment() for _ in range(4)]
-    told = stripe.bodies(
+    sent = stripe.bodies(
         event
         for p in payments
         for event in stripe.paid(p) + stripe.refunded(p, "re_1", amount=1250, total=1250)
@@ -83,7 +83,7 @@ def test_different_events_of_a_payment_at_once_lose_nothing(make_payment, delive
             deliver(body)
         connection.close()
 
-    threads = [threading.Thread(target=run, args=(told[n::4],)) for n in range(4)]
+    threads = [threading.Thread(target=run, args=(sent[n::4],)) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -303,12 +303,12 @@ def test_a_refund_without_an_intent_is_of_another_integration(make_payment, deli
     assert deliver(stripe.bodies([event])[0]).state == "ignored"
 
 
-def test_what_changed_twice_in_one_transaction_is_told_once(make_payment):
+def test_what_changed_twice_in_one_transaction_is_notified_once(make_payment):
     payment = make_payment()
-    told = stripe.paid_later(payment) + stripe.confirmed(payment)
-    for body in stripe.bodies(told):
+    sent = stripe.paid_later(payment) + stripe.confirmed(payment)
+    for body in stripe.bodies(sent):
         envelope.store(envelope.read(body))
-    apply.apply([event["id"] for event in told])
+    apply.apply([event["id"] for event in sent])
     assert [frame["status"] for frame in frames(payment)] == ["succeeded"]
     assert [c.after for c in StatusChange.objects.filter(payment=payment)] == ["processing", "succeeded"]
 
@@ -322,11 +322,11 @@ def test_the_intent_that_was_paid_is_the_one_that_refunds_go_to(make_payment, de
 
 def test_a_bad_event_fails_alone(make_payment):
     good, bad = make_payment(), make_payment()
-    told = stripe.paid(good) + stripe.paid(bad)
-    del told[-1]["data"]["object"]["currency"]
-    for body in stripe.bodies(told):
+    sent = stripe.paid(good) + stripe.paid(bad)
+    del sent[-1]["data"]["object"]["currency"]
+    for body in stripe.bodies(sent):
         envelope.store(envelope.read(body))
-    outcomes = apply.apply([event["id"] for event in told])
+    outcomes = apply.apply([event["id"] for event in sent])
     assert [outcome.state for outcome in outcomes] == ["applied", "applied", "applied", "failed"]
     good.refresh_from_db()
     assert good.status == Status.SUCCEEDED
@@ -336,12 +336,12 @@ def test_a_bad_event_fails_alone(make_payment):
 def test_a_batch_takes_the_same_few_statements_however_large_it_is(
     make_payment, django_assert_max_num_queries
 ):
-    """One query a table; only notifications are numbered one by one (two statements each)."""
-    told = [event for _ in range(20) for event in stripe.expired(make_payment())]
-    for body in stripe.bodies(told):
+    """One query a table; only notifications are numbered one at a time (two statements each)."""
+    sent = [event for _ in range(20) for event in stripe.expired(make_payment())]
+    for body in stripe.bodies(sent):
         envelope.store(envelope.read(body))
     with django_assert_max_num_queries(12 + 2 * 20):
-        apply.apply([event["id"] for event in told])
+        apply.apply([event["id"] for event in sent])
 
 
 def test_another_sum_than_asked_is_flagged_and_pays_nothing(make_payment, deliver, admin_client):
@@ -366,11 +366,11 @@ def test_a_payment_that_ends_gives_its_ride_free_and_one_that_is_paid_keeps_it(m
 
 def test_replaying_what_was_applied_writes_nothing_and_tells_nobody(make_payment, deliver):
     payment = make_payment()
-    told = stripe.paid(payment) + stripe.refunded(payment, "re_1", amount=1250, total=1250)
-    for body in stripe.bodies(told):
+    sent = stripe.paid(payment) + stripe.refunded(payment, "re_1", amount=1250, total=1250)
+    for body in stripe.bodies(sent):
         deliver(body)
     payment.refresh_from_db()
     before = (frames(payment), StatusChange.objects.count())
-    apply.apply([event["id"] for event in told], cause=StatusChange.Cause.REPLAY)
+    apply.apply([event["id"] for event in sent], cause=StatusChange.Cause.REPLAY)
     payment.refresh_from_db()
     assert (frames(payment), StatusChange.objects.count()) == before

@@ -17,7 +17,7 @@ if settings.STRIPE_SANDBOX:
     from stripe_sandbox import forgetting as sandbox
 
 CLOSING_SECONDS = 3
-"""How long every process has to close the user's connections. Each looks once a second."""
+"""Each process gets this time to close the user's connections. It looks once a second."""
 
 
 def _user_id(text: str) -> str:
@@ -57,6 +57,7 @@ class Command(BaseCommand):
 
 def _forget(user_id: str) -> str:
     """Forget the user; return a report that does not name the user. Payments come first: they write notifications."""
+    # A later event of a payment notifies the user that the payment names: that has to be the pseudonym by then.
     batches = list(payments.forget(user_id=user_id))
     if notifications.close_connections(user_id=user_id):
         time.sleep(CLOSING_SECONDS)

@@ -19,6 +19,7 @@ DAYS_MOST = 36_500
 
 def days(least: int, text: str) -> int:
     """Return a number of days, `least` or more."""
+    # Ten digits are too many already. int() refuses thousands of them with a message of its own.
     if text.isascii() and text.isdecimal() and least <= int(text[:10]) <= DAYS_MOST:
         return int(text)
     message = f"{text!r} is no number of days to keep them for: send {least} to {DAYS_MOST}"

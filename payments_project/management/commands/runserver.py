@@ -1,4 +1,7 @@
-"""`manage.py runserver`: serve on Daphne for development, with reload. docs/operating.md lists what it does not bound."""
+"""`manage.py runserver`: serve on Daphne for development, with reload.
+
+docs/operating.md lists what it does not bound.
+"""
 
 import os
 import sys

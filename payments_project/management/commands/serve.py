@@ -54,5 +54,6 @@ class Command(BaseCommand):
             logger.warning(problem)
         from payments_project.asgi import application  # noqa: PLC0415 after the settings were checked
 
+        # After all imports: what they made is then left out of the collections.
         process.collect_less()
         uvicorn.serve(application=application, sockets=sockets)

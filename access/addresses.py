@@ -10,6 +10,8 @@ from django.http import HttpRequest
 
 UNKNOWN = "unknown"
 """The address of a client without one, as on a Unix socket."""
+UNIX = "unix:"
+"""Among TRUSTED_PROXIES: what connects over a Unix socket. The permissions of its file say which programs can."""
 NETWORK_BITS = 64
 """The bits of an IPv6 address that name a client's network. The client has all addresses in it (RFC 6177)."""
 
@@ -44,12 +46,15 @@ def is_trusted_proxy(address: str) -> bool:
 def unnamed_proxy(connection: HttpRequest | Mapping[str, Any]) -> str:
     """Return the address of the other end if it names another client, and is not one of TRUSTED_PROXIES; else empty."""
     peer, forwarded = _hops(connection)
-    return _shown(_parsed(peer)) if forwarded and not is_trusted_proxy(peer) else ""
+    if not forwarded or is_trusted_proxy(peer):
+        return ""
+    return _shown(_parsed(peer)) if peer else UNIX
 
 
 def _is_trusted(address: _Address | None) -> bool:
-    networks = _networks(tuple(settings.TRUSTED_PROXIES))
-    return address is not None and any(address in network for network in networks)
+    if address is None:
+        return UNIX in settings.TRUSTED_PROXIES
+    return any(address in network for network in _networks(tuple(settings.TRUSTED_PROXIES)))
 
 
 def _hops(connection: HttpRequest | Mapping[str, Any]) -> tuple[str, str]:
@@ -79,7 +84,7 @@ def _parsed(text: str) -> _Address | None:
 
 @lru_cache(maxsize=8)
 def _networks(texts: tuple[str, ...]) -> tuple[_Network, ...]:
-    return tuple(ip_network(text) for text in texts)
+    return tuple(ip_network(text) for text in texts if text != UNIX)
 
 
 @lru_cache(maxsize=1024)

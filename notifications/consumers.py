@@ -151,7 +151,7 @@ class NotificationConsumer(AsyncConsumer):
         """Close the connection of a client that does more than it may, and say when to try again."""
         metrics.REGISTRATIONS.labels("limited").inc()
         refused(Kind.LIMIT, self.scope)
-        message = f"Too many registrations. Try again in {seconds} seconds."
+        message = f"Too many registrations or connections. Try again in {seconds} seconds."
         with suppress(ClientGoneError):
             await self._socket.send(protocol.rate_limited(message, seconds=seconds))
         await self._socket.close(CloseCode.TOO_MANY, reason=message)

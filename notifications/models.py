@@ -29,7 +29,7 @@ class Feed(models.Model):
     )
 
     class Meta:
-        ordering = ["user_id"]
+        ordering = ["-pk"]
         # Staff look for how a user id begins, which PostgreSQL's usual index does not find.
         constraints = [
             models.UniqueConstraint(

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.contrib.admin.models import LogEntry
@@ -13,7 +14,8 @@ from django.utils.crypto import salted_hmac
 from payments.checkout import cancel
 from payments.forgotten import pseudonym, without_person
 from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
-from payments.status import Status
+from payments.status import Status, is_open
+from payments.stripe import gateway
 from payments.stripe.values import REMOVED
 from payments.webhooks import bodies
 from payments.webhooks.scrubbing import scrub, without_customer
@@ -21,6 +23,18 @@ from payments.webhooks.scrubbing import scrub, without_customer
 AT_ONCE = 100
 """Payments in one transaction, so that it holds its locks briefly."""
 NEVER_ASKED = "The user was forgotten before Stripe was asked for a session."
+
+
+def close_links(*, user_id: str) -> None:
+    """Cancel the user's open payments, at Stripe too: whoever still has a link could pay by it.
+
+    What is being paid goes on, and so does what Stripe refuses to close. Raises StripeError if it is not known whether a
+    link is closed.
+    """
+    theirs = Payment.objects.filter(user_id__in=(user_id, pseudonym(user_id)), ride_claim__isnull=False)
+    for payment in [each for each in theirs.exclude(session_id=None) if is_open(each.facts)]:
+        with suppress(cancel.NotCancelable, gateway.StripeRefused):
+            cancel.cancel(payment_id=payment.pk, cause=StatusChange.Cause.STAFF)
 
 
 def forget(*, user_id: str) -> Iterator[tuple[int, int]]:

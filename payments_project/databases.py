@@ -8,13 +8,13 @@ from psycopg import IsolationLevel
 from psycopg_pool import ConnectionPool
 
 from payments_project.environment import BASE_DIR
-from payments_project.postgresql import outage
+from payments_project.postgresql import outage, reserve
 
 POSTGRESQL = {
     # With a longer reconnect_timeout the pool's pauses grow, and delay it when the database is back.
     "pool": {
         "min_size": 1,
-        "max_size": 20,
+        "max_size": reserve.CONNECTIONS,
         "timeout": 0.25,  # then the backend asks whether there is an outage, and goes on: postgresql/base.py
         "reconnect_timeout": 2,
         "reconnect_failed": ConnectionPool.check,  # else it gives up until a caller waits for a connection

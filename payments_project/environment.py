@@ -12,7 +12,9 @@ from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, Validat
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from access import bounds
+from access.addresses import UNIX
 from payments.api.addresses import NUMBER
+from payments.stripe.currencies import SUPPORTED
 from payments_project.secret_files import secrets_in_files
 from payments_project.web_names import Origin, ReturnHost
 
@@ -86,13 +88,30 @@ CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 def _networks(networks: list[str]) -> list[str]:
     for network in networks:
-        ip_network(network)  # ValueError names it
+        if network != UNIX:
+            ip_network(network)  # ValueError names it
     return networks
 
 
 def _limits(items: list[str]) -> list[str]:
     bounds.read(items)  # ValueError says what is wrong
     return items
+
+
+_SUM = re.compile(r"[0-9]{1,18}")
+
+
+def _sums(value: Any) -> Any:
+    """Return the sum of each currency."""
+    if not isinstance(value, str):
+        return value
+    pairs = [item.lower().partition("=") for item in _split(value)]
+    sums = {currency.strip(): amount.strip() for currency, _, amount in pairs}
+    if len(sums) < len(pairs) or not all(
+        currency in SUPPORTED and _SUM.fullmatch(amount) for currency, amount in sums.items()
+    ):
+        raise ValueError("set a sum in minor units for each currency, once, such as usd=50000,jpy=75000")
+    return {currency: int(amount) for currency, amount in sums.items()}
 
 
 class Environment(BaseSettings):
@@ -105,7 +124,7 @@ class Environment(BaseSettings):
     SECRET_KEY: str = DEVELOPMENT_SECRET_KEY
     """Signs sessions and the sandbox's webhooks, and seals what goes through Redis."""
     TRUSTED_PROXIES: Annotated[CommaSeparated, AfterValidator(_networks)] = []
-    """Addresses and networks of the proxies in front, whose X-Forwarded-For is trusted."""
+    """Addresses and networks of the proxies in front, whose X-Forwarded-For is trusted; `unix:` for a Unix socket."""
     ALLOWED_HOSTS: CommaSeparated = ["localhost", "127.0.0.1", "[::1]"]
     """Host names the service answers to, separated by commas."""
     ALLOWED_ORIGINS: Annotated[list[Origin], NoDecode, BeforeValidator(_split)] = []
@@ -160,8 +179,9 @@ class Environment(BaseSettings):
     """Stripe's secret key (sk_… or rk_…)."""
     STRIPE_WEBHOOK_SECRETS: CommaSeparated = []
     """Signing secrets of the webhook endpoint (whsec_…), separated by commas."""
-    REFUND_APPROVAL_ABOVE: int | None = Field(default=None, ge=0)
-    """Sum in minor units above which a refund by staff waits for a second person. Default: never."""
+    REFUND_APPROVAL_ABOVE: Annotated[dict[str, int] | None, NoDecode, BeforeValidator(_sums)] = None
+    """Sums in minor units above which a refund by staff waits for a second person, as CURRENCY=SUM, separated by commas.
+    Default: never."""
     STRIPE_SANDBOX: bool | None = None
     """Serve the built-in Stripe sandbox. Default: on with DEBUG and without STRIPE_SECRET_KEY."""
     STRIPE_API_BASE: AnyHttpUrl | None = None

@@ -19,6 +19,7 @@ from access.staff import hashers, logins
 from payments.stripe.deadline import REQUEST_SECONDS, within
 from payments_project.middleware.prefix import path_below
 from payments_project.middleware.refusing import Refusal, answer
+from payments_project.postgresql import reserve
 
 THREADS = 100
 """This many requests of a kind are answered at the same time. Most wait for the database or for Stripe."""
@@ -32,7 +33,7 @@ _POOLS = {
     ("/webhooks/",): ThreadPoolExecutor(THREADS, thread_name_prefix="webhooks"),
     # A request that waits for the sandbox holds a thread: with the same ones both would wait for each other.
     ("/v1/", "/v2/"): ThreadPoolExecutor(THREADS, thread_name_prefix="sandbox"),
-    ("",): ThreadPoolExecutor(THREADS, thread_name_prefix="django"),
+    ("",): ThreadPoolExecutor(THREADS, thread_name_prefix="django", initializer=reserve.leave_kept),
 }
 """Threads by how the paths of their requests begin. The first that fits is taken."""
 _LOGINS = ThreadPoolExecutor(hashers.AT_ONCE, thread_name_prefix="logins")

@@ -1,6 +1,7 @@
 """Configure logging, so that an outage does not fill the log."""
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -22,19 +23,23 @@ class OnceAMinute(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._due: dict[tuple[Any, ...], float] = {}
+        self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to log the record."""
         now = time.monotonic()
         key = (record.msg, getattr(record, "reason", None), *_origin(record))
-        if now < self._due.get(key, now):
-            return False
-        if len(self._due) >= MESSAGES_MAX:
-            self._due = {known: due for known, due in self._due.items() if due > now}
-        if len(self._due) >= MESSAGES_MAX:  # all are of the last minute: a stranger may be filling the log
-            return False
-        self._due[key] = now + SECONDS
-        return True
+        with self._lock:  # handlers lock what they write, and not their filters
+            if now < self._due.get(key, now):
+                return False
+            if len(self._due) >= MESSAGES_MAX:
+                self._due = {known: due for known, due in self._due.items() if due > now}
+            if (
+                len(self._due) >= MESSAGES_MAX
+            ):  # all are of the last minute: a stranger may be filling the log
+                return False
+            self._due[key] = now + SECONDS
+            return True
 
 
 def _origin(record: logging.LogRecord) -> tuple[Any, ...]:

@@ -110,7 +110,7 @@ NOTIFICATIONS_TOKEN_ISSUER = env.NOTIFICATIONS_TOKEN_ISSUER
 NOTIFICATIONS_TOKEN_TYPE = env.NOTIFICATIONS_TOKEN_TYPE
 ALLOWED_ORIGINS = [*env.ALLOWED_ORIGINS, PUBLIC_URL.removesuffix(PREFIX)] if env.ALLOWED_ORIGINS else []
 RETURN_HOSTS = env.RETURN_HOSTS
-REFUND_APPROVAL_ABOVE = env.REFUND_APPROVAL_ABOVE
+REFUND_APPROVAL_ABOVE = env.REFUND_APPROVAL_ABOVE or {}
 NOTIFICATIONS_CONNECTIONS = env.NOTIFICATIONS_CONNECTIONS
 NOTIFICATIONS_SUBJECT_PAGES = {"payment": "admin:payments_payment_change"}  # by the prefix of collapse keys
 
@@ -134,6 +134,7 @@ STATICFILES_DIRS = [("clients", BASE_DIR / "clients" / "js"), BASE_DIR / "static
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = PREFIX or "/"  # other services may share the host name
+CSRF_COOKIE_HTTPONLY = True  # no script needs it: forms bring the token
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL.removesuffix(PREFIX)]
 SECURE_HSTS_SECONDS = 365 * 86400 if PUBLIC_URL.startswith("https://") else 0
 # Behind TLS a proxy is in front, which has to overwrite this header. Elsewhere any client could send it.

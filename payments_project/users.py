@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from ninja import Body, Path, Router
 from ninja import Status as Response
 from pydantic import Field
@@ -50,13 +50,10 @@ class TokenOut(ResponseBody):
 )
 def mint_token(
     request: HttpRequest,  # noqa: ARG001 ninja passes it
-    response: HttpResponse,
     user_id: _User,
     body: Annotated[NewToken | None, Body()] = None,
 ) -> TokenOut | Response[ErrorOut]:
-    """Sign a token with which the user's client registers on the WebSocket. Any user id will do."""
-    # No cache may keep an answer with a token (RFC 6749, section 5.1).
-    response["Cache-Control"] = "no-store"
+    """Sign a token with which the user's client registers on the WebSocket. Any user id will do. Scope: `tokens:mint`."""
     try:
         minted = tokens.mint(user_id=user_id, seconds=body.expires_in if body else None)
     except tokens.NoSecretError as error:
@@ -70,6 +67,9 @@ def mint_token(
     summary="Close a user's connections",
 )
 def disconnect_user(request: HttpRequest, user_id: _User) -> Response[None]:  # noqa: ARG001 ninja passes it
-    """Close the user's WebSocket connections with 4401, in every process. The answer is the same if there are none."""
+    """Close the user's WebSocket connections with 4401, in every process. Scope: `tokens:mint`.
+
+    The answer is the same if there are none.
+    """
     disconnect.disconnect(user_id=user_id)
     return Response(204, None)

@@ -7,9 +7,18 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-_ORIGIN = re.compile(
-    r"null|[a-z][a-z0-9+.-]*://(\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[0-9]{1,5})?"
-)
+_LABEL = "[a-z0-9_-]+"
+_NAME = rf"{_LABEL}(\.{_LABEL})*"
+_BELOW = rf"\.{_LABEL}(\.{_LABEL})+"
+"""A domain with all below it. A whole top-level domain is nobody's."""
+_SCHEME, _IP, _PORT = "[a-z][a-z0-9+.-]*://", r"\[[0-9a-f:.]+\]", "(:[0-9]{1,5})?"
+_ORIGIN = re.compile(rf"null|{_SCHEME}({_NAME}|{_BELOW}|{_IP}){_PORT}")
+_SENT_ORIGIN = re.compile(rf"null|{_SCHEME}({_NAME}|{_IP}){_PORT}")
+
+
+def is_origin(text: str) -> bool:
+    """Return whether a text in lower case is an origin as browsers send it: https://www.rfc-editor.org/rfc/rfc6454."""
+    return bool(_SENT_ORIGIN.fullmatch(text))
 
 
 def _origin(text: str) -> str:
@@ -21,7 +30,7 @@ def _origin(text: str) -> str:
     return re.sub(r"^(https://[^/]*):443$|^(http://[^/]*):80$", r"\1\2", origin)
 
 
-_RETURN_HOST = re.compile(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_RETURN_HOST = re.compile(rf"{_NAME}|{_BELOW}")
 
 
 def _return_host(text: str) -> str:

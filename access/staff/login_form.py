@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.signals import user_login_failed
 from django.db import transaction
 from django_otp.models import Device
 from django_otp.plugins.otp_static.models import StaticDevice
@@ -33,6 +34,15 @@ class LoginForm(AuthenticationForm):
 
     def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
         """Raise ValidationError unless the user is a member of staff, with a right code where one is needed."""
+        try:
+            self._check(user)
+        except forms.ValidationError:  # the backend, which reports others, took the password for right
+            user_login_failed.send(
+                __name__, credentials={"username": user.get_username()}, request=self.request
+            )
+            raise
+
+    def _check(self, user: AbstractBaseUser) -> None:
         super().confirm_login_allowed(user)
         # Apps show a code in groups, and recovery codes are made in lower case.
         code = "".join(self.cleaned_data.get("code", "").split()).lower()

@@ -61,7 +61,7 @@ class Backend(ModelBackend):
 
 
 class Limited:
-    """Middleware: answers TooManyLogins with 429 and a page."""
+    """Middleware: answers attempts beyond a limit with 429 and a page."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -70,14 +70,26 @@ class Limited:
         """Answer a request."""
         return self._get_response(request)
 
+    def process_view(self, request: HttpRequest, *_: Any) -> HttpResponse | None:
+        """Count a change of the own password as a login: a thief of a session could guess the old one there."""
+        match = request.resolver_match
+        if request.method != "POST" or match is None or match.view_name != "admin:password_change":
+            return None
+        seconds = request.user.is_authenticated and limits.hit(
+            "logins-per-name", _key(request.user.get_username())
+        )
+        return _limited(request, seconds) if seconds else None
+
     # Django makes an error page of a view's exception before it could be caught around `_get_response`.
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Return the page, or None for other exceptions."""
-        if not isinstance(exception, TooManyLogins):
-            return None
-        LOGINS.labels("limited").inc()
-        refused(Kind.LIMIT, request)
-        return _refusal(429, exception.seconds)
+        return _limited(request, exception.seconds) if isinstance(exception, TooManyLogins) else None
+
+
+def _limited(request: HttpRequest, seconds: int) -> HttpResponse:
+    LOGINS.labels("limited").inc()
+    refused(Kind.LIMIT, request)
+    return _refusal(429, seconds)
 
 
 def busy(scope: Mapping[str, Any]) -> HttpResponse:

@@ -1,7 +1,7 @@
 import pytest
 from django.test import RequestFactory
 
-from access.addresses import client_address
+from access.addresses import client_address, unnamed_proxy
 
 
 def scope(peer, *forwarded):
@@ -29,6 +29,17 @@ def test_a_client_is_counted_by_its_address_or_its_network(settings, peer, shown
 
 def test_a_header_that_anybody_may_send_is_not_believed(settings):
     settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    assert client_address(scope("198.51.100.7", "203.0.113.9")) == "198.51.100.7"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "shown"), [(["unix:"], "203.0.113.9"), (["10.0.0.0/8"], "unknown"), ([], "unknown")]
+)
+def test_a_proxy_on_a_unix_socket_has_no_address_and_is_trusted_by_name(settings, trusted, shown):
+    settings.TRUSTED_PROXIES = trusted
+    for forwarded in ("203.0.113.9", "1.2.3.4, 203.0.113.9"):
+        assert client_address(scope("", forwarded)) == shown
+        assert unnamed_proxy(scope("", forwarded)) == ("" if "unix:" in trusted else "unix:")
     assert client_address(scope("198.51.100.7", "203.0.113.9")) == "198.51.100.7"
 
 

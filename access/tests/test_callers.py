@@ -72,6 +72,18 @@ def test_strangers_cannot_tell_unknown_wrong_expired_and_revoked_keys_apart(made
     assert unknown[:2] == (None, 1)
 
 
+def test_a_stranger_cannot_tell_by_the_time_which_key_of_the_setting_it_comes_near(settings, monkeypatch):
+    settings.API_KEYS = ["first-key", "second-key", "third-key"]
+    compared = []
+    compare = callers.hmac.compare_digest
+    monkeypatch.setattr(callers.hmac, "compare_digest", lambda a, b: compared.append(b) or compare(a, b))
+
+    for token in ("first-key", "second-key", "third-key", "first-keY"):
+        compared.clear()
+        caller_of(token)
+        assert compared == [b"first-key", b"second-key", b"third-key"], token
+
+
 def test_text_of_another_shape_asks_no_database():
     assert queries("pns_" + "a" * 10_000) == []
 

@@ -1,21 +1,21 @@
 -- Fills an empty, migrated database with growth.users users and what they were sent in 40 days.
 --
 -- A user has 3 to 17 notifications, 10 on average; one in 10,000 has 5,000, none of them confirmed, and every second of
--- these has been quiet for 20 days. Three notifications are about one payment. What is done is in the order of time, as in life: a user's rows lie
--- far apart on the disk. Ids are made of the user's and the payment's number, so that each run has the same.
+-- these has been quiet for 20 days. rider_1 has 100,000, none of them confirmed. Three notifications are about one payment.
+-- What is done is in the order of time, as in life: a user's rows lie far apart on the disk. Ids are made of the user's and the payment's number, so that each run has the same.
 
 SELECT setseed(0.5);
 SET session_replication_role = replica;  -- foreign keys are right by construction
 
 CREATE TEMPORARY TABLE rider AS
 SELECT n, 'rider_' || n AS user_id,
-    CASE WHEN n % 10000 = 0 THEN 5000 ELSE 3 + n::bigint * 7919 % 15 END AS total,
+    CASE WHEN n = 1 THEN 100000 WHEN n % 10000 = 0 THEN 5000 ELSE 3 + n::bigint * 7919 % 15 END AS total,
     now() - interval '40 days' AS since,
     CASE WHEN n % 20000 = 0 THEN interval '20 days' ELSE interval '40 days' END AS span
 FROM generate_series(1, current_setting('growth.users')::int) AS n;
 
 INSERT INTO notifications_feed (id, user_id, last_seq, confirmed_seq, latest_connection)
-SELECT n, user_id, total, CASE WHEN total = 5000 THEN 0 ELSE total - n % 4 END, '' FROM rider;
+SELECT n, user_id, total, CASE WHEN total >= 5000 THEN 0 ELSE total - n % 4 END, '' FROM rider;
 
 CREATE TEMPORARY TABLE sent AS
 SELECT n, user_id, seq, (seq + 2) / 3 AS ride, seq % 3 AS step, total = seq AS is_last,
@@ -53,7 +53,7 @@ WHERE first.step = 1;
 INSERT INTO payments_payment (
     id, ride_id, user_id, amount, currency, description, status, attention, facts, session_id, payment_intent_id,
     payment_url, expires_at, link_seq, stripe_params, attempt, checked_at, stripe_error, idempotency_key, request_digest,
-    ride_claim, created_at, updated_at)
+    ride_claim, api_key, created_at)
 SELECT code::uuid, format('ride_%s_%s', n, ride), user_id, 1500, currency, '', status,
     CASE WHEN status = 'disputed' THEN 'dispute' WHEN n % 100000 = 31 THEN 'other_sum' ELSE '' END,
     CASE
@@ -73,7 +73,7 @@ SELECT code::uuid, format('ride_%s_%s', n, ride), user_id, 1500, currency, '', s
         'success_url', 'https://rides.example.com/checkout/success',
         'cancel_url', 'https://rides.example.com/checkout/cancel'),
     1, CASE WHEN status = 'expired' THEN began + interval '1 hour' END, '', 'key_' || code, code || code,
-    CASE WHEN status <> 'expired' THEN format('ride_%s_%s', n, ride) END, began, coalesce(paid, began)
+    CASE WHEN status <> 'expired' THEN format('ride_%s_%s', n, ride) END, '', began
 FROM sale ORDER BY began;
 
 INSERT INTO payments_intent (intent_id, payment_id, created_at)
@@ -104,8 +104,8 @@ FROM (
 ) AS paid_sale ORDER BY paid;
 
 INSERT INTO payments_statuschange (
-    payment_id, before, after, cause, event_id, pruned_event_id, pruned_event_type, created_at)
-SELECT payment_id, 'pending', 'succeeded', 'event', id, '', '', received_at
+    payment_id, before, after, cause, api_key, event_id, pruned_event_id, pruned_event_type, created_at)
+SELECT payment_id, 'pending', 'succeeded', 'event', '', id, '', '', received_at
 FROM payments_webhookevent WHERE payment_id IS NOT NULL ORDER BY id;
 
 DROP TABLE rider, sent, sale;

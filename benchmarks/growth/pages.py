@@ -122,6 +122,8 @@ def _notifications(sample: Sample) -> dict[str, dict[str, Any]]:
         "of a feed with 5,000": {"feed__id__exact": sample.long_feed().pk},
         "of a feed with 5,000, long quiet": {"feed__id__exact": sample.long_feed(quiet=True).pk},
         "of a feed with 5,000, page 100": {"feed__id__exact": sample.long_feed().pk, "p": 100},
+        "of a feed with 100,000": {"feed__id__exact": sample.longest_feed().pk},
+        "of a feed with 100,000, page 100": {"feed__id__exact": sample.longest_feed().pk, "p": 100},
         "of a user, a number": {"feed__user_id": sample.user(), "seq": 3},
     }
 

@@ -24,7 +24,7 @@ class Sample:
         self._unpaid = list(unpaid.values_list("pk", "session_id", "user_id"))
 
     def user(self) -> str:
-        return f"rider_{self._random.randint(1, self._users)}"
+        return f"rider_{self._random.randint(2, self._users)}"  # the first has the longest feed
 
     def users(self, number: int) -> list[str]:
         return [f"rider_{n}" for n in self._random.sample(range(1, self._users + 1), number)]
@@ -36,6 +36,10 @@ class Sample:
         """Return one with 5,000 notifications; a quiet one got its last 20 days ago."""
         first = 20_000 if quiet else 10_000
         return Feed.objects.get(pk=self._random.choice(range(first, self._users + 1, 20_000)))
+
+    def longest_feed(self) -> Feed:
+        """Return the one with 100,000 notifications."""
+        return Feed.objects.get(user_id="rider_1")
 
     def payment(self) -> Payment:
         """Return one that was paid."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -79,6 +80,20 @@ def sockets(sample: Sample) -> Iterator[Work]:
             user_id=row.user_id, after=0, up_to=row.last_seq, limit=PAGE_SIZE, epoch=epoch
         ),
         times=20,
+    )
+    yield Work(
+        name="history.read_after, 100 of 100,000",
+        draw=sample.longest_feed,
+        do=lambda row: history.read_after(user_id=row.user_id, seq=50_000, limit=PAGE_SIZE, epoch=epoch),
+    )
+    yield Work(
+        name="history.redeliver, 100,000 unconfirmed",
+        draw=sample.longest_feed,
+        do=lambda row: history.redeliver(
+            user_id=row.user_id, after=0, up_to=row.last_seq, limit=PAGE_SIZE, epoch=epoch
+        ),
+        times=5,
+        rows_max=200_000,  # which of them are the newest of their payments is seen by reading them
     )
     yield Work(
         name="history.read_rows of 500 users",
@@ -165,7 +180,7 @@ def schedule(sample: Sample) -> Iterator[Work]:
 class _Connection:
     """A connection of which the reconciler knows whose it is. There is nobody to send to."""
 
-    seq = 0
+    cursor = SimpleNamespace(seq=0)
     epoch = ""
     is_live = True
 

@@ -108,6 +108,8 @@ def _claims(token: str, key: Any) -> Claims:
     claims = decoded["payload"]
     if not all(_is_number(claims[name]) for name in ("exp", "nbf", "iat") if name in claims):
         raise InvalidTokenError(_NOT_VALID)
+    if "aud" in claims and not settings.NOTIFICATIONS_TOKEN_AUDIENCE:  # PyJWT takes an empty one
+        raise InvalidTokenError(_NOT_VALID)
     wanted = settings.NOTIFICATIONS_TOKEN_TYPE
     if wanted and _media_type(decoded["header"].get("typ", "")) != _media_type(wanted):
         raise InvalidTokenError("The token is of another type than is taken here.")

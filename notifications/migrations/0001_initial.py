@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 ('disconnects', models.BigIntegerField(db_default=0, help_text='How often the backend had all connections of the user closed.')),
             ],
             options={
-                'ordering': ['user_id'],
+                'ordering': ['-pk'],
                 'constraints': [models.UniqueConstraint(fields=('user_id',), name='one_feed_a_user', opclasses=['varchar_pattern_ops'])],
             },
         ),

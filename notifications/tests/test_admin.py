@@ -132,6 +132,16 @@ def test_the_notifications_of_a_feed_are_found_without_reading_those_of_others(a
     assert "Index Scan Backward using one_notification_a_number" in plan
 
 
+@on_postgresql
+def test_the_feeds_are_read_a_page_at_a_time_by_an_index_the_newest_first(admin_client, make_feed):
+    for name in ("the-older", "the-newer"):
+        make_feed(name)
+    with CaptureQueriesContext(connection) as queries:
+        page = text_of(admin_client.get(reverse(FEEDS)))
+    assert page.index("the-newer") < page.index("the-older")
+    assert "Index Scan Backward using notifications_feed_pkey" in plan_of(queries)
+
+
 @pytest.mark.parametrize("lookup", ["frame__contains", "collapse_key", "feed__latest_connection", "seq"])
 def test_a_url_cannot_ask_for_fields_that_are_hidden_or_not_indexed(admin_client, db, lookup):
     assert admin_client.get(reverse(NOTIFICATIONS), {lookup: "h"}).status_code == 400

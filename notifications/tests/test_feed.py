@@ -13,7 +13,7 @@ from notifications.delivery.states import FeedState
 from notifications.feed import OutsideTransactionError
 from notifications.models import Feed, Notification
 from notifications.protocol import InvalidUserIdError
-from tests.support.plans import on_postgresql
+from tests.support.plans import on_postgresql, plan_of
 
 pytestmark = pytest.mark.django_db
 
@@ -232,3 +232,15 @@ def test_what_is_redelivered_is_found_by_reading_a_long_feed_once():
         redelivered = history.redeliver(user_id="user_123", after=0, up_to=600, limit=100, epoch=epoch)
     assert [seq for seq, _ in redelivered] == list(range(401, 501))
     assert explain(queries.captured_queries[0]["sql"]).faults == ()
+
+
+@on_postgresql
+def test_a_page_of_a_long_feed_reads_no_more_than_the_page():
+    for n in range(20):
+        notify_and_commit(frame={"n": n})
+    epoch = installation.read().epoch
+    with CaptureQueriesContext(connection) as queries:
+        history.read_after(user_id="user_123", seq=5, limit=2, epoch=epoch)
+    plan = plan_of(queries, without=("seqscan", "bitmapscan"))
+    assert "one_notification_a_number" in plan
+    assert "Sort" not in plan

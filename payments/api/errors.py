@@ -35,9 +35,6 @@ MESSAGES = {
 }
 """The messages that are always the same, by code. The others are the errors' own."""
 
-NOT_STORED = {"Cache-Control": "no-store"}
-"""Answers have links and what only one caller may read: nothing between may keep them (RFC 9111, section 5.2.2.5)."""
-
 Handler = Callable[[HttpRequest, Any], HttpResponse]
 
 
@@ -82,7 +79,7 @@ def _refuse(
     status: int, code: str, message: str = "", *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> HttpResponse:
     content = {"code": code, "message": message or MESSAGES[code], **more}
-    return JsonResponse({"error": content}, status=status, headers={**NOT_STORED, **(headers or {})})
+    return JsonResponse({"error": content}, status=status, headers=headers)
 
 
 def _name(path: tuple[Any, ...]) -> str:

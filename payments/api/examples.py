@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Swagger
 from ninja.openapi.schema import OpenAPISchema
 
-from payments.api.errors import MESSAGES, NOT_STORED
+from payments.api.errors import MESSAGES
 
 
 def _fixed(code: str) -> dict[str, Any]:
@@ -85,17 +85,7 @@ _CONFLICTS: dict[str, dict[str, Any]] = {
 
 
 class Api(NinjaAPI):
-    """Ninja's API with examples. Its own description has one example for all errors, which fits one of them.
-
-    No cache keeps an answer.
-    """
-
-    def create_temporal_response(self, request: HttpRequest) -> HttpResponse:
-        """Return the response that an operation's answer goes into."""
-        response = super().create_temporal_response(request)
-        for name, value in NOT_STORED.items():
-            response[name] = value
-        return response
+    """Ninja's API with examples. Its own description has one example for all errors, which fits one of them."""
 
     def on_exception(self, request: HttpRequest, exc: Exception | type[Exception]) -> HttpResponse:
         """Return the answer to an error, and forget what the request brought.

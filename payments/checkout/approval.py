@@ -19,11 +19,12 @@ class NotApprovable(Exception):
 def needs_second_person(payment: Payment, *, amount: int) -> bool:
     """Return whether a refund needs approval: with all refunds of the payment it is above REFUND_APPROVAL_ABOVE.
 
-    `amount` is in minor units. All refunds count, since many small ones are a large one.
+    `amount` is in minor units. All refunds count, since many small ones are a large one. In a currency that the setting
+    does not name, each refund needs approval. The payment is locked, so that no other refund comes in between.
     """
-    limit = settings.REFUND_APPROVAL_ABOVE
-    if limit is None:
+    if not settings.REFUND_APPROVAL_ABOVE:
         return False
+    limit = settings.REFUND_APPROVAL_ABOVE.get(payment.currency, 0)
     made = sum(money.refunded + money.under_way for money in balances(payment.facts).values())
     unanswered = RefundRequest.objects.filter(payment=payment, refund_id="", abandoned_at=None)
     return made + sum(unanswered.values_list("amount", flat=True)) + amount > limit
@@ -40,20 +41,16 @@ def ask(*, payment_id: Any, amount: int | None, key: str, by: Any) -> RefundRequ
         if waiting := WaitingRefund.objects.filter(key=key).first():
             return waiting
         # A repetition is the same refund: it must not count against the limit twice.
-        is_repeated = RefundRequest.objects.filter(api_key="", idempotency_key=key).exists()
-        if not is_repeated:
+        names = {"api_key": "", "idempotency_key": key}
+        if not RefundRequest.objects.filter(**names, abandoned_at=None).exists():
             intent_id, minor_units = refundable.choose(payment, amount=amount, intent_id=None)
             if needs_second_person(payment, amount=minor_units):
                 return WaitingRefund.objects.create(
                     payment=payment, payment_intent_id=intent_id, amount=minor_units, key=key, requested_by=by
                 )
-    return refund.refund(
-        payment_id=payment_id,
-        amount=amount,
-        payment_intent_id=None,
-        idempotency_key=key,
-        cause=StatusChange.Cause.STAFF,
-    )
+        # Under the same lock: of two refunds at once, the second is asked about the first.
+        request = refund.reserve(payment_id=payment_id, amount=amount, intent_id=None, key=names)
+    return request if request.refund_id else refund.complete(request, cause=StatusChange.Cause.STAFF)
 
 
 def decide(*, waiting_id: int, is_approved: bool, by: Any) -> WaitingRefund:

@@ -32,14 +32,17 @@ def refund(
     IdempotencyKeyReused or StripeError. After the last, the same call asks Stripe for the same refund.
     """
     key = {"api_key": api_key, "idempotency_key": idempotency_key}
-    request = _reserve(payment_id=payment_id, amount=amount, intent_id=payment_intent_id, key=key)
+    request = reserve(payment_id=payment_id, amount=amount, intent_id=payment_intent_id, key=key)
     return request if request.refund_id else complete(request, cause=cause)
 
 
-def _reserve(
+def reserve(
     *, payment_id: Any, amount: int | None, intent_id: str | None, key: Mapping[str, str]
 ) -> RefundRequest:
-    """Return the committed row of this request: that of an earlier, equal request, or a new one."""
+    """Return the row of this request: that of an earlier, equal request, or a new one. It has to be committed next.
+
+    `key` has `api_key` and `idempotency_key`. Raises Payment.DoesNotExist, NotRefundable or IdempotencyKeyReused.
+    """
     try:
         with transaction.atomic():
             # Two refunds at once would each find the same money left, so they wait for each other here.

@@ -11,6 +11,7 @@ import stripe
 from django.conf import settings
 from django.db import connection
 
+from access.escaping import escape
 from payments.stripe import deadline, transport
 
 TYPES_A_REQUEST = 20
@@ -32,14 +33,14 @@ _TEST_KEY = re.compile(r"(sk|rk)_(org_)?test_")
 class StripeError(Exception):
     """Stripe did not do what it was asked to do.
 
-    `code`: Stripe's own word for why, where it has one. `is_final`: Stripe would repeat this answer to the same
+    The message, Stripe's own words in it, is shown in terminals, logs and pages, so control characters are written out. `code`: Stripe's own word for why, where it has one. `is_final`: Stripe would repeat this answer to the same
     idempotency key.
     """
 
     is_final = False
 
     def __init__(self, message: str, *, code: str = "") -> None:
-        super().__init__(message)
+        super().__init__(escape(message))
         self.code = code
 
 

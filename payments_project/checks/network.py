@@ -1,5 +1,6 @@
 """Refuse to start where the settings would open development, keys or links to a network."""
 
+import re
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import Any
@@ -7,7 +8,9 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, register
+from redis.connection import SSLConnection, parse_url
 
+from payments.api.addresses import NUMBER
 from payments.stripe import gateway
 from payments_project.checks.errors import error
 
@@ -35,11 +38,11 @@ def check_development(**_: Any) -> Iterable[CheckMessage]:
 
 @register("service")
 def check_hosts(**_: Any) -> Iterable[CheckMessage]:
-    """Refuse to answer to every host name."""
-    if "*" in settings.ALLOWED_HOSTS:
+    """Refuse to answer to every host name, or to all below a top-level domain, which anyone can get."""
+    if any(host == "*" or re.fullmatch(r"\.[^.]*", host) for host in settings.ALLOWED_HOSTS):
         yield error(
             16,
-            "ALLOWED_HOSTS has *, so that any page can have a name of its own lead here.",
+            "ALLOWED_HOSTS has *, or a whole domain such as .com, so that any page can have a name of its own lead here.",
             "Set ALLOWED_HOSTS to the host names of the service.",
         )
 
@@ -78,20 +81,29 @@ def check_processes(**_: Any) -> Iterable[CheckMessage]:
 
 
 def _redis() -> Iterator[CheckMessage]:
-    redis = urlsplit(settings.REDIS_URL)
-    if redis.scheme not in {"redis", "rediss"} or is_loopback(redis.hostname or "localhost"):
+    """Read the address as redis-py does: a host and a password may stand in its query too."""
+    if not settings.REDIS_URL:
         return
-    if not redis.password:
+    try:
+        options = parse_url(settings.REDIS_URL)  # type: ignore[no-untyped-call]  # redis-py has no types for it
+    except ValueError:  # `serve` says so
+        return
+    host = str(options.get("host", "localhost"))
+    if "path" in options or is_loopback(host):
+        return
+    if not options.get("password"):
         yield error(
             19,
             "REDIS_URL leads to another machine without a password.",
             "Set a password there, and REDIS_URL to redis://:PASSWORD@HOST:PORT/NUMBER.",
         )
-    if redis.scheme == "redis" and not _is_private(redis.hostname or ""):
+    is_verified = options.get("ssl_cert_reqs") != "none" and options.get("ssl_check_hostname", True)
+    if not (options.get("connection_class") is SSLConnection and is_verified) and not _is_private(host):
         yield error(
             24,
-            "REDIS_URL leads over an open network without TLS, and Checkout links go through Redis.",
-            "Set REDIS_URL to rediss://…, or to a server on a private network.",
+            "REDIS_URL leads over an open network without TLS that is verified, and Checkout links go through Redis.",
+            "Set REDIS_URL to rediss://…, without ssl_cert_reqs=none and ssl_check_hostname=false, or to a server on a "
+            "private network.",
         )
 
 
@@ -116,8 +128,11 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_private(host: str) -> bool:
-    """Return whether a host is on a private network: by its address, or by a name without a dot, as containers have."""
+    """Return whether a host is on a private network: by its address, or by a name without a dot, as containers have.
+
+    A number without a dot is an address too: 134744072 is 8.8.8.8.
+    """
     try:
         return ip_address(host).is_private
     except ValueError:
-        return "." not in host
+        return "." not in host and not NUMBER.fullmatch(host)

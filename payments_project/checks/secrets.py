@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, register
@@ -59,13 +60,15 @@ def _is_bad_secret(secret: str, *, length: int) -> bool:
 
 
 def _names_of_shared_values() -> list[str]:
-    """Return the names of the settings that share a secret with another setting."""
-    secrets = {
+    """Return the names of the settings that share a secret, or a password in an address, with another setting."""
+    secrets: dict[str, list[str]] = {
         "SECRET_KEY": [settings.SECRET_KEY],
         "API_KEYS": settings.API_KEYS,
         "NOTIFICATIONS_TOKEN_SECRET": [settings.NOTIFICATIONS_TOKEN_SECRET],
         "STRIPE_SECRET_KEY": [settings.STRIPE_CONFIGURED_KEY],
         "STRIPE_WEBHOOK_SECRETS": settings.STRIPE_WEBHOOK_SECRETS,
+        "DATABASE_URL": [settings.DATABASES["default"].get("PASSWORD") or ""],
+        "REDIS_URL": [unquote(urlsplit(settings.REDIS_URL).password or "")],
     }
     uses = Counter(value for values in secrets.values() for value in {*values} if value)
     return [name for name, values in secrets.items() if any(uses[value] > 1 for value in values)]

@@ -9,10 +9,13 @@ from django.core.checks import CheckMessage, register
 
 from payments.stripe import gateway
 from payments_project.checks.errors import error
+from payments_project.checks.weak_keys import is_weak
 
 _KEY = re.compile(r"(sk|rk)_[A-Za-z0-9_]{8,}")
 _ORGANISATION_KEY = re.compile(r"(sk|rk)_org_")
 """Source: https://docs.stripe.com/keys/organization-api-keys"""
+SIGNING_SECRET_NEW_BYTES_MIN = 14
+"""See weak_keys. Stripe's have 32 letters and digits, and more."""
 _SIGNING_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,}")
 
 
@@ -44,13 +47,20 @@ def _unusable(key: str) -> Iterator[CheckMessage]:
     elif not _KEY.fullmatch(key):
         yield error(9, "STRIPE_SECRET_KEY is no secret key.", "Set it to a key that begins with sk_ or rk_.")
     # Without any secret no event can be verified either, so an empty list counts as one that is wrong.
-    if key and not all(
-        _SIGNING_SECRET.fullmatch(secret) for secret in settings.STRIPE_WEBHOOK_SECRETS or [""]
-    ):
+    secrets = settings.STRIPE_WEBHOOK_SECRETS
+    if key and not all(_SIGNING_SECRET.fullmatch(secret) for secret in secrets or [""]):
         yield error(
             10,
             "STRIPE_WEBHOOK_SECRETS is missing, or holds something else, so that no event can be verified.",
             "Set it to the signing secret of the webhook endpoint, which begins with whsec_.",
+        )
+    elif not settings.DEBUG and any(
+        is_weak(secret.removeprefix("whsec_"), at_least=SIGNING_SECRET_NEW_BYTES_MIN) for secret in secrets
+    ):
+        yield error(
+            26,
+            "STRIPE_WEBHOOK_SECRETS holds a secret that is easily guessed, so that anyone could say that a ride is paid.",
+            "Set it to the signing secret that Stripe made for the webhook endpoint.",
         )
     if _ORGANISATION_KEY.match(key):
         yield error(

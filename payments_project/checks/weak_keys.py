@@ -5,8 +5,9 @@ import zlib
 from itertools import pairwise
 
 PLACEHOLDERS = re.compile(
-    "changeme|changethis|defaultkey|djangoinsecure|example|insecure|letmein|mysecret|notasecret|passwor[dt]|placeholder|"
-    "replaceme|replacethis|secretsecret|topsecret|yourapikey|yourkey|yoursecret|yourtoken|qwerty"
+    "changeme|changethis|defaultkey|djangoinsecure|donotshare|example|forproduction|insecure|letmein|mysecret|notasecret|"
+    "passwor[dt]|placeholder|productionkey|replaceme|replacethis|secretkey|secretsecret|signingsecret|supersecret|"
+    "testsecret|topsecret|webhooksecret|yourapikey|yourkey|yoursecret|yourtoken|qwerty"
 )
 """Words of keys that nobody drew, in lower case and without what stands between letters."""
 

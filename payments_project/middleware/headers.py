@@ -43,6 +43,11 @@ _UNUSED = (
 _PERMISSIONS = ", ".join(f"{feature}=()" for feature in _UNUSED.split(", "))
 
 Fields = list[tuple[bytes, bytes]]
+NOT_STORED = (b"cache-control", b"no-store")
+"""Answers of the API have links and what only one caller may read: nothing between may keep them.
+
+Without it, a cache may choose to keep some errors too, such as 404 and 405 (RFC 9110, section 15.1).
+"""
 
 
 def safe_fields(policy: str = NOTHING) -> Fields:
@@ -53,6 +58,7 @@ def safe_fields(policy: str = NOTHING) -> Fields:
         "permissions-policy": _PERMISSIONS,
         "referrer-policy": "same-origin",
         "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
     }
     if settings.SECURE_HSTS_SECONDS:
         fields["strict-transport-security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
@@ -60,7 +66,7 @@ def safe_fields(policy: str = NOTHING) -> Fields:
 
 
 class SafeHeaders:
-    """ASGI middleware for HTTP: adds to each answer those of `safe_fields` that it has not got."""
+    """ASGI middleware for HTTP: adds to each answer those of `safe_fields` that it has not got, and the API's NOT_STORED."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -69,16 +75,17 @@ class SafeHeaders:
         """Serve a request."""
         path = path_below(scope)
         policy = next(policy for beginning, policy in _BY_PATH if path.startswith(beginning))
+        more = [NOT_STORED] if path.startswith("/api/") else []
 
         async def sent(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message = message | {"headers": _completed(message, policy)}
+                message = message | {"headers": _completed(message, policy, more)}
             await send(message)
 
         await self._application(scope, receive, sent)
 
 
-def _completed(message: Any, policy: str) -> Fields:
+def _completed(message: Any, policy: str, more: Fields) -> Fields:
     fields = [(name, value) for name, value in message.get("headers", ())]
     there = {name.lower(): value for name, value in fields}
     is_html = there.get(b"content-type", b"").startswith(b"text/html")
@@ -86,4 +93,4 @@ def _completed(message: Any, policy: str) -> Fields:
         policy = NOTHING
     elif is_html and settings.DEBUG and message["status"] in _TECHNICAL_STATUSES:
         policy = _TECHNICAL
-    return fields + [(name, value) for name, value in safe_fields(policy) if name not in there]
+    return fields + [(name, value) for name, value in [*more, *safe_fields(policy)] if name not in there]

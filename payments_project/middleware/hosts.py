@@ -14,12 +14,12 @@ from django.shortcuts import render
 
 from access.refusals import Kind, refused
 from payments_project.middleware import handshakes
+from payments_project.middleware.outages import FOR_PROGRAMS
 
 logger = logging.getLogger(__name__)
 
 NAME_MAX = 100
 """Characters of a host name that are shown and logged: a stranger may send anything."""
-_FOR_PROGRAMS = ("/api/", "/webhooks/", "/v1/")
 
 
 def known_hosts(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -91,7 +91,7 @@ def _message(name: str) -> str:
 
 def _refusal(request: HttpRequest, name: str) -> HttpResponse:
     message = _message(name)
-    if request.path_info.startswith(_FOR_PROGRAMS):
+    if request.path_info.startswith(FOR_PROGRAMS):
         return JsonResponse({"error": {"code": "unknown_host", "message": message}}, status=400)
     if "text/html" not in request.headers.get("Accept", ""):  # not a browser
         return HttpResponse(f"{message}\n", content_type="text/plain; charset=utf-8", status=400)

@@ -13,6 +13,7 @@ from django.utils.http import is_same_domain
 from access.refusals import Kind, refused
 from payments_project.middleware import handshakes
 from payments_project.middleware.hosts import NAME_MAX
+from payments_project.web_names import is_origin
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class AllowedOrigins:
 def is_allowed(origin: str, allowed: list[str]) -> bool:
     """Return whether an origin is among those allowed. One of them may be of a domain with all below it."""
     scheme, _, authority = origin.lower().partition("://")
-    return any(_fits(scheme, authority, each) for each in allowed)
+    return is_origin(origin.lower()) and any(_fits(scheme, authority, each) for each in allowed)
 
 
 def _fits(scheme: str, authority: str, pattern: str) -> bool:

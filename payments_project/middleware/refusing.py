@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 from prometheus_client import Counter
 
-from payments_project.middleware.headers import safe_fields
+from payments_project.middleware.headers import NOT_STORED, safe_fields
 
 LINGER_SECONDS = 5.0
 """A refused client may go on sending for this time. If the connection were closed at once, it would lose the answer."""
@@ -42,6 +42,7 @@ class Refusal(NamedTuple):
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(self.body)),
             (b"connection", b"close"),
+            NOT_STORED,
             *safe_fields(),
         ]
         if self.status in {429, 503}:

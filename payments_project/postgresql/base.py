@@ -18,6 +18,7 @@ from django.utils.functional import cached_property
 from psycopg.errors import DiskFull, ReadOnlySqlTransaction
 from psycopg_pool import PoolTimeout
 
+from payments_project.postgresql import reserve
 from payments_project.postgresql.outage import UNWRITABLE, outage
 
 logger = logging.getLogger("payments_project.postgresql")
@@ -59,6 +60,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     # Of the class: each thread has a wrapper of its own, and all share one pool.
     _drained_at = 0.0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._place = reserve.Place()
+
     @cached_property
     def wrap_database_errors(self) -> DatabaseErrorWrapper:
         """Return the context manager in which all statements are executed."""
@@ -70,6 +75,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
         The pool wakes no caller when it finds that it cannot connect. So it is asked for short times.
         """
         end = time.monotonic() + PATIENCE_SECONDS
+        if not self._place.take(seconds=PATIENCE_SECONDS):
+            raise PoolTimeout(f"no connection was free within {PATIENCE_SECONDS:.0f} seconds")
+        try:
+            return self._of_pool(conn_params, end)
+        except BaseException:
+            self._place.give_back()
+            raise
+
+    def close(self) -> None:
+        """Give the connection back, and its place."""
+        try:
+            super().close()
+        finally:
+            if self.connection is None:
+                self._place.give_back()
+
+    def _of_pool(self, conn_params: dict[str, Any], end: float) -> Any:
         while True:
             self._refuse_in_outage()
             try:

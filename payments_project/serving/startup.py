@@ -13,6 +13,8 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from rich.table import Table
 
+from access.escaping import escape
+
 DEVELOPMENT_NAME = "admin"
 """The name of the login that the service makes."""
 KNOWN_PASSWORD = "admin"  # noqa: S105
@@ -44,7 +46,7 @@ def use_database() -> Iterator[None]:
         yield
     except DatabaseError as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CommandError(f"Cannot use the database: {reason}. Check DATABASE_URL.") from None
+        raise CommandError(f"Cannot use the database: {escape(reason)}. Check DATABASE_URL.") from None
     finally:
         connection.close()
 

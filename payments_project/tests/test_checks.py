@@ -28,7 +28,7 @@ GOOD = {
     "REDIS_URL": "",
     "STRIPE_SANDBOX": False,
     "STRIPE_CONFIGURED_KEY": "sk_live_12345678",
-    "STRIPE_WEBHOOK_SECRETS": ["whsec_12345678"],
+    "STRIPE_WEBHOOK_SECRETS": ["whsec_Vt6qLz3NcX8wRb5KpY1mJd9H"],
     "STRIPE_API_BASE": "",
 }
 
@@ -168,6 +168,8 @@ def refusals():
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
         "k" * 50 + "1234567",
         "replace_me_" + SECRET_KEY,
+        "MySuperSecretProductionKeyForThePaymentService2024!",
+        "payments-production-secret-key-do-not-share-2024-2025",
     ],
 )
 def test_a_long_key_that_nobody_drew_is_refused_wherever_it_stands(configure, key):
@@ -177,6 +179,20 @@ def test_a_long_key_that_nobody_drew_is_refused_wherever_it_stands(configure, ke
     assert refusals() == {"service.E002"}
     configure(NOTIFICATIONS_TOKEN_SECRET=key)
     assert refusals() == {"service.E005"}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "whsec_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "whsec_your_signing_secret",
+        "whsec_test_secret",
+        "whsec_12345678",
+    ],
+)
+def test_a_signing_secret_that_nobody_drew_is_refused(configure, secret):
+    configure(STRIPE_WEBHOOK_SECRETS=[*GOOD["STRIPE_WEBHOOK_SECRETS"], secret])
+    assert refusals() == {"service.E026"}
 
 
 @pytest.mark.parametrize("draw", [secrets.token_hex, secrets.token_urlsafe], ids=["hex", "letters"])
@@ -200,7 +216,11 @@ def test_with_debug_no_key_has_to_be_strong(configure):
             {"API_KEYS": [TOKEN_SECRET], "SECRET_KEY": SECRET_KEY},
             "API_KEYS and NOTIFICATIONS_TOKEN_SECRET",
         ),
-        ({"STRIPE_WEBHOOK_SECRETS": ["whsec_12345678", SECRET_KEY]}, "SECRET_KEY and STRIPE_WEBHOOK_SECRETS"),
+        (
+            {"STRIPE_WEBHOOK_SECRETS": ["whsec_Vt6qLz3NcX8wRb5KpY1mJd9H", SECRET_KEY]},
+            "SECRET_KEY and STRIPE_WEBHOOK_SECRETS",
+        ),
+        ({"REDIS_URL": f"redis://:{SECRET_KEY}@10.0.0.7"}, "SECRET_KEY and REDIS_URL"),
     ],
 )
 def test_one_value_for_several_secrets_is_refused_by_their_names(configure, changed, names):
@@ -208,6 +228,15 @@ def test_one_value_for_several_secrets_is_refused_by_their_names(configure, chan
     with pytest.raises(ImproperlyConfigured, match=f"{names} have the same value") as refused:
         refuse_bad_settings()
     assert SECRET_KEY not in str(refused.value)
+
+
+def test_the_password_of_the_database_is_no_other_secret():
+    url = f"postgresql://payments:{SECRET_KEY}@localhost/payments"
+    ran = run("manage.py", "check", **PRODUCTION | {"DATABASE_URL": url})
+
+    assert ran.returncode == 1
+    assert "SECRET_KEY and DATABASE_URL have the same value" in ran.stderr
+    assert SECRET_KEY not in ran.stderr
 
 
 @pytest.mark.parametrize(
@@ -226,6 +255,8 @@ def test_one_value_for_several_secrets_is_refused_by_their_names(configure, chan
         ({**TRYING, "HOST": "localhost"}, {"service.E015"}),
         ({**TRYING, "EXPOSE_DEVELOPMENT": True}, set()),
         ({"ALLOWED_HOSTS": ["pay.example.com", "*"]}, {"service.E016"}),
+        ({"ALLOWED_HOSTS": [".com"]}, {"service.E016"}),
+        ({"ALLOWED_HOSTS": [".example.com", "[::1]"]}, set()),
         ({"DEBUG": True, **TRYING, **HERE, "ALLOWED_HOSTS": ["*"]}, {"service.E016"}),
         ({"PUBLIC_URL": "http://pay.example.com"}, {"service.E017"}),
         ({"PUBLIC_URL": "http://localhost:9090"}, {"service.E017"}),
@@ -246,6 +277,13 @@ def test_one_value_for_several_secrets_is_refused_by_their_names(configure, chan
         ({"REDIS_URL": "redis://127.0.0.1:6379"}, set()),
         ({"REDIS_URL": "redis://[::1]:6379"}, set()),
         ({"REDIS_URL": "unix:///run/valkey.sock?db=0"}, set()),
+        ({"REDIS_URL": "redis:///0?host=redis.example.com"}, {"service.E019", "service.E024"}),
+        ({"REDIS_URL": "redis://?host=redis.example.com&password=pass"}, {"service.E024"}),
+        ({"REDIS_URL": "redis://localhost?host=redis.example.com"}, set()),
+        ({"REDIS_URL": "redis://:pass@134744072/0"}, {"service.E024"}),
+        ({"REDIS_URL": "rediss://:pass@redis.example.com?ssl_cert_reqs=none"}, {"service.E024"}),
+        ({"REDIS_URL": "rediss://:pass@redis.example.com?ssl_check_hostname=false"}, {"service.E024"}),
+        ({"REDIS_URL": "rediss://:pass@10.0.0.7?ssl_cert_reqs=none"}, set()),
         ({"DEBUG": True, **HERE, **TEST_KEY, "REDIS_URL": "redis://redis.example.com"}, set()),
     ],
 )

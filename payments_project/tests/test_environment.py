@@ -21,6 +21,11 @@ def test_lists_are_separated_by_commas(monkeypatch):
     assert read_environment().STRIPE_WEBHOOK_SECRETS == ["whsec_old", "whsec_new"]
 
 
+def test_sums_are_read_by_currency(monkeypatch):
+    monkeypatch.setenv("REFUND_APPROVAL_ABOVE", "USD=50000, jpy = 0,")
+    assert read_environment().REFUND_APPROVAL_ABOVE == {"usd": 50000, "jpy": 0}
+
+
 def test_an_empty_setting_is_an_unset_one(monkeypatch):
     monkeypatch.setenv("PORT", "")
     assert read_environment().PORT == 9090
@@ -47,6 +52,12 @@ def test_a_file_of_settings_is_read(monkeypatch, tmp_path):
         ("PUBLIC_URL", "https://example.com//pay"),
         ("PUBLIC_URL", "https://example.com/api"),
         ("LOG_LEVEL", "LOUD"),
+        ("REFUND_APPROVAL_ABOVE", "50000"),
+        ("REFUND_APPROVAL_ABOVE", "usd=50000,eur"),
+        ("REFUND_APPROVAL_ABOVE", "usd=500.00"),
+        ("REFUND_APPROVAL_ABOVE", "usd=-1"),
+        ("REFUND_APPROVAL_ABOVE", "usd=1,USD=2"),
+        ("REFUND_APPROVAL_ABOVE", "dollars=50000"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_its_name(monkeypatch, name, value):
@@ -190,6 +201,8 @@ def test_an_origin_is_read_as_browsers_send_it(monkeypatch, given, read):
         ("ALLOWED_ORIGINS", "https://app.example/path"),
         ("ALLOWED_ORIGINS", "https://*.example"),
         ("ALLOWED_ORIGINS", "*"),
+        ("ALLOWED_ORIGINS", "https://.com"),
+        ("RETURN_HOSTS", ".com"),
         ("RETURN_HOSTS", "https://shop.example"),
         ("RETURN_HOSTS", "shop.example:443"),
         ("RETURN_HOSTS", "*.example"),

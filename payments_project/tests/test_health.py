@@ -1,4 +1,6 @@
+import re
 import sqlite3
+import sys
 from contextlib import closing
 
 import pytest
@@ -51,3 +53,12 @@ def test_counters_are_for_callers_with_the_key(client):
     assert (refused.status_code, refused["WWW-Authenticate"]) == (401, "Bearer")
     answer = client.get("/metrics", headers={"Authorization": "Bearer dev-key"})
     assert b"payments_webhook_events_total" in answer.content
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system tells it")
+def test_the_files_that_are_open_are_counted_beside_their_limit(client):
+    text = client.get("/metrics", headers={"Authorization": "Bearer dev-key"}).content.decode()
+    number, limit = (
+        re.search(rf"^process_{name}_fds (\S+)$", text, re.MULTILINE)[1] for name in ("open", "max")
+    )
+    assert 0 < float(number) < float(limit)

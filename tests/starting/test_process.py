@@ -4,8 +4,10 @@ import re
 import resource
 import signal
 import socket
-from contextlib import ExitStack
+import uuid
+from contextlib import ExitStack, closing
 
+import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
@@ -102,6 +104,23 @@ def test_processes_share_a_listening_socket_that_they_are_passed(tmp_path):
         assert servers[1].out == ""
 
 
+def test_clients_behind_a_proxy_on_a_unix_socket_are_told_apart_where_it_is_trusted(tmp_path):
+    path, addresses = str(tmp_path / "s"), [f"2001:db8:{uuid.uuid4().hex[:4]}:{n}::1" for n in (1, 2)]
+    with empty_database(tmp_path) as database, closing(socket.socket(socket.AF_UNIX)) as shared:
+        shared.bind(path)
+        shared.listen()
+        trusted = {"TRUSTED_PROXIES": "unix:", "LIMITS": "failures-per-address=1"}
+        server = Server(folder=tmp_path, database=database, **trusted)
+        server.http = httpx.Client(transport=httpx.HTTPTransport(uds=path), base_url=server.url)
+        with closing(server):
+            assert server.run("migrate", "--verbosity=0").returncode == 0
+            server.start("manage.py", "serve", "--fd", str(shared.fileno()), pass_fds=[shared.fileno()])
+
+            wrong = [{"Authorization": "Bearer x", "X-Forwarded-For": each} for each in addresses * 2]
+            answers = [server.http.get("/api/payments", headers=headers).status_code for headers in wrong]
+            assert answers == [401, 401, 429, 429]
+
+
 def test_what_is_no_listening_socket_is_refused(server):
     refusal = server.run("serve", "--fd", "99")
 
@@ -131,7 +150,7 @@ def test_with_debug_no_statement_is_kept():
         DATABASE_URL="sqlite:///:memory:",
         STRIPE_SANDBOX="0",
         STRIPE_SECRET_KEY="sk_test_12345678",
-        STRIPE_WEBHOOK_SECRETS="whsec_12345678",
+        STRIPE_WEBHOOK_SECRETS="whsec_Vt6qLz3NcX8wRb5KpY1mJd9H",
     )
 
     assert result.stdout == "True []\n", result.stderr

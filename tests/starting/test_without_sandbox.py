@@ -7,7 +7,7 @@ from tests.support.server import run
 STRIPE = {
     "STRIPE_SANDBOX": "0",
     "STRIPE_SECRET_KEY": "sk_test_12345678",
-    "STRIPE_WEBHOOK_SECRETS": "whsec_12345678",
+    "STRIPE_WEBHOOK_SECRETS": "whsec_Vt6qLz3NcX8wRb5KpY1mJd9H",
 }
 CODE = """
 import json, sys

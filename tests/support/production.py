@@ -10,6 +10,6 @@ PRODUCTION = {
     "API_KEYS": API_KEY,
     "NOTIFICATIONS_TOKEN_SECRET": TOKEN_SECRET,
     "STRIPE_SECRET_KEY": "sk_test_12345678",
-    "STRIPE_WEBHOOK_SECRETS": "whsec_12345678",
+    "STRIPE_WEBHOOK_SECRETS": "whsec_Vt6qLz3NcX8wRb5KpY1mJd9H",
 }
 """As environment variables, with a test key of Stripe's, on addresses of this machine."""

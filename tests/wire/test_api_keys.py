@@ -59,13 +59,15 @@ def test_an_endpoint_asks_for_its_scope_and_for_no_other(guarded, endpoint):
         assert name in error["message"]
 
 
-def test_no_endpoint_is_left_out_of_the_table():
+def test_no_endpoint_is_left_out_of_the_table_and_each_says_its_scope():
     described = {
-        f"{method.upper()} {path}"
+        f"{method.upper()} {path}": operation["description"]
         for path, methods in api.get_openapi_schema()["paths"].items()
-        for method in methods
+        for method, operation in methods.items()
     }
-    assert described | {"GET /metrics"} == ENDPOINTS.keys()
+    assert described.keys() | {"GET /metrics"} == ENDPOINTS.keys()
+    for endpoint, text in described.items():
+        assert f"Scope: `{ENDPOINTS[endpoint][0].value}`" in text
 
 
 def test_only_a_key_with_the_scope_sees_links_but_a_caller_that_asks_for_a_payment_gets_its_link(

@@ -1,17 +1,21 @@
 """What every answer says to browsers, whoever wrote it: Django, the file server, the webhook, or a refusal."""
 
+import re
+
 import pytest
 
 from payments_project.middleware.headers import NOTHING
-from tests.support import backend
+from tests.support import backend, staff
 from tests.support.raw_http import Answers, head, raw_connection
 from tests.support.server import eventually
 from tests.support.services import STACK
 
+PASSWORD = "a-password-of-enough-length"
 ALWAYS = {
     "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
 }
 FOR_PROGRAMS = [
     ("GET", "/api/payments"),
@@ -55,6 +59,45 @@ def test_what_is_no_page_lets_a_browser_run_and_load_nothing(server, method, pat
     assert answer.headers.get_list("content-security-policy") == [NOTHING]
     assert answer.headers.items() >= ALWAYS.items()
     assert "camera=()" in answer.headers["permissions-policy"]
+
+
+def test_no_cache_keeps_an_answer_of_the_api(server, user_id):
+    payment, user = backend.ask(server, user_id), f"/api/users/{user_id}"
+    requests = [
+        ("GET", "/api/payments", 200, {}),
+        ("GET", "/api/payments", 401, {"headers": {"Authorization": "Bearer x"}}),
+        ("GET", f"/api/payments/{payment['id']}", 200, {}),
+        ("POST", f"/api/payments/{payment['id']}/cancel", 200, {}),
+        ("POST", f"/api/payments/{payment['id']}/refund", 400, {"json": {}}),
+        ("GET", f"{user}/notifications", 200, {}),
+        ("POST", f"{user}/token", 409, {}),
+        ("POST", f"{user}/disconnect", 204, {}),
+        ("PUT", "/api/payments", 405, {}),
+        ("GET", "/api/nothing", 404, {}),
+        ("POST", "/api/payments", 413, {"content": b"x" * (1024 * 1024 + 1)}),
+        ("GET", "/api/payments?" + "&" * 2000, 400, {}),
+        ("GET", "/api/payments", 400, {"headers": {"Host": "elsewhere.example"}}),
+        ("GET", "/api/payments", 431, {"headers": {f"X-{number}": "" for number in range(120)}}),
+    ]
+    for method, path, status, more in requests:
+        answer = server.http.request(method, path, **{"headers": backend.KEY} | more)
+        kept = answer.headers.get_list("Cache-Control")
+        assert (answer.status_code, kept) == (status, ["no-store"]), f"{method} {path}: {answer.text}"
+
+
+def test_cookies_of_a_production_go_over_tls_alone_and_to_no_script_and_no_other_site(public, user_id):
+    staff.make_user(public, user_id, PASSWORD)
+    tls = {"Host": "localhost", "X-Forwarded-Proto": "https", "Origin": "https://pay.example"}
+    page = public.http.get(staff.LOGIN, headers=tls)
+    form = {"username": user_id, "password": PASSWORD}
+    form["csrfmiddlewaretoken"] = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
+    tls["Cookie"] = f"csrftoken={page.cookies['csrftoken']}"
+    answer = public.http.post(staff.LOGIN, data=form, headers=tls)
+
+    assert answer.headers["Location"] == "/admin/"
+    for cookie in ("sessionid", "csrftoken"):
+        [field] = [each for each in answer.headers.get_list("Set-Cookie") if each.startswith(f"{cookie}=")]
+        assert {"HttpOnly", "Secure", "SameSite=Lax"} <= {*field.split("; ")}
 
 
 @pytest.mark.parametrize("path", ["/", "/checkout/success", "/checkout/cancel", "/sandbox/"])
@@ -123,6 +166,13 @@ def test_a_page_of_an_allowed_origin_and_a_client_without_one_connect(public, or
         ["https://xapp.example"],
         ["https://riders.example"],
         ["https://xriders.example:8443"],
+        ["https://.riders.example:8443"],
+        ["https://evil.example#.riders.example:8443"],
+        ["https://evil.example/.riders.example:8443"],
+        ["https://evil.example\\.riders.example:8443"],
+        ["https://\u212a.riders.example:8443"],
+        ["https://a.riders.example.:8443"],
+        ["https://a.riders.example:8443:8443"],
         ["null"],
         [""],
     ],

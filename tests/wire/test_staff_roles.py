@@ -1,11 +1,13 @@
 """What support and finance see and do in the admin, and what is on record of it."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.support import backend, sandbox, staff
 from tests.support.server import eventually
+from tests.support.services import STACK
 
 PASSWORD = "a-password-of-enough-length"
 MAKE = f"""
@@ -17,12 +19,13 @@ MESSAGES = """
     SELECT change_message FROM django_admin_log JOIN auth_user ON auth_user.id = user_id
     WHERE username = %s AND object_id = %s ORDER BY django_admin_log.id
 """
+WAITING = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
 
 
 @pytest.fixture(scope="module")
 def house(serve):
-    """A server where refunds above 10.00 need a second person."""
-    server = serve(REFUND_APPROVAL_ABOVE="1000")
+    """A server where refunds above 10.00 USD need a second person."""
+    server = serve(REFUND_APPROVAL_ABOVE="usd=1000,jpy=900")
     for command in (("staff_roles",), ("staff_roles",), ("shell", "-c", MAKE)):
         done = server.run(*command)
         assert done.returncode == 0, done.stderr
@@ -43,7 +46,12 @@ def browsers(house):
 
 @pytest.fixture
 def paid(house, user_id):
-    payment = backend.ask(house, user_id, description="To the clinic")
+    return pay(house, user_id, description="To the clinic")
+
+
+def pay(house, user_id, **order):
+    """Return a payment that was paid."""
+    payment = backend.ask(house, user_id, **order)
     sandbox.choose(house, payment, "pay")
     eventually(lambda: backend.read(house, payment)["status"] == "succeeded")
     sandbox.wait_until_delivered(house)
@@ -137,6 +145,29 @@ def test_a_large_refund_waits_for_another_person(house, browsers, paid):
 def test_small_refunds_that_are_a_large_one_together_wait_too(browsers, paid):
     assert "Refunded 9.00 USD" in refund(browsers["fin"], paid, "900").text
     assert "waits for another person" in refund(browsers["fin"], paid, "200").text
+
+
+def test_small_refunds_at_one_moment_are_a_large_one_together(house, browsers, paid):
+    with ThreadPoolExecutor() as pool, house.database.locked("payments_refundrequest"):
+        asked = [pool.submit(refund, browsers[name], paid, "600") for name in ("fin", "flo")]
+        if STACK == "services":  # both have come as far as they get
+            eventually(lambda: house.database.execute(WAITING) == [(2,)])
+    said = [page.result().text for page in asked]
+
+    assert sum("Refunded 6.00 USD" in text for text in said) == 1
+    assert sum("waits for another person" in text for text in said) == 1
+
+
+@pytest.mark.parametrize(("asked", "waits"), [("jpy 900", False), ("jpy 901", True), ("eur 1", True)])
+def test_each_currency_has_a_sum_of_its_own_and_where_none_is_named_each_refund_waits(
+    house, browsers, user_id, asked, waits
+):
+    currency, amount = asked.split()
+    payment = pay(house, user_id, currency=currency)
+    page = refund(browsers["fin"], payment, amount).text
+
+    assert ("waits for another person" in page) is waits
+    assert (backend.read(house, payment)["status"] == "succeeded") is waits
 
 
 def test_a_refused_refund_is_not_made(house, browsers, paid):

@@ -13,6 +13,8 @@ from django.db import transaction
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
+from access.escaping import escape
+
 RECOVERY_CODES = 8
 
 
@@ -32,12 +34,14 @@ class Command(BaseCommand):
         try:
             user = users.objects.get_by_natural_key(name)
         except users.DoesNotExist:
-            raise CommandError(f"There is no user {name}. Make one with createsuperuser first.") from None
+            raise CommandError(
+                f"There is no user {escape(name)}. Make one with createsuperuser first."
+            ) from None
         # All or nothing: a member without the old app and without a new one would log in with a password alone.
         with transaction.atomic():
             for devices in (TOTPDevice.objects, StaticDevice.objects):
                 devices.filter(user=user).delete()
-            lines = [f"{name} has no second factor any more."] if remove else _set_up(user)
+            lines = [f"{escape(name)} has no second factor any more."] if remove else _set_up(user)
             _end_sessions(user)
         if not remove:
             self.stdout.write("Let the authenticator app scan this, once:\n")

@@ -95,6 +95,7 @@ FORGERIES = {
     "no subject": lambda: token(sub=None),
     "a subject that is a number": lambda: by_hand(claims(sub=123)),
     "a subject that is a list": lambda: by_hand(claims(sub=["user_123"])),
+    "an empty audience": lambda: token(aud=[]),
     "two subjects": lambda: by_hand(f'{{"sub":"user_124","sub":"user_123","exp":{SOON}}}'),
     "two ends": lambda: by_hand(f'{{"sub":"user_123","exp":1,"exp":{SOON}}}'),
     "two algorithms": lambda: by_hand(claims(), header='{"alg":"none","alg":"HS256"}'),

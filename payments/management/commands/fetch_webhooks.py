@@ -12,6 +12,7 @@ from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from access.escaping import escape
 from database.errors import describe
 from payments.management.summary import Summary
 from payments.management.terminal import count, moment, progress, write_result
@@ -142,7 +143,7 @@ class Command(BaseCommand):
         results = each(due, lambda row: process(row, dry_run=self._options["dry_run"]))
         for result in self._watch(title, results, total=due.count(), size=lambda _: 1):
             if result.end is not End.UNCHANGED:
-                (self.stderr if result.end is End.FAILED else self.stdout).write(result.text)
+                (self.stderr if result.end is End.FAILED else self.stdout).write(escape(result.text))
             ends[result.end] += 1
 
     def _watch(

@@ -221,7 +221,6 @@ def test_a_payment_page_tells_the_story_with_its_links(admin_client, make_paymen
         f"{reverse(EVENTS)}?payment__id__exact={payment.pk}",
     ):
         assert expected in shown
-    assert "User told" not in shown
     sent = Notification.objects.get(feed__user_id="a&b c", seq=change.seq)
     back = text_of(admin_client.get(reverse("admin:notifications_notification_change", args=[sent.pk])))
     assert f'href="{page_of(payment)}"' in back

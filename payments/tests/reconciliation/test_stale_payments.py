@@ -192,6 +192,16 @@ def test_a_payment_that_was_paid_before_its_cancel_reached_stripe_is_paid(paymen
     assert "pending → succeeded" in compare(payment)[1]
 
 
+def test_no_text_of_stripes_or_of_a_ride_moves_the_cursor_of_a_terminal(payment, settings):
+    Payment.objects.update(ride_id="ride\u202e1")
+    hostile = broken_stripe.error("No\x1b[2J\nERROR forged", "invalid_request_error")
+    with broken_stripe.answering(lambda *_: (400, hostile)) as settings.STRIPE_API_BASE:
+        _, out = compare(payment)
+
+    assert r"ride\u202e1: No\x1b[2J\nERROR forged" in out
+    assert "\x1b" not in out
+
+
 def test_a_session_of_another_key_ends_with_its_time(payment):
     Payment.objects.update(session_id="cs_test_of_another_key")
     code, out = compare(payment)

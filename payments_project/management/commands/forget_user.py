@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
@@ -12,6 +13,7 @@ from notifications import forgetting as notifications
 from notifications.protocol import InvalidUserIdError, check_user_id
 from payments import forgetting as payments
 from payments.forgotten import is_pseudonym, pseudonym
+from payments.stripe import gateway
 
 if settings.STRIPE_SANDBOX:
     from stripe_sandbox import forgetting as sandbox
@@ -34,9 +36,9 @@ class Command(BaseCommand):
     """The command."""
 
     help = (
-        "Forget a user: put a pseudonym in place of the user id, remove links, notifications, texts and cards, and close "
-        "the connections. Amounts, statuses, refunds and their times stay. Run it again after an interruption. "
-        "Exit code: 0 done, 1 the database failed, 2 wrong usage."
+        "Forget a user: cancel open payments, put a pseudonym in place of the user id, remove links, notifications, texts "
+        "and cards, and close the connections. Amounts, statuses, refunds and their times stay. Run it again after an "
+        "interruption. Exit code: 0 done, 1 the database failed or Stripe did not answer, 2 wrong usage."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -48,7 +50,14 @@ class Command(BaseCommand):
     def handle(self, *_: Any, user_id: str, **__: Any) -> None:
         """Forget the user, and write what was done."""
         try:
+            payments.close_links(user_id=user_id)
             text = _forget(user_id)
+        except gateway.StripeError as error:
+            message = (
+                f"Nothing was forgotten yet: a payment of the user is open, and Stripe did not close its link. {error} "
+                "Run it again once Stripe answers."
+            )
+            raise CommandError(message) from error
         except DatabaseError as error:
             message = f"The database failed ({type(error).__name__}). What was done stays done: run it again."
             raise CommandError(message) from error
@@ -71,5 +80,10 @@ def _forget(user_id: str) -> str:
         f"{removed} notifications. What stays bears {pseudonym(user_id)}."
     )
     if count := payments.still_open(user_id=user_id):
-        text += f" Payments that are still open: {count}. Cancel them if nobody is to pay them."
+        text += (
+            f" Payments that Stripe did not close: {count}. They are being paid, or Stripe does not know them with this "
+            "STRIPE_SECRET_KEY: look for them in the dashboard that they were made in."
+        )
+    if get_user_model().objects.filter(username=user_id).exists():
+        text += " A login of this name is left: remove it in the admin, under Users."
     return text

@@ -2,12 +2,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Where SQLite and the layer in memory may differ: processes and sockets, delivery, events at once and in any order.
-# Left out: what brings its own PostgreSQL and Valkey, and what no database makes a difference to.
-RUN_ONCE := tests/chaos tests/fuzz tests/outages tests/repository tests/servers \
-	notifications/tests/fanout/test_listen.py notifications/tests/fanout/test_redis_layer.py
+# Left out: what brings its own PostgreSQL and Valkey, and what no database makes a difference to, such as heads of requests.
+RUN_ONCE := tests/chaos tests/fuzz tests/outages tests/repository tests/servers tests/delivery/test_two_deployments.py \
+	$(patsubst %,tests/starting/test_%.py,redis_addresses refusals_to_start without_sandbox) \
+	$(patsubst %,tests/wire/test_%.py,api_page browser_headers browsers frame_floods hangups hosts http_bounds secrets \
+		security_log upgrades) \
+	$(patsubst %,access/tests/test_%.py,addresses bounds escaping hashers refusals) \
+	$(patsubst %,notifications/tests/test_%.py,batching protocol) \
+	$(patsubst %,notifications/tests/auth/test_%.py,grants handshake tokens token_keys) \
+	$(patsubst %,notifications/tests/delivery/test_%.py,cursor receipts) \
+	$(patsubst %,notifications/tests/fanout/test_%.py,listen other_layers redis_layer seal)
 EMBEDDED := tests access notifications database $(RUN_ONCE:%=--ignore %) \
 	payments_project/tests/test_health.py payments/tests/test_any_order.py payments/tests/webhooks/test_webhooks.py payments/tests/webhooks/test_batches.py
-IN_PARALLEL := -n 3 --dist loadfile
+IN_PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
+# pytest keeps the tests that it has made ready for their asserts: five seconds of each process.
+unexport PYTHONDONTWRITEBYTECODE
 # The variables that make chaos and make fuzz take, as options; docs/chaos.md and CONTRIBUTING.md describe them.
 options = $(foreach name,$(1),$(if $($(name)),--$(shell echo $(name) | tr A-Z a-z) $($(name))))
 # The file of a release that is installed is one of those that the lock was made with.

@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Django's command line for this project."""
 
+import gc
 import os
 import signal
 import sys
@@ -18,6 +19,9 @@ if os.getpid() == 1:
 IS_INTERRUPTIBLE = signal.getsignal(signal.SIGINT) is signal.default_int_handler
 if IS_INTERRUPTIBLE:  # Ctrl-C while Django is imported would be a traceback
     signal.signal(signal.SIGINT, end)
+
+# Of the million objects that the start makes nearly all stay. Looking for garbage among them took a fifth of its time.
+gc.set_threshold(100_000)
 
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 from django.core.management import execute_from_command_line  # noqa: E402

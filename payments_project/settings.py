@@ -34,8 +34,6 @@ WEBSOCKET_PING_SECONDS = env.WEBSOCKET_PING_SECONDS
 
 INSTALLED_APPS = [
     "payments_project",
-    # Gives `runserver` WebSockets. Not in production: it loads Twisted, 17 MiB in each process.
-    *(["daphne"] if DEBUG else []),
     "django_otp",
     "django_otp.plugins.otp_totp",
     "django_otp.plugins.otp_static",

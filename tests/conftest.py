@@ -12,7 +12,7 @@ from tests.support.server import Server
 
 
 @pytest.fixture(scope="session")
-def serve(tmp_path_factory):
+def serve(tmp_path_factory, django_db_setup):
     """Start servers; all end with the session."""
     with ExitStack() as stack:
 
@@ -22,7 +22,7 @@ def serve(tmp_path_factory):
             if beside:
                 database = beside.database
             elif not database:
-                database = stack.enter_context(empty_database(folder))
+                database = stack.enter_context(empty_database(folder, template=django_db_setup))
             server = Server(folder=folder, database=database, **settings)
             stack.callback(server.close)
             servers.append(server)

@@ -42,6 +42,7 @@ def test_a_file_of_settings_is_read(monkeypatch, tmp_path):
     [
         ("PORT", "abc"),
         ("PORT", "70000"),
+        ("REDIS_URL", "localhost:6379"),
         ("DEBUG", "perhaps"),
         ("WORKERS", "0"),
         ("NOTIFICATIONS_AUTH", "none"),

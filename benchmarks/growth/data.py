@@ -70,7 +70,7 @@ def environment(url: str) -> dict[str, str]:
         "STRIPE_SECRET_KEY": "sk_live_ofabenchmark",
         "PUBLIC_URL": "https://growth.invalid",
         "ALLOWED_HOSTS": "growth.invalid",
-        "STRIPE_WEBHOOK_SECRETS": "whsec_ofabenchmark",
+        "STRIPE_WEBHOOK_SECRETS": "whsec_5Jc8tW0qVh2ZrN7yKxL3mB6dFpG9sT4e",
         "LOG_LEVEL": "ERROR",
     }
 

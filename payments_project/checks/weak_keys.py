@@ -6,8 +6,8 @@ from itertools import pairwise
 
 PLACEHOLDERS = re.compile(
     "changeme|changethis|defaultkey|djangoinsecure|donotshare|example|forproduction|insecure|letmein|mysecret|notasecret|"
-    "passwor[dt]|placeholder|productionkey|replaceme|replacethis|secretkey|secretsecret|signingsecret|supersecret|"
-    "testsecret|topsecret|webhooksecret|yourapikey|yourkey|yoursecret|yourtoken|qwerty"
+    "passwor[dt]|placeholder|productionkey|replaceme|replacethis|secretsecret|supersecret|topsecret|yourapikey|yourkey|"
+    "yoursecret|yoursigningsecret|yourtoken|yourwebhooksecret|qwerty"
 )
 """Words of keys that nobody drew, in lower case and without what stands between letters."""
 

@@ -5,8 +5,9 @@ after the commit that its event is in. Where the writer's transaction stalls, fo
 second writer takes the events behind it. A long queue is no reason for one: two writers make more and smaller
 transactions, and write fewer events a second.
 
-The writer has a thread of its own, and not the event loop's batcher, because Django's transactions belong to a thread.
-A queue feeds it: a hop to one of asgiref's threads and back costs several times as much.
+The writer has a thread of its own, and not the event loop's batcher: Django's connections belong to threads, and the
+writer's goes back to the pool when its thread ends. The threads of an executor would keep theirs
+(docs/decisions/0016-one-writer-of-webhooks.md).
 """
 
 import asyncio

@@ -127,7 +127,7 @@ def test_no_caller_waits_where_the_server_comes_back_from_a_restart_and_only_rea
     try:
         started = time.monotonic()
         assert deliver(server, event()).status_code == 503
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 2  # and not the 5 that a caller waits for a connection
     finally:
         only_reads(database, "off")
     eventually(lambda: deliver(server, event()).status_code == 200)

@@ -172,7 +172,7 @@ def age_requests(**since):
 @pytest.fixture
 def unasked_refund(paid):
     """A refund whose process died before Stripe was asked, two minutes ago."""
-    refund._reserve(
+    refund.reserve(
         payment_id=paid.pk, amount=500, intent_id=None, key={"api_key": "", "idempotency_key": "key-1"}
     )
     age_requests(minutes=2)
@@ -228,7 +228,7 @@ def test_a_refund_that_was_not_made_within_a_day_is_given_up_and_can_be_asked_fo
 def test_a_refund_that_was_given_up_and_is_cut_short_again_is_looked_after_again(unasked_refund):
     age_requests(hours=25)
     of(unasked_refund)
-    refund._reserve(
+    refund.reserve(
         payment_id=unasked_refund.pk,
         amount=500,
         intent_id=None,

@@ -78,16 +78,16 @@ def write_link(payment: Payment, *, news: feed.Prepared, version: str = "") -> f
 
     The caller is in a transaction and has locked the payment, or gives its version, on PostgreSQL. Raises ChangedError.
     """
-    if connection.vendor == "postgresql":
-        seen = _versions_json({payment.pk: version}) if version else ""
-        numbers = _numbers(_together(unchanged=seen, feed=news.rows, link=_json(sql.LINKS, [payment])))
-        if not numbers.seqs:
-            raise ChangedError
-    else:
-        numbers = feed.write(news)
-    [payment.link_seq] = numbers.seqs
     if connection.vendor != "postgresql":
+        numbers = feed.write(news)
+        [payment.link_seq] = numbers.seqs
         _execute(sql.LINKS, [payment])
+        return numbers
+    seen = _versions_json({payment.pk: version}) if version else ""
+    numbers = _numbers(_together(unchanged=seen, feed=news.rows, link=_json(sql.LINKS, [payment])))
+    if not numbers.seqs:
+        raise ChangedError
+    [payment.link_seq] = numbers.seqs
     return numbers
 
 

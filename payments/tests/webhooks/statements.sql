@@ -10,11 +10,11 @@ payment AS (SELECT xmin::text AS version, id, ride_id, user_id, status, facts, a
     FROM payments_payment
     WHERE id = ANY (ARRAY(SELECT value::uuid FROM json_array_elements_text(%s) AS value UNION ALL SELECT id FROM owner))
     ORDER BY id)
-SELECT 'payment' AS part, version AS name, id, ride_id, user_id, status, facts, attention, session_id, payment_intent_id, ride_claim
+SELECT 'payment' AS part, version AS name, to_json(payment)::text AS value
 FROM payment
-UNION ALL SELECT 'owner', name, id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+UNION ALL SELECT 'owner', name, CAST(id AS text)
 FROM owner
-UNION ALL SELECT 'event', event_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+UNION ALL SELECT 'event', event_id, NULL
 FROM payments_webhookevent
 WHERE event_id = ANY (ARRAY(SELECT value FROM json_array_elements_text(%s) AS value));
 

@@ -317,6 +317,18 @@ def test_a_list_of_what_has_no_id_is_not_believed(settings, page):
         list(gateway.list_refunds(payment_intent_id="pi_1"))
 
 
+@pytest.mark.parametrize("metadata", [None, ["1"], "1", {"refund_request": 1}])
+def test_a_refund_whose_metadata_is_of_another_kind_is_not_the_one_that_was_lost(paid, settings, metadata):
+    listed = {"data": [{"id": "re_1", "amount": 500, "metadata": metadata}]}
+
+    def answer(method, _):
+        return (400, said("invalid_request_error")) if method == "POST" else (200, listed)
+
+    with broken_stripe.answering(answer) as settings.STRIPE_API_BASE, pytest.raises(gateway.StripeRefused):
+        give_back(paid)
+    assert not RefundRequest.objects.exists()
+
+
 def test_a_list_that_gives_its_first_page_for_ever_comes_to_an_end(settings):
     """Such as that of a cache on the way, which does not look at the query."""
     page = {"data": [{"id": "re_2"}, {"id": "re_1"}], "has_more": True}

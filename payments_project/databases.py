@@ -69,6 +69,7 @@ def database(url: str) -> dict[str, Any]:
         config["OPTIONS"] = POSTGRESQL | options
     else:
         raise ImproperlyConfigured(
-            "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME."
+            "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME. "
+            "In a password, write each of / ? # [ ] @ : % as % with two digits, such as %23 for #."
         )
     return config

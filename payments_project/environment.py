@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from django.core.exceptions import ImproperlyConfigured
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis import ConnectionPool, RedisError
 
 from access import bounds
 from access.addresses import UNIX
@@ -64,6 +65,22 @@ def _host(host: str) -> str:
             "The port is in PORT"
         )
     return host
+
+
+def _redis(url: str) -> str:
+    """Refuse an address by which no server could ever be used: redis-py cannot read it, or would read messages as text."""
+    try:
+        pool = ConnectionPool.from_url(url or "redis://")
+        pool.make_connection()
+        is_good = "decode_responses" not in pool.connection_kwargs
+    except (TypeError, ValueError, RedisError):
+        is_good = False
+    if not is_good:
+        raise ValueError(
+            "set redis://:PASSWORD@HOST:PORT/NUMBER, with one server, and with no parameter that is not known. "
+            "In the password, write each of / ? # [ ] @ : % as % with two digits, such as %23 for #"
+        )
+    return url
 
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*/?")
@@ -141,7 +158,7 @@ class Environment(BaseSettings):
     """Scheme of the rider's app, to which the pages after Checkout lead back."""
     DATABASE_URL: str = "sqlite:///db.sqlite3"
     """SQLite or PostgreSQL (postgresql://…)."""
-    REDIS_URL: str = Field(default="", pattern="^(rediss?://|unix://|$)")
+    REDIS_URL: Annotated[str, AfterValidator(_redis)] = Field(default="", pattern="^(rediss?://|unix://|$)")
     """Redis or Valkey for several processes; empty: in memory, one process."""
     WORKERS: int = Field(default=1, ge=1)
     """How many server processes share this configuration."""

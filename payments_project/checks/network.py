@@ -84,10 +84,7 @@ def _redis() -> Iterator[CheckMessage]:
     """Read the address as redis-py does: a host and a password may stand in its query too."""
     if not settings.REDIS_URL:
         return
-    try:
-        options = parse_url(settings.REDIS_URL)  # type: ignore[no-untyped-call]  # redis-py has no types for it
-    except ValueError:  # `serve` says so
-        return
+    options = parse_url(settings.REDIS_URL)  # type: ignore[no-untyped-call]  # redis-py has no types for it
     host = str(options.get("host", "localhost"))
     if "path" in options or is_loopback(host):
         return

@@ -5,7 +5,6 @@ The service works without it, a second late, and uses it as soon as it is there.
 
 import redis
 from django.conf import settings
-from django.core.management.base import CommandError
 
 WAIT_SECONDS = 2
 """A server may take this long for each answer: no client is served meanwhile."""
@@ -16,7 +15,6 @@ _REASONS: dict[type[Exception], str] = {
     redis.TimeoutError: "it does not answer",
     redis.ResponseError: "it refuses a command; it has to be Redis 6 or newer, or Valkey",
     redis.InvalidResponse: "what answers there is no Redis",
-    ValueError: "REDIS_URL is no address of a server",
 }
 """The reason of the first class that fits is shown."""
 
@@ -24,8 +22,7 @@ _REASONS: dict[type[Exception], str] = {
 def problem() -> str:
     """Return why Redis cannot be used, in a sentence or two; empty if it can, or none is configured.
 
-    Redis's own texts are left out: some of its errors quote the password. Raises CommandError if the address has a
-    parameter that connections do not have, since then no server could ever be used.
+    Redis's own texts are left out: some of its errors quote the password.
     """
     if not settings.REDIS_URL:
         return ""
@@ -34,11 +31,7 @@ def problem() -> str:
         # RESP3 as the layer speaks it, and a single try, so that the start does not wait longer than WAIT_SECONDS.
         with redis.Redis.from_url(settings.REDIS_URL, protocol=3, retry=None, **options) as client:
             client.ping()
-    except TypeError:
-        raise CommandError(
-            "REDIS_URL has a parameter that is not known. Set it to redis://:PASSWORD@HOST:PORT/NUMBER."
-        ) from None
-    except (redis.RedisError, OSError, ValueError) as error:
+    except (redis.RedisError, OSError) as error:
         return f"Redis cannot be used: {_reason(error)}. {ADVICE}"
     return ""
 

@@ -116,6 +116,7 @@ class RequestParser:
                 field for field in _without_upgrade(self._protocol.headers) if field[0] != b"content-length"
             ]
             self._protocol.headers[:] = [*kept, *_WEBSOCKET]
+            self._protocol.url = _origin_form(self._protocol.url)
         self._protocol.on_headers_complete()
         self.is_in_head = False
 
@@ -193,6 +194,12 @@ _WEBSOCKET = ((b"connection", b"Upgrade"), (b"upgrade", b"websocket"))
 
 def _tokens(fields: list[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:
     return [token.strip().lower() for name, value in fields if name == wanted for token in value.split(b",")]
+
+
+def _origin_form(target: bytes) -> bytes:
+    """Return the path and query of a request's target, which a proxy may send whole (RFC 9112, section 3.2.2)."""
+    parsed = httptools.parse_url(target)
+    return (parsed.path or b"/") + (b"?" + parsed.query if parsed.query else b"")
 
 
 def _without_upgrade(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

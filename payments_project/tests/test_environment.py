@@ -57,6 +57,13 @@ def test_a_file_of_settings_in_another_encoding_is_refused_by_its_name(monkeypat
         ("PORT", "abc"),
         ("PORT", "70000"),
         ("REDIS_URL", "localhost:6379"),
+        ("REDIS_URL", "redis://one:6379,two:6379/0"),
+        ("REDIS_URL", "redis://:pass#word@localhost/0"),
+        ("REDIS_URL", "redis://localhost:70000/0"),
+        ("REDIS_URL", "redis://localhost/0?password_file=x"),
+        ("REDIS_URL", "redis://localhost/0?socket_timeout=soon"),
+        ("REDIS_URL", "redis://localhost/0?decode_responses=true"),
+        ("REDIS_URL", "rediss://localhost/0?ssl_cert_reqs=CERT_NONE"),
         ("DEBUG", "perhaps"),
         ("WORKERS", "0"),
         ("NOTIFICATIONS_AUTH", "none"),
@@ -78,6 +85,20 @@ def test_a_wrong_setting_is_refused_by_its_name(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     with pytest.raises(ImproperlyConfigured, match=name):
         read_environment()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:p%23ss@[::1]:6379/1?protocol=3&health_check_interval=5",
+        "rediss://localhost?ssl_cert_reqs=none&ssl_ca_certs=/not/here/yet",
+        "unix:///run/valkey.sock?db=2",
+        "redis:///0?host=redis.example.com",
+    ],
+)
+def test_an_address_of_redis_is_taken_as_redis_py_reads_it(monkeypatch, url):
+    monkeypatch.setenv("REDIS_URL", url)
+    assert url == read_environment().REDIS_URL
 
 
 def test_a_wrong_setting_is_not_shown_with_its_value(monkeypatch):

@@ -102,6 +102,22 @@ def test_a_websocket_is_an_upgrade_however_it_is_offered(server, fields):
         assert sock.recv(4096).startswith(b"HTTP/1.1 101 ")
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"http://localhost/basic/ws", 101),
+        (b"https://localhost/basic/ws/?lastSeq=0", 101),
+        (b"http://localhost", 403),
+        (b"http://localhost/basic/ws/more", 403),
+    ],
+)
+def test_a_proxy_may_send_the_whole_address_of_a_websocket(server, target, status):
+    with raw_connection(server) as sock:
+        offer = (b"Upgrade: websocket", b"Connection: Upgrade", *HANDSHAKE)
+        sock.sendall(head(b"GET " + target, *offer))
+        assert sock.recv(4096).startswith(b"HTTP/1.1 %d " % status)
+
+
 @pytest.mark.parametrize("method", [b"POST", b"PUT"])
 def test_what_cannot_open_a_websocket_is_served_as_what_it_is(server, method):
     body = order()

@@ -28,6 +28,8 @@ _POSTGRESQL = {
     # The transaction that wrote the row last: every write changes it, whoever writes.
     "version": "xmin::text",
     "briefly": "(SELECT set_config('lock_timeout', '250ms', true)) IS NOT NULL",
+    # The transaction does not wait until its commit is on the disk: it gets there with the next one that waits.
+    "without_flush": "(SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL",
 }
 _SQLITE = {
     "uuids": "IN (SELECT value FROM json_each(%s))",
@@ -37,6 +39,7 @@ _SQLITE = {
     "locked": "",
     "version": "NULL",
     "briefly": "true",
+    "without_flush": "true",
 }
 
 # In the order in which the model defines them: Django takes their values so.

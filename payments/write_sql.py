@@ -62,10 +62,12 @@ REFUNDS = Write(
     AND {table}.amount = new.amount AND {table}.payment_id = new.payment_id RETURNING 1
     """,
 )
+# Nothing has come of a payment yet that a crash of the database could leave without its row: nobody has its link, and
+# the commit that gives it away is flushed (docs/decisions/0050).
 NEW_PAYMENTS = Write(
     Payment,
     " ".join(field.attname for field in Payment._meta.concrete_fields),
-    _INSERT + " RETURNING {version}",
+    _INSERT + " AND {without_flush} RETURNING {version}",
 )
 LINKS = Write(Payment, "id session_id payment_url expires_at stripe_error link_seq", _UPDATE)
 _PARTS = {"event": NEW_EVENTS, "payment": PAYMENTS, "intent": INTENTS, "refund": REFUNDS, "link": LINKS}
@@ -136,8 +138,9 @@ def one(write: Write, *, after: str = "true") -> str:
         columns=", ".join(columns),
         changes=", ".join(f"{column} = new.{column}" for column in columns[1:]),
         new=new,
-        new_ids="{new_ids}",  # these two are filled in by `dialect`
+        new_ids="{new_ids}",  # these three are filled in by `dialect`
         version="{version}",
+        without_flush="{without_flush}",
         after=after,
     )
     return dialect(text)

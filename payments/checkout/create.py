@@ -4,12 +4,12 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from notifications import feed
 from payments import announcements, record, sql, writes
@@ -55,7 +55,7 @@ class Order:
 
     def digest(self) -> str:
         """Return a digest that is the same for equal orders only."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()
 
 
 def start(*, order: Order, idempotency_key: str | None = None, api_key: str = "") -> Payment:
@@ -202,7 +202,10 @@ def _announce(payment: Payment, *, session: dict[str, Any], version: str = "") -
             _send_link(payment, version=version)
             return payment
     with transaction.atomic():
-        payment = record.lock(payment.pk)
+        try:
+            payment = record.lock(payment.pk)
+        except Payment.DoesNotExist:  # the same request, sent again, makes another
+            raise OperationalError("The database lost the payment while Stripe was asked.") from None
         if payment.link_seq is not None:  # a request at the same time has sent it
             return payment
         _keep(session, payment)

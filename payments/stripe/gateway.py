@@ -1,11 +1,12 @@
 """Stripe, as the rest of the service sees it: plain dictionaries in and out, and each call raises StripeError alone."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import stripe
 from django.conf import settings
@@ -67,15 +68,19 @@ class StripeUnavailable(StripeError):
         self.retry_after = retry_after
 
 
-def _ask(call: Any, *args: Any) -> dict[str, Any]:
-    """Ask Stripe, which may take seconds: no transaction is open meanwhile, and no connection is held."""
+def _ask(method: str, path: str, params: Mapping[str, Any] | None = None, **options: str) -> dict[str, Any]:
+    """Ask Stripe, which may take seconds: no transaction is open meanwhile, and no connection is held.
+
+    stripe-python's methods for each kind of object would make objects of the answer, to be made plain again.
+    """
     if connection.in_atomic_block:
         raise RuntimeError("Commit before Stripe is asked: its answer can take seconds.")
     connection.close()
     try:
         with deadline.within(deadline.REQUEST_SECONDS):
-            answer: dict[str, Any] = call(*args).to_dict(for_json=True)
-    except (AttributeError, TypeError, ValueError) as error:  # JSON, but no object
+            client = transport.client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
+            answer = client.raw_request(method, f"/v1/{path}", **(params or {}), **options).data
+    except (AttributeError, TypeError, ValueError) as error:  # an error in JSON that is no object
         raise StripeUnavailable(_UNREADABLE) from error
     except stripe.APIConnectionError as error:
         # The library's text quotes the path. That of the sandbox's session opens its page.
@@ -89,6 +94,8 @@ def _ask(call: Any, *args: Any) -> dict[str, Any]:
         refused = StripeKeyRefused if is_about_key else StripeRefused
         message = error.user_message or "Stripe refused the request."
         raise refused(message, code=error.code or "refused") from error
+    if not isinstance(answer, dict):
+        raise StripeUnavailable(_UNREADABLE)
     return answer
 
 
@@ -122,19 +129,26 @@ def _seconds(text: str) -> int | None:
     return int(max(1, min(wait, LONGEST_WAIT)))
 
 
-def _call(call: Any, *args: Any, needed: Sequence[str]) -> dict[str, Any]:
+def _call(
+    method: str,
+    path: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    needed: Sequence[str] = (),
+    **options: str,
+) -> dict[str, Any]:
     """Return the object that Stripe answers with, which has these fields beside its id."""
-    answer = _ask(call, *args)
+    answer = _ask(method, path, params, **options)
     if not isinstance(answer.get("id"), str) or not answer.keys() >= set(needed):
         raise StripeUnavailable(_UNREADABLE)
     return answer
 
 
-def _pages(call: Any, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+def _pages(path: str, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
     """Yield a list of Stripe's page by page, newest first."""
     params = params | {"limit": PAGE_SIZE}
     while True:
-        answer = _ask(call, params)
+        answer = _ask("get", path, params)
         page = answer.get("data")
         if not isinstance(page, list):
             raise StripeUnavailable(_UNREADABLE)
@@ -144,8 +158,8 @@ def _pages(call: Any, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         params["starting_after"] = page[-1]["id"]
 
 
-def _v1() -> Any:
-    return transport.client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE).v1
+def _session(session_id: str) -> str:
+    return f"checkout/sessions/{quote(session_id, safe='')}"
 
 
 def is_live(key: str) -> bool:
@@ -160,30 +174,34 @@ def livemode() -> bool:
 
 def create_session(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
     """Create a Checkout Session; the same key and params, repeated within a day, give the same session."""
-    create = _v1().checkout.sessions.create
-    return _call(create, params, {"idempotency_key": idempotency_key}, needed=("url", "expires_at"))
+    return _call(
+        "post",
+        "checkout/sessions",
+        params,
+        idempotency_key=idempotency_key,
+        needed=("url", "expires_at"),
+    )
 
 
 def expire_session(*, session_id: str) -> dict[str, Any]:
     """End an open Checkout Session. Raises StripeRefused where it is complete, or has expired."""
-    return _call(_v1().checkout.sessions.expire, session_id, needed=())
+    return _call("post", f"{_session(session_id)}/expire")
 
 
 def retrieve_session(*, session_id: str) -> dict[str, Any]:
     """Return a Checkout Session as it is now, with its payment intent in it."""
-    retrieve = _v1().checkout.sessions.retrieve
-    return _call(retrieve, session_id, {"expand": ["payment_intent"]}, needed=("status", "payment_status"))
+    expanded = {"expand": ["payment_intent"]}
+    return _call("get", _session(session_id), expanded, needed=("status", "payment_status"))
 
 
 def create_refund(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
     """Give money back; the same key and params, repeated within a day, give the same refund."""
-    create = _v1().refunds.create
-    return _call(create, params, {"idempotency_key": idempotency_key}, needed=("amount", "status"))
+    return _call("post", "refunds", params, idempotency_key=idempotency_key, needed=("amount", "status"))
 
 
 def list_refunds(*, payment_intent_id: str) -> Iterator[list[dict[str, Any]]]:
     """Yield the refunds of a payment page by page, newest first."""
-    return _pages(_v1().refunds.list, {"payment_intent": payment_intent_id})
+    return _pages("refunds", {"payment_intent": payment_intent_id})
 
 
 def list_events(
@@ -198,4 +216,4 @@ def list_events(
     params: dict[str, Any] = {"types": list(types), "created": created}
     if undelivered:
         params["delivery_success"] = False
-    return _pages(_v1().events.list, params)
+    return _pages("events", params)

@@ -95,7 +95,7 @@ ORDER BY created_at;
 INSERT INTO payments_payment (id, ride_id, user_id, amount, currency, description, status, facts, attention, session_id, payment_intent_id, payment_url, expires_at, link_seq, stripe_params, attempt, checked_at, stripe_error, api_key, idempotency_key, request_digest, ride_claim, created_at)
 SELECT id, ride_id, user_id, amount, currency, description, status, facts, attention, session_id, payment_intent_id, payment_url, expires_at, link_seq, stripe_params, attempt, checked_at, stripe_error, api_key, idempotency_key, request_digest, ride_claim, created_at
 FROM json_populate_recordset(NULL::payments_payment, %s) AS new
-WHERE true
+WHERE true AND (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL
 RETURNING xmin::text;
 
 -- Its link is written, once Stripe has made its session:

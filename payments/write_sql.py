@@ -69,6 +69,9 @@ NEW_PAYMENTS = Write(
     " ".join(field.attname for field in Payment._meta.concrete_fields),
     _INSERT + " AND {without_flush} RETURNING {version}",
 )
+# By itself and not joined: PostgreSQL expects many rows in JSON, and would read the whole table for them.
+FIRST_OF_RIDE = "NOT EXISTS (SELECT 1 FROM payments_payment WHERE ride_id = %s)"
+"""What a new payment waits for, as `one` takes it: that its ride, the next parameter, has no other."""
 LINKS = Write(Payment, "id session_id payment_url expires_at stripe_error link_seq", _UPDATE)
 _PARTS = {"event": NEW_EVENTS, "payment": PAYMENTS, "intent": INTENTS, "refund": REFUNDS, "link": LINKS}
 

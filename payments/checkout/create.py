@@ -110,22 +110,19 @@ def _reserve(order: Order, key: _Key) -> tuple[Payment, str]:
 
 
 def _earlier_or_new(order: Order, key: _Key) -> tuple[Payment, str]:
-    if payment := _earlier(order, key):
-        return payment, ""
     payment = _new(order, key)
-    return payment, writes.add_payment(payment)
-
-
-def _earlier(order: Order, key: _Key) -> Payment | None:
-    digest = order.digest()
-    if key["idempotency_key"] is not None and (payment := Payment.objects.filter(**key).first()):
-        if payment.request_digest != digest:
+    if key["idempotency_key"] is not None and (earlier := Payment.objects.filter(**key).first()):
+        if earlier.request_digest != payment.request_digest:
             raise IdempotencyKeyReused
-        return payment
-    # A payment that released its ride can still be paid, or its refund can fail.
-    holders = (pk for pk, claim, facts in sql.of_ride(order.ride_id) if claim or holds_ride(facts))
-    holder = next(holders, None)
-    return _adopted(holder, digest=digest, key=key) if holder else None
+        return earlier, ""
+    version = writes.add_first_payment(payment)
+    if version is None:
+        # A payment that released its ride can still be paid, or its refund can fail.
+        holders = (pk for pk, claim, facts in sql.of_ride(order.ride_id) if claim or holds_ride(facts))
+        if holder := next(holders, None):
+            return _adopted(holder, digest=payment.request_digest, key=key), ""
+        version = writes.add_payment(payment)
+    return payment, version
 
 
 @transaction.atomic

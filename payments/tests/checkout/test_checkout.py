@@ -217,9 +217,9 @@ def test_canceling_ends_the_session_and_tells_the_user_once(start):
 
 
 @on_postgresql
-def test_a_payment_takes_four_statements_and_no_transaction_around_them(start, django_assert_num_queries):
+def test_a_payment_takes_three_statements_and_no_transaction_around_them(start, django_assert_num_queries):
     start(ride_id="warm")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         payment = start(ride_id="ride-2")
     stored = Payment.objects.get(pk=payment.pk)
     names = [field.attname for field in Payment._meta.concrete_fields]

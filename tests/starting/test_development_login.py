@@ -1,6 +1,7 @@
 """The login that the first start makes: its password is drawn, shown once, and no known one is served with."""
 
 import re
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -13,11 +14,15 @@ SHOWN = re.compile(r"admin / ([\w-]{16}), shown this once")
 
 
 @pytest.fixture
-def server(tmp_path):
-    with empty_database(tmp_path) as database:
-        server = Server(folder=tmp_path, database=database)
-        yield server
-        server.close()
+def server_on(tmp_path):
+    """Return a function that makes a server, to be started yet, on a copy of a database, or on an empty one."""
+    with ExitStack() as stack:
+
+        def make(template=None):
+            database = stack.enter_context(empty_database(tmp_path, template=template))
+            return stack.enter_context(closing(Server(folder=tmp_path, database=database)))
+
+        yield make
 
 
 def logs_in(server, name, password):
@@ -29,7 +34,8 @@ def names(server):
     return [name for (name,) in server.database.execute("SELECT username FROM auth_user")]
 
 
-def test_the_first_start_draws_a_password_and_shows_it_once(server):
+def test_the_first_start_draws_a_password_and_shows_it_once(server_on):
+    server = server_on()
     server.start()
     password = SHOWN.search(server.out)[1]
     server.stop()
@@ -40,8 +46,8 @@ def test_the_first_start_draws_a_password_and_shows_it_once(server):
     assert logs_in(server, "admin", password)
 
 
-def test_where_there_are_users_no_login_is_made(server):
-    assert server.run("migrate", "-v", "0").returncode == 0
+def test_where_there_are_users_no_login_is_made(server_on, django_db_setup):
+    server = server_on(django_db_setup)
     staff.make_user(server, "clerk", "a-password-of-enough-length")
     server.start()
 
@@ -49,8 +55,10 @@ def test_where_there_are_users_no_login_is_made(server):
     assert names(server) == ["clerk"]
 
 
-def test_the_known_password_of_earlier_versions_is_refused_in_production_and_replaced_with_debug(server):
-    assert server.run("migrate", "-v", "0").returncode == 0
+def test_the_known_password_of_earlier_versions_is_refused_in_production_and_replaced_with_debug(
+    server_on, django_db_setup
+):
+    server = server_on(django_db_setup)
     staff.make_user(server, "admin", "admin")
     settings = PRODUCTION | {"DATABASE_URL": server.database.url, "PORT": str(server.port)}
 

@@ -174,13 +174,8 @@ def livemode() -> bool:
 
 def create_session(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
     """Create a Checkout Session; the same key and params, repeated within a day, give the same session."""
-    return _call(
-        "post",
-        "checkout/sessions",
-        params,
-        idempotency_key=idempotency_key,
-        needed=("url", "expires_at"),
-    )
+    needed = ("url", "expires_at")
+    return _call("post", "checkout/sessions", params, idempotency_key=idempotency_key, needed=needed)
 
 
 def expire_session(*, session_id: str) -> dict[str, Any]:

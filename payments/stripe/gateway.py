@@ -1,7 +1,7 @@
 """Stripe, as the rest of the service sees it: plain dictionaries in and out, and each call raises StripeError alone."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from access.escaping import escape
-from payments.stripe import deadline, transport
+from payments.stripe import deadline, transport, values
 
 TYPES_A_REQUEST = 20
 """How many types of events can be asked for at once: https://docs.stripe.com/api/events/list"""
@@ -68,10 +68,11 @@ class StripeUnavailable(StripeError):
         self.retry_after = retry_after
 
 
-def _ask(method: str, path: str, params: Mapping[str, Any] | None = None, **options: str) -> dict[str, Any]:
+def _ask(method: str, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """Ask Stripe, which may take seconds: no transaction is open meanwhile, and no connection is held.
 
-    stripe-python's methods for each kind of object would make objects of the answer, to be made plain again.
+    The library takes its options, such as `idempotency_key`, from among the parameters. Its methods for each kind of
+    object would make objects of the answer, to be made plain again.
     """
     if connection.in_atomic_block:
         raise RuntimeError("Commit before Stripe is asked: its answer can take seconds.")
@@ -79,7 +80,7 @@ def _ask(method: str, path: str, params: Mapping[str, Any] | None = None, **opti
     try:
         with deadline.within(deadline.REQUEST_SECONDS):
             client = transport.client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
-            answer = client.raw_request(method, f"/v1/{path}", **(params or {}), **options).data
+            answer = client.raw_request(method, f"/v1/{path}", **params).data
     except (AttributeError, TypeError, ValueError) as error:  # an error in JSON that is no object
         raise StripeUnavailable(_UNREADABLE) from error
     except stripe.APIConnectionError as error:
@@ -87,16 +88,22 @@ def _ask(method: str, path: str, params: Mapping[str, Any] | None = None, **opti
         reason = re.search(r"\(Network error: (\w+)", str(error))
         name = reason[1] if reason else type(error).__name__
         raise StripeUnavailable(f"Stripe cannot be reached ({name}).") from error
-    except (stripe.IdempotencyError, stripe.RateLimitError, stripe.APIError) as error:
-        raise _unavailable(error) from error
     except stripe.StripeError as error:
-        is_about_key = isinstance(error, stripe.AuthenticationError | stripe.PermissionError)
-        refused = StripeKeyRefused if is_about_key else StripeRefused
-        message = error.user_message or "Stripe refused the request."
-        raise refused(message, code=error.code or "refused") from error
+        raise _failure(error) from error
     if not isinstance(answer, dict):
         raise StripeUnavailable(_UNREADABLE)
     return answer
+
+
+def _failure(error: stripe.StripeError) -> StripeError:
+    """Say what an error of Stripe's means. The library passes on its message as it came, of whatever kind."""
+    if not isinstance(error.user_message, str | None):
+        return StripeUnavailable(_UNREADABLE)
+    if isinstance(error, stripe.IdempotencyError | stripe.RateLimitError | stripe.APIError):
+        return _unavailable(error)
+    is_about_key = isinstance(error, stripe.AuthenticationError | stripe.PermissionError)
+    refused = StripeKeyRefused if is_about_key else StripeRefused
+    return refused(error.user_message or "Stripe refused the request.", code=str(error.code or "refused"))
 
 
 def _unavailable(error: stripe.StripeError) -> StripeUnavailable:
@@ -130,16 +137,12 @@ def _seconds(text: str) -> int | None:
 
 
 def _call(
-    method: str,
-    path: str,
-    params: Mapping[str, Any] | None = None,
-    *,
-    needed: Sequence[str] = (),
-    **options: str,
+    method: str, path: str, params: Mapping[str, Any] | None = None, **needed: Callable[[Any], object]
 ) -> dict[str, Any]:
-    """Return the object that Stripe answers with, which has these fields beside its id."""
-    answer = _ask(method, path, params, **options)
-    if not isinstance(answer.get("id"), str) or not answer.keys() >= set(needed):
+    """Return the object that Stripe answers with, which has an id, and these fields as they are needed."""
+    answer = _ask(method, path, params or {})
+    needed.setdefault("id", values.is_id)
+    if not all(name in answer and is_good(answer[name]) for name, is_good in needed.items()):
         raise StripeUnavailable(_UNREADABLE)
     return answer
 
@@ -150,7 +153,10 @@ def _pages(path: str, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
     while True:
         answer = _ask("get", path, params)
         page = answer.get("data")
-        if not isinstance(page, list):
+        if not isinstance(page, list) or not all(values.is_id(values.find(each, "id")) for each in page):
+            raise StripeUnavailable(_UNREADABLE)
+        # A cache that does not look at the query would give the same page for ever.
+        if page and page[-1]["id"] == params.get("starting_after"):
             raise StripeUnavailable(_UNREADABLE)
         yield page
         if not page or not answer.get("has_more"):
@@ -174,8 +180,8 @@ def livemode() -> bool:
 
 def create_session(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
     """Create a Checkout Session; the same key and params, repeated within a day, give the same session."""
-    needed = ("url", "expires_at")
-    return _call("post", "checkout/sessions", params, idempotency_key=idempotency_key, needed=needed)
+    asked = params | {"idempotency_key": idempotency_key}
+    return _call("post", "checkout/sessions", asked, url=values.is_link, expires_at=values.seconds)
 
 
 def expire_session(*, session_id: str) -> dict[str, Any]:
@@ -185,13 +191,19 @@ def expire_session(*, session_id: str) -> dict[str, Any]:
 
 def retrieve_session(*, session_id: str) -> dict[str, Any]:
     """Return a Checkout Session as it is now, with its payment intent in it."""
-    expanded = {"expand": ["payment_intent"]}
-    return _call("get", _session(session_id), expanded, needed=("status", "payment_status"))
+    return _call(
+        "get",
+        _session(session_id),
+        {"expand": ["payment_intent"]},
+        id=lambda id_: id_ == session_id,  # a cache may give another one, which is paid
+        status=values.is_text,
+        payment_status=values.is_text,
+    )
 
 
 def create_refund(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
     """Give money back; the same key and params, repeated within a day, give the same refund."""
-    return _call("post", "refunds", params, idempotency_key=idempotency_key, needed=("amount", "status"))
+    return _call("post", "refunds", params | {"idempotency_key": idempotency_key})
 
 
 def list_refunds(*, payment_intent_id: str) -> Iterator[list[dict[str, Any]]]:

@@ -70,6 +70,22 @@ def end_while_clients_are_connected(server, number):
     return code
 
 
+OUTPUTS = {
+    "what cannot be written to": "os.open(os.devnull, os.O_RDONLY)",
+    "a pipe that nobody reads": "(ends := os.pipe(), os.close(ends[0]))[0][1]",
+}
+
+
+def test_output_that_goes_nowhere_does_not_keep_it_from_serving(serve):
+    """As on a full disk, or in front of a program that has ended."""
+    server = serve()
+    for output in OUTPUTS.values():
+        server.stop()
+        script = f"import os, sys; os.dup2({output}, 1); os.execv(sys.executable, [sys.executable, 'manage.py', 'serve'])"
+        server.start("-c", script)
+        assert server.http.get("/healthz").status_code == 200
+
+
 def test_it_says_where_everything_is(server):
     said = server.out
 

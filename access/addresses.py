@@ -26,16 +26,7 @@ def client_address(connection: HttpRequest | Mapping[str, Any]) -> str:
     connection comes from one of TRUSTED_PROXIES. It is read from its end, as far as trusted proxies wrote it: a client
     may send any beginning.
     """
-    peer, forwarded = _hops(connection)
-    address = _parsed(peer)
-    for hop in reversed(forwarded.split(",")):
-        if not _is_trusted(address):
-            break
-        # What a trusted proxy wrote is no address: then the proxy's own counts, since none behind it is known.
-        if (before := _parsed(hop)) is None:
-            break
-        address = before
-    return _shown(address)
+    return _client_of(*_hops(connection), tuple(settings.TRUSTED_PROXIES))
 
 
 def is_trusted_proxy(address: str) -> bool:
@@ -57,6 +48,19 @@ def _is_trusted(address: _Address | None) -> bool:
     return any(address in network for network in _networks(tuple(settings.TRUSTED_PROXIES)))
 
 
+@lru_cache(maxsize=1024)  # a connection is looked at several times on its way in
+def _client_of(peer: str, forwarded: str, _trusted: tuple[str, ...]) -> str:
+    address = _parsed(peer)
+    for hop in reversed(forwarded.split(",")):
+        if not _is_trusted(address):
+            break
+        # What a trusted proxy wrote is no address: then the proxy's own counts, since none behind it is known.
+        if (before := _parsed(hop)) is None:
+            break
+        address = before
+    return _shown(address)
+
+
 def _hops(connection: HttpRequest | Mapping[str, Any]) -> tuple[str, str]:
     """Return the address of the other end, and X-Forwarded-For."""
     if isinstance(connection, HttpRequest):
@@ -65,7 +69,7 @@ def _hops(connection: HttpRequest | Mapping[str, Any]) -> tuple[str, str]:
     return (connection.get("client") or [""])[0], b",".join(values).decode("latin1")
 
 
-@lru_cache(maxsize=1024)  # a connection is looked at several times on its way in
+@lru_cache(maxsize=1024)
 def _parsed(text: str) -> _Address | None:
     """Return an address, without a port. An IPv4 address that is written as one of IPv6 is one of IPv4."""
     # Some proxies write a port behind the address: 192.0.2.1:443 or [2001:db8::1]:443.
@@ -87,7 +91,6 @@ def _networks(texts: tuple[str, ...]) -> tuple[_Network, ...]:
     return tuple(ip_network(text) for text in texts if text != UNIX)
 
 
-@lru_cache(maxsize=1024)
 def _shown(address: _Address | None) -> str:
     if address is None:
         return UNKNOWN

@@ -65,12 +65,17 @@ REFUNDS = Write(
     AND {table}.amount = new.amount AND {table}.payment_id = new.payment_id RETURNING 1
     """,
 )
+# Nothing has come of a payment yet that a crash of the database could leave without its row: nobody has its link, and
+# the commit that gives it away is flushed (docs/decisions/0050).
 NEW_PAYMENTS = Write(
     Payment,
     " ".join(field.attname for field in Payment._meta.concrete_fields),
-    _INSERT + " RETURNING {version}",
+    _INSERT + " AND {without_flush} RETURNING {version}",
     made_at="created_at",
 )
+# By itself and not joined: PostgreSQL expects many rows in JSON, and would read the whole table for them.
+FIRST_OF_RIDE = "NOT EXISTS (SELECT 1 FROM payments_payment WHERE ride_id = %s)"
+"""What a new payment waits for, as `one` takes it: that its ride, the next parameter, has no other."""
 LINKS = Write(Payment, "id session_id payment_url expires_at stripe_error link_seq", _UPDATE)
 _PARTS = {"event": NEW_EVENTS, "payment": PAYMENTS, "intent": INTENTS, "refund": REFUNDS, "link": LINKS}
 
@@ -140,8 +145,9 @@ def one(write: Write, *, after: str = "true") -> str:
         columns=", ".join(columns),
         changes=", ".join(f"{column} = new.{column}" for column in columns[1:]),
         new=new,
-        new_ids="{new_ids}",  # these two are filled in by `dialect`
+        new_ids="{new_ids}",  # these three are filled in by `dialect`
         version="{version}",
+        without_flush="{without_flush}",
         after=after,
     )
     return dialect(text)

@@ -90,6 +90,15 @@ def add_payment(payment: Payment) -> str:
     return version or ""
 
 
+def add_first_payment(payment: Payment) -> str | None:
+    """Insert a payment as `add_payment` does, unless its ride has another: then return None."""
+    text = sql.one(sql.NEW_PAYMENTS, after=sql.FIRST_OF_RIDE)
+    for (version,) in execute(text, _json(sql.NEW_PAYMENTS, [payment]), payment.ride_id):
+        payment._state.adding = False
+        return version or ""
+    return None
+
+
 def write_link(payment: Payment, *, news: feed.Prepared, version: str = "") -> feed.Numbers:
     """Write a payment's session, and the notification of its link; return the number, which the payment has from then on.
 

@@ -48,8 +48,8 @@ def database(url: str) -> dict[str, Any]:
     `?options=`, take precedence. Raises ImproperlyConfigured for anything else.
     """
     try:
-        # With health checks the pool replaces a connection that was cut before a statement fails on it.
-        config: dict[str, Any] = dict(dj_database_url.parse(url, conn_health_checks=True))
+        # The backend checks a connection that it takes out of the pool itself, at less cost (postgresql/outage.py).
+        config: dict[str, Any] = dict(dj_database_url.parse(url))
     except ValueError:
         config = {"ENGINE": ""}
     options = config.setdefault("OPTIONS", {})

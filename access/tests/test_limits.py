@@ -17,6 +17,7 @@ def fresh(settings):
     settings.LIMITS = settings.LIMITS | {THREE: 3}
     limits._away_until = 0.0
     limits._window.cache_clear()
+    limits._booked.clear()
     yield
     limits._away_until = 0.0
 
@@ -52,6 +53,37 @@ def test_processes_count_together_in_redis(settings, name, valkey):
 
     limits.clear(THREE, name)
     assert limits.hit(THREE, name) == 0
+
+
+def test_a_large_limit_is_booked_in_parts_and_its_last_part_is_counted_one_by_one(settings, name, valkey):
+    settings.REDIS_URL = f"redis://127.0.0.1:{valkey.port}/0"
+    settings.LIMITS = settings.LIMITS | {THREE: 10_005}
+    part = 10
+
+    def another_process():
+        limits._booked.clear()
+        return [limits.hit_ahead(THREE, name) for _ in range(part)]
+
+    def counted():
+        with valkey.client() as redis:
+            return [int(redis.get(key)) for key in redis.scan_iter() if name.encode() in key]
+
+    assert another_process() == [0] * part
+    assert counted() == [part]
+    for _ in range(999):
+        assert another_process() == [0] * part
+    waits = another_process()
+    assert waits[:5] == [0] * 5
+    assert min(waits[5:]) > 0
+    assert counted() == [10_005]
+
+
+def test_what_was_booked_ends_with_the_time_of_the_limit(settings, name, valkey):
+    settings.REDIS_URL = f"redis://127.0.0.1:{valkey.port}/0"
+    settings.LIMITS = settings.LIMITS | {THREE: 10_000}
+    limits._booked[THREE, name] = 5, time.monotonic()
+    assert limits.hit_ahead(THREE, name) == 0
+    assert limits._booked[THREE, name][0] == 9
 
 
 def test_redis_forgets_by_itself(settings, name, valkey):

@@ -27,7 +27,6 @@ from notifications.delivery.socket import Socket, close_all
 from notifications.delivery.states import FeedState
 from notifications.delivery.subscription import Subscription
 from notifications.fanout import publish, seal
-from notifications.fanout.breaker import TIMEOUT_SECONDS
 from notifications.fanout.listen import Listener
 
 logger = logging.getLogger(__name__)
@@ -121,10 +120,8 @@ class Hub:
             subscription.epoch = identity.epoch
             subscription.group = publish.group_name(subscription.user_id, identity)
             self._refuse_many(subscription)
-            # wait() cancels nothing: a cancelled call breaks the connection to Redis for all. Without the layer the
-            # registration goes on, and the reconciler delivers.
-            await asyncio.wait({self._join_group(subscription)}, timeout=TIMEOUT_SECONDS)
-            state = await self.reads.read_state(user_id=subscription.user_id)
+            joined = self._join_group(subscription)
+            state = await self.reads.read_state(user_id=subscription.user_id, after=joined)
             if state.epoch == identity.epoch:
                 return state
             self._leave_group(subscription)

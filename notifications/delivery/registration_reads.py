@@ -13,6 +13,7 @@ from database.threads import in_thread
 from notifications.batching import GATHER_SECONDS, QUERY_SIZE, Batcher
 from notifications.delivery import history
 from notifications.delivery.states import FeedState
+from notifications.fanout.breaker import TIMEOUT_SECONDS
 
 WAITING_MAX = 100_000
 """More than a process can have connections."""
@@ -22,6 +23,7 @@ PATIENCE_SECONDS = 0.5
 
 class _Request(NamedTuple):
     user_id: str
+    after: asyncio.Task[None]
     answer: asyncio.Future[FeedState]
 
 
@@ -31,9 +33,12 @@ class RegistrationReads:
     def __init__(self) -> None:
         self._batcher = Batcher(self._read, size=QUERY_SIZE, room=WAITING_MAX, pause_seconds=GATHER_SECONDS)
 
-    async def read_state(self, *, user_id: str) -> FeedState:
-        """Return the state of the user's feed, read after this call began. Raises a DatabaseError."""
-        request = _Request(user_id, asyncio.get_running_loop().create_future())
+    async def read_state(self, *, user_id: str, after: asyncio.Task[None]) -> FeedState:
+        """Return the state of the user's feed, read after this task ended, or TIMEOUT_SECONDS later.
+
+        Raises a DatabaseError.
+        """
+        request = _Request(user_id, after, asyncio.get_running_loop().create_future())
         if self._batcher.put(request):
             raise OperationalError("Too many registrations wait for the database.")
         return await request.answer
@@ -43,6 +48,9 @@ class RegistrationReads:
 
 
 async def _answer(batch: list[_Request]) -> None:
+    # wait() cancels nothing: a cancelled call breaks the connection to Redis for all. Without the layer registrations go
+    # on, and the reconciler delivers. Most wait for the same task, so all wait together.
+    await asyncio.wait({request.after for request in batch}, timeout=TIMEOUT_SECONDS)
     # The future of a cancelled registration is done. So it may be after the read.
     waiting = [request for request in batch if not request.answer.done()]
     read = in_thread(history.read_states, user_ids={request.user_id for request in waiting})

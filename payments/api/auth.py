@@ -85,7 +85,7 @@ def _limit_calls(request: HttpRequest, caller: Caller | User) -> None:
     if isinstance(caller, User):
         seconds = limits.hit("calls-per-user", caller.user_id)
     else:
-        seconds = limits.hit("calls-per-key", caller.name)
+        seconds = limits.hit_ahead("calls-per-key", caller.name)
     if seconds:
         refused(Kind.LIMIT, request)
         raise limits.LimitReached(seconds)

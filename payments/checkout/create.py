@@ -4,12 +4,12 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from notifications import feed
 from payments import announcements, record, sql, writes
@@ -55,7 +55,7 @@ class Order:
 
     def digest(self) -> str:
         """Return a digest that is the same for equal orders only."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()
 
 
 def start(*, order: Order, idempotency_key: str | None = None, api_key: str = "") -> Payment:
@@ -110,22 +110,19 @@ def _reserve(order: Order, key: _Key) -> tuple[Payment, str]:
 
 
 def _earlier_or_new(order: Order, key: _Key) -> tuple[Payment, str]:
-    if payment := _earlier(order, key):
-        return payment, ""
     payment = _new(order, key)
-    return payment, writes.add_payment(payment)
-
-
-def _earlier(order: Order, key: _Key) -> Payment | None:
-    digest = order.digest()
-    if key["idempotency_key"] is not None and (payment := Payment.objects.filter(**key).first()):
-        if payment.request_digest != digest:
+    if key["idempotency_key"] is not None and (earlier := Payment.objects.filter(**key).first()):
+        if earlier.request_digest != payment.request_digest:
             raise IdempotencyKeyReused
-        return payment
-    # A payment that released its ride can still be paid, or its refund can fail.
-    holders = (pk for pk, claim, facts in sql.of_ride(order.ride_id) if claim or holds_ride(facts))
-    holder = next(holders, None)
-    return _adopted(holder, digest=digest, key=key) if holder else None
+        return earlier, ""
+    version = writes.add_first_payment(payment)
+    if version is None:
+        # A payment that released its ride can still be paid, or its refund can fail.
+        holders = (pk for pk, claim, facts in sql.of_ride(order.ride_id) if claim or holds_ride(facts))
+        if holder := next(holders, None):
+            return _adopted(holder, digest=payment.request_digest, key=key), ""
+        version = writes.add_payment(payment)
+    return payment, version
 
 
 @transaction.atomic
@@ -202,7 +199,10 @@ def _announce(payment: Payment, *, session: dict[str, Any], version: str = "") -
             _send_link(payment, version=version)
             return payment
     with transaction.atomic():
-        payment = record.lock(payment.pk)
+        try:
+            payment = record.lock(payment.pk)
+        except Payment.DoesNotExist:  # the same request, sent again, makes another
+            raise OperationalError("The database lost the payment while Stripe was asked.") from None
         if payment.link_seq is not None:  # a request at the same time has sent it
             return payment
         _keep(session, payment)

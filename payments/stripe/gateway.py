@@ -1,11 +1,12 @@
 """Stripe, as the rest of the service sees it: plain dictionaries in and out, and each call raises StripeError alone."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import stripe
 from django.conf import settings
@@ -67,15 +68,20 @@ class StripeUnavailable(StripeError):
         self.retry_after = retry_after
 
 
-def _ask(call: Any, *args: Any) -> dict[str, Any]:
-    """Ask Stripe, which may take seconds: no transaction is open meanwhile, and no connection is held."""
+def _ask(method: str, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask Stripe, which may take seconds: no transaction is open meanwhile, and no connection is held.
+
+    The library takes its options, such as `idempotency_key`, from among the parameters. Its methods for each kind of
+    object would make objects of the answer, to be made plain again.
+    """
     if connection.in_atomic_block:
         raise RuntimeError("Commit before Stripe is asked: its answer can take seconds.")
     connection.close()
     try:
         with deadline.within(deadline.REQUEST_SECONDS):
-            answer: dict[str, Any] = call(*args).to_dict(for_json=True)
-    except (AttributeError, TypeError, ValueError) as error:  # JSON, but no object
+            client = transport.client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE)
+            answer = client.raw_request(method, f"/v1/{path}", **params).data
+    except (AttributeError, TypeError, ValueError) as error:  # an error in JSON that is no object
         raise StripeUnavailable(_UNREADABLE) from error
     except stripe.APIConnectionError as error:
         # The library's text quotes the path. That of the sandbox's session opens its page.
@@ -84,6 +90,8 @@ def _ask(call: Any, *args: Any) -> dict[str, Any]:
         raise StripeUnavailable(f"Stripe cannot be reached ({name}).") from error
     except stripe.StripeError as error:
         raise _failure(error) from error
+    if not isinstance(answer, dict):
+        raise StripeUnavailable(_UNREADABLE)
     return answer
 
 
@@ -128,20 +136,22 @@ def _seconds(text: str) -> int | None:
     return int(max(1, min(wait, LONGEST_WAIT)))
 
 
-def _call(call: Any, *args: Any, **needed: Callable[[Any], object]) -> dict[str, Any]:
+def _call(
+    method: str, path: str, params: Mapping[str, Any] | None = None, **needed: Callable[[Any], object]
+) -> dict[str, Any]:
     """Return the object that Stripe answers with, which has an id, and these fields as they are needed."""
-    answer = _ask(call, *args)
+    answer = _ask(method, path, params or {})
     needed.setdefault("id", values.is_id)
     if not all(name in answer and is_good(answer[name]) for name, is_good in needed.items()):
         raise StripeUnavailable(_UNREADABLE)
     return answer
 
 
-def _pages(call: Any, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+def _pages(path: str, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
     """Yield a list of Stripe's page by page, newest first."""
     params = params | {"limit": PAGE_SIZE}
     while True:
-        answer = _ask(call, params)
+        answer = _ask("get", path, params)
         page = answer.get("data")
         if not isinstance(page, list) or not all(values.is_id(values.find(each, "id")) for each in page):
             raise StripeUnavailable(_UNREADABLE)
@@ -154,8 +164,8 @@ def _pages(call: Any, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         params["starting_after"] = page[-1]["id"]
 
 
-def _v1() -> Any:
-    return transport.client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE).v1
+def _session(session_id: str) -> str:
+    return f"checkout/sessions/{quote(session_id, safe='')}"
 
 
 def is_live(key: str) -> bool:
@@ -170,22 +180,20 @@ def livemode() -> bool:
 
 def create_session(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
     """Create a Checkout Session; the same key and params, repeated within a day, give the same session."""
-    create = _v1().checkout.sessions.create
-    options = {"idempotency_key": idempotency_key}
-    return _call(create, params, options, url=values.is_link, expires_at=values.seconds)
+    asked = params | {"idempotency_key": idempotency_key}
+    return _call("post", "checkout/sessions", asked, url=values.is_link, expires_at=values.seconds)
 
 
 def expire_session(*, session_id: str) -> dict[str, Any]:
     """End an open Checkout Session. Raises StripeRefused where it is complete, or has expired."""
-    return _call(_v1().checkout.sessions.expire, session_id)
+    return _call("post", f"{_session(session_id)}/expire")
 
 
 def retrieve_session(*, session_id: str) -> dict[str, Any]:
     """Return a Checkout Session as it is now, with its payment intent in it."""
-    retrieve = _v1().checkout.sessions.retrieve
     return _call(
-        retrieve,
-        session_id,
+        "get",
+        _session(session_id),
         {"expand": ["payment_intent"]},
         id=lambda id_: id_ == session_id,  # a cache may give another one, which is paid
         status=values.is_text,
@@ -195,13 +203,12 @@ def retrieve_session(*, session_id: str) -> dict[str, Any]:
 
 def create_refund(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
     """Give money back; the same key and params, repeated within a day, give the same refund."""
-    create = _v1().refunds.create
-    return _call(create, params, {"idempotency_key": idempotency_key})
+    return _call("post", "refunds", params | {"idempotency_key": idempotency_key})
 
 
 def list_refunds(*, payment_intent_id: str) -> Iterator[list[dict[str, Any]]]:
     """Yield the refunds of a payment page by page, newest first."""
-    return _pages(_v1().refunds.list, {"payment_intent": payment_intent_id})
+    return _pages("refunds", {"payment_intent": payment_intent_id})
 
 
 def list_events(
@@ -216,4 +223,4 @@ def list_events(
     params: dict[str, Any] = {"types": list(types), "created": created}
     if undelivered:
         params["delivery_success"] = False
-    return _pages(_v1().events.list, params)
+    return _pages("events", params)

@@ -85,6 +85,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def close(self) -> None:
         """Give the connection back, and its place."""
+        connection: Any = self.connection
+        if connection is not None:
+            connection.used_at = time.monotonic()
         try:
             super().close()
         finally:
@@ -99,6 +102,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             except PoolTimeout:
                 if time.monotonic() >= end:
                     raise
+                continue
+            try:
+                if self.pool:
+                    connection.check()
+            except psycopg.Error:
+                connection.close()
+                self.pool.putconn(connection)  # which replaces it
             else:
                 outage.is_over()
                 return connection

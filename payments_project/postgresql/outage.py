@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 from prometheus_client import Counter
+from psycopg_pool import ConnectionPool
 
 UNWRITABLE = Counter(
     "payments_database_unwritable_total", "Statements that PostgreSQL could not write, by reason.", ["reason"]
@@ -17,6 +18,8 @@ BRIEF_SECONDS = 2.0
 """Connecting may fail for this time before it is an outage. A restart takes less: callers meanwhile are served late."""
 READ_ONLY = ("session is read-only", "server is in hot standby mode")
 """Texts of libpq for a server that `target_session_attrs` does not accept. It is no restart, but an outage at once."""
+FRESH_SECONDS = 1.0
+"""A connection that was used within this time is not asked whether its server is still there."""
 SWITCH_SECONDS = 1.0
 """A failure within this time after the server was found read-only is an outage at once: it is no restart."""
 
@@ -57,7 +60,10 @@ outage = Outage()
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection of the pool, which notes whether it could be opened."""
+    """A connection of the pool, which notes whether it could be opened, and looks whether it was cut."""
+
+    used_at = -FRESH_SECONDS
+    """When it was last given back to the pool, in seconds of the monotonic clock."""
 
     @classmethod
     def connect(cls, *args: Any, **options: Any) -> "Connection":
@@ -69,3 +75,16 @@ class Connection(psycopg.Connection[Any]):
             raise
         outage.is_over()
         return connection
+
+    def check(self) -> None:
+        """Raise a psycopg.Error if the connection is cut.
+
+        One that was just used is asked nothing: its end would have arrived here. One that was idle for longer may have
+        lost its server without a sign. To ask it costs two processes a wake.
+        """
+        if time.monotonic() - self.used_at >= FRESH_SECONDS:
+            ConnectionPool.check_connection(self)
+            return
+        # At first why the server ends the connection, then the end itself.
+        self.pgconn.consume_input()
+        self.pgconn.consume_input()

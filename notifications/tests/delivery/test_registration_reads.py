@@ -40,8 +40,9 @@ def read_all(*user_ids):
     return [asyncio.create_task(read_numbers(user_id)) for user_id in user_ids]
 
 
-async def read_numbers(user_id):
-    return (await reader().read_state(user_id=user_id))[:3]
+async def read_numbers(user_id, after=None):
+    joined = asyncio.create_task(asyncio.sleep(0))
+    return (await reader().read_state(user_id=user_id, after=after or joined))[:3]
 
 
 async def test_those_that_come_together_are_read_together(reads, notify_user):
@@ -83,7 +84,25 @@ async def test_in_a_storm_clients_that_come_after_a_read_gather_for_the_next(rea
 async def later(turns):
     for _ in range(turns):
         await asyncio.sleep(0)
-    return await reader().read_state(user_id=str(turns))
+    return await read_numbers(str(turns))
+
+
+async def test_a_feed_is_read_once_its_group_is_joined(reads):
+    may_join = asyncio.Event()
+    joined = asyncio.create_task(may_join.wait())
+    asked = asyncio.create_task(read_numbers("a", after=joined))
+    await asyncio.sleep(0.1)
+    assert reads == []
+    may_join.set()
+    assert await asked == (0, None, 0)
+
+
+async def test_a_feed_is_read_without_the_layer_after_a_while(reads, monkeypatch):
+    monkeypatch.setattr(registration_reads, "TIMEOUT_SECONDS", 0.01)
+    never = asyncio.create_task(asyncio.sleep(PATIENCE))
+    assert await read_numbers("a", after=never) == (0, None, 0)
+    assert not never.done()
+    never.cancel()
 
 
 async def test_no_read_is_larger_than_a_batch(reads, monkeypatch):

@@ -109,8 +109,8 @@ async def test_a_wake_that_comes_during_the_registration_waits_for_its_end(
     woken, refused = metrics.SENT.labels("wake"), total(metrics.REFUSED)
     before, read = woken._value.get(), RegistrationReads.read_state
 
-    async def read_and_be_late(reads, *, user_id):
-        state = await read(reads, user_id=user_id)
+    async def read_and_be_late(reads, **asked):
+        state = await read(reads, **asked)
         await notify_user(frame={"n": 1})
         await asyncio.sleep(0.2)
         return state

@@ -4,7 +4,7 @@ import threading
 import uuid
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from payments import record
 from payments.checkout import cancel, create, refund, refundable
@@ -16,7 +16,7 @@ from payments.tests.wire import frames
 from payments.webhooks import apply, envelope
 from stripe_sandbox.checkout import lifecycle, refunds
 from stripe_sandbox.models import Session
-from tests.support.plans import on_postgresql
+from tests.support.plans import on_postgresql, session_with
 from tests.support.server import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -229,9 +229,9 @@ def test_canceling_ends_the_session_and_tells_the_user_once(start):
 
 
 @on_postgresql
-def test_a_payment_takes_four_statements_and_no_transaction_around_them(start, django_assert_num_queries):
+def test_a_payment_takes_three_statements_and_no_transaction_around_them(start, django_assert_num_queries):
     start(ride_id="warm")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         payment = start(ride_id="ride-2")
     stored = Payment.objects.get(pk=payment.pk)
     names = [field.attname for field in Payment._meta.concrete_fields]
@@ -249,6 +249,25 @@ def test_a_payment_that_changed_while_stripe_was_asked_is_read_anew(start):
     assert announced.facts["rewritten"] == 1
     again = create._announce(payment, session=session, version=version)
     assert again.link_seq == 1
+    assert len(frames("a@b.com")) == 1
+
+
+@on_postgresql
+def test_only_the_row_of_a_payment_is_committed_without_a_flush(start):
+    with session_with("synchronous_commit", "on"), connection.cursor() as cursor:
+        create._reserve(order=make_order(), key={"api_key": "", "idempotency_key": None})
+        cursor.execute("SHOW synchronous_commit")
+        assert cursor.fetchone() == ("on",)
+
+
+def test_a_payment_that_the_database_lost_while_stripe_was_asked_is_made_again(start):
+    payment, version = create._reserve(order=make_order(), key={"api_key": "", "idempotency_key": None})
+    session = gateway.create_session(params=payment.stripe_params, idempotency_key=f"payment-{payment.pk}")
+    payment.delete()
+    payment.pk = uuid.UUID(session["client_reference_id"])
+    with pytest.raises(OperationalError, match="lost the payment"):
+        create._announce(payment, session=session, version=version)
+    assert start().link_seq == 1
     assert len(frames("a@b.com")) == 1
 
 

@@ -275,7 +275,7 @@ def test_when_stripe_is_away_it_says_so(settings):
     settings.STRIPE_API_BASE = "http://127.0.0.1:1"
     code, out = fetch()
     assert code == 1
-    assert "Stripe does not answer: Stripe cannot be reached (ConnectionError)." in out
+    assert "Stripe does not answer: Stripe cannot be reached (NewConnectionError)." in out
 
 
 def test_every_handled_type_is_asked_for():

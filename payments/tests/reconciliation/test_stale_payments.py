@@ -239,7 +239,7 @@ def test_one_that_fails_fails_alone_and_an_outage_ends_the_run(settings, live_se
 def test_an_outage_is_reported_without_the_sessions_that_were_asked_for(payment, settings):
     settings.STRIPE_API_BASE = "http://127.0.0.1:1"
     code, out = compare(payment)
-    assert (code, "Stripe cannot be reached (ConnectionError)." in out) == (1, True), out
+    assert (code, "Stripe cannot be reached (NewConnectionError)." in out) == (1, True), out
     assert payment.session_id not in out
 
 

@@ -432,6 +432,18 @@ def test_stripe_is_asked_for_the_version_that_is_read_and_learns_which_service_a
     assert "payment-notifications" in calls[0].headers["User-Agent"]
 
 
+def test_stripe_is_asked_through_the_proxy_that_the_environment_names(settings, monkeypatch):
+    not_found = raw(404, said("invalid_request_error"))
+    with broken_stripe.in_front_of("", lambda _: not_found) as (proxy, calls):
+        monkeypatch.setenv("http_proxy", proxy.replace("://", "://a-user:p%40ss@"))
+        settings.STRIPE_API_BASE = "http://stripe.invalid"
+        with pytest.raises(gateway.StripeRefused):
+            gateway.expire_session(session_id="cs_test_1")
+    (call,) = calls
+    assert call.path == "http://stripe.invalid/v1/checkout/sessions/cs_test_1/expire"
+    assert call.headers["proxy-authorization"] == "Basic YS11c2VyOnBAc3M="
+
+
 def test_a_key_is_live_unless_it_says_that_it_is_for_tests():
     for key in ("sk_live_1", "rk_live_1", "sk_org_live_1", "rk_org_live_1", "sk_1", "sk_new_live_1"):
         assert gateway.is_live(key)

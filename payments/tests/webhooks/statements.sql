@@ -101,18 +101,20 @@ FROM new
 WHERE payments_webhookevent.id = new.id AND payments_webhookevent.id = ANY (ARRAY(SELECT id FROM new)) AND true
 RETURNING 1;
 
--- The payments of a ride are read:
+-- A new payment is written, unless its ride has others:
+INSERT INTO payments_payment (id, ride_id, user_id, amount, currency, description, status, facts, attention, session_id, payment_intent_id, payment_url, expires_at, link_seq, stripe_params, attempt, checked_at, stripe_error, api_key, idempotency_key, request_digest, ride_claim, created_at)
+SELECT id, ride_id, user_id, amount, currency, description, status, facts, attention, session_id, payment_intent_id, payment_url, expires_at, link_seq, stripe_params, attempt, checked_at, stripe_error, api_key, idempotency_key, request_digest, ride_claim, created_at
+FROM json_populate_recordset(NULL::payments_payment, %s) AS new
+WHERE NOT EXISTS (SELECT 1
+    FROM payments_payment
+    WHERE ride_id = %s) AND (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL
+RETURNING xmin::text;
+
+-- If it has, they are read:
 SELECT id, ride_claim, facts
 FROM payments_payment
 WHERE ride_id = %s
 ORDER BY created_at;
-
--- A new payment is written:
-INSERT INTO payments_payment (id, ride_id, user_id, amount, currency, description, status, facts, attention, session_id, payment_intent_id, payment_url, expires_at, link_seq, stripe_params, attempt, checked_at, stripe_error, api_key, idempotency_key, request_digest, ride_claim, created_at)
-SELECT id, ride_id, user_id, amount, currency, description, status, facts, attention, session_id, payment_intent_id, payment_url, expires_at, link_seq, stripe_params, attempt, checked_at, stripe_error, api_key, idempotency_key, request_digest, ride_claim, created_at
-FROM json_populate_recordset(NULL::payments_payment, %s) AS new
-WHERE true
-RETURNING xmin::text;
 
 -- Its link is written, once Stripe has made its session:
 WITH

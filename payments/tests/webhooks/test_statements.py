@@ -31,8 +31,10 @@ def printed():
             every, briefly=True
         ),
         "What became of stored events is written": write_sql.one(write_sql.EVENTS),
-        "The payments of a ride are read": sql._OF_RIDE,
-        "A new payment is written": write_sql.one(write_sql.NEW_PAYMENTS),
+        "A new payment is written, unless its ride has others": write_sql.one(
+            write_sql.NEW_PAYMENTS, after=write_sql.FIRST_OF_RIDE
+        ),
+        "If it has, they are read": sql._OF_RIDE,
         "Its link is written, once Stripe has made its session": write_sql.together(
             ("unchanged", "feed", "link"), briefly=False
         ),

@@ -11,6 +11,7 @@ import pytest
 from tests.support import backend, frames, sandbox
 from tests.support.client import connected
 from tests.support.ports import free_port
+from tests.support.production import PRODUCTION
 from tests.support.server import Server, eventually, run
 from tests.support.webhook import deliver, event
 
@@ -75,10 +76,12 @@ def test_pages_and_what_they_load_are_there(developer):
         assert [url for url in loaded if developer.http.get(url).status_code != 200] == []
 
 
-def test_no_thread_runs_before_the_first_request():
+@pytest.mark.parametrize("settings", [{"STRIPE_SANDBOX": "1"}, PRODUCTION], ids=["sandbox", "production"])
+def test_no_thread_runs_before_the_first_request(server, settings):
     """A server may import the application, then fork: what a thread holds at that moment is held for ever."""
     code = "import threading, payments_project.asgi; print([thread.name for thread in threading.enumerate()])"
-    assert run("-c", code, STRIPE_SANDBOX="1").stdout == "['MainThread']\n"
+    ran = run("-c", code, **settings | {"DATABASE_URL": server.database.url})
+    assert (ran.stdout, ran.stderr) == ("['MainThread']\n", "")
 
 
 def test_runserver_serves_again_when_the_code_changes(start, tmp_path):

@@ -98,7 +98,7 @@ def _redis() -> Iterator[CheckMessage]:
             "Set a password there, and REDIS_URL to redis://:PASSWORD@HOST:PORT/NUMBER.",
         )
     is_verified = options.get("ssl_cert_reqs") != "none" and options.get("ssl_check_hostname", True)
-    if not (options.get("connection_class") is SSLConnection and is_verified) and not _is_private(host):
+    if not (options.get("connection_class") is SSLConnection and is_verified) and is_open(host):
         yield error(
             24,
             "REDIS_URL leads over an open network without TLS that is verified, and Checkout links go through Redis.",
@@ -127,12 +127,14 @@ def is_loopback(host: str) -> bool:
         return host.lower().rstrip(".").rpartition(".")[2] == "localhost"
 
 
-def _is_private(host: str) -> bool:
-    """Return whether a host is on a private network: by its address, or by a name without a dot, as containers have.
+def is_open(host: str) -> bool:
+    """Return whether others may listen on the way to a host: unless it is this machine, or on a private network.
 
-    A number without a dot is an address too: 134744072 is 8.8.8.8.
+    It is on one by its address, or by a name without a dot, as containers have. A number without a dot is an address
+    too: 134744072 is 8.8.8.8.
     """
     try:
-        return ip_address(host).is_private
+        return not ip_address(host).is_private
     except ValueError:
-        return "." not in host and not NUMBER.fullmatch(host)
+        is_name_of_network = "." not in host and not NUMBER.fullmatch(host)
+        return not is_name_of_network and not is_loopback(host)

@@ -63,6 +63,16 @@ class Bounded(OnceAMinute):
         return (is_free and not record.exc_info) or super().filter(record)
 
 
+class Stderr(logging.StreamHandler[Any]):
+    """Writes to standard error as it was at the start. Once that is closed nobody can read what comes: it is dropped."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        # logging would write a traceback for each record. A program that captures the log closes it before its own end.
+        if not getattr(self.stream, "closed", False):
+            super().emit(record)
+
+
 class Line(logging.Formatter):
     """Writes a record as one line, and a traceback as lines that are indented: no text can forge a record."""
 
@@ -126,7 +136,7 @@ def logging_of(level: str) -> dict[str, Any]:
             "line": {"()": Line, "format": "{asctime} {levelname} {name}: {message}", "style": "{"}
         },
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["bounded"]},
+            "stderr": {"()": Stderr, "formatter": "line", "filters": ["bounded"]},
             "refusals": {"class": "access.refusals.RefusalHandler"},
         },
         "root": {"handlers": ["stderr"], "level": level},

@@ -25,6 +25,7 @@ from payments_project.middleware.hosts import KnownHosts, is_known  # noqa: E402
 from payments_project.middleware.origins import AllowedOrigins  # noqa: E402
 from payments_project.middleware.prefix import Prefixed, path_below  # noqa: E402
 from payments_project.middleware.static_files import StaticFiles  # noqa: E402
+from payments_project.middleware.this_machine import ThisMachineAlone  # noqa: E402
 
 if settings.STRIPE_SANDBOX:
     from stripe_sandbox.events import worker
@@ -60,4 +61,6 @@ async def served(scope: Any, receive: Any, send: Any) -> None:
     await routes(scope, receive, send)
 
 
-application = Prefixed(served)
+application: Any = Prefixed(served)
+if (settings.DEBUG or settings.STRIPE_SANDBOX) and not settings.EXPOSE_DEVELOPMENT:
+    application = ThisMachineAlone(application)

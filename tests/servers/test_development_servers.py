@@ -4,9 +4,13 @@ import os
 import re
 import signal
 import socket
+from contextlib import suppress
 from itertools import count
 
+import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.support import backend, frames, sandbox
 from tests.support.client import connected
@@ -82,6 +86,35 @@ def test_no_thread_runs_before_the_first_request(server, settings):
     code = "import threading, payments_project.asgi; print([thread.name for thread in threading.enumerate()])"
     ran = run("-c", code, **settings | {"DATABASE_URL": server.database.url})
     assert (ran.stdout, ran.stderr) == ("['MainThread']\n", "")
+
+
+def own_address():
+    """Return the address of this machine by which others reach it; None if it has no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, suppress(OSError):
+        sock.connect(("192.0.2.1", 9))  # nothing is sent
+        return sock.getsockname()[0]
+
+
+@pytest.mark.skipif(not own_address(), reason="this machine has no network")
+def test_a_server_that_listens_everywhere_serves_no_other_machine_unless_asked_to(start):
+    """A connection from the address of the network comes as those of other machines do."""
+    host, port = own_address(), free_port()
+    daphne = (*DAPHNE[:-3], "-b", "0.0.0.0", "-p", str(port))
+    developer = start(*daphne, port=port)
+
+    def ask():
+        return httpx.get(f"http://{host}:{port}/healthz", headers={"Host": "localhost"}, trust_env=False)
+
+    refused = ask()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "development")
+    assert "EXPOSE_DEVELOPMENT=1" in refused.text
+    with pytest.raises(InvalidStatus), connect(f"ws://{host}:{port}/basic/ws", proxy=None):
+        pass
+    assert developer.http.get("/healthz").status_code == 200
+
+    developer.stop()
+    developer.start(*daphne, EXPOSE_DEVELOPMENT="1")
+    assert ask().status_code == 200
 
 
 def test_runserver_serves_again_when_the_code_changes(start, tmp_path):

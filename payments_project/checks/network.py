@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,9 +10,13 @@ from django.conf import settings
 from django.core.checks import CheckMessage, register
 from redis.connection import SSLConnection, parse_url
 
+from access.addresses import UNIX
 from payments.api.addresses import NUMBER
 from payments.stripe import gateway
 from payments_project.checks.errors import error
+
+PROXIES_BITS_MIN = 8
+"""Public networks of proxies, such as those of a CDN, are smaller than the one with an address of so many fixed bits."""
 
 
 @register("service")
@@ -80,13 +84,29 @@ def check_processes(**_: Any) -> Iterable[CheckMessage]:
         )
 
 
-def _redis() -> Iterator[CheckMessage]:
-    """Read the address as redis-py does: a host and a password may stand in its query too."""
-    if not settings.REDIS_URL:
-        return
+@register("service")
+def check_proxies(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse to take clients in general for proxies: each could choose the address that it is counted by."""
+    networks = [ip_network(network) for network in settings.TRUSTED_PROXIES if network != UNIX]
+    if any(network.prefixlen < PROXIES_BITS_MIN and not network.is_private for network in networks):
+        yield error(
+            28,
+            "TRUSTED_PROXIES has a network of clients in general, so that each client chooses its own address, and no "
+            "limit holds.",
+            "Set TRUSTED_PROXIES to the addresses and networks of your proxies.",
+        )
+
+
+def redis_options(url: str) -> dict[str, Any]:
+    """Return what redis-py reads in an address. A host and a password may stand in the query. Empty if it reads nothing."""
     try:
-        options = parse_url(settings.REDIS_URL)  # type: ignore[no-untyped-call]  # redis-py has no types for it
-    except ValueError:  # `serve` says so
+        return dict(parse_url(url))  # type: ignore[no-untyped-call]  # redis-py has no types for it
+    except ValueError:  # none is set, or `serve` says what is wrong with it
+        return {}
+
+
+def _redis() -> Iterator[CheckMessage]:
+    if not (options := redis_options(settings.REDIS_URL)):
         return
     host = str(options.get("host", "localhost"))
     if "path" in options or is_loopback(host):

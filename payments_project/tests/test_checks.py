@@ -211,17 +211,20 @@ def test_with_debug_no_key_has_to_be_strong(configure):
             "SECRET_KEY and STRIPE_WEBHOOK_SECRETS",
         ),
         ({"REDIS_URL": f"redis://:{SECRET_KEY}@10.0.0.7"}, "SECRET_KEY and REDIS_URL"),
+        ({"REDIS_URL": f"redis://10.0.0.7?password={SECRET_KEY}"}, "SECRET_KEY and REDIS_URL"),
+        ({"STRIPE_WEBHOOK_SECRETS": [f"whsec_{TOKEN_SECRET}"]}, "NOTIFICATIONS_TOKEN_SECRET and STRIPE_WEB"),
     ],
 )
 def test_one_value_for_several_secrets_is_refused_by_their_names(configure, changed, names):
     configure(**changed)
-    with pytest.raises(ImproperlyConfigured, match=f"{names} have the same value") as refused:
+    with pytest.raises(ImproperlyConfigured, match=f"{names}.* have the same value") as refused:
         refuse_bad_settings()
     assert SECRET_KEY not in str(refused.value)
 
 
-def test_the_password_of_the_database_is_no_other_secret():
-    url = f"postgresql://payments:{SECRET_KEY}@localhost/payments"
+@pytest.mark.parametrize("login", [":{}@localhost/payments", "localhost/payments?password={}"])
+def test_the_password_of_the_database_is_no_other_secret(login):
+    url = f"postgresql://{login.format(SECRET_KEY)}"
     ran = run("manage.py", "check", **PRODUCTION | {"DATABASE_URL": url})
 
     assert ran.returncode == 1
@@ -280,6 +283,22 @@ def test_the_password_of_the_database_is_no_other_secret():
 def test_nothing_is_opened_to_a_network_unasked(configure, changed, refused):
     configure(**changed)
     assert refusals() == refused
+
+
+@pytest.mark.parametrize(
+    ("networks", "is_refused"),
+    [
+        (["127.0.0.1", "0.0.0.0/0"], True),
+        (["::/0"], True),
+        (["0.0.0.0/1", "128.0.0.0/1"], True),
+        (["2000::/3"], True),
+        (["10.0.0.0/8", "172.16.0.0/12", "fc00::/7", "unix:", "::1"], False),
+        (["173.245.48.0/20", "2400:cb00::/32"], False),
+    ],
+)
+def test_clients_in_general_are_no_proxies(configure, networks, is_refused):
+    configure(TRUSTED_PROXIES=networks)
+    assert refusals() == ({"service.E028"} if is_refused else set())
 
 
 def test_a_production_as_described_passes_the_check_of_a_deployment():

@@ -30,6 +30,8 @@ class Balance:
     """Whether a sum was named that no payment has."""
     is_full: bool
     """Whether the sum that was asked for was paid."""
+    has_other: bool
+    """Whether another sum was paid."""
 
     @property
     def here(self) -> int:
@@ -51,7 +53,7 @@ def balances(facts: Facts) -> dict[str, Balance]:
     """Return by payment intent the money of each that was paid.
 
     Money that was given back or disputed has been paid, also where the event that says so is not here yet: then it is
-    taken to be what was asked for.
+    taken to be what was asked for. What names no intent is of the only one that is known.
     """
     paid = facts.get("paid", {})
     refunds = facts.get("refunds", {}).values()
@@ -59,9 +61,11 @@ def balances(facts: Facts) -> dict[str, Balance]:
     intents = {*paid, *facts.get("refunded_at_least", {})}
     intents |= {refund["intent"] for refund in refunds} | {dispute["intent"] for dispute in disputes}
     # Counted beside the intent that it is, its money would be here twice.
+    if len(named := intents - {""}) == 1:
+        return {intent: _balance(facts, {intent, ""}) for intent in named}
     if len(paid) > 1:
         intents.discard("")  # a session that named no intent: it is one of the others
-    return {intent: _balance(facts, intent, paid.get(intent, {})) for intent in sorted(intents)}
+    return {intent: _balance(facts, {intent}) for intent in sorted(intents)}
 
 
 def refunded_amount(facts: Facts) -> int:
@@ -69,21 +73,22 @@ def refunded_amount(facts: Facts) -> int:
     return sum(balance.refunded for balance in balances(facts).values())
 
 
-def _balance(facts: Facts, intent: str, sums: dict[str, int]) -> Balance:
+def _balance(facts: Facts, names: set[str]) -> Balance:
+    """Return the money of the intent that these names stand for."""
     asked = facts["asked"]
+    sums = {sum_ for name in names for sum_ in facts.get("paid", {}).get(name, ())}
     is_full = asked in sums
     # Of several wrong sums any would do, as long as the order of events does not choose it.
     paid, currency = read_money(asked if is_full or not sums else max(sums, key=read_money))
-    refunds = [r for r in facts.get("refunds", {}).values() if r["intent"] == intent]
-    given_back, under_way, unproven = _refunds(
-        refunds, at_least=facts.get("refunded_at_least", {}).get(intent, 0)
-    )
+    refunds = [r for r in facts.get("refunds", {}).values() if r["intent"] in names]
+    at_least = max(facts.get("refunded_at_least", {}).get(name, 0) for name in names)
+    given_back, under_way, unproven = _refunds(refunds, at_least=at_least)
     refunded = given_back + unproven
     left = max(0, paid - refunded)
     effects = [
         _effect(dispute, left=left, currency=currency)
         for dispute in facts.get("disputes", {}).values()
-        if dispute["intent"] == intent
+        if dispute["intent"] in names
     ]
     return Balance(
         currency=currency,
@@ -97,6 +102,7 @@ def _balance(facts: Facts, intent: str, sums: dict[str, int]) -> Balance:
         # The name of an unknown value has no intent in it, so it blocks every intent of the payment.
         is_blocked=any(name.endswith(".amount") for name in facts.get("unknown", {})),
         is_full=is_full,
+        has_other=bool(sums - {asked}),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from django.db import models
 
 from payments.balances import Balance, balances
-from payments.facts import Facts, mismatches, read_money
+from payments.facts import Facts, read_money
 from payments.merging import ATTEMPTS_KEPT
 
 
@@ -89,7 +89,7 @@ def attention(facts: Facts, money: Money | None = None) -> list[Attention]:
     )
     reasons = {
         # Nobody has to look at a wrong sum that has gone back.
-        Attention.OTHER_SUM: any(money[intent].here for intent in mismatches(facts).keys() & money.keys()),
+        Attention.OTHER_SUM: any(book.has_other and book.here for book in books),
         Attention.PAID_TWICE: sum(bool(book.here) for book in books) > 1,
         Attention.DISPUTE: is_asked or any(book.is_disputed for book in books),
         Attention.FRAUD_WARNING: any(each["actionable"] for each in facts.get("warnings", {}).values()),

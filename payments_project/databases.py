@@ -32,9 +32,10 @@ POSTGRESQL = {
     # The statements of events count on it; a database or a role may have another default. `options` sets it for what is
     # in no transaction, and this also behind a pooler that drops `options`.
     "isolation_level": IsolationLevel.READ_COMMITTED,
-    # A process that stops in the middle of a transaction must not hold up the others for long.
+    # A process that stops in the middle of a transaction must not hold up the others for long. The driver reads dates of
+    # no other form than ISO's, and a role may have another default.
     "options": "-c lock_timeout=5s -c idle_in_transaction_session_timeout=30s"
-    " -c default_transaction_isolation=read\\ committed",
+    " -c default_transaction_isolation=read\\ committed -c datestyle=ISO",
 }
 """Options of PostgreSQL. Those in DATABASE_URL take precedence."""
 
@@ -69,6 +70,7 @@ def database(url: str) -> dict[str, Any]:
         config["OPTIONS"] = POSTGRESQL | options
     else:
         raise ImproperlyConfigured(
-            "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME."
+            "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME. "
+            "In a password, write each of / ? # [ ] @ : % as % with two digits, such as %23 for #."
         )
     return config

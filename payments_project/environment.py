@@ -212,9 +212,11 @@ def local_host(host: str) -> str:
 def read_environment() -> Environment:
     """Return the settings; raise ImproperlyConfigured with a line for each that is wrong."""
     file = os.environ.get("ENV_FILE", BASE_DIR / ".env") or None
-    secrets: dict[str, Any] = secrets_in_files(file)
     try:
+        secrets: dict[str, Any] = secrets_in_files(file)
         return Environment(_env_file=file, **secrets)
+    except UnicodeDecodeError:  # as PowerShell's `>` and old editors write it
+        raise ImproperlyConfigured(f"{file} is no text in UTF-8. Save it anew in UTF-8.") from None
     except ValidationError as error:
         # Never the input itself, which pydantic knows too: it may be a secret.
         lines = [

@@ -1,6 +1,7 @@
 """Configure logging, so that an outage does not fill the log."""
 
 import logging
+import re
 import threading
 import time
 from typing import Any
@@ -73,16 +74,27 @@ class Stderr(logging.StreamHandler[Any]):
             super().emit(record)
 
 
+_SESSION = re.compile(r"\bcs_(test|live)_\w+")
+"""The id of a Checkout session, which opens its page in the sandbox. Django writes the path of a request that failed."""
+
+
+def _harmless(text: str) -> str:
+    return escape(_SESSION.sub(r"cs_\1_…", text))
+
+
 class Line(logging.Formatter):
-    """Writes a record as one line, and a traceback as lines that are indented: no text can forge a record."""
+    """Writes a record as one line, and a traceback as lines that are indented: no text can forge a record.
+
+    No id of a Checkout session gets in.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 logging's name
         """Return the line, with control characters escaped."""
-        return escape(super().formatMessage(record))
+        return _harmless(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 logging's name
         """Return the lines of a traceback."""
-        return "\n".join(f"  {escape(line)}" for line in super().formatException(ei).split("\n"))
+        return "\n".join(f"  {_harmless(line)}" for line in super().formatException(ei).split("\n"))
 
 
 _OURS = {

@@ -1,7 +1,7 @@
 """Servers that tests share, and clients of theirs. Whoever changes how a server behaves has one of their own."""
 
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -12,39 +12,59 @@ from tests.support.server import Server
 
 
 @pytest.fixture(scope="session")
-def serve(tmp_path_factory, django_db_setup):
-    """Start servers; all end with the session."""
+def processes():
+    """Hold what all servers opened, until each has ended."""
     with ExitStack() as stack:
+        yield stack
 
-        def start(*command, beside=None, database=None, **settings):
-            """Start a server with an empty database, one of the test's, or that of the server `beside` it."""
-            folder = tmp_path_factory.mktemp("server")
-            if beside:
-                database = beside.database
-            elif not database:
-                database = stack.enter_context(empty_database(folder, template=django_db_setup))
-            server = Server(folder=folder, database=database, **settings)
-            stack.callback(server.close)
-            servers.append(server)
-            server.start(*command)
-            return server
 
-        servers = []
+@pytest.fixture(scope="session")
+def serve_all(processes, tmp_path_factory, django_db_setup):
+    """Start servers that several modules share."""
+    with serving(processes, tmp_path_factory, django_db_setup) as start:
         yield start
-        for server in servers:  # all of them, then wait for each
-            server.ask_to_stop()
+
+
+@pytest.fixture(scope="module")
+def serve(processes, tmp_path_factory, django_db_setup):
+    """Start servers of a module's own: they end with it, and give their connections back."""
+    with serving(processes, tmp_path_factory, django_db_setup) as start:
+        yield start
+
+
+@contextmanager
+def serving(processes, tmp_path_factory, template):
+    """Yield a function that starts servers, and ask all of them to end afterwards; `processes` waits for each."""
+
+    def start(*command, beside=None, database=None, **settings):
+        """Start a server with an empty database, one of the test's, or that of the server `beside` it."""
+        folder = tmp_path_factory.mktemp("server")
+        if beside:
+            database = beside.database
+        elif not database:
+            database = processes.enter_context(empty_database(folder, template=template))
+        server = Server(folder=folder, database=database, **settings)
+        processes.callback(server.close)
+        servers.append(server)
+        server.start(*command)
+        return server
+
+    servers = []
+    yield start
+    for server in servers:
+        server.ask_to_stop()
 
 
 @pytest.fixture(scope="session")
-def server(serve):
+def server(serve_all):
     """`manage.py serve`, as everybody starts with. No test ends it or changes how it behaves for others."""
-    return serve()
+    return serve_all()
 
 
 @pytest.fixture(scope="session")
-def frail(serve):
+def frail(serve_all):
     """A server whose Redis is away for good, and that writes all it can into its log."""
-    return serve(REDIS_URL="redis://localhost:1/0", LOG_LEVEL="DEBUG")
+    return serve_all(REDIS_URL="redis://localhost:1/0", LOG_LEVEL="DEBUG")
 
 
 IMPATIENT = """
@@ -60,9 +80,9 @@ manage.main()
 
 
 @pytest.fixture(scope="session")
-def impatient(serve):
+def impatient(serve_all):
     """A server with less patience than usual, and few files to open."""
-    return serve("-c", IMPATIENT, TRUSTED_PROXIES="127.0.0.1,::1")  # an address may not have all
+    return serve_all("-c", IMPATIENT, TRUSTED_PROXIES="127.0.0.1,::1")  # an address may not have all
 
 
 @pytest.fixture

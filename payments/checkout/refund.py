@@ -10,7 +10,7 @@ from payments import record
 from payments.checkout import refundable
 from payments.checkout.create import IdempotencyKeyReused
 from payments.models import Payment, RefundRequest, StatusChange
-from payments.stripe import gateway
+from payments.stripe import gateway, values
 from payments.stripe.events import UnreadableError, refund_facts
 
 _ID_MAX = 255
@@ -155,9 +155,11 @@ def find(request: RefundRequest) -> Mapping[str, Any] | None:
     """Return the refund that Stripe made for a request, or None if it made none. Raises StripeError."""
     for page in gateway.list_refunds(payment_intent_id=request.payment_intent_id):
         for made in page:
-            number = (made.get("metadata") or {}).get("refund_request")
             # A database that was restored from a backup assigns the same ids again.
-            if number == str(request.pk) and made.get("amount") == request.amount:
+            if (
+                values.find(made, "metadata", "refund_request") == str(request.pk)
+                and made.get("amount") == request.amount
+            ):
                 return made
     return None
 

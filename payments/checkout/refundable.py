@@ -1,8 +1,9 @@
 """Choose the payment intent that a refund goes to, and how much of it can be refunded."""
 
 from collections import Counter
+from collections.abc import Mapping
 
-from payments.balances import balances
+from payments.balances import Balance, balances
 from payments.models import Payment
 from payments.status import Status
 
@@ -18,13 +19,10 @@ def choose(payment: Payment, *, amount: int | None, intent_id: str | None) -> tu
     Stripe has not answered count as made, because it may have made them. Raises NotRefundable.
     """
     # An intent without a name is one that a session did not name: Stripe cannot be asked to refund it.
-    left = {each: balance.left for each, balance in balances(payment.facts).items() if each and balance.left}
-    if not left and payment.status in {Status.DISPUTED, Status.CHARGED_BACK}:
-        raise NotRefundable(
-            f"The payment is {payment.status}: the customer's bank decides where the money goes."
-        )
+    books = balances(payment.facts)
+    left = {each: book.left for each, book in books.items() if each and book.left}
     if not left:
-        raise NotRefundable(f"The payment is {payment.status}: only a paid payment can be refunded.")
+        raise NotRefundable(f"The payment is {payment.status}: {_nothing_left(payment, books)}")
     if intent_id is not None and intent_id not in left:
         known = " or ".join(left)
         raise NotRefundable(f"Send {known} as paymentIntentId, or leave it out: no other has money left.")
@@ -36,6 +34,19 @@ def choose(payment: Payment, *, amount: int | None, intent_id: str | None) -> tu
     if wanted > free[chosen]:
         raise NotRefundable(_too_much(left=left[chosen], under_way=under_way[chosen]))
     return chosen, wanted
+
+
+def _nothing_left(payment: Payment, books: Mapping[str, Balance]) -> str:
+    """Say why nothing of a payment can go back."""
+    if payment.status in {Status.DISPUTED, Status.CHARGED_BACK}:
+        return "the customer's bank decides where the money goes."
+    if not books:
+        return "only a paid payment can be refunded."
+    if any(book.left or book.is_blocked for book in books.values()):
+        return "refund it in Stripe's dashboard. How much is left of which payment intent is not known here."
+    if under_way := sum(book.under_way for book in books.values()):
+        return f"nothing else is left. Wait for the refunds that are under way: {under_way} minor units."
+    return "nothing is left that could go back."
 
 
 def _under_way(payment: Payment) -> Counter[str]:

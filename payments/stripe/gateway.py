@@ -1,7 +1,7 @@
 """Stripe, as the rest of the service sees it: plain dictionaries in and out, and each call raises StripeError alone."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection
 
 from access.escaping import escape
-from payments.stripe import deadline, transport
+from payments.stripe import deadline, transport, values
 
 TYPES_A_REQUEST = 20
 """How many types of events can be asked for at once: https://docs.stripe.com/api/events/list"""
@@ -82,14 +82,20 @@ def _ask(call: Any, *args: Any) -> dict[str, Any]:
         reason = re.search(r"\(Network error: (\w+)", str(error))
         name = reason[1] if reason else type(error).__name__
         raise StripeUnavailable(f"Stripe cannot be reached ({name}).") from error
-    except (stripe.IdempotencyError, stripe.RateLimitError, stripe.APIError) as error:
-        raise _unavailable(error) from error
     except stripe.StripeError as error:
-        is_about_key = isinstance(error, stripe.AuthenticationError | stripe.PermissionError)
-        refused = StripeKeyRefused if is_about_key else StripeRefused
-        message = error.user_message or "Stripe refused the request."
-        raise refused(message, code=error.code or "refused") from error
+        raise _failure(error) from error
     return answer
+
+
+def _failure(error: stripe.StripeError) -> StripeError:
+    """Say what an error of Stripe's means. The library passes on its message as it came, of whatever kind."""
+    if not isinstance(error.user_message, str | None):
+        return StripeUnavailable(_UNREADABLE)
+    if isinstance(error, stripe.IdempotencyError | stripe.RateLimitError | stripe.APIError):
+        return _unavailable(error)
+    is_about_key = isinstance(error, stripe.AuthenticationError | stripe.PermissionError)
+    refused = StripeKeyRefused if is_about_key else StripeRefused
+    return refused(error.user_message or "Stripe refused the request.", code=str(error.code or "refused"))
 
 
 def _unavailable(error: stripe.StripeError) -> StripeUnavailable:
@@ -122,10 +128,11 @@ def _seconds(text: str) -> int | None:
     return int(max(1, min(wait, LONGEST_WAIT)))
 
 
-def _call(call: Any, *args: Any, needed: Sequence[str]) -> dict[str, Any]:
-    """Return the object that Stripe answers with, which has these fields beside its id."""
+def _call(call: Any, *args: Any, **needed: Callable[[Any], object]) -> dict[str, Any]:
+    """Return the object that Stripe answers with, which has an id, and these fields as they are needed."""
     answer = _ask(call, *args)
-    if not isinstance(answer.get("id"), str) or not answer.keys() >= set(needed):
+    needed.setdefault("id", values.is_id)
+    if not all(name in answer and is_good(answer[name]) for name, is_good in needed.items()):
         raise StripeUnavailable(_UNREADABLE)
     return answer
 
@@ -136,7 +143,10 @@ def _pages(call: Any, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
     while True:
         answer = _ask(call, params)
         page = answer.get("data")
-        if not isinstance(page, list):
+        if not isinstance(page, list) or not all(values.is_id(values.find(each, "id")) for each in page):
+            raise StripeUnavailable(_UNREADABLE)
+        # A cache that does not look at the query would give the same page for ever.
+        if page and page[-1]["id"] == params.get("starting_after"):
             raise StripeUnavailable(_UNREADABLE)
         yield page
         if not page or not answer.get("has_more"):
@@ -161,24 +171,32 @@ def livemode() -> bool:
 def create_session(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
     """Create a Checkout Session; the same key and params, repeated within a day, give the same session."""
     create = _v1().checkout.sessions.create
-    return _call(create, params, {"idempotency_key": idempotency_key}, needed=("url", "expires_at"))
+    options = {"idempotency_key": idempotency_key}
+    return _call(create, params, options, url=values.is_link, expires_at=values.seconds)
 
 
 def expire_session(*, session_id: str) -> dict[str, Any]:
     """End an open Checkout Session. Raises StripeRefused where it is complete, or has expired."""
-    return _call(_v1().checkout.sessions.expire, session_id, needed=())
+    return _call(_v1().checkout.sessions.expire, session_id)
 
 
 def retrieve_session(*, session_id: str) -> dict[str, Any]:
     """Return a Checkout Session as it is now, with its payment intent in it."""
     retrieve = _v1().checkout.sessions.retrieve
-    return _call(retrieve, session_id, {"expand": ["payment_intent"]}, needed=("status", "payment_status"))
+    return _call(
+        retrieve,
+        session_id,
+        {"expand": ["payment_intent"]},
+        id=lambda id_: id_ == session_id,  # a cache may give another one, which is paid
+        status=values.is_text,
+        payment_status=values.is_text,
+    )
 
 
 def create_refund(*, params: dict[str, Any], idempotency_key: str) -> dict[str, Any]:
     """Give money back; the same key and params, repeated within a day, give the same refund."""
     create = _v1().refunds.create
-    return _call(create, params, {"idempotency_key": idempotency_key}, needed=("amount", "status"))
+    return _call(create, params, {"idempotency_key": idempotency_key})
 
 
 def list_refunds(*, payment_intent_id: str) -> Iterator[list[dict[str, Any]]]:

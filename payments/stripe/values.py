@@ -3,6 +3,7 @@
 What is not as Stripe describes it raises KeyError, TypeError, ValueError or AttributeError.
 """
 
+import re
 import uuid
 from collections.abc import Container, Mapping
 from typing import Any
@@ -19,12 +20,30 @@ REMOVED = "(removed)"
 IMPOSSIBLE = "impossible"
 """Takes the place of the state of what names an impossible sum: no table has it."""
 
+_ID = re.compile(r"[!-~]{1,255}")
+_LINK = re.compile(r"https?://[!-~]+")
+
 Object = Mapping[str, Any]
 """An object of Stripe's, as JSON has it."""
 
 
 class ImpossibleSumError(Exception):
     """A sum that no payment has."""
+
+
+def is_text(value: Any) -> bool:
+    """Return whether a value is a text."""
+    return isinstance(value, str)
+
+
+def is_id(value: Any) -> bool:
+    """Return whether a value is an id, which is stored as it is: visible ASCII, 255 characters at most."""
+    return isinstance(value, str) and bool(_ID.fullmatch(value))
+
+
+def is_link(value: Any) -> bool:
+    """Return whether a value is the address of a page, or none."""
+    return value is None or (isinstance(value, str) and bool(_LINK.fullmatch(value)))
 
 
 def uuid_of(text: Any) -> uuid.UUID | None:

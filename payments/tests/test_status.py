@@ -310,6 +310,31 @@ def test_a_payment_that_was_paid_twice_and_given_back_once_is_paid():
     assert not holds_ride(both)
 
 
+@pytest.mark.parametrize(
+    ("facts", "status"),
+    [
+        ({"paid": {"": {ASKED: 1}}, "refunds": {"re_1": refund(1250)}}, Status.REFUNDED),
+        ({"paid": {"": {ASKED: 1}}, "refunds": {"re_1": refund(500)}}, Status.PARTIALLY_REFUNDED),
+        ({"paid": {"": {ASKED: 1}}, "refunded_at_least": {"pi_1": 1250}}, Status.REFUNDED),
+        ({"paid": {"": {ASKED: 1}}, "disputes": {"du_1": dispute("lost")}}, Status.CHARGED_BACK),
+        (PAID | {"refunded_at_least": {"": 1250}}, Status.REFUNDED),
+        (PAID | {"refunded_at_least": {"": 500, "pi_1": 500}}, Status.PARTIALLY_REFUNDED),
+        (PAID | {"refunds": {"re_1": refund(1250, intent="")}}, Status.REFUNDED),
+        (PAID | {"disputes": {"du_1": dispute("needs_response", intent="")}}, Status.DISPUTED),
+    ],
+)
+def test_what_names_no_intent_is_of_the_only_one_that_is_known(facts, status):
+    facts = facts | {"asked": ASKED}
+    assert derive(facts) == status
+    assert [*balances(facts)] == ["pi_1"]
+
+
+def test_another_sum_that_came_without_an_intent_is_flagged_once_the_intent_is_known():
+    facts = {"asked": ASKED, "paid": {"": {"1000 usd": 1}}, "refunds": {"re_1": refund(500)}}
+    assert attention(facts) == [Attention.OTHER_SUM]
+    assert balances(facts)["pi_1"].left == 500
+
+
 def test_a_declined_card_leaves_the_payment_open_and_a_bounced_debit_does_not():
     declined = {"asked": ASKED, "failed": {"ch_1": 1}}
     assert is_open(declined)

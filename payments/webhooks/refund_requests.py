@@ -19,13 +19,16 @@ def answered(updates: Iterable[Update]) -> list[RefundRequest]:
         obj = update.event.content["data"]["object"] if update.event else {}
         number = str((obj.get("metadata") or {}).get("refund_request", ""))
         # The text is whatever stands in the metadata: a longer number would not fit into the key's 64 bits.
-        if obj.get("object") == "refund" and number.isdecimal() and len(number) <= _DIGITS_MAX:
+        if not number.isdecimal() or len(number) > _DIGITS_MAX:
+            continue
+        # As the facts have it: bounded to what can be stored.
+        for refund_id, made in update.facts.get("refunds", {}).items():
             request = RefundRequest(
                 pk=int(number),
                 payment=update.payment,
-                amount=obj["amount"],
-                refund_id=obj["id"],
-                refund_status=(obj["status"] or "")[:20],
+                amount=made["amount"],
+                refund_id=refund_id,
+                refund_status=made["status"][:20],
             )
             found.setdefault((request.pk, request.payment_id, request.amount), request)
     return list(found.values())

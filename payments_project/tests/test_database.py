@@ -45,6 +45,14 @@ if STACK == "services":
             assert cursor.fetchone() == ("client",)
 
     @pytest.mark.django_db
+    def test_dates_come_in_the_form_that_is_read_whatever_the_role_has_by_default():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT setting, source FROM pg_settings WHERE name = 'DateStyle'")
+            setting, source = cursor.fetchone()
+        assert setting.startswith("ISO")
+        assert source == "client"
+
+    @pytest.mark.django_db
     def test_postgresql_ends_what_waits_or_stands_still():
         with connection.cursor() as cursor:
             cursor.execute("SHOW lock_timeout")

@@ -37,6 +37,20 @@ def test_a_file_of_settings_is_read(monkeypatch, tmp_path):
     assert (read_environment().PORT, read_environment().API_KEYS) == (9191, ["one", "two"])
 
 
+def test_a_file_of_settings_may_begin_as_windows_editors_begin_it(monkeypatch, tmp_path):
+    (tmp_path / "service.env").write_text("PORT=9191\n", encoding="utf-8-sig")
+    monkeypatch.setenv("ENV_FILE", str(tmp_path / "service.env"))
+    assert read_environment().PORT == 9191
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_a_file_of_settings_in_another_encoding_is_refused_by_its_name(monkeypatch, tmp_path, encoding):
+    (tmp_path / "service.env").write_text("SECRET_KEY=é\n", encoding=encoding)
+    monkeypatch.setenv("ENV_FILE", str(tmp_path / "service.env"))
+    with pytest.raises(ImproperlyConfigured, match=r"service\.env is no text in UTF-8\. Save it anew"):
+        read_environment()
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

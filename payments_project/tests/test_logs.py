@@ -73,6 +73,20 @@ def passed(once_a_minute, msg, reason):
     return once_a_minute.filter(logging.makeLogRecord({"msg": msg, "reason": reason}))
 
 
+def test_no_session_of_checkout_is_written_not_even_by_a_request_that_failed():
+    line = logging_of("INFO")["formatters"]["line"]
+    formatter = Line(line["format"], style=line["style"])
+
+    def fail():
+        raise ValueError("no session cs_live_abcDEF123")
+
+    record = error(fail, "Internal Server Error: /sandbox/pay/cs_test_2gKL47fW6MKi3ypF")
+    text = formatter.format(record)
+    assert "Internal Server Error: /sandbox/pay/cs_test_…" in text
+    assert "no session cs_live_…" in text
+    assert "2gKL47fW6MKi3ypF" not in text
+
+
 def test_each_reason_of_a_message_is_written_once_a_minute():
     limit = OnceAMinute()
     reasons = ["DiskFull", "AdminShutdown", "DiskFull", "AdminShutdown"]

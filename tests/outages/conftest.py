@@ -18,13 +18,13 @@ def valkey():
 
 
 @pytest.fixture(scope="session")
-def workers(serve, valkey):
+def workers(serve_all, valkey):
     """Two processes of one service. Each reaches Redis over `worker.network`."""
     with RedisProxy(valkey.port) as first, RedisProxy(valkey.port) as second:
         workers = []
         for network in (first, second):
             url = f"redis://127.0.0.1:{network.port}/0"
-            worker = serve(REDIS_URL=url, beside=workers[0] if workers else None)
+            worker = serve_all(REDIS_URL=url, beside=workers[0] if workers else None)
             worker.network = network
             worker.redis_url = url
             workers.append(worker)

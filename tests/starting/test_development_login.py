@@ -2,6 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -20,11 +21,15 @@ UVICORN = ("-m", "uvicorn", "payments_project.asgi:application", "--port")
 
 
 @pytest.fixture
-def server(tmp_path):
-    with empty_database(tmp_path) as database:
-        server = Server(folder=tmp_path, database=database)
-        yield server
-        server.close()
+def server_on(tmp_path):
+    """Return a function that makes a server, to be started yet, on a copy of a database, or on an empty one."""
+    with ExitStack() as stack:
+
+        def make(template=None):
+            database = stack.enter_context(empty_database(tmp_path, template=template))
+            return stack.enter_context(closing(Server(folder=tmp_path, database=database)))
+
+        yield make
 
 
 def logs_in(server, name, password):
@@ -36,7 +41,8 @@ def names(server):
     return [name for (name,) in server.database.execute("SELECT username FROM auth_user")]
 
 
-def test_the_first_start_draws_a_password_and_shows_it_once(server):
+def test_the_first_start_draws_a_password_and_shows_it_once(server_on):
+    server = server_on()
     server.start()
     password = SHOWN.search(server.out)[1]
     server.stop()
@@ -47,8 +53,8 @@ def test_the_first_start_draws_a_password_and_shows_it_once(server):
     assert logs_in(server, "admin", password)
 
 
-def test_where_there_are_users_no_login_is_made(server):
-    assert server.run("migrate", "-v", "0").returncode == 0
+def test_where_there_are_users_no_login_is_made(server_on, django_db_setup):
+    server = server_on(django_db_setup)
     staff.make_user(server, "clerk", "a-password-of-enough-length")
     server.start()
 
@@ -56,8 +62,10 @@ def test_where_there_are_users_no_login_is_made(server):
     assert names(server) == ["clerk"]
 
 
-def test_the_known_password_of_earlier_versions_is_refused_in_production_and_replaced_with_debug(server):
-    assert server.run("migrate", "-v", "0").returncode == 0
+def test_the_known_password_of_earlier_versions_is_refused_in_production_and_replaced_with_debug(
+    server_on, django_db_setup
+):
+    server = server_on(django_db_setup)
     staff.make_user(server, "admin", "admin")
     settings = PRODUCTION | {"DATABASE_URL": server.database.url, "PORT": str(server.port)}
 
@@ -78,9 +86,9 @@ def test_the_known_password_of_earlier_versions_is_refused_in_production_and_rep
     assert names(server) == ["admin"]
 
 
-def test_the_known_password_that_comes_later_opens_no_login_in_production(server):
+def test_the_known_password_that_comes_later_opens_no_login_in_production(server_on, django_db_setup):
     """As with a restored database, or with a login that has another name by now."""
-    assert server.run("migrate", "-v", "0").returncode == 0
+    server = server_on(django_db_setup)
     server.start(**PRODUCTION | {"LIMITS": "logins-per-address=1000"})
     for name in ("admin", "root"):
         staff.make_user(server, name, "admin")

@@ -70,6 +70,22 @@ def end_while_clients_are_connected(server, number):
     return code
 
 
+OUTPUTS = {
+    "what cannot be written to": "os.open(os.devnull, os.O_RDONLY)",
+    "a pipe that nobody reads": "(ends := os.pipe(), os.close(ends[0]))[0][1]",
+}
+
+
+def test_output_that_goes_nowhere_does_not_keep_it_from_serving(serve):
+    """As on a full disk, or in front of a program that has ended."""
+    server = serve()
+    for output in OUTPUTS.values():
+        server.stop()
+        script = f"import os, sys; os.dup2({output}, 1); os.execv(sys.executable, [sys.executable, 'manage.py', 'serve'])"
+        server.start("-c", script)
+        assert server.http.get("/healthz").status_code == 200
+
+
 def test_it_says_where_everything_is(server):
     said = server.out
 
@@ -81,9 +97,9 @@ def test_it_says_where_everything_is(server):
     assert said.endswith(f"Open {server.url}/ first. Ctrl-C stops it.\n")
 
 
-def test_processes_share_a_listening_socket_that_they_are_passed(tmp_path):
+def test_processes_share_a_listening_socket_that_they_are_passed(tmp_path, django_db_setup):
     with (
-        empty_database(tmp_path) as database,
+        empty_database(tmp_path, template=django_db_setup) as database,
         socket.create_server(("127.0.0.1", 0)) as shared,
         ExitStack() as stack,
     ):
@@ -94,7 +110,6 @@ def test_processes_share_a_listening_socket_that_they_are_passed(tmp_path):
             server = Server(folder=folder, database=database, port=port)
             stack.callback(server.close)
             servers.append(server)
-        assert servers[0].run("migrate", "--verbosity=0").returncode == 0
         for server in servers:
             server.start("manage.py", "serve", "--fd", str(shared.fileno()), pass_fds=[shared.fileno()])
 
@@ -104,16 +119,18 @@ def test_processes_share_a_listening_socket_that_they_are_passed(tmp_path):
         assert servers[1].out == ""
 
 
-def test_clients_behind_a_proxy_on_a_unix_socket_are_told_apart_where_it_is_trusted(tmp_path):
+def test_clients_behind_a_proxy_on_a_unix_socket_are_told_apart_where_it_is_trusted(
+    tmp_path, django_db_setup
+):
     path, addresses = str(tmp_path / "s"), [f"2001:db8:{uuid.uuid4().hex[:4]}:{n}::1" for n in (1, 2)]
-    with empty_database(tmp_path) as database, closing(socket.socket(socket.AF_UNIX)) as shared:
+    empty = empty_database(tmp_path, template=django_db_setup)
+    with empty as database, closing(socket.socket(socket.AF_UNIX)) as shared:
         shared.bind(path)
         shared.listen()
         trusted = {"TRUSTED_PROXIES": "unix:", "LIMITS": "failures-per-address=1"}
         server = Server(folder=tmp_path, database=database, **trusted)
         server.http = httpx.Client(transport=httpx.HTTPTransport(uds=path), base_url=server.url)
         with closing(server):
-            assert server.run("migrate", "--verbosity=0").returncode == 0
             server.start("manage.py", "serve", "--fd", str(shared.fileno()), pass_fds=[shared.fileno()])
 
             wrong = [{"Authorization": "Bearer x", "X-Forwarded-For": each} for each in addresses * 2]

@@ -15,7 +15,8 @@ from tests.support.production import PRODUCTION
 from tests.support.server import run
 
 NO_DATABASE = (
-    "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME."
+    "DATABASE_URL is no address of a database. Set it to sqlite:///FILE or postgresql://USER@HOST/NAME. "
+    "In a password, write each of / ? # [ ] @ : % as % with two digits, such as %23 for #."
 )
 REFUSALS = {
     "a port that is no number": (

@@ -6,6 +6,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import chain
 from urllib.parse import urlsplit
 
 import psycopg
@@ -36,6 +37,15 @@ class Database:
         with psycopg.connect(self.url, autocommit=True) as connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
+
+    def everything(self):
+        """Return every row of every table, as text."""
+        if self.url.startswith("sqlite"):
+            tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        else:
+            tables = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+        rows = (self.execute(f'SELECT * FROM "{table}"') for (table,) in self.execute(tables))
+        return "\n".join(map(str, chain.from_iterable(rows)))
 
     @contextmanager
     def locked(self, table):

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from payments import record
 from payments.checkout import cancel, create, refund, refundable
 from payments.models import Payment, RefundRequest, StatusChange
-from payments.status import Status
+from payments.status import Status, derive
 from payments.stripe import gateway
 from payments.tests import stripe_events
 from payments.tests.wire import frames
@@ -20,6 +20,18 @@ from tests.support.plans import on_postgresql
 from tests.support.server import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+REFUND = {"at": 1, "amount": 1250, "status": "succeeded", "intent": "pi_1"}
+DISPUTE = {
+    "at": 1,
+    "intent": "pi_1",
+    "amount": 1250,
+    "currency": "usd",
+    "status": "needs_response",
+    "case_type": "",
+    "movements": {},
+}
 
 
 def make_order(**fields):
@@ -335,9 +347,28 @@ def test_more_than_is_left_is_not_refunded(paid):
         give_back(paid, 251)
 
 
-def test_an_unpaid_payment_is_not_refunded(start):
-    with pytest.raises(refundable.NotRefundable):
-        give_back(start())
+@pytest.mark.parametrize(
+    ("facts", "advice"),
+    [
+        ({}, "only a paid payment"),
+        ({"disputes": {"du_1": DISPUTE}}, "the customer's bank decides"),
+        ({"refunds": {"re_1": REFUND | {"status": "pending"}}}, "Wait for the refunds that are under way"),
+        (
+            {"refunds": {"re_1": REFUND | {"status": "of_tomorrow"}}},
+            "Wait for the refunds that are under way",
+        ),
+        ({"refunds": {"re_1": REFUND}}, "nothing is left"),
+        ({"refunds": {"re_1": REFUND}, "unknown": {"refund.amount": 1}}, "Stripe's dashboard"),
+        ({"paid": {"": {"1250 usd": 1}}}, "Stripe's dashboard"),
+    ],
+)
+def test_a_payment_of_which_nothing_can_go_back_says_why(start, facts, advice):
+    payment = start()
+    payment.facts |= facts
+    payment.status = derive(payment.facts)
+    payment.save()
+    with pytest.raises(refundable.NotRefundable, match=advice):
+        give_back(payment)
 
 
 def test_a_refund_that_stripe_did_not_answer_is_the_same_refund_on_the_next_try(paid, settings):

@@ -134,8 +134,12 @@ def down(_, __):
     return 500, broken_stripe.error("Down.")
 
 
-def strange(_, __):
-    return 200, {"id": "cs", "status": "complete", "payment_status": "paid"}
+def strange(_, path):
+    return 200, {
+        "id": path.rpartition("/")[2].partition("?")[0],
+        "status": "complete",
+        "payment_status": "paid",
+    }
 
 
 def refusing(_, __):

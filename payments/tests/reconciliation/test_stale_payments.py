@@ -220,12 +220,8 @@ def test_one_that_fails_fails_alone_and_an_outage_ends_the_run(settings, live_se
         asked.append(path)
         if any(session_id in path for session_id in broken):
             return 500, broken_stripe.error("Down.")
-        return 200, {
-            "id": "cs",
-            "object": "checkout.session",
-            "status": "open",
-            "payment_status": "unpaid",
-        } | {"payment_intent": None}
+        session = {"id": path.rpartition("/")[2].partition("?")[0], "object": "checkout.session"}
+        return 200, session | {"status": "open", "payment_status": "unpaid", "payment_intent": None}
 
     with broken_stripe.answering(answer) as settings.STRIPE_API_BASE:
         code, out = fetch("--user", "a@b.com")
@@ -248,12 +244,23 @@ def test_an_outage_is_reported_without_the_sessions_that_were_asked_for(payment,
 
 
 def test_an_answer_that_is_not_as_stripe_describes_it_adds_nothing(payment, settings):
-    odd = {"id": "cs", "object": "checkout.session", "status": "complete", "payment_status": "paid"}
-    odd |= {"payment_intent": None, "amount_total": "1250", "currency": "usd"}
-    with broken_stripe.answering(lambda *_: (200, odd)) as settings.STRIPE_API_BASE:
-        code, out = compare(payment)
+    code, out = compare_with(settings, payment, amount_total="1250")
     assert (code, "'1250' is no amount in minor units" in out) == (1, True), out
     assert status(payment) == "pending"
+
+
+def test_an_answer_about_another_session_adds_nothing(payment, settings):
+    code, out = compare_with(settings, payment, id="cs_test_of_another", amount_total=1250)
+    assert (code, "Stripe's answer could not be read" in out) == (1, True), out
+    assert status(payment) == "pending"
+
+
+def compare_with(settings, payment, **said):
+    """Compare with a Stripe that says this of the session."""
+    session = {"id": payment.session_id, "object": "checkout.session", "status": "complete"}
+    session |= {"payment_status": "paid", "payment_intent": None, "currency": "usd"}
+    with broken_stripe.answering(lambda *_: (200, session | said)) as settings.STRIPE_API_BASE:
+        return compare(payment)
 
 
 def test_an_event_that_the_session_said_first_is_news_no_more(payment, deliver):

@@ -260,6 +260,85 @@ def test_an_answer_that_cannot_be_read_is_not_kept_since_it_may_hold_a_link(amis
     assert Payment.objects.get().stripe_error == "Stripe's answer could not be read (HTTP 200)."
 
 
+SESSION = {"id": "cs_test_1", "object": "checkout.session", "url": "https://pay.example.com/1"}
+NOT_DESCRIBED = [
+    {"id": ""},
+    {"id": None},
+    {"id": "x" * 256},
+    {"id": "cs_\0"},
+    {"url": 7},
+    {"url": "javascript:alert(1)"},
+    {"url": "https://pay.example.com/\0"},
+    {"url": "https://pay.example.com/\ud83d"},
+    {"expires_at": None},
+    {"expires_at": "soon"},
+    {"expires_at": True},
+    {"expires_at": 0},
+    {"expires_at": 10**18},
+]
+
+
+@pytest.mark.parametrize("odd", NOT_DESCRIBED)
+def test_a_session_that_cannot_be_kept_or_opened_is_asked_for_again_with_its_key(amiss, odd):
+    waiting, calls = amiss
+    waiting.append(raw(200, SESSION | {"expires_at": 1800000000} | odd))
+    with pytest.raises(gateway.StripeUnavailable, match="could not be read"):
+        start(key="key-1")
+    assert start(key="key-1").session_id == Session.objects.get().stripe_id
+    assert len({call.headers["Idempotency-Key"] for call in calls}) == 1
+    assert len(frames("a@b.com")) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"type": "invalid_request_error", "message": ["No."]},
+        {"type": "api_error", "message": {"en": "No."}},
+        {"type": "invalid_request_error", "message": "No.", "code": 7},
+    ],
+)
+@pytest.mark.parametrize("status", [400, 429, 500])
+def test_an_error_in_another_form_than_stripes_is_one_of_ours_all_the_same(settings, status, error):
+    answer = raw(status, {"error": error}, Stripe_Should_Retry="false")
+    with (
+        broken_stripe.in_front_of("", lambda _: answer) as (settings.STRIPE_API_BASE, _),
+        pytest.raises(gateway.StripeError) as raised,
+    ):
+        gateway.retrieve_session(session_id="cs_test_1")
+    assert isinstance(raised.value.code, str)
+
+
+@pytest.mark.parametrize("page", [[7], [None], [{"object": "refund"}], [{"id": 7}], {"id": "re_1"}])
+def test_a_list_of_what_has_no_id_is_not_believed(settings, page):
+    with (
+        broken_stripe.answering(lambda *_: (200, {"data": page})) as settings.STRIPE_API_BASE,
+        pytest.raises(gateway.StripeUnavailable, match="could not be read"),
+    ):
+        list(gateway.list_refunds(payment_intent_id="pi_1"))
+
+
+@pytest.mark.parametrize("metadata", [None, ["1"], "1", {"refund_request": 1}])
+def test_a_refund_whose_metadata_is_of_another_kind_is_not_the_one_that_was_lost(paid, settings, metadata):
+    listed = {"data": [{"id": "re_1", "amount": 500, "metadata": metadata}]}
+
+    def answer(method, _):
+        return (400, said("invalid_request_error")) if method == "POST" else (200, listed)
+
+    with broken_stripe.answering(answer) as settings.STRIPE_API_BASE, pytest.raises(gateway.StripeRefused):
+        give_back(paid)
+    assert not RefundRequest.objects.exists()
+
+
+def test_a_list_that_gives_its_first_page_for_ever_comes_to_an_end(settings):
+    """Such as that of a cache on the way, which does not look at the query."""
+    page = {"data": [{"id": "re_2"}, {"id": "re_1"}], "has_more": True}
+    with (
+        broken_stripe.answering(lambda *_: (200, page)) as settings.STRIPE_API_BASE,
+        pytest.raises(gateway.StripeUnavailable, match="could not be read"),
+    ):
+        list(gateway.list_refunds(payment_intent_id="pi_1"))
+
+
 DATES = {
     format_datetime(datetime.now(tz=UTC) + timedelta(days=1), usegmt=True): 3600,
     format_datetime(datetime.now(tz=UTC) - timedelta(days=1), usegmt=True): 1,

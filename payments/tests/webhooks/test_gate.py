@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from payments.balances import balances
-from payments.models import Intent, Payment, WebhookEvent
+from payments.models import Intent, Payment, RefundRequest, WebhookEvent
 from payments.stripe import gateway
 from payments.tests import stripe_events as stripe
 from payments.tests.fetching import fetch
@@ -323,6 +323,21 @@ def test_a_number_of_a_refund_that_we_did_not_give_out_is_nobodys(make_payment, 
     send(stripe.paid(payment)[0])
     event = stripe.event(payment, "refund.created", of="re_1", metadata={"refund_request": "9" * digits})
     assert verdict(send(event)) == ("applied", "")
+
+
+@pytest.mark.parametrize(
+    "odd", [{"amount": 2**64}, {"id": "re_" + "x" * 300}, {"status": "of_tomorrow" * 10}]
+)
+def test_a_refund_that_no_column_takes_as_it_is_answers_a_request_as_far_as_it_fits(make_payment, send, odd):
+    payment = make_payment()
+    send(stripe.paid(payment)[0])
+    request = RefundRequest.objects.create(
+        payment=payment, payment_intent_id=f"pi_{payment.pk.hex}", amount=500, is_full=False
+    )
+    fields = {"amount": 500, "metadata": {"refund_request": str(request.pk)}} | odd
+    assert verdict(send(stripe.event(payment, "refund.created", of="re_1", **fields))) == ("applied", "")
+    request.refresh_from_db()
+    assert bool(request.refund_id) == ("amount" not in odd)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`manage.py serve`: check the settings and the database, then serve."""
 
 import argparse
+import contextlib
 import logging
 from typing import Any
 
@@ -42,9 +43,7 @@ class Command(BaseCommand):
         if fd is None:
             sockets = listen(host=settings.HOST, port=settings.PORT)
             password = prepare_database(may_migrate=settings.DEBUG)
-            console = Console(markup=False)  # it would take [fd00::2] for markup
-            console.print(banner({}, password=password))
-            console.print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)
+            _say_where_everything_is(password)
         else:  # one of several processes: the process manager has prepared the database once
             sockets = [adopt(fd)]
             prepare_database(may_migrate=False)
@@ -57,3 +56,14 @@ class Command(BaseCommand):
         # After all imports: what they made is then left out of the collections.
         process.collect_less()
         uvicorn.serve(application=application, sockets=sockets)
+
+
+def _say_where_everything_is(password: str | None) -> None:
+    """Print the addresses. Output that goes nowhere does not keep the service from serving.
+
+    The disk may be full, or the reader of a pipe gone: there rich would end the process.
+    """
+    console = Console(markup=False)  # it would take [fd00::2] for markup
+    with contextlib.suppress(OSError, SystemExit):
+        console.print(banner({}, password=password))
+        console.print(f"Open {settings.PUBLIC_URL}/ first. Ctrl-C stops it.", soft_wrap=True)

@@ -16,7 +16,8 @@ admin.site.unregister(Group)
 class _OfSuperusers:
     """Refuses changes by others, whatever permissions they have.
 
-    Whoever may change a login can give it every permission, or take a superuser's over. A second one approves refunds.
+    A member who may change logins can give them every permission, or take over a superuser's. A second login approves
+    refunds of the first one.
     https://docs.djangoproject.com/en/5.2/topics/auth/default/#creating-users
     """
 

@@ -62,8 +62,7 @@ def _service(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if name:
-            del os.environ["PGSERVICE"]
+        os.environ.pop("PGSERVICE", None)
         if before is not None:
             os.environ["PGSERVICE"] = before
 

@@ -40,7 +40,7 @@ def is_weak(key: str, *, at_least: int) -> bool:
 def _likeness(key: str) -> float:
     """Return how many bits shorter the key's letters are if they are guessed as people choose them than if drawn.
 
-    A ratio of likelihoods: whatever the letters are drawn from, one key in 2^n has n bits or more, at most.
+    A ratio of likelihoods: whatever alphabet keys are drawn from, one in 2^n has n bits or more, at most.
     """
     words = _LETTERS.findall(key.lower())
     letters = {*"".join(words)}

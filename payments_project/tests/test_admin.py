@@ -25,7 +25,7 @@ def test_a_member_of_staff_and_a_group_have_their_pages(admin_client, admin_user
 
 
 def test_only_superusers_change_logins_and_groups_whatever_permissions_others_have(client, admin_user):
-    """Who may change a login can give every permission, and take a superuser's login over."""
+    """A member who may change a login can give every permission, and take over that of a superuser."""
     member = User.objects.create(username="member", is_staff=True)
     member.user_permissions.set(Permission.objects.filter(content_type__app_label="auth"))
     client.force_login(member)

@@ -58,6 +58,7 @@ for _kind in Kind:
     REFUSALS.labels(_kind.value)  # so that each is exported from the start
 
 _lock = threading.Lock()
+_writing = threading.Lock()
 _seen: dict[str, Counter[Kind]] = {}
 _timer: threading.Timer | None = None
 _unseen = 0
@@ -88,7 +89,12 @@ def refused(kind: Kind, connection: HttpRequest | Mapping[str, Any]) -> None:
 
 
 def write() -> None:
-    """Log what was counted, and begin anew."""
+    """Log what was counted, and begin anew. The end of the process waits for what the timer is just writing."""
+    with _writing:
+        _write()
+
+
+def _write() -> None:
     global _seen, _timer, _unseen
     with _lock:
         seen, unseen, timer = _seen, _unseen, _timer

@@ -16,6 +16,7 @@ from notifications.fanout import publish  # noqa: E402
 from notifications.routing import websocket_urlpatterns  # noqa: E402
 from payments.webhooks import endpoint  # noqa: E402
 from payments_project.checks import refuse_bad_settings  # noqa: E402
+from payments_project.checks.known_login import refuse_known_login  # noqa: E402
 from payments_project.handler import Handler  # noqa: E402
 from payments_project.middleware.bodies import Bodies  # noqa: E402
 from payments_project.middleware.connections import Connections  # noqa: E402
@@ -24,11 +25,13 @@ from payments_project.middleware.hosts import KnownHosts, is_known  # noqa: E402
 from payments_project.middleware.origins import AllowedOrigins  # noqa: E402
 from payments_project.middleware.prefix import Prefixed, path_below  # noqa: E402
 from payments_project.middleware.static_files import StaticFiles  # noqa: E402
+from payments_project.middleware.this_machine import ThisMachineAlone  # noqa: E402
 
 if settings.STRIPE_SANDBOX:
     from stripe_sandbox.events import worker
 
 refuse_bad_settings()
+refuse_known_login()
 
 # With DEBUG Django keeps each thread's last 9,000 statements with their values, until the thread begins a request. The
 # threads of sockets, webhooks and the sandbox never begin one.
@@ -58,4 +61,6 @@ async def served(scope: Any, receive: Any, send: Any) -> None:
     await routes(scope, receive, send)
 
 
-application = Prefixed(served)
+application: Any = Prefixed(served)
+if (settings.DEBUG or settings.STRIPE_SANDBOX) and not settings.EXPOSE_DEVELOPMENT:
+    application = ThisMachineAlone(application)

@@ -64,6 +64,16 @@ class Bounded(OnceAMinute):
         return (is_free and not record.exc_info) or super().filter(record)
 
 
+class Stderr(logging.StreamHandler[Any]):
+    """Writes to standard error as it was at the start. Once that is closed nobody can read what comes: it is dropped."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        # logging would write a traceback for each record. A program that captures the log closes it before its own end.
+        if not getattr(self.stream, "closed", False):
+            super().emit(record)
+
+
 _SESSION = re.compile(r"\bcs_(test|live)_\w+")
 """The id of a Checkout session, which opens its page in the sandbox. Django writes the path of a request that failed."""
 
@@ -138,7 +148,7 @@ def logging_of(level: str) -> dict[str, Any]:
             "line": {"()": Line, "format": "{asctime} {levelname} {name}: {message}", "style": "{"}
         },
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["bounded"]},
+            "stderr": {"()": Stderr, "formatter": "line", "filters": ["bounded"]},
             "refusals": {"class": "access.refusals.RefusalHandler"},
         },
         "root": {"handlers": ["stderr"], "level": level},

@@ -59,6 +59,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     # Refused before anything asks the database for a stranger.
     "payments_project.middleware.hosts.known_hosts",
+    "payments_project.middleware.forms.utf8_forms",
     # Around sessions and logins, which ask the database.
     "payments_project.middleware.outages.outages",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -140,6 +141,7 @@ SECURE_HSTS_SECONDS = 365 * 86400 if PUBLIC_URL.startswith("https://") else 0
 # Behind TLS a proxy is in front, which has to overwrite this header. Elsewhere any client could send it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PUBLIC_URL.startswith("https://") else None
 
+LOGIN_REDIRECT_URL = "admin:index"  # where an address that leads elsewhere is given
 AUTHENTICATION_BACKENDS = ["access.staff.logins.Backend"]
 PASSWORD_HASHERS = ["access.staff.hashers.Argon2", "access.staff.hashers.PBKDF2"]
 AUTH_PASSWORD_VALIDATORS = password_rules.VALIDATORS

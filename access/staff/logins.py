@@ -7,6 +7,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -19,6 +20,7 @@ from prometheus_client import Counter
 from access import limits
 from access.addresses import client_address
 from access.refusals import Kind, refused
+from access.staff import known_login
 
 BUSY_SECONDS = 5
 """A client is asked to try again after this time while the process has too many logins to look at."""
@@ -51,7 +53,7 @@ class Backend(ModelBackend):
     ) -> User | None:
         """Return the user with this name and password, or None. Raises TooManyLogins.
 
-        Without a request, as in commands, nothing is limited.
+        Without a request, as in commands, nothing is limited. Without DEBUG the password of development is wrong for all.
         """
         if request is not None and username is not None:
             # Before the database is asked and the password hashed, which is half a second of CPU (docs/decisions/0046).
@@ -59,6 +61,8 @@ class Backend(ModelBackend):
             seconds = seconds or limits.hit("logins-per-name", _key(username))
             if seconds:
                 raise TooManyLogins(seconds)
+        if password == known_login.PASSWORD and not settings.DEBUG:
+            return None
         return super().authenticate(request, username, password, **kwargs)
 
 

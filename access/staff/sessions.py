@@ -3,6 +3,7 @@
 Django's store in the database, as SESSION_ENGINE.
 """
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,10 +21,20 @@ NOTED_SECONDS = 60
 """A use is stored at most this often."""
 _BEGAN, _USED = "began", "used"
 """Names in a session: times in seconds since 1970."""
+_KEY = re.compile("[a-z0-9]{8,40}")
+
+
+def is_key(text: str) -> bool:
+    """Return whether a text can be a session's key, as Django makes them. PostgreSQL refuses some other texts."""
+    return bool(_KEY.fullmatch(text))
 
 
 class SessionStore(DatabaseSessionStore):
     """The store. A session is not loaded once its time is up, whatever cookie the browser sends."""
+
+    def __init__(self, session_key: str | None = None) -> None:
+        """Open the session of a browser's cookie. What can be no key is none, and the database is not asked for it."""
+        super().__init__(session_key if session_key and is_key(session_key) else None)
 
     def get_session_cookie_age(self) -> int:
         """Return the seconds that are left of the session: SESSION_COOKIE_AGE, or less near LONGEST_SECONDS."""

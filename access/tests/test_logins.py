@@ -57,6 +57,15 @@ def test_a_right_password_logs_in_and_a_wrong_one_does_not(log_in):
     assert log_in().headers["Location"] == "/admin/"
 
 
+@pytest.mark.parametrize(
+    "page", ["//evil.example/", "https://evil.example/", "javascript:alert(1)", "/\\evil.example"]
+)
+def test_a_login_leads_nowhere_but_to_a_page_of_the_service(client, clerk, page):
+    form = {"username": clerk.username, "password": PASSWORD, "next": page}
+    answer = client.post("/admin/login/", form, REMOTE_ADDR=address())
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+
+
 def test_beyond_the_limit_of_an_address_no_password_is_looked_at(log_in, clerk, django_assert_num_queries):
     exhaust("logins-per-address", lambda: log_in("another", name=uuid.uuid4().hex))
 

@@ -1,9 +1,11 @@
 import logging
+import threading
 
 import pytest
 
 from access import refusals
 from access.refusals import Kind, refused
+from tests.support.server import run
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +74,50 @@ def test_the_lines_come_by_themselves_after_a_minute(monkeypatch):
     if timer:  # it may be through already
         timer.join(10)
     assert not refusals._seen
+
+
+ENDING = """
+import django, io, sys
+stderr, captured = sys.stderr, io.StringIO()
+if {is_captured}: sys.stderr = captured
+django.setup()
+from access.refusals import Kind, refused
+refused(Kind.TOKEN, {{"client": ("10.0.0.1", 1), "headers": []}})
+sys.stderr = stderr
+captured.close()
+"""
+
+
+@pytest.mark.parametrize("is_captured", [False, True])
+def test_the_last_lines_come_with_the_end_of_the_process_unless_nobody_can_read_them(is_captured):
+    code = ENDING.format(is_captured=is_captured)
+    ran = run("-c", code, DJANGO_SETTINGS_MODULE="payments_project.settings")
+
+    lines = [line.partition("access.refusals: ")[2] for line in ran.stderr.splitlines()]
+    assert lines == ([] if is_captured else ["Refused 1 registration from 10.0.0.1 in the last minute."])
+
+
+def test_the_end_of_the_process_waits_for_lines_that_are_being_written(monkeypatch):
+    written, begun, may_go_on = [], threading.Event(), threading.Event()
+
+    def slow(*arguments):
+        begun.set()
+        assert may_go_on.wait(10)
+        written.append(arguments)
+
+    monkeypatch.setattr(refusals.logger, "warning", slow)
+    refused(Kind.TOKEN, scope("10.0.0.1"))
+    timer = threading.Thread(target=refusals.write)
+    end = threading.Thread(target=lambda: (refusals.write(), written.append("the end")))
+    timer.start()
+    assert begun.wait(10)
+    end.start()
+    end.join(0.2)
+    assert end.is_alive()
+    may_go_on.set()
+    timer.join(10)
+    end.join(10)
+    assert [len(written), written[-1]] == [2, "the end"]
 
 
 def test_what_django_reports_as_suspicious_is_counted_and_writes_no_traceback(lines, rf):

@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection
 
-from access.staff.sessions import LONGEST_SECONDS
+from access.staff.sessions import LONGEST_SECONDS, is_key
 
 pytestmark = pytest.mark.django_db
 
@@ -86,3 +86,23 @@ def test_a_session_that_cannot_be_written_has_not_ended(browser):
     with connection.execute_wrapper(refuse):
         assert browser.get("/admin/").status_code == 503
     assert is_in(browser)
+
+
+@pytest.mark.parametrize(
+    "cookie", ['"abcdefgh\\000ijklmnop"', '"\\377\\376abcdefgh"', "short", "A" * 32, "a" * 4000]
+)
+def test_a_cookie_that_no_login_made_is_no_session_and_asks_no_database(
+    client, cookie, django_assert_num_queries
+):
+    with django_assert_num_queries(0):
+        answer = client.get("/admin/", headers={"Cookie": f"sessionid={cookie}"})
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/login/?next=/admin/")
+
+
+@pytest.mark.parametrize(
+    ("text", "may_be"),
+    [("a1" * 16, True), ("", False), ("a\0" * 16, False), ("x" * 41, False), ("Ü" * 16, False)],
+)
+def test_only_texts_that_can_be_keys_are_looked_for(text, may_be):
+    assert is_key(text) is may_be

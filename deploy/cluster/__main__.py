@@ -60,7 +60,7 @@ def prepare(plan: Plan) -> dict[str, str]:
     postgresql = PostgreSQL(folder=plan.folder / "postgresql", port=plan.postgresql_port)
     # For the set-up alone. supervisord starts it again, so that it is restarted when it dies.
     with postgresql.running():
-        postgresql.create_database(name="payments", password=plan.password)
+        postgresql.create_database(name="payments", password=plan.postgresql_password)
         password = prepare_database(may_migrate=True)
     Console().print(cluster_banner(plan, password=password))
     return variables(plan, postgresql)
@@ -76,7 +76,7 @@ def refuse_a_second_one(plan: Plan) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read: it holds the password."""
+    """Write a file that only its owner may read: it holds passwords."""
     path.touch(mode=0o600)
     path.write_text(text)
 
@@ -84,7 +84,7 @@ def write_private(path: Path, text: str) -> None:
 def valkey_configuration(plan: Plan) -> str:
     """Return Valkey's configuration, without persistence: it holds nothing that has to be kept."""
     return (
-        f"bind 127.0.0.1\nport {plan.valkey_port}\nrequirepass {plan.password}\n"
+        f"bind 127.0.0.1\nport {plan.valkey_port}\nrequirepass {plan.valkey_password}\n"
         f'save ""\nappendonly no\ndir "{plan.folder}"\n'
     )
 

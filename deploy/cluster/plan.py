@@ -20,7 +20,7 @@ FOLDER_MAX = 75
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A planned cluster. Each start makes a new password, which keeps other users of the machine out."""
+    """A planned cluster. Each start makes new passwords, which keep other users of the machine out."""
 
     folder: Path
     host: str
@@ -28,17 +28,18 @@ class Plan:
     workers: int
     postgresql_port: int
     valkey_port: int
-    password: str = field(repr=False)
+    postgresql_password: str = field(repr=False)
+    valkey_password: str = field(repr=False)
 
     def settings(self) -> dict[str, str]:
         """Return the settings of the service for this cluster."""
-        login = f"{self.password}@127.0.0.1"
+        postgresql = f"postgres:{self.postgresql_password}@127.0.0.1:{self.postgresql_port}"
         return {
             "HOST": self.host,
             "PORT": str(self.port),
             "WORKERS": str(self.workers),
-            "DATABASE_URL": f"postgresql://postgres:{login}:{self.postgresql_port}/payments",
-            "REDIS_URL": f"redis://:{login}:{self.valkey_port}/0",
+            "DATABASE_URL": f"postgresql://{postgresql}/payments",
+            "REDIS_URL": f"redis://:{self.valkey_password}@127.0.0.1:{self.valkey_port}/0",
         }
 
 
@@ -67,7 +68,8 @@ def make_plan() -> Plan:
         workers=service.WORKERS if "WORKERS" in given else 2,
         postgresql_port=port_from("CLUSTER_POSTGRESQL_PORT") or next(free),
         valkey_port=port_from("CLUSTER_VALKEY_PORT") or next(free),
-        password=secrets.token_hex(16),
+        postgresql_password=secrets.token_hex(16),
+        valkey_password=secrets.token_hex(16),
     )
 
 

@@ -16,7 +16,8 @@ from django.core.management.base import CommandError
 from rich.console import Console
 from supervisor.xmlrpc import SupervisorTransport
 
-from payments_project.serving.startup import DEVELOPMENT_NAME, prepare_database
+from access.staff import known_login
+from payments_project.serving.startup import prepare_database
 
 from .plan import cluster_folder, load_settings
 
@@ -33,7 +34,7 @@ def main() -> None:
             # The new version's migrations run while the old one serves: see the rules for migrations in
             # CONTRIBUTING.md.
             if password := prepare_database(may_migrate=True):
-                print(f"Admin login: {DEVELOPMENT_NAME} / {password}, shown this once")  # noqa: T201
+                print(f"Admin login: {known_login.NAME} / {password}, shown this once")  # noqa: T201
             restart_workers(folder=folder, supervisor=supervisor)
     except (CommandError, ImproperlyConfigured) as error:
         sys.exit(str(error))

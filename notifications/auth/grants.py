@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 
+from access.staff import sessions
 from database.threads import in_thread
 from notifications.auth import logins, token_keys, tokens
 from notifications.auth.handshake import Handshake
@@ -118,7 +119,7 @@ def _verified(token: str, *, source: token_keys.Source, kid: str | None) -> toke
 
 async def _authorize_login(user_id: str, session_key: str | None) -> Grant:
     users = {}
-    if session_key and logins.is_key(session_key):
+    if session_key and sessions.is_key(session_key):
         users = await in_thread(logins.read, [session_key])
     if session_key not in users:
         raise UnauthorizedError("A login is needed. Log in, then connect again.")

@@ -1,6 +1,5 @@
 """Read which users are logged in to Django, for many sessions with two queries."""
 
-import re
 from collections.abc import Collection
 from typing import Any
 
@@ -10,14 +9,6 @@ from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
-
-_KEY = re.compile("[a-z0-9]{8,40}")
-"""Session keys as Django makes them. PostgreSQL refuses some other texts."""
-
-
-def is_key(text: str) -> bool:
-    """Return whether a text can be a session's key."""
-    return bool(_KEY.fullmatch(text))
 
 
 def read(keys: Collection[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from operator import attrgetter
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
-from payments_project.checks import network, secrets, stripe  # noqa: F401 they register their checks
+from payments_project.checks import network, postgresql, secrets, stripe  # noqa: F401 they register their checks
 
 
 def refuse_bad_settings() -> None:

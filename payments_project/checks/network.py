@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,9 +10,13 @@ from django.conf import settings
 from django.core.checks import CheckMessage, register
 from redis.connection import SSLConnection, parse_url
 
+from access.addresses import UNIX
 from payments.api.addresses import NUMBER
 from payments.stripe import gateway
 from payments_project.checks.errors import error
+
+PROXIES_BITS_MIN = 8
+"""Public networks of proxies, such as those of a CDN, are smaller than the one with an address of so many fixed bits."""
 
 
 @register("service")
@@ -80,11 +84,27 @@ def check_processes(**_: Any) -> Iterable[CheckMessage]:
         )
 
 
+@register("service")
+def check_proxies(**_: Any) -> Iterable[CheckMessage]:
+    """Refuse to take clients in general for proxies: each could choose the address that it is counted by."""
+    networks = [ip_network(network) for network in settings.TRUSTED_PROXIES if network != UNIX]
+    if any(network.prefixlen < PROXIES_BITS_MIN and not network.is_private for network in networks):
+        yield error(
+            28,
+            "TRUSTED_PROXIES has a network of clients in general, so that each client chooses its own address, and no "
+            "limit holds.",
+            "Set TRUSTED_PROXIES to the addresses and networks of your proxies.",
+        )
+
+
+def redis_options(url: str) -> dict[str, Any]:
+    """Return what redis-py reads in an address; empty if none is set. A host and a password may stand in the query."""
+    return dict(parse_url(url)) if url else {}  # type: ignore[no-untyped-call]  # redis-py has no types for it
+
+
 def _redis() -> Iterator[CheckMessage]:
-    """Read the address as redis-py does: a host and a password may stand in its query too."""
-    if not settings.REDIS_URL:
+    if not (options := redis_options(settings.REDIS_URL)):
         return
-    options = parse_url(settings.REDIS_URL)  # type: ignore[no-untyped-call]  # redis-py has no types for it
     host = str(options.get("host", "localhost"))
     if "path" in options or is_loopback(host):
         return
@@ -95,7 +115,7 @@ def _redis() -> Iterator[CheckMessage]:
             "Set a password there, and REDIS_URL to redis://:PASSWORD@HOST:PORT/NUMBER.",
         )
     is_verified = options.get("ssl_cert_reqs") != "none" and options.get("ssl_check_hostname", True)
-    if not (options.get("connection_class") is SSLConnection and is_verified) and not _is_private(host):
+    if not (options.get("connection_class") is SSLConnection and is_verified) and is_open(host):
         yield error(
             24,
             "REDIS_URL leads over an open network without TLS that is verified, and Checkout links go through Redis.",
@@ -124,12 +144,14 @@ def is_loopback(host: str) -> bool:
         return host.lower().rstrip(".").rpartition(".")[2] == "localhost"
 
 
-def _is_private(host: str) -> bool:
-    """Return whether a host is on a private network: by its address, or by a name without a dot, as containers have.
+def is_open(host: str) -> bool:
+    """Return whether others may listen on the way to a host: unless it is this machine, or on a private network.
 
-    A number without a dot is an address too: 134744072 is 8.8.8.8.
+    It is on one by its address, or by a name without a dot, as containers have. A number without a dot is an address
+    too: 134744072 is 8.8.8.8.
     """
     try:
-        return ip_address(host).is_private
+        return not ip_address(host).is_private
     except ValueError:
-        return "." not in host and not NUMBER.fullmatch(host)
+        is_name_of_network = "." not in host and not NUMBER.fullmatch(host)
+        return not is_name_of_network and not is_loopback(host)

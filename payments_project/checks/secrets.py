@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, register
 
 from notifications.auth import token_keys
 from payments_project.checks.errors import error
+from payments_project.checks.network import redis_options
 from payments_project.checks.weak_keys import is_weak
 from payments_project.environment import DEVELOPMENT_SECRET_KEY
 
@@ -61,14 +61,19 @@ def _is_bad_secret(secret: str, *, length: int) -> bool:
 
 def _names_of_shared_values() -> list[str]:
     """Return the names of the settings that share a secret, or a password in an address, with another setting."""
+    database = settings.DATABASES["default"]
     secrets: dict[str, list[str]] = {
         "SECRET_KEY": [settings.SECRET_KEY],
         "API_KEYS": settings.API_KEYS,
         "NOTIFICATIONS_TOKEN_SECRET": [settings.NOTIFICATIONS_TOKEN_SECRET],
         "STRIPE_SECRET_KEY": [settings.STRIPE_CONFIGURED_KEY],
-        "STRIPE_WEBHOOK_SECRETS": settings.STRIPE_WEBHOOK_SECRETS,
-        "DATABASE_URL": [settings.DATABASES["default"].get("PASSWORD") or ""],
-        "REDIS_URL": [unquote(urlsplit(settings.REDIS_URL).password or "")],
+        "STRIPE_WEBHOOK_SECRETS": [
+            secret.removeprefix(prefix)
+            for secret in settings.STRIPE_WEBHOOK_SECRETS
+            for prefix in ("", "whsec_")
+        ],
+        "DATABASE_URL": [database.get("PASSWORD") or str(database.get("OPTIONS", {}).get("password", ""))],
+        "REDIS_URL": [str(redis_options(settings.REDIS_URL).get("password") or "")],
     }
     uses = Counter(value for values in secrets.values() for value in {*values} if value)
     return [name for name, values in secrets.items() if any(uses[value] > 1 for value in values)]

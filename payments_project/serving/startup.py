@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.hashers import check_password
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
@@ -14,11 +14,8 @@ from django.db.migrations.executor import MigrationExecutor
 from rich.table import Table
 
 from access.escaping import escape
-
-DEVELOPMENT_NAME = "admin"
-"""The name of the login that the service makes."""
-KNOWN_PASSWORD = "admin"  # noqa: S105
-"""The password of that login in earlier versions."""
+from access.staff import known_login
+from payments_project.checks.known_login import refuse_known_login
 
 
 def prepare_database(*, may_migrate: bool) -> str | None:
@@ -34,8 +31,7 @@ def prepare_database(*, may_migrate: bool) -> str | None:
             raise CommandError("The database is behind this version: run `manage.py migrate` first.")
         if is_behind:
             call_command("migrate", verbosity=0)
-        if not settings.DEBUG:
-            _refuse_known_password()
+        _refuse_known_login()
         return _make_development_login() if may_migrate and settings.DEBUG else None
 
 
@@ -68,29 +64,22 @@ def _make_development_login() -> str | None:
     """
     users = get_user_model().objects
     password = secrets.token_urlsafe(12)
-    if _has_known_password():
-        user = users.get(username=DEVELOPMENT_NAME)
+    if known_login.is_there():
+        user = users.get(username=known_login.NAME)
         user.set_password(password)
         user.save(update_fields=["password"])
         return password
     if users.exists():
         return None
-    users.create_superuser(username=DEVELOPMENT_NAME, email="", password=password)
+    users.create_superuser(username=known_login.NAME, email="", password=password)
     return password
 
 
-def _refuse_known_password() -> None:
-    """Raise CommandError if the login of development has the password that everybody knows."""
-    if _has_known_password():
-        raise CommandError(
-            f"The user {DEVELOPMENT_NAME} has the password of development, which everybody knows: "
-            f"run `manage.py changepassword {DEVELOPMENT_NAME}` first."
-        )
-
-
-def _has_known_password() -> bool:
-    user = get_user_model().objects.filter(username=DEVELOPMENT_NAME, is_active=True).first()
-    return user is not None and check_password(KNOWN_PASSWORD, user.password)
+def _refuse_known_login() -> None:
+    try:
+        refuse_known_login()
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from None
 
 
 def banner(more: dict[str, str], *, password: str | None) -> Table:
@@ -108,7 +97,7 @@ def banner(more: dict[str, str], *, password: str | None) -> Table:
     }
     if settings.DEBUG:
         known = f"{password}, shown this once" if password else "as it was shown when the login was made"
-        rows["Admin login"] = f"{DEVELOPMENT_NAME} / {known}"
+        rows["Admin login"] = f"{known_login.NAME} / {known}"
         rows["API key"] = f"Authorization: Bearer {settings.API_KEYS[0]}"
     if settings.STRIPE_SANDBOX:
         rows["Stripe"] = f"sandbox, {url}/sandbox/"

@@ -1,5 +1,5 @@
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.urls import reverse
 
 
@@ -22,3 +22,29 @@ def test_a_member_of_staff_and_a_group_have_their_pages(admin_client, admin_user
         reverse("admin:auth_group_change", args=[group.pk]),
     ):
         assert admin_client.get(page).status_code == 200
+
+
+def test_only_superusers_change_logins_and_groups_whatever_permissions_others_have(client, admin_user):
+    """A member who may change a login can give every permission, and take over that of a superuser."""
+    member = User.objects.create(username="member", is_staff=True)
+    member.user_permissions.set(Permission.objects.filter(content_type__app_label="auth"))
+    client.force_login(member)
+    group = Group.objects.create(name="finance")
+    attempts = [
+        (reverse("admin:auth_user_change", args=[member.pk]), {"username": "member", "is_superuser": "on"}),
+        (
+            reverse("admin:auth_user_password_change", args=[admin_user.pk]),
+            {"password1": "a-long-enough-one", "password2": "a-long-enough-one", "usable_password": "true"},
+        ),
+        (
+            reverse("admin:auth_user_add"),
+            {"username": "x", "password1": "a-long-enough-one", "password2": "a-long-enough-one"},
+        ),
+        (reverse("admin:auth_user_delete", args=[admin_user.pk]), {"post": "yes"}),
+        (reverse("admin:auth_group_change", args=[group.pk]), {"name": "finance"}),
+    ]
+
+    assert [client.post(url, form).status_code for url, form in attempts] == [403] * len(attempts)
+    assert client.get(attempts[0][0]).status_code == 200, "it can be looked at"
+    client.force_login(admin_user)
+    assert client.get(attempts[1][0]).status_code == 200

@@ -1,7 +1,9 @@
 """What the files in deploy/ rely on. `deploy/check` checks the files themselves, with the tools they are for."""
 
 import re
+import shutil
 import socket
+import subprocess
 
 from tests.support.ports import free_port
 from tests.support.server import ROOT, run
@@ -30,6 +32,17 @@ def test_a_server_tells_its_manager_when_it_is_ready(serve, tmp_path):
         server = serve(NOTIFY_SOCKET=str(tmp_path / "notify"))
 
         assert manager.recv(4096) == f"READY=1\nMAINPID={server.pid}".encode()
+
+
+def test_the_files_are_taken_by_the_tools_that_are_here():
+    checked = subprocess.run([ROOT / "deploy/check"], capture_output=True, text=True, timeout=60, check=False)
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+    lines = checked.stdout.splitlines()
+    assert len(lines) == 3
+    for file, tools in {"nginx.conf": ("nginx", "openssl"), "systemd/": ("systemd-analyze",)}.items():
+        if all(shutil.which(tool) for tool in tools):
+            assert f"deploy: {file} checked" in lines
 
 
 def test_the_proxy_passes_on_no_upgrade_but_a_websocket_at_its_path():

@@ -19,6 +19,7 @@ from deploy.cluster import restart
 from tests.support import backend, frames
 from tests.support.client import connected
 from tests.support.cluster import Cluster
+from tests.support.production import PRODUCTION
 from tests.support.server import eventually, run
 from tests.support.webhook import deliver, event
 
@@ -221,6 +222,13 @@ def test_no_row_gets_into_the_log_of_postgresql(cluster, user_id):
     text = eventually(text_with_all_three)
     assert user_id not in text
     assert "cs_test_" not in text
+
+
+def test_the_settings_of_a_production_are_taken_with_those_of_the_cluster():
+    code = "from deploy.cluster.plan import load_settings, make_plan; load_settings(make_plan().settings())"
+    ran = run("-c", code, **PRODUCTION)
+
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 def test_a_second_restart_at_the_same_time_is_refused(cluster):

@@ -4,13 +4,18 @@ import os
 import re
 import signal
 import socket
+from contextlib import suppress
 from itertools import count
 
+import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.support import backend, frames, sandbox
 from tests.support.client import connected
 from tests.support.ports import free_port
+from tests.support.production import PRODUCTION
 from tests.support.server import Server, eventually, run
 from tests.support.webhook import deliver, event
 
@@ -75,10 +80,41 @@ def test_pages_and_what_they_load_are_there(developer):
         assert [url for url in loaded if developer.http.get(url).status_code != 200] == []
 
 
-def test_no_thread_runs_before_the_first_request():
+@pytest.mark.parametrize("settings", [{"STRIPE_SANDBOX": "1"}, PRODUCTION], ids=["sandbox", "production"])
+def test_no_thread_runs_before_the_first_request(server, settings):
     """A server may import the application, then fork: what a thread holds at that moment is held for ever."""
     code = "import threading, payments_project.asgi; print([thread.name for thread in threading.enumerate()])"
-    assert run("-c", code, STRIPE_SANDBOX="1").stdout == "['MainThread']\n"
+    ran = run("-c", code, **settings | {"DATABASE_URL": server.database.url})
+    assert (ran.stdout, ran.stderr) == ("['MainThread']\n", "")
+
+
+def own_address():
+    """Return the address of this machine by which others reach it; None if it has no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, suppress(OSError):
+        sock.connect(("192.0.2.1", 9))  # nothing is sent
+        return sock.getsockname()[0]
+
+
+@pytest.mark.skipif(not own_address(), reason="this machine has no network")
+def test_a_server_that_listens_everywhere_serves_no_other_machine_unless_asked_to(start):
+    """A connection from the address of the network comes as those of other machines do."""
+    host, port = own_address(), free_port()
+    daphne = (*DAPHNE[:-3], "-b", "0.0.0.0", "-p", str(port))
+    developer = start(*daphne, port=port)
+
+    def ask():
+        return httpx.get(f"http://{host}:{port}/healthz", headers={"Host": "localhost"}, trust_env=False)
+
+    refused = ask()
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "development")
+    assert "EXPOSE_DEVELOPMENT=1" in refused.text
+    with pytest.raises(InvalidStatus), connect(f"ws://{host}:{port}/basic/ws", proxy=None):
+        pass
+    assert developer.http.get("/healthz").status_code == 200
+
+    developer.stop()
+    developer.start(*daphne, EXPOSE_DEVELOPMENT="1")
+    assert ask().status_code == 200
 
 
 def test_runserver_serves_again_when_the_code_changes(start, tmp_path):

@@ -64,11 +64,3 @@ def test_a_session_without_a_user_or_of_another_backend_is_left_out(settings):
     key, _ = log_in()
     settings.AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend"]
     assert logins.read([key]) == {}
-
-
-@pytest.mark.parametrize(
-    ("text", "is_key"),
-    [("a1" * 16, True), ("", False), ("a\0" * 16, False), ("x" * 41, False), ("Ü" * 16, False)],
-)
-def test_only_texts_that_can_be_keys_are_looked_for(text, is_key):
-    assert logins.is_key(text) is is_key

@@ -17,9 +17,9 @@ from .services import Services
 
 ROOT = Path(__file__).parents[1]
 WEBHOOK_SECRET = "whsec_benchmark0123456789abcdef"  # noqa: S105 opens nothing
-API_KEY = "benchmark-key-0123456789abcdef"
-TOKEN_SECRET = "benchmark-token-secret-0123456789abcdef"  # noqa: S105
-DJANGO_SECRET = "benchmark-secret-key-0123456789abcdef-0123456789abcdef"  # noqa: S105
+API_KEY = "SUoCpLUt8fhNTq84mPU--64mLlKFj3uG"
+TOKEN_SECRET = "YPDNjwQO-uwMEKVFPC-gPW4cYZnRYF-NQadvnaSHeuA"  # noqa: S105
+DJANGO_SECRET = "H554K4o5ENSc1W4Novgs00YM1XOtAOLIKPOzlD4BF9NS9kLlgTflH-VuuJst4rMv"  # noqa: S105
 
 
 class Seed(Protocol):
@@ -38,7 +38,6 @@ class Subject:
     tables: Sequence[str]
     seed: Seed = field(repr=False)
     prepare: Callable[[], None] = field(repr=False)
-    token_secret: str = ""
 
     def start_anew(self) -> None:
         """Forget every row of an earlier repetition."""
@@ -102,7 +101,6 @@ def service(
         tables=SERVICE_TABLES,
         seed=seed_service,
         prepare=migrate,
-        token_secret=TOKEN_SECRET,
     )
 
 
@@ -126,6 +124,7 @@ def peer(*, name: str, services: Services) -> Subject:
             "REDIS_URL": services.redis_url,
             "WEBHOOK_SECRET": WEBHOOK_SECRET,
             "API_KEY": API_KEY,
+            "TOKEN_SECRET": TOKEN_SECRET,
             "STRIPE_API_BASE": services.stripe_url,
         },
         database_url=database_url,

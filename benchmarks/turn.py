@@ -9,7 +9,7 @@ from .costs import PARTS
 from .load.client import Generator
 from .rides import ride
 from .services import Services
-from .subjects import API_KEY, WEBHOOK_SECRET, Subject
+from .subjects import API_KEY, TOKEN_SECRET, WEBHOOK_SECRET, Subject
 from .workers import Workers
 
 WARM_CONNECTIONS = 20
@@ -117,7 +117,7 @@ def take_turn(
             port=port,
             secret=WEBHOOK_SECRET,
             api_key=API_KEY,
-            token_secret=subject.token_secret,
+            token_secret=TOKEN_SECRET,
         )
         turn = Turn(
             subject=subject,

@@ -2,6 +2,8 @@ from typing import Any
 
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
+from benchmarks.peers.tokens import user_of
+
 
 def group_of(user_id: str) -> str:
     return f"user_{user_id}"
@@ -15,13 +17,14 @@ class PaymentConsumer(AsyncJsonWebsocketConsumer):
     async def receive_json(self, content: dict[str, Any]) -> None:
         if content["type"] != "register" or self.group is not None:
             return
-        self.group = group_of(content["userId"])
+        user_id = user_of(content)
+        self.group = group_of(user_id)
         await self.channel_layer.group_add(self.group, self.channel_name)
         await self.send_json(
             {
                 "type": "registration_success",
                 "message": "Successfully registered for payment notifications",
-                "userId": content["userId"],
+                "userId": user_id,
             }
         )
 

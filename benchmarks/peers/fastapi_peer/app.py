@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from benchmarks.peers.orders import NewPayment, PaymentOut
 from benchmarks.peers.stripe import is_signed
+from benchmarks.peers.tokens import user_of
 
 from . import payments
 from .hub import Hub
@@ -72,7 +73,7 @@ async def socket(websocket: WebSocket) -> None:
         async for text in websocket.iter_text():
             message = orjson.loads(text)
             if message["type"] == "register" and user_id is None:
-                user_id = message["userId"]
+                user_id = user_of(message)
                 await app.state.hub.add(user_id, websocket)
                 await websocket.send_text(_registered(user_id))
     finally:

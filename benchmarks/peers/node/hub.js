@@ -1,8 +1,10 @@
 // The sockets of this process, and the one connection on which it hears what is for their users.
 
 import { Redis } from "ioredis";
+import jwt from "jsonwebtoken";
 import { WebSocketServer } from "ws";
 
+const { TOKEN_SECRET } = process.env;
 const PING_MILLISECONDS = 30_000;
 
 // Redis has a channel for each user; the process subscribes to it with the user's first socket.
@@ -48,8 +50,10 @@ export class Hub {
   }
 
   async #receive(socket, data) {
-    const { type, userId } = JSON.parse(data);
+    const { type, userId, token } = JSON.parse(data);
     if (type !== "register" || socket.channel) return;
+    const { sub, exp } = jwt.verify(token, TOKEN_SECRET, { algorithms: ["HS256"] });
+    if (sub !== userId || !exp) throw new Error("The token is another user's, or has no end.");
     await this.#add(socket, channelOf(userId));
     const message = "Successfully registered for payment notifications";
     socket.send(JSON.stringify({ type: "registration_success", message, userId }));

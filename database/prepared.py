@@ -32,6 +32,15 @@ _prepared: WeakKeyDictionary[Any, dict[str, bytes] | None] = WeakKeyDictionary()
 """Maps a psycopg connection to the names of its statements by their texts, or to None if it cannot keep them."""
 
 
+@cache
+def is_postgresql() -> bool:
+    """Return whether the database in use is PostgreSQL, and not SQLite.
+
+    Django's `connection` looks for the thread's connection each time that it is asked.
+    """
+    return connections[DEFAULT_DB_ALIAS].vendor == "postgresql"
+
+
 def execute(text: str, *parameters: str) -> list[tuple[Any, ...]]:
     """Execute one statement, with %s for each parameter; return the rows that it returns.
 
@@ -68,9 +77,10 @@ class _Statement:
         raw, pgconn = self._raw, self._raw.pgconn
         if not raw.autocommit and pgconn.transaction_status == pq.TransactionStatus.IDLE:
             _checked(raw, pgconn.exec_(_begin(raw)))  # as psycopg's cursors do before the first statement
-        if raw not in _prepared:
-            _prepared[raw] = {} if _keeps_statements(raw) else None
-        names = _prepared[raw]
+        try:
+            names = _prepared[raw]
+        except KeyError:
+            names = _prepared[raw] = {} if _keeps_statements(raw) else None
         values = [parameter.encode() for parameter in parameters]
         if names is None:
             self.rows = _rows(_checked(raw, pgconn.exec_params(_numbered(text), values)))
@@ -121,7 +131,7 @@ def _rows(result: Any) -> list[tuple[Any, ...]]:
     values = [
         [result.get_value(row, column) for column in range(result.nfields)] for row in range(result.ntuples)
     ]
-    return [tuple(value if value is None else value.decode() for value in row) for row in values]
+    return [tuple([value if value is None else value.decode() for value in row]) for row in values]
 
 
 def _checked(raw: Any, result: Any) -> Any:

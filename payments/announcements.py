@@ -6,8 +6,9 @@ from datetime import timedelta
 from django.utils import timezone
 
 from notifications.feed import NewNotification, Prepared, prepare
-from payments.models import Payment, StatusChange
+from payments.models import Payment
 from payments.status import Status
+from payments.writes import Change
 
 STATUS_KEPT_FOR = timedelta(days=7)
 """How long a status is news to a client that was away."""
@@ -25,7 +26,7 @@ def link(payment: Payment) -> Prepared:
     return prepare([NewNotification(payment.user_id, frame, _collapse_key(payment), payment.expires_at)])
 
 
-def statuses(changes: Sequence[StatusChange]) -> Prepared:
+def statuses(changes: Sequence[Change]) -> Prepared:
     """Return the notifications of new statuses, in this order."""
     expires_at = timezone.now() + STATUS_KEPT_FOR
     return prepare(

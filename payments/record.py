@@ -15,8 +15,9 @@ from payments.facts import Facts
 from payments.forgotten import is_pseudonym, without_person
 from payments.merging import merge
 from payments.metrics import UNKNOWN_VALUES
-from payments.models import Intent, Payment, RefundRequest, StatusChange, WebhookEvent
+from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.status import attention, derive, holds_ride
+from payments.writes import Change
 
 # These are what `writes.PAYMENTS` updates: a payment in which none of them differs is not written.
 _state = attrgetter("facts", "status", "attention", "ride_claim", "session_id", "payment_intent_id")
@@ -77,7 +78,7 @@ def apply_facts(
     refunds: Sequence[RefundRequest] = (),
     versions: Mapping[uuid.UUID, str] | None = None,
     briefly: bool = False,
-) -> list[StatusChange]:
+) -> list[Change]:
     """Write what updates add to payments, and notify the users of every change of a status.
 
     The caller has locked the payments and is in a transaction, or gives `versions`: for that, `briefly` and what is
@@ -102,22 +103,20 @@ def apply_facts(
     return changes
 
 
-def work_out(
-    updates: Sequence[Update], *, cause: StatusChange.Cause
-) -> tuple[list[Payment], list[StatusChange]]:
+def work_out(updates: Sequence[Update], *, cause: StatusChange.Cause) -> tuple[list[Payment], list[Change]]:
     """Add updates to their payments in memory, in the order given.
 
     Returns the payments that are not as they were, and the changes of statuses; writes nothing.
     """
     changed: dict[object, Payment] = {}
-    changes: list[StatusChange] = []
+    changes: list[Change] = []
     for update in updates:
         # Updates of one payment share its object: each begins where the one before ended.
         payment, before = update.payment, update.payment.status
         if _absorb(update):
             changed[payment.pk] = payment
         if payment.status != before:
-            change = StatusChange(
+            change = Change(
                 payment=payment,
                 before=before,
                 after=payment.status,
@@ -138,23 +137,22 @@ def _new_unknown(updates: Sequence[Update]) -> set[tuple[object, str]]:
     }
 
 
-def _net(changes: Sequence[StatusChange]) -> list[StatusChange]:
+def _net(changes: Sequence[Change]) -> list[Change]:
     """Return the last change of each payment, unless the payment is back where it was: what is past is no news."""
-    last = {change.payment_id: change for change in changes}
-    first = {change.payment_id: change for change in reversed(changes)}
+    last = {change.payment.pk: change for change in changes}
+    first = {change.payment.pk: change for change in reversed(changes)}
     return [change for pk, change in last.items() if change.after != first[pk].before]
 
 
-def _intents(updates: Sequence[Update], foreign: Collection[str]) -> list[Intent]:
-    """Return the payment intents that are new, each once; one of ours before the same as a foreign one."""
-    found = {intent_id: Intent(intent_id=intent_id) for intent_id in foreign}
+def _intents(updates: Sequence[Update], foreign: Collection[str]) -> dict[str, uuid.UUID | None]:
+    """Return the payment intents that are new, and whose each is; one of ours before the same as a foreign one."""
+    found: dict[str, uuid.UUID | None] = dict.fromkeys(foreign)
     # Of several updates that name an intent the first decides whose it is.
     for update in reversed(updates):
         if update.is_new_intent and update.payment_intent_id:
-            intent = Intent(intent_id=update.payment_intent_id, payment_id=update.payment.pk)
-            found[intent.intent_id] = intent
+            found[update.payment_intent_id] = update.payment.pk
     # Insert in one order: two transactions with the same intents must not wait for each other.
-    return [found[intent_id] for intent_id in sorted(found)]
+    return dict(sorted(found.items()))
 
 
 def _absorb(update: Update) -> bool:

@@ -5,21 +5,37 @@ and adapt its values anew each time, at ten times the cost (docs/decisions/0017-
 """
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import NamedTuple
 
 import orjson
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS
 
-from database.prepared import execute
+from database.prepared import execute, is_postgresql
 from payments.facts import Facts
 from payments.models import Payment
 
-# PostgreSQL expects 100 rows of a function, and reads a whole table to join them. Of a list it expects few.
+# In the order in which the model defines them: Django takes their values so.
+_MATCHED = "id ride_id user_id status facts attention session_id payment_intent_id ride_claim".split()
+_COLUMNS = ", ".join(_MATCHED)
+_IN_JSON = ", ".join(f"'{name}', {'json(facts)' if name == 'facts' else name}" for name in _MATCHED)
+
+_UNIQUE = {
+    "intents": ("payments_intent", "intent_id"),
+    "sessions": ("payments_payment", "session_id"),
+    "events": ("payments_webhookevent", "event_id"),
+}
+# PostgreSQL expects 100 rows of a function, and reads a whole table to join them. Of a list it expects ten. For ten it
+# reads a small table whole too, and keeps that plan while the table grows, until it is analyzed. So what is unique is
+# looked up for one value after another.
+_EACH = "json_array_elements_text(%s) AS value CROSS JOIN LATERAL (SELECT * FROM {} WHERE {} = value LIMIT 1) AS {}"
 _POSTGRESQL = {
+    **{name: _EACH.format(*unique, name) for name, unique in _UNIQUE.items()},
     "uuids": "= ANY (ARRAY(SELECT value::uuid FROM json_array_elements_text(%s) AS value))",
     "texts": "= ANY (ARRAY(SELECT value FROM json_array_elements_text(%s) AS value))",
+    "payments": "(SELECT value::uuid AS key FROM json_array_elements_text(%s) AS value UNION SELECT id FROM owner)"
+    " AS named CROSS JOIN LATERAL (SELECT xmin, * FROM payments_payment WHERE id = key LIMIT 1) AS payments",
     "named_or_owners": "= ANY (ARRAY(SELECT value::uuid FROM json_array_elements_text(%s) AS value"
     " UNION ALL SELECT id FROM owner))",
     "new_ids": "= ANY (ARRAY(SELECT id FROM new))",
@@ -27,37 +43,40 @@ _POSTGRESQL = {
     "locked": "FOR NO KEY UPDATE",
     # The transaction that wrote the row last: every write changes it, whoever writes.
     "version": "xmin::text",
+    "in_json": "to_json(payment)::text",
     "briefly": "(SELECT set_config('lock_timeout', '250ms', true)) IS NOT NULL",
 }
 _SQLITE = {
+    **{
+        name: f"{table} WHERE {column} IN (SELECT value FROM json_each(%s))"
+        for name, (table, column) in _UNIQUE.items()
+    },
     "uuids": "IN (SELECT value FROM json_each(%s))",
     "texts": "IN (SELECT value FROM json_each(%s))",
+    "payments": "payments_payment WHERE id IN (SELECT value FROM json_each(%s) UNION ALL SELECT id FROM owner)",
     "named_or_owners": "IN (SELECT value FROM json_each(%s) UNION ALL SELECT id FROM owner)",
     "new_ids": "IN (SELECT id FROM new)",
     "locked": "",
     "version": "NULL",
+    "in_json": f"json_object({_IN_JSON})",
     "briefly": "true",
 }
 
-# In the order in which the model defines them: Django takes their values so.
-_MATCHED = "id ride_id user_id status facts attention session_id payment_intent_id ride_claim".split()
-_COLUMNS = ", ".join(_MATCHED)
-_NO_MORE = ", NULL" * (len(_MATCHED) - 1)
-# With OR in place of UNION no index may serve either side. Payments are locked in the order of their ids, so that no
-# two transactions wait for each other.
+# With OR in place of UNION no index may serve either side.
 _LOOK_UP = f"""
     WITH owner AS (
-        SELECT intent_id AS name, payment_id AS id FROM payments_intent WHERE intent_id {{texts}}
-        UNION ALL SELECT session_id, id FROM payments_payment WHERE session_id {{texts}}
+        SELECT intent_id AS name, payment_id AS id FROM {{intents}} UNION ALL SELECT session_id, id FROM {{sessions}}
     ), payment AS (
-        SELECT {{version}} AS version, {_COLUMNS} FROM payments_payment WHERE id {{named_or_owners}} ORDER BY id {{locked}}
+        SELECT {{version}} AS version, {_COLUMNS} FROM {{payments}}
     )
-    SELECT 'payment' AS part, version AS name, {_COLUMNS} FROM payment
-    UNION ALL SELECT 'owner', name, id{_NO_MORE} FROM owner
-    UNION ALL SELECT 'event', event_id, NULL{_NO_MORE} FROM payments_webhookevent WHERE event_id {{texts}}
+    SELECT 'payment' AS part, version AS name, {{in_json}} AS value FROM payment
+    UNION ALL SELECT 'owner', name, CAST(id AS text) FROM owner
+    UNION ALL SELECT 'event', event_id, NULL FROM {{events}}
 """
+# In the order of their ids, so that no two transactions wait for each other.
+_LOCK = _LOOK_UP.replace("{payments}", "payments_payment WHERE id {named_or_owners} ORDER BY id {locked}")
 # The limit travels in the statement that locks: a statement of its own would be one more round trip.
-_LOOK_UP_BRIEFLY = _LOOK_UP.replace("ORDER BY", "AND {briefly} ORDER BY")
+_LOCK_BRIEFLY = _LOCK.replace("ORDER BY", "AND {briefly} ORDER BY")
 _PARKED = """
     SELECT 1 FROM payments_webhookevent WHERE state = 'parked' AND payment_intent_id {texts}
     UNION ALL SELECT 1 FROM payments_webhookevent WHERE state = 'parked' AND payment_id {uuids} LIMIT 1
@@ -79,7 +98,7 @@ class Found(NamedTuple):
 
 def wait_briefly() -> None:
     """Let this transaction wait for a lock for a quarter of a second, and not as long as the settings say."""
-    if connection.vendor == "postgresql":
+    if is_postgresql():
         execute("SET LOCAL lock_timeout = '250ms'")
 
 
@@ -99,25 +118,25 @@ def look_up(
     Only the fields by which an event is matched and applied are read. Django reads another one when it is asked for.
     """
     found = Found({}, {}, set(), {})
-    text = dialect(_LOOK_UP_BRIEFLY if briefly else _LOOK_UP if lock else _LOOK_UP.replace("{locked}", ""))
-    for part, name, pk, *rest in execute(text, _keys(names), _keys(names), _keys(keys), _keys(event_ids)):
-        key = uuid.UUID(pk) if pk else None
+    text = dialect(_LOOK_UP if not lock else _LOCK_BRIEFLY if briefly else _LOCK)
+    named = _texts(names)
+    for part, name, value in execute(text, named, named, _uuids(keys), _texts(event_ids)):
         if part == "event":
             found.stored.add(name)
         elif part == "owner":
-            found.owners[name] = key
-        elif key:
-            ride_id, user_id, status, facts, *more = rest
-            # psycopg does not see these rows, so JSON and UUIDs come as text.
-            values = [key, ride_id, user_id, status, orjson.loads(facts), *more]
+            found.owners[name] = value and uuid.UUID(value)
+        else:
+            row = orjson.loads(value)
+            key = row["id"] = uuid.UUID(row["id"])
             found.versions[key] = name
-            found.payments[key] = Payment.from_db(connection.alias, _MATCHED, values)
+            values = [row[column] for column in _MATCHED]
+            found.payments[key] = Payment.from_db(DEFAULT_DB_ALIAS, _MATCHED, values)
     return found
 
 
 def is_parked(*, payments: Collection[uuid.UUID], intents: Collection[str]) -> bool:
     """Return whether an event is parked that names one of these payments or payment intents."""
-    return bool(execute(dialect(_PARKED), _keys(intents), _keys(payments)))
+    return bool(execute(dialect(_PARKED), _texts(intents), _uuids(payments)))
 
 
 def of_ride(ride_id: str) -> list[tuple[str, str | None, Facts]]:
@@ -128,9 +147,13 @@ def of_ride(ride_id: str) -> list[tuple[str, str | None, Facts]]:
 @cache
 def dialect(template: str) -> str:
     """Return a statement as the database in use writes it."""
-    return template.strip().format_map(_POSTGRESQL if connection.vendor == "postgresql" else _SQLITE)
+    return template.strip().format_map(_POSTGRESQL if is_postgresql() else _SQLITE)
 
 
-def _keys(values: Collection[uuid.UUID] | Collection[str]) -> str:
+def _texts(values: Iterable[str]) -> str:
+    return orjson.dumps(list(values)).decode()
+
+
+def _uuids(values: Iterable[uuid.UUID]) -> str:
     # SQLite keeps a UUID as these 32 digits, and PostgreSQL reads them as one.
-    return orjson.dumps([value.hex if isinstance(value, uuid.UUID) else value for value in values]).decode()
+    return _texts(value.hex for value in values)

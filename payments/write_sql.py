@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from django.db import connection
 from django.db.models import Model
 
+from database.prepared import is_postgresql
 from notifications import feed
 from payments.models import Intent, Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.sql import dialect
@@ -21,6 +21,8 @@ class Write(NamedTuple):
     model: type[Model]
     columns: str
     template: str
+    made_at: str = ""
+    """The column for the time at which a row is made."""
 
 
 _INSERT = "INSERT INTO {table} ({columns}) SELECT {columns} FROM {new} WHERE {after}"
@@ -35,6 +37,7 @@ NEW_EVENTS = Write(
     "event_id type body api_version livemode object_id payment_intent_id created_at received_at deliveries state"
     " attempts applied_at reason error payment_id",
     f"{_INSERT} RETURNING event_id, id",
+    made_at="received_at",
 )
 EVENTS = Write(
     WebhookEvent, "id state reason attempts applied_at error payment_id payment_intent_id", _UPDATE
@@ -66,6 +69,7 @@ NEW_PAYMENTS = Write(
     Payment,
     " ".join(field.attname for field in Payment._meta.concrete_fields),
     _INSERT + " RETURNING {version}",
+    made_at="created_at",
 )
 LINKS = Write(Payment, "id session_id payment_url expires_at stripe_error link_seq", _UPDATE)
 _PARTS = {"event": NEW_EVENTS, "payment": PAYMENTS, "intent": INTENTS, "refund": REFUNDS, "link": LINKS}
@@ -128,7 +132,7 @@ def one(write: Write, *, after: str = "true") -> str:
     """Return the statement; its parameter is a table `new` in it. `after`: what it waits for within a larger one."""
     table, columns = write.model._meta.db_table, write.columns.split()
     new = f"json_populate_recordset(NULL::{table}, %s) AS new"
-    if connection.vendor != "postgresql":
+    if not is_postgresql():
         values = ", ".join(f"json_extract(value, '$.{column}') AS {column}" for column in columns)
         new = f"(SELECT {values} FROM json_each(%s)) AS new"
     text = write.template.format(

@@ -8,22 +8,38 @@ statement begins once the one that it names in its condition is complete; Postgr
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection
 from django.db.models import Model
+from django.utils import timezone
 
-from database.prepared import execute
+from database.prepared import execute, is_postgresql
 from notifications import feed
 from payments import write_sql as sql
-from payments.models import Intent, Payment, RefundRequest, StatusChange, WebhookEvent
+from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
 from payments.write_sql import Write
 
 
 class ChangedError(Exception):
     """What was read has changed since, and nothing was written: read it again."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Change:
+    """A change of a payment's status, and what caused it: a StatusChange before it is written."""
+
+    payment: Payment
+    before: str
+    after: str
+    cause: StatusChange.Cause
+    api_key: str = ""
+    event: WebhookEvent | None = None
+    seq: int | None = None
+    """The number of the notification that carries it to the user."""
 
 
 class Additions(NamedTuple):
@@ -34,11 +50,12 @@ class Additions(NamedTuple):
 
     events: Sequence[WebhookEvent]
     payments: Sequence[Payment]
-    intents: Sequence[Intent]
-    changes: Sequence[StatusChange]
+    intents: Mapping[str, uuid.UUID | None]
+    """Those that are new, and whose they are; None: another integration's."""
+    changes: Sequence[Change]
     refunds: Sequence[RefundRequest]
     """What Stripe made of requests: noted on those that have this number, amount and payment, and no answer yet."""
-    announced: Sequence[StatusChange]
+    announced: Sequence[Change]
     news: feed.Prepared
     versions: Mapping[uuid.UUID, str] | None = None
     """Of all payments that were read, if they are not locked. What is not as it was read makes nothing be written."""
@@ -60,7 +77,7 @@ def write(new: Additions) -> feed.Numbers:
     """
     in_order = sorted(new.events, key=attrgetter("event_id"))  # or two workers could wait for each other
     new = new._replace(events=in_order)
-    return _in_one(new) if connection.vendor == "postgresql" else _in_several(new)
+    return _in_one(new) if is_postgresql() else _in_several(new)
 
 
 def add_payment(payment: Payment) -> str:
@@ -78,7 +95,7 @@ def write_link(payment: Payment, *, news: feed.Prepared, version: str = "") -> f
 
     The caller is in a transaction and has locked the payment, or gives its version, on PostgreSQL. Raises ChangedError.
     """
-    if connection.vendor != "postgresql":
+    if not is_postgresql():
         numbers = feed.write(news)
         [payment.link_seq] = numbers.seqs
         _execute(sql.LINKS, [payment])
@@ -98,8 +115,8 @@ def _in_one(new: Additions) -> feed.Numbers:
         event=_json(sql.NEW_EVENTS, new.events) if new.events else "",
         feed=new.news.rows if new.news.new else "",
         payment=_json(sql.PAYMENTS, new.payments) if new.payments else "",
-        intent=_json(sql.INTENTS, new.intents) if new.intents else "",
-        change=_changes_json(new) if new.changes else "",
+        intent=_text(sql.INTENTS, _intents(new)) if new.intents else "",
+        change=_text(sql.CHANGES, _changes(new)) if new.changes else "",
         refund=_json(sql.REFUNDS, new.refunds) if new.refunds else "",
     )
     # Each new event returns a row, unless the guard kept every part from writing.
@@ -134,8 +151,10 @@ def _in_several(new: Additions) -> feed.Numbers:
     numbers = feed.write(new.news)
     _number_changes(new, numbers.seqs)
     _execute(sql.PAYMENTS, new.payments)
-    _execute(sql.INTENTS, new.intents)
-    _execute(sql.CHANGES, new.changes)
+    if new.intents:
+        execute(sql.one(sql.INTENTS), _text(sql.INTENTS, _intents(new)))
+    if new.changes:
+        execute(sql.one(sql.CHANGES), _text(sql.CHANGES, _changes(new)))
     _execute(sql.REFUNDS, new.refunds)
     return numbers
 
@@ -143,8 +162,6 @@ def _in_several(new: Additions) -> feed.Numbers:
 def _number_events(new: Additions, made: Mapping[str, int]) -> None:
     for row in new.events:
         row.pk = made[row.event_id]
-    for change in new.changes:
-        change.event = change.event  # Django copies its primary key, which it has now
 
 
 def _number_changes(new: Additions, seqs: Sequence[int]) -> None:
@@ -157,28 +174,51 @@ def _execute(write: Write, rows: Sequence[Model]) -> list[tuple[Any, ...]]:
 
 
 def _json(write: Write, rows: Sequence[Model]) -> str:
-    return orjson.dumps(_values(write, rows)).decode()
+    """Return the values of rows. What is new is made now, as Django's own insert would have it."""
+    columns = write.columns.split()
+    if write.made_at:
+        for row in rows:
+            setattr(row, write.made_at, timezone.now())
+    values = attrgetter(*columns)
+    return _text(write, [dict(zip(columns, values(row), strict=True)) for row in rows])
 
 
-def _changes_json(new: Additions) -> str:
+def _intents(new: Additions) -> list[dict[str, Any]]:
+    now = timezone.now()
+    return [{"intent_id": name, "payment_id": key, "created_at": now} for name, key in new.intents.items()]
+
+
+def _changes(new: Additions) -> list[dict[str, Any]]:
     """Return the values of changes, each with the id of its event and the place of its notification, if it has them."""
-    values = _values(sql.CHANGES, new.changes)
+    now = timezone.now()
     places = {id(change): place for place, change in enumerate(new.announced)}
-    for value, change in zip(values, new.changes, strict=True):
-        value |= {"event": change.event and change.event.event_id, "place": places.get(id(change))}
-    return orjson.dumps(values).decode()
+    return [
+        {
+            "payment_id": change.payment.pk,
+            "before": change.before,
+            "after": change.after,
+            "cause": change.cause,
+            "api_key": change.api_key,
+            "event_id": change.event and change.event.pk,
+            "seq": change.seq,
+            "created_at": now,
+            "event": change.event and change.event.event_id,
+            "place": places.get(id(change)),
+        }
+        for change in new.changes
+    ]
 
 
 def _versions_json(versions: Mapping[uuid.UUID, str]) -> str:
     return orjson.dumps([{"id": key, "version": version} for key, version in versions.items()]).decode()
 
 
-def _values(write: Write, rows: Sequence[Model]) -> list[dict[str, Any]]:
-    """Return the values of rows. PostgreSQL makes dates, UUIDs and JSON of text itself."""
-    fields: list[Any] = [write.model._meta.get_field(column) for column in write.columns.split()]
-    # `pre_save` fills in the time of creation, which Django's own insert would do.
-    values = [{field.column: field.pre_save(row, row._state.adding) for field in fields} for row in rows]
-    if connection.vendor != "postgresql":
-        for row in values:
-            row |= {field.column: field.get_db_prep_save(row[field.column], connection) for field in fields}
-    return values
+def _text(write: Write, values: list[dict[str, Any]]) -> str:
+    """Return values in JSON. PostgreSQL makes dates, UUIDs and JSON of text itself."""
+    if not is_postgresql():
+        fields: list[Any] = [write.model._meta.get_field(column) for column in write.columns.split()]
+        values = [
+            {field.column: field.get_db_prep_save(row[field.column], connection) for field in fields}
+            for row in values
+        ]
+    return orjson.dumps(values).decode()

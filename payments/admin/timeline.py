@@ -13,7 +13,9 @@ from payments.admin import fact_entries
 from payments.admin.fact_entries import Entry
 from payments.admin.texts import joined, times
 from payments.models import Payment, RefundRequest, StatusChange, WebhookEvent
+from payments.status import Status
 from payments.stripe.currencies import format_amount
+from payments.writes import Change
 
 LATE = timedelta(minutes=1)
 """How late an event is before its own time is shown beside the time it was received."""
@@ -44,9 +46,9 @@ def build(
     return [*_beginning(payment, confirmed), *timed]
 
 
-def read_change(change: StatusChange) -> str:
+def read_change(change: StatusChange | Change) -> str:
     """Return a status change as text for people, such as `succeeded → partially refunded`."""
-    return f"{change.get_before_display()} → {change.get_after_display()}"
+    return f"{Status(change.before).label} → {Status(change.after).label}"
 
 
 def describe_deliveries(event: WebhookEvent) -> str:

@@ -9,6 +9,8 @@ from django.db import models
 from payments.models.columns import api_key_name, by_beginning, unique_by_beginning
 from payments.models.payment import Payment
 from payments.status import Status
+from payments.stripe import events
+from payments.stripe.events import Reference
 
 
 class WebhookEvent(models.Model):
@@ -91,6 +93,11 @@ class WebhookEvent(models.Model):
     def content(self) -> dict[str, Any]:
         """The body, parsed."""
         return dict(json.loads(self.body))
+
+    @cached_property
+    def reference(self) -> Reference:
+        """How it names its payment. Raises events.UnreadableError."""
+        return events.reference(self.content)
 
 
 class StatusChange(models.Model):

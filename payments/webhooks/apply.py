@@ -20,7 +20,7 @@ from payments.webhooks import parked
 from payments.webhooks.known import lock_stored, look_up
 from payments.webhooks.matching import match
 from payments.webhooks.refund_requests import answered
-from payments.writes import ChangedError
+from payments.writes import Change, ChangedError
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class EventResult:
     state: str
     reason: str = ""
     error: str = ""
-    changes: list[StatusChange] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
 
 
 def is_conflict(error: Exception) -> bool:
@@ -160,7 +160,7 @@ def _made_known(rows: Sequence[WebhookEvent]) -> tuple[set[Any], set[str]]:
     return {row.payment_id for row in rows if row.payment_id}, intents - {""}
 
 
-def results(rows: Sequence[WebhookEvent], changes: Sequence[StatusChange] = ()) -> list[EventResult]:
+def results(rows: Sequence[WebhookEvent], changes: Sequence[Change] = ()) -> list[EventResult]:
     """Return what became of events, each with the changes that it caused."""
     by_event = defaultdict(list)
     for change in changes:

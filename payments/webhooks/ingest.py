@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 
-from django.db import OperationalError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
 
+from database.prepared import is_postgresql
 from payments import record, sql
 from payments.metrics import EVENTS
 from payments.models import StatusChange, WebhookEvent
@@ -89,12 +90,13 @@ def _write(
 
     Takes out of `rows` what is found to be stored: once it is known, the payments of those are not waited for.
     """
-    connection.ensure_connection()
+    database = connections[DEFAULT_DB_ALIAS]  # `connection` would look for the thread's at each use
+    database.ensure_connection()
     # Django connects anew by itself. Only the object shows later that the connection was lost on the way.
-    before = connection.connection
+    before = database.connection
     # Within a transaction of the caller's a conflict would end that transaction. There the locks come with a
     # savepoint.
-    can_guard = connection.vendor == "postgresql" and not connection.in_atomic_block
+    can_guard = is_postgresql() and not database.in_atomic_block
     try:
         # The first try takes no lock, which saves two round trips. Few events meet another's work, and those
         # try again with locks.
@@ -103,12 +105,12 @@ def _write(
         for row in rows:
             # What was rolled back has no key. By that `_stored` knows that the delivery is not counted yet.
             row.pk = None
-        if connection.connection is None:  # it is lost, and there is no other
+        if database.connection is None:  # it is lost, and there is no other
             raise
-        if connection.connection is before and not connection.is_usable():
-            connection.close()
-            connection.ensure_connection()
-        if connection.connection is not before:  # it was lost, perhaps after the commit
+        if database.connection is before and not database.is_usable():
+            database.close()
+            database.ensure_connection()
+        if database.connection is not before:  # it was lost, perhaps after the commit
             return {}
         if attempt < tries and is_conflict(error):
             return _write(rows, together=together, tries=tries, attempt=attempt + 1)

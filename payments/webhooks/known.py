@@ -87,7 +87,7 @@ def _references(rows: Iterable[WebhookEvent]) -> Iterator[Reference]:
     for row in rows:
         if events.is_handled(row.type):
             try:
-                yield events.reference(row.content)
+                yield row.reference
             except events.UnreadableError:
                 continue  # `matching` says what becomes of it
 

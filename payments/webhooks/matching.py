@@ -68,7 +68,7 @@ def _judge(row: WebhookEvent, known: Known) -> _Verdict:
     if refusal := _at_the_gate(row):
         return refusal
     try:
-        reference = events.reference(row.content)
+        reference = row.reference
     except events.UnreadableError as error:
         return _unreadable(row, error)
     payment = known.owner(reference)

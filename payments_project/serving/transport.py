@@ -11,25 +11,26 @@ class QuietTransport:
     pipelined requests alone.
     """
 
-    __slots__ = ("_transport",)
+    __slots__ = ("_transport", "is_closing")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        self.is_closing = transport.is_closing  # asked several times for each request
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
         """Write unless the connection is closing."""
-        if not self._transport.is_closing():
+        if not self.is_closing():
             self._transport.write(data)
 
     def pause_reading(self) -> None:
         """Stop to read unless the connection is closing."""
-        if not self._transport.is_closing():
+        if not self.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read on unless the connection is closing."""
-        if not self._transport.is_closing():
+        if not self.is_closing():
             self._transport.resume_reading()

@@ -1,22 +1,38 @@
--- What an event names is read (payments/sql.py). With a lock the part `payment` ends in FOR NO KEY UPDATE:
+-- What an event names is read (payments/sql.py):
 WITH
 owner AS (SELECT intent_id AS name, payment_id AS id
-    FROM payments_intent
-    WHERE intent_id = ANY (ARRAY(SELECT value FROM json_array_elements_text(%s) AS value))
+    FROM json_array_elements_text(%s) AS value CROSS JOIN LATERAL (SELECT * FROM payments_intent WHERE intent_id = value LIMIT 1) AS intents
     UNION ALL SELECT session_id, id
-    FROM payments_payment
-    WHERE session_id = ANY (ARRAY(SELECT value FROM json_array_elements_text(%s) AS value))),
+    FROM json_array_elements_text(%s) AS value CROSS JOIN LATERAL (SELECT * FROM payments_payment WHERE session_id = value LIMIT 1) AS sessions),
+payment AS (SELECT xmin::text AS version, id, ride_id, user_id, status, facts, attention, session_id, payment_intent_id, ride_claim
+    FROM (SELECT value::uuid AS key FROM json_array_elements_text(%s) AS value UNION SELECT id FROM owner) AS named CROSS JOIN LATERAL (SELECT xmin, * FROM payments_payment WHERE id = key LIMIT 1) AS payments)
+SELECT 'payment' AS part, version AS name, to_json(payment)::text AS value
+FROM payment
+UNION ALL SELECT 'owner', name, CAST(id AS text)
+FROM owner
+UNION ALL SELECT 'event', event_id, NULL
+FROM json_array_elements_text(%s) AS value CROSS JOIN LATERAL (SELECT *
+    FROM payments_webhookevent
+    WHERE event_id = value LIMIT 1) AS events;
+
+-- The same, and its payments are locked:
+WITH
+owner AS (SELECT intent_id AS name, payment_id AS id
+    FROM json_array_elements_text(%s) AS value CROSS JOIN LATERAL (SELECT * FROM payments_intent WHERE intent_id = value LIMIT 1) AS intents
+    UNION ALL SELECT session_id, id
+    FROM json_array_elements_text(%s) AS value CROSS JOIN LATERAL (SELECT * FROM payments_payment WHERE session_id = value LIMIT 1) AS sessions),
 payment AS (SELECT xmin::text AS version, id, ride_id, user_id, status, facts, attention, session_id, payment_intent_id, ride_claim
     FROM payments_payment
     WHERE id = ANY (ARRAY(SELECT value::uuid FROM json_array_elements_text(%s) AS value UNION ALL SELECT id FROM owner))
-    ORDER BY id)
-SELECT 'payment' AS part, version AS name, id, ride_id, user_id, status, facts, attention, session_id, payment_intent_id, ride_claim
+    ORDER BY id FOR NO KEY UPDATE)
+SELECT 'payment' AS part, version AS name, to_json(payment)::text AS value
 FROM payment
-UNION ALL SELECT 'owner', name, id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+UNION ALL SELECT 'owner', name, CAST(id AS text)
 FROM owner
-UNION ALL SELECT 'event', event_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-FROM payments_webhookevent
-WHERE event_id = ANY (ARRAY(SELECT value FROM json_array_elements_text(%s) AS value));
+UNION ALL SELECT 'event', event_id, NULL
+FROM json_array_elements_text(%s) AS value CROSS JOIN LATERAL (SELECT *
+    FROM payments_webhookevent
+    WHERE event_id = value LIMIT 1) AS events;
 
 -- What an event adds is written. What it does not add is left out:
 WITH

@@ -36,7 +36,7 @@ def test_a_change_is_kept_with_its_cause_and_the_notification_that_announced_it(
     change = StatusChange.objects.get(payment=payment)
     assert (change.before, change.after, change.cause, change.seq) == ("pending", "succeeded", "event", 1)
     assert change.event.event_id == outcome.event_id
-    assert [change.event_id for change in outcome.changes] == [change.event.pk]
+    assert [change.event for change in outcome.changes] == [change.event]
 
 
 def test_an_event_delivered_twice_is_stored_once_and_counted(make_payment, deliver):

@@ -1,14 +1,19 @@
-"""Django's settings. environment.py reads, types and describes those of the operator."""
+"""Django's settings. configuration/environment.py reads, types and describes those of the operator."""
 
 from urllib.parse import urlsplit
 
 from access import bounds
 from access.staff import password_rules
-from payments_project.databases import database
-from payments_project.environment import BASE_DIR, DEVELOPMENT_API_KEY, local_host, read_environment
-from payments_project.layers import MEMORY_LAYER, connection_options, layers_of  # noqa: F401 MEMORY_LAYER is a setting
-from payments_project.logs import logging_of
-from payments_project.sidebar import unfold_of
+from payments_project.configuration.databases import database
+from payments_project.configuration.environment import (
+    BASE_DIR,
+    DEVELOPMENT_API_KEY,
+    local_host,
+    read_environment,
+)
+from payments_project.configuration.layers import MEMORY_LAYER, connection_options, layers_of  # noqa: F401 MEMORY_LAYER is a setting
+from payments_project.configuration.logs import logging_of
+from payments_project.configuration.sidebar import unfold_of
 from stripe_sandbox import keys
 
 env = read_environment()

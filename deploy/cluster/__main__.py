@@ -23,7 +23,7 @@ CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 SUPERVISOR = (sys.executable, "-m", "deploy.cluster.supervisord", "-c", str(CONFIGURATION))
 WORKER_COMMAND = f'"{sys.executable}" manage.py serve --fd 0'
 POOL_MAX = 20
-"""Connections to PostgreSQL for each worker, see databases.py, and as many for commands and people."""
+"""Connections to PostgreSQL for each worker, see configuration/databases.py, and as many for commands and people."""
 
 
 def main() -> None:

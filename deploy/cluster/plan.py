@@ -12,7 +12,7 @@ import django
 from django.core.management.base import CommandError
 
 from payments_project.checks import refuse_bad_settings
-from payments_project.environment import BASE_DIR, read_environment
+from payments_project.configuration.environment import BASE_DIR, read_environment
 
 FOLDER_MAX = 75
 """Characters of the folder's path: the path of a Unix socket in it has to fit into 107."""

@@ -11,7 +11,7 @@ from notifications.auth import token_keys
 from payments_project.checks.errors import error
 from payments_project.checks.network import redis_options
 from payments_project.checks.weak_keys import is_weak
-from payments_project.environment import DEVELOPMENT_SECRET_KEY
+from payments_project.configuration.environment import DEVELOPMENT_SECRET_KEY
 
 SECRET_KEY_MIN_LENGTH = 50
 API_KEY_MIN_LENGTH = 20

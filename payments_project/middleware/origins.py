@@ -11,9 +11,9 @@ from django.conf import settings
 from django.utils.http import is_same_domain
 
 from access.refusals import Kind, refused
+from payments_project.configuration.web_names import is_origin
 from payments_project.middleware import handshakes
 from payments_project.middleware.hosts import NAME_MAX
-from payments_project.web_names import is_origin
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@ from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from payments_project.checks import refuse_bad_settings
-from payments_project.environment import DEVELOPMENT_SECRET_KEY
+from payments_project.configuration.environment import DEVELOPMENT_SECRET_KEY
 from tests.support.production import API_KEY, PRODUCTION, SECRET_KEY, TOKEN_SECRET
 from tests.support.server import run
 

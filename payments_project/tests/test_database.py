@@ -2,7 +2,7 @@ import pytest
 from django.db import connection, transaction
 
 from database import prepared
-from payments_project.databases import POSTGRESQL, database
+from payments_project.configuration.databases import POSTGRESQL, database
 from tests.support.plans import session_with
 from tests.support.services import STACK
 

@@ -1,7 +1,7 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from payments_project.environment import Environment, local_host, read_environment
+from payments_project.configuration.environment import Environment, local_host, read_environment
 
 
 @pytest.fixture(autouse=True)

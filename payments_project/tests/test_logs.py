@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from payments_project.logs import MESSAGES_MAX, Bounded, Line, OnceAMinute, logging_of
+from payments_project.configuration.logs import MESSAGES_MAX, Bounded, Line, OnceAMinute, logging_of
 
 
 def written(name, *messages, level=logging.WARNING):

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from payments_project.checks import postgresql
-from payments_project.databases import database
+from payments_project.configuration.databases import database
 from tests.support.production import PRODUCTION
 from tests.support.server import run
 

@@ -3,8 +3,8 @@
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from payments_project.environment import Environment, read_environment
-from payments_project.secret_files import SECRETS
+from payments_project.configuration.environment import Environment, read_environment
+from payments_project.configuration.secret_files import SECRETS
 
 VALUE = "postgresql://user:p4ssw0rd@host/name"
 

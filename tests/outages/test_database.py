@@ -12,7 +12,7 @@ import pytest
 from psycopg_pool import ConnectionPool, PoolTimeout
 from psycopg_pool.base import AttemptWithBackoff
 
-from payments_project.databases import POSTGRESQL
+from payments_project.configuration.databases import POSTGRESQL
 from tests.outages.postgresql import PostgreSQL
 from tests.support import backend, sandbox
 from tests.support.frames import link, registered, status, story

@@ -20,7 +20,7 @@ from payments.models import Payment, StatusChange
 from payments.status import Status
 from payments.stripe import events, transport
 from payments_project.checks import secrets
-from payments_project.environment import Environment
+from payments_project.configuration.environment import Environment
 from payments_project.middleware import refusing
 from payments_project.middleware.bodies import SUM_MAX_BYTES
 from payments_project.serving.limits import (

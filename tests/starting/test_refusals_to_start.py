@@ -7,7 +7,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 
-from payments_project.databases import database
+from payments_project.configuration.databases import database
 from payments_project.serving.listening import listen
 from tests.support.database import empty_database
 from tests.support.ports import free_port

@@ -7,7 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import IsolationLevel
 from psycopg_pool import ConnectionPool
 
-from payments_project.environment import BASE_DIR
+from payments_project.configuration.environment import BASE_DIR
 from payments_project.postgresql import outage, reserve
 
 POSTGRESQL = {

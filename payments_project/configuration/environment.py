@@ -16,10 +16,10 @@ from access import bounds
 from access.addresses import UNIX
 from payments.api.addresses import NUMBER
 from payments.stripe.currencies import SUPPORTED
-from payments_project.secret_files import secrets_in_files
-from payments_project.web_names import Origin, ReturnHost
+from payments_project.configuration.secret_files import secrets_in_files
+from payments_project.configuration.web_names import Origin, ReturnHost
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+BASE_DIR = Path(__file__).resolve().parents[2]
 
 DEVELOPMENT_SECRET_KEY = "development-only-secret-key-never-for-production"
 DEVELOPMENT_API_KEY = "dev-key"

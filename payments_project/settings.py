@@ -64,7 +64,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     # Refused before anything asks the database for a stranger.
     "payments_project.middleware.hosts.known_hosts",
-    "payments_project.middleware.forms.utf8_forms",
+    "payments_project.middleware.forms.readable_forms",
     # Around sessions and logins, which ask the database.
     "payments_project.middleware.outages.outages",
     "django.contrib.sessions.middleware.SessionMiddleware",

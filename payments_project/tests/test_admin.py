@@ -48,3 +48,26 @@ def test_only_superusers_change_logins_and_groups_whatever_permissions_others_ha
     assert client.get(attempts[0][0]).status_code == 200, "it can be looked at"
     client.force_login(admin_user)
     assert client.get(attempts[1][0]).status_code == 200
+
+
+NUL = "a\0b"
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda client: client.get(
+            reverse("admin:autocomplete"),
+            {"app_label": "otp_totp", "model_name": "totpdevice", "field_name": "user", "term": NUL},
+        ),
+        lambda client: client.get(reverse("admin:payments_webhookevent_changelist"), {"type": NUL}),
+        lambda client: client.get(reverse("admin:access_apikey_change", args=[NUL])),
+        lambda client: client.post(
+            reverse("admin:payments_webhookevent_changelist"), {"action": "replay", "_selected_action": NUL}
+        ),
+    ],
+    ids=["in a search", "in a filter", "in a path", "in a form"],
+)
+def test_a_nul_character_is_refused_and_breaks_nothing(admin_client, send):
+    answer = send(admin_client)
+    assert (answer.status_code, answer.text) == (400, "Send no NUL characters.\n")

@@ -101,7 +101,8 @@ HOSTILE = {
         None,
     ),
     "bytes that are no text": (send_no_text, None, None),
-    "requests that are none": (lambda s: call(s, "/%00%7f?" + "%ff" * 50), 404, None),
+    "requests with NUL characters": (lambda s: call(s, "/%00%7f?" + "%ff" * 50), 400, "request"),
+    "requests that are none": (lambda s: call(s, "/%01%7f?" + "%ff" * 50), 404, None),
 }
 
 
@@ -132,6 +133,6 @@ def test_no_hostile_request_fills_the_log(server):
         "foreign hosts": 2 * TIMES,
         "registrations": TIMES,
         "webhook signatures": TIMES,
-        "suspicious requests": 2 * TIMES,
+        "suspicious requests": 3 * TIMES,
     }
     server.start()

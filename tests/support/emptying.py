@@ -1,5 +1,7 @@
 """Empty the tests' database after a test that commits."""
 
+from functools import cache
+
 from django.core.management.commands import flush
 from django.db import connections, transaction
 
@@ -15,19 +17,20 @@ class Command(flush.Command):
     """
 
     def handle(self, *_, database, **__):
-        """Empty the tables that have rows."""
-        connection = connections[database]
-        tables = set(connection.introspection.django_table_names(only_existing=True, include_views=False))
-        quote = connection.ops.quote_name
-        with transaction.atomic(using=database), connection.cursor() as cursor:
-            cursor.execute(
-                " UNION ALL ".join(
-                    f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {quote(table)})" for table in tables - KEPT
-                )
-            )
-            filled = [quote(table) for (table,) in cursor.fetchall()]
-            if connection.vendor == "postgresql" and filled:
-                cursor.execute(f"TRUNCATE {', '.join(filled)} CASCADE")
-            elif filled:
-                for table in filled:  # foreign keys are looked at with the commit
-                    cursor.execute(f"DELETE FROM {table}")
+        """Empty the tables that have rows.
+
+        They have few, and PostgreSQL's TRUNCATE takes four times as long for them: it makes new files.
+        """
+        with transaction.atomic(using=database), connections[database].cursor() as cursor:
+            cursor.execute(_filled(database))
+            for (table,) in cursor.fetchall():  # foreign keys are looked at with the commit
+                cursor.execute(f"DELETE FROM {table}")
+
+
+@cache
+def _filled(database):
+    """Return the statement that returns the tables with rows, quoted."""
+    connection = connections[database]
+    tables = set(connection.introspection.django_table_names(only_existing=True, include_views=False)) - KEPT
+    quoted = sorted(map(connection.ops.quote_name, tables))
+    return " UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {table})" for table in quoted)

@@ -52,9 +52,10 @@ def _start_valkey() -> str:
 def _prepare_environment() -> None:
     """Set what the settings read: nothing of the developer's own environment or .env file gets in.
 
-    A suite that was started in the background has SIGINT ignored, and so would the servers that it starts.
+    A suite that was started in the background, or with nohup, has signals ignored, and so would the servers that it starts.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if STACK == "services":
         database_url = os.environ.get("TEST_DATABASE_URL") or _start_postgresql()
         redis_url = os.environ.get("TEST_REDIS_URL") or _start_valkey()

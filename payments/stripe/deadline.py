@@ -9,7 +9,7 @@ REQUEST_SECONDS = 12.0
 """When a request is done with Stripe, in seconds from its arrival, and what a single call of a command may take.
 Backends and proxies often give up after 15 to 30 seconds."""
 
-# Not an argument: it has to reach the adapter of `transport`, which stripe-python calls.
+# Not an argument: it has to reach the HTTP client of `transport`, which stripe-python calls.
 _end: ContextVar[float | None] = ContextVar("stripe_deadline", default=None)
 
 

@@ -72,7 +72,9 @@ class _Client(stripe.HTTPClient):
                 url,
                 body=post_data,
                 headers={"Accept-Encoding": "gzip, deflate", **(headers or {})},
-                timeout=urllib3.Timeout(min(CONNECT_SECONDS, left / ADDRESSES), min(SILENCE_SECONDS, left)),
+                timeout=urllib3.Timeout(
+                    connect=min(CONNECT_SECONDS, left / ADDRESSES), read=min(SILENCE_SECONDS, left)
+                ),
                 retries=False,  # stripe-python tries again itself
                 redirect=False,
                 preload_content=False,

@@ -394,6 +394,19 @@ def test_a_stripe_that_does_not_come_to_an_end_is_left_at_the_deadline(settings,
         assert len(calls) == 1
 
 
+def test_a_stripe_that_thinks_for_longer_than_it_takes_to_connect_is_waited_for(settings, monkeypatch):
+    monkeypatch.setattr(transport, "CONNECT_SECONDS", 0.2)
+
+    def slow(connection):
+        time.sleep(0.5)
+        connection.sendall(REFUSED)
+
+    with broken_stripe.in_front_of("", lambda _: slow) as (settings.STRIPE_API_BASE, calls):
+        with pytest.raises(gateway.StripeRefused):
+            gateway.expire_session(session_id="cs_test_1")
+        assert len(calls) == 1
+
+
 def test_no_try_begins_that_has_too_little_time(settings):
     down = raw(500, said("api_error"))
     with broken_stripe.in_front_of("", lambda _: down) as (settings.STRIPE_API_BASE, calls):

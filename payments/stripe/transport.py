@@ -97,6 +97,8 @@ def _connections(base: str) -> urllib3.PoolManager:
     proxy = select_proxy(base, get_environ_proxies(base))
     if proxy is None:
         return urllib3.PoolManager(**kept)
+    if "://" not in proxy:  # other programs take it like this
+        proxy = f"http://{proxy}"
     login = ":".join(get_auth_from_url(proxy))
     headers = urllib3.make_headers(proxy_basic_auth=login) if login != ":" else {}
     return urllib3.ProxyManager(proxy, proxy_headers=headers, **kept)

@@ -445,10 +445,12 @@ def test_stripe_is_asked_for_the_version_that_is_read_and_learns_which_service_a
     assert "payment-notifications" in calls[0].headers["User-Agent"]
 
 
-def test_stripe_is_asked_through_the_proxy_that_the_environment_names(settings, monkeypatch):
+@pytest.mark.parametrize("scheme", ["http://", ""], ids=["with its scheme", "without"])
+def test_stripe_is_asked_through_the_proxy_that_the_environment_names(settings, monkeypatch, scheme):
     not_found = raw(404, said("invalid_request_error"))
     with broken_stripe.in_front_of("", lambda _: not_found) as (proxy, calls):
-        monkeypatch.setenv("http_proxy", proxy.replace("://", "://a-user:p%40ss@"))
+        monkeypatch.setenv("http_proxy", proxy.replace("http://", f"{scheme}a-user:p%40ss@"))
+        transport._connections.cache_clear()
         settings.STRIPE_API_BASE = "http://stripe.invalid"
         with pytest.raises(gateway.StripeRefused):
             gateway.expire_session(session_id="cs_test_1")

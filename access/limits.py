@@ -76,19 +76,24 @@ def hit_ahead(name: str, *clients: str) -> int:
     """
     key, part = (name, *clients), settings.LIMITS[name] // BOOKED_SHARE
     with _lock:
-        left, until = _booked.get(key, (0, 0.0))
-        if left and time.monotonic() < until:
-            _booked[key] = left - 1, until
+        if left := _left(key):
+            _booked[key] = left - 1, _booked[key][1]
             return 0
     if part > 1 and (counter := _shared()) is not None:
         try:
             if counter.hit(_item(name, settings.LIMITS[name]), *key, cost=part):
-                with _lock:
-                    _booked[key] = part - 1, time.monotonic() + BOUNDS[name].seconds
+                with _lock:  # another thread may have booked meanwhile
+                    _booked[key] = _left(key) + part - 1, time.monotonic() + BOUNDS[name].seconds
                 return 0
         except StorageError as error:
             _leave_alone(error)
     return hit(name, *clients)
+
+
+def _left(key: tuple[str, ...]) -> int:
+    """Return what is left of what was booked."""
+    left, until = _booked.get(key, (0, 0.0))
+    return left if time.monotonic() < until else 0
 
 
 def hit_here(name: str, *clients: str) -> int:

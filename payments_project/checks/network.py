@@ -16,7 +16,7 @@ from payments.stripe import gateway
 from payments_project.checks.errors import error
 
 PROXIES_BITS_MIN = 8
-"""Public networks of proxies, such as those of a CDN, are smaller than the one with an address of so many fixed bits."""
+"""A public network with a shorter prefix than this is of clients in general. Those of proxies, such as a CDN's, are smaller."""
 
 
 @register("service")

@@ -21,6 +21,7 @@ _ORDER = 4
 """A letter is guessed by this many letters less one."""
 _WORD = re.compile("[a-z]{2,}", re.IGNORECASE)
 _LETTERS = re.compile("[a-z]+")
+_SIGN = re.compile("[^a-z0-9]", re.IGNORECASE)
 
 
 def is_weak(key: str, *, at_least: int) -> bool:
@@ -34,7 +35,11 @@ def is_weak(key: str, *, at_least: int) -> bool:
     if PLACEHOLDERS.search(letters) or _new_bytes(key) < at_least:
         return True
     # A drawn key may stand behind a name, as in payments-backend-production-9e6f….
-    return _likeness(key) >= WORDS_BITS and _new_bytes(_WORD.sub("", key)) < at_least
+    if _likeness(key) < WORDS_BITS or _new_bytes(_WORD.sub("", key)) >= at_least:
+        return False
+    # One in base64 has letters in a row: it is an end that is rather drawn than chosen.
+    ends = [key[sign.end() :] for sign in _SIGN.finditer(key)]
+    return not any(_new_bytes(end) >= at_least and _likeness(end) < 0 for end in ends)
 
 
 def _likeness(key: str) -> float:

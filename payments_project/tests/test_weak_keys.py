@@ -80,3 +80,15 @@ SECRET_KEYS = {
 )
 def test_no_drawn_key_is_weak(draw, at_least):
     assert [key for key in (draw() for _ in range(100)) if is_weak(key, at_least=at_least)] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "at_least"),
+    [
+        ("payments-backend-production-0-EE_69_uYoQwAW7EORvgeIUMj-cipyc", API_KEY_NEW_BYTES_MIN),
+        ("payment-service-production-msODKTa_RodqcUrRR5E8yyTeMAlvBina7GybKWpyYsE", NEW_BYTES_MIN),
+        ("payments_production_E6SMICKIV5V3HZXFARAEW32JINA5BSFTBWIWAXA3BA2O6S2AOROQX27E", NEW_BYTES_MIN),
+    ],
+)
+def test_a_drawn_key_that_is_full_of_letters_may_stand_behind_a_name(key, at_least):
+    assert not is_weak(key, at_least=at_least)

@@ -109,7 +109,7 @@ def test_stripe_is_asked_again_only_after_a_while(come_back, calls):
         {"Purpose": "prefetch"},
         {"X-Moz": "prefetch"},
         {"session_id": "cs_test_nobody_knows"},
-        {"session_id": "cs_test_\0"},
+        {"session_id": "cs_test_\x7f"},
         {"session_id": "cs_" + "x" * 5000},
         {"session_id": ""},
     ],

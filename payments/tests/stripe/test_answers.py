@@ -19,6 +19,7 @@ from payments.tests.broken_stripe import raw
 from payments.tests.fetching import order, pay, start
 from payments.tests.wire import frames
 from stripe_sandbox.models import Refund, Session
+from tests.support.server import eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("stripe_api")]
 
@@ -76,7 +77,8 @@ def lose(payment, waiting, **asked):
     waiting.append("lost")
     with once(), pytest.raises(gateway.StripeUnavailable):
         give_back(payment, **asked)
-    assert Refund.objects.count() == 1
+    # On a busy machine the caller may have given up before Stripe has made it.
+    eventually(lambda: Refund.objects.count() == 1)
 
 
 @pytest.mark.parametrize(

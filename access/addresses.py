@@ -15,6 +15,9 @@ UNIX = "unix:"
 NETWORK_BITS = 64
 """The bits of an IPv6 address that name a client's network. The client has all addresses in it (RFC 6177)."""
 
+HOPS_MAX_LENGTH = 1024
+"""Characters of X-Forwarded-For that are read, from its end: more than 20 proxies write."""
+
 _Address = IPv4Address | IPv6Address
 _Network = IPv4Network | IPv6Network
 
@@ -26,7 +29,9 @@ def client_address(connection: HttpRequest | Mapping[str, Any]) -> str:
     connection comes from one of TRUSTED_PROXIES. It is read from its end, as far as trusted proxies wrote it: a client
     may send any beginning.
     """
-    return _client_of(*_hops(connection), tuple(settings.TRUSTED_PROXIES))
+    peer, forwarded = _hops(connection)
+    # What a stranger wrote in front may be long, and is kept with the result.
+    return _client_of(peer, forwarded[-HOPS_MAX_LENGTH:], tuple(settings.TRUSTED_PROXIES))
 
 
 def is_trusted_proxy(address: str) -> bool:

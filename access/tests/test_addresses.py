@@ -1,7 +1,7 @@
 import pytest
 from django.test import RequestFactory
 
-from access.addresses import client_address, unnamed_proxy
+from access.addresses import _client_of, client_address, unnamed_proxy
 
 
 def scope(peer, *forwarded):
@@ -25,6 +25,16 @@ def test_a_client_is_counted_by_its_address_or_its_network(settings, peer, shown
     settings.TRUSTED_PROXIES = []
     assert client_address(scope(peer)) == shown
     assert client_address(RequestFactory().get("/", REMOTE_ADDR=peer)) == shown
+
+
+def test_of_a_long_header_only_its_end_is_read_and_kept(settings):
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    _client_of.cache_clear()
+    long = ", ".join(["10.0.0.9"] * 3000)
+    assert client_address(scope("10.0.0.1", f"{long}, 198.51.100.7, 10.0.0.2")) == "198.51.100.7"
+    client_address(scope("10.0.0.1", f"{long}, 10.0.0.3"))
+    client_address(scope("10.0.0.1", f"192.0.2.1, {long}, 10.0.0.3"))
+    assert _client_of.cache_info().currsize == 2
 
 
 def test_a_header_that_anybody_may_send_is_not_believed(settings):

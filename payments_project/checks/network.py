@@ -15,6 +15,8 @@ from payments.api.addresses import NUMBER
 from payments.stripe import gateway
 from payments_project.checks.errors import error
 
+_PRIVATE_NAMES = (".internal", ".local", ".home.arpa")
+"""Ends of names that no public DNS has: ICANN's resolution of July 29, 2024, RFC 6762 and RFC 8375."""
 PROXIES_BITS_MIN = 8
 """A public network with a shorter prefix than this is of clients in general. Those of proxies, such as a CDN's, are smaller."""
 
@@ -147,11 +149,12 @@ def is_loopback(host: str) -> bool:
 def is_open(host: str) -> bool:
     """Return whether others may listen on the way to a host: unless it is this machine, or on a private network.
 
-    It is on one by its address, or by a name without a dot, as containers have. A number without a dot is an address
-    too: 134744072 is 8.8.8.8.
+    It is on one by its address, by a name without a dot, as containers have, or by a name that no public DNS has. A
+    number without a dot is an address too: 134744072 is 8.8.8.8.
     """
     try:
-        return not ip_address(host).is_private
+        return ip_address(host).is_global
     except ValueError:
-        is_name_of_network = "." not in host and not NUMBER.fullmatch(host)
-        return not is_name_of_network and not is_loopback(host)
+        name = host.lower().removesuffix(".")
+        is_name_of_network = "." not in name and not NUMBER.fullmatch(name)
+        return not (is_name_of_network or name.endswith(_PRIVATE_NAMES) or is_loopback(host))

@@ -57,6 +57,9 @@ def test_an_open_network_with_tls_is_taken(hosts, query):
         "postgresql://payments@10.0.0.7/payments",
         "postgresql://payments@[fd00::7]/payments",
         "postgresql://payments@postgresql:5432/payments",
+        "postgresql://payments@100.64.0.7/payments",
+        "postgresql://payments@db.payments.svc.cluster.local/payments",
+        "postgresql://payments@Host.Docker.Internal./payments",
         "postgresql:///payments",
         "postgresql:///payments?host=/run/postgresql.d",
         "postgresql://payments@%2Frun%2Fpostgresql.d/payments",
@@ -73,6 +76,7 @@ def test_this_machine_and_a_private_network_need_no_tls(hosts, url):
     [
         ("postgresql://payments@93.184.215.14/payments", ["93.184.215.14"]),
         ("postgresql://payments@134744072/payments", ["134744072"]),
+        ("postgresql://payments@internal.example.com/payments", ["internal.example.com"]),
         ("postgresql://payments@[2606:2800::1]/payments", ["2606:2800::1"]),
         ("postgresql:///payments?host=db.example.com", ["db.example.com"]),
         ("postgresql://localhost/payments?host=db.example.com", []),

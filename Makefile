@@ -102,7 +102,7 @@ clean:  ## forget the virtual environment and what was built
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache htmlcov .coverage*
 
 .env:
-	cp .env.example .env
+	umask 077; cp .env.example .env  # keys are written there
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: set PYTHON.")'

@@ -92,7 +92,8 @@ def rotate(
     text = key_text.make()
     end = timezone.now() + overlap
     key.replaced_by = text.key_id
-    key.expires_at = min(key.expires_at or end, end)  # an overlap prolongs no key that ends sooner
+    if not key.revoked_at:
+        key.expires_at = min(key.expires_at or end, end)  # an overlap prolongs no key that ends sooner
     key.save(update_fields=["replaced_by", "expires_at"])  # first, because one current key has the name
     return _insert(name=key.name, scopes=key.scopes, expires_at=expires_at, text=text)
 

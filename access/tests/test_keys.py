@@ -109,6 +109,7 @@ def test_a_revoked_name_lives_on_in_another_key():
 
     assert caller_of(str(old_text)) is None
     assert caller_of(str(text)).name == "backend"
+    assert ApiKey.objects.get(pk=old.pk).expires_at is None, "a revoked key has no end to come"
 
 
 @pytest.mark.parametrize("overlap", [timedelta(seconds=-1), timedelta(days=91)])

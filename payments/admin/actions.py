@@ -35,15 +35,26 @@ _REFUSALS = (
 Do = Callable[[Payment, dict[str, Any]], str]
 
 
+class MinorUnits(forms.IntegerField):
+    """A sum in minor units. Django's field reads 5.00 as 5, which would be five cents."""
+
+    def to_python(self, value: Any) -> int | None:
+        """Return the sum, or None for an empty field. Raises ValidationError."""
+        if value not in self.empty_values and not str(value).strip().isdecimal():
+            raise forms.ValidationError("Write minor units, without a point: 500 is 5.00 USD, and 500 JPY.")
+        return super().to_python(value)
+
+
 class RefundForm(forms.Form):
     """How much to refund. The key makes a form that is sent twice one refund."""
 
-    amount = forms.IntegerField(
+    amount = MinorUnits(
+        label="Amount in minor units",
         required=False,
         min_value=1,
         max_value=2**53,
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text="In minor units of the payment's currency, such as cents. Empty: all that is left.",
+        help_text="Such as cents: 500 is 5.00 USD, and 500 JPY. Empty: all that is left.",
     )
     key = forms.UUIDField(widget=forms.HiddenInput)
 

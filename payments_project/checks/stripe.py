@@ -45,7 +45,11 @@ def _unusable(key: str) -> Iterator[CheckMessage]:
             "Set STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRETS, or STRIPE_SANDBOX=1 to try without Stripe.",
         )
     elif not _KEY.fullmatch(key):
-        yield error(9, "STRIPE_SECRET_KEY is no secret key.", "Set it to a key that begins with sk_ or rk_.")
+        yield error(
+            9,
+            "STRIPE_SECRET_KEY is no whole secret key.",
+            "Set it to a key of Stripe's dashboard that begins with sk_ or rk_.",
+        )
     # Without any secret no event can be verified either, so an empty list counts as one that is wrong.
     secrets = settings.STRIPE_WEBHOOK_SECRETS
     if key and not all(_SIGNING_SECRET.fullmatch(secret) for secret in secrets or [""]):

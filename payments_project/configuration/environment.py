@@ -106,7 +106,12 @@ CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 def _networks(networks: list[str]) -> list[str]:
     for network in networks:
         if network != UNIX:
-            ip_network(network)  # ValueError names it
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValueError(
+                    f"set addresses and networks, such as 10.0.0.0/8, or unix: ({error})"
+                ) from None
     return networks
 
 

@@ -103,6 +103,14 @@ def test_support_does_nothing_with_money(house, browsers, paid, action):
     assert backend.read(house, paid)["status"] == "succeeded"
 
 
+@pytest.mark.parametrize("amount", ["4.00", "4,00", "1e2", "-400"])
+def test_a_sum_that_is_not_written_in_minor_units_refunds_nothing(house, browsers, paid, amount):
+    page = refund(browsers["fin"], paid, amount)
+
+    assert "Write minor units, without a point: 500 is 5.00 USD" in page.text
+    assert backend.read(house, paid)["status"] == "succeeded"
+
+
 def test_finance_refunds_a_small_sum_alone_and_that_is_on_record(house, browsers, paid):
     page = refund(browsers["fin"], paid, "400")
 

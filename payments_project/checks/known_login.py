@@ -2,6 +2,7 @@
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -13,6 +14,7 @@ from database.errors import describe
 logger = logging.getLogger(__name__)
 
 
+@cache  # `serve` asks, and so does the application that it imports then
 def refuse_known_login() -> None:
     """Raise ImproperlyConfigured if the login of development has the password that everybody knows, without DEBUG.
 

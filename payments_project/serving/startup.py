@@ -15,6 +15,7 @@ from rich.table import Table
 
 from access.escaping import escape
 from access.staff import known_login
+from database.unpooled import unpooled_connection
 from payments_project.checks.known_login import refuse_known_login
 
 
@@ -48,13 +49,9 @@ def use_database() -> Iterator[None]:
 
 
 def check_connection() -> None:
-    """Connect once without the pool, which would retry for a while and then hide the reason."""
-    probe = connection.copy()
-    probe.settings_dict["OPTIONS"].pop("pool", None)
-    try:
+    """Connect once. Raises a DatabaseError that says why that cannot be."""
+    with unpooled_connection() as probe:
         probe.ensure_connection()
-    finally:
-        probe.close()
 
 
 def _make_development_login() -> str | None:
